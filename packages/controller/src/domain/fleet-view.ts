@@ -1,0 +1,36 @@
+import type { InventoryKind } from '@pxmgr/contract';
+import type { InventoryObject } from '@pxmgr/contract/common';
+import type { GuestKeyInput, GuestSummary } from './guest.ts';
+import type { NodeState } from './node.ts';
+
+export type ViewAction = 'created' | 'updated' | 'deleted';
+
+/** A committed difference. A deleted object carries the last known document. */
+export interface ViewEvent {
+  readonly action: ViewAction;
+  readonly object: InventoryObject;
+}
+
+export type ViewListener = (event: ViewEvent) => void;
+
+/**
+ * The fleet as last observed: read side of the inventory, for rooms that may not import it (execute) and for api.
+ * All answers come from memory; objects are decoded when asked for, so keep the results, not the calls, in a loop.
+ */
+export interface FleetView {
+  /** Nodes of the fleet, revoked ones left out, sorted by name. */
+  nodes(): readonly NodeState[];
+  /** By name or uid. */
+  node(key: string): NodeState | undefined;
+  /** Objects of a kind, sorted by node name, then id (numbers as numbers). */
+  objects(kind: InventoryKind, nodeUid?: string): readonly InventoryObject[];
+  object(nodeUid: string, kind: InventoryKind, id: string): InventoryObject | undefined;
+  /** Containers and VMs, cheap. */
+  guests(nodeUid?: string): readonly GuestSummary[];
+  /** Containers and VMs that have this vmid, on any node. */
+  guestsByVmid(vmid: number): readonly GuestSummary[];
+  /** One container by vmid or name. Throws PXM_GUEST_NOT_FOUND, PXM_GUEST_AMBIGUOUS, PXM_NODE_NOT_FOUND. */
+  container(key: GuestKeyInput): InventoryObject;
+  /** Called after each commit, in commit order. A listener must not throw. Returns the way out. */
+  watch(listener: ViewListener): () => void;
+}

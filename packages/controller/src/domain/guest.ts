@@ -1,0 +1,22 @@
+/** The fields of a guest that decisions need, without its whole document. */
+export interface GuestSummary {
+  readonly kind: 'container' | 'vm';
+  readonly vmid: number;
+  readonly name: string;
+  readonly nodeUid: string;
+  readonly nodeName: string;
+  /** running, stopped */
+  readonly status: string;
+  /** pxmgr's uid of the guest; empty for a guest that pxmgr did not make. */
+  readonly guestUid: string;
+  /** 0 = all cores of the node. */
+  readonly cores: number;
+  readonly memoryBytes: bigint;
+  readonly template: boolean;
+}
+
+/** What a person types to name a guest: vmid or name, and a node (name or uid) where that is ambiguous. */
+export interface GuestKeyInput {
+  readonly key: string;
+  readonly node?: string | undefined;
+}

@@ -1,0 +1,5 @@
+import type { Migration } from '../migrate.ts';
+import { fleet } from './0001-fleet.ts';
+
+/** Every migration. Numbers 1-9: fleet and inventory; 10-19: reservations, plans, operations, evaluations. */
+export const MIGRATIONS: readonly Migration[] = [fleet];

@@ -1,0 +1,82 @@
+/**
+ * store/: SQLite, and the only room that knows SQL. One file per noun with prepared statements; rows never leave it,
+ * domain values do. Synchronous: a caller that needs several writes to stand or fall together wraps them in
+ * `Database.transaction`. May import domain and kit; never knows NATS, gRPC or the clock.
+ */
+import { chmodSync, existsSync } from 'node:fs';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import BetterSqlite from 'better-sqlite3';
+import { migrate } from './migrate.ts';
+import { MIGRATIONS } from './migrations/index.ts';
+
+/** The open database. Repositories prepare on `sql`; everybody else only passes it on. */
+export interface Database {
+  readonly sql: BetterSqlite.Database;
+  readonly path: string;
+  /** Runs `work` in one immediate transaction; nested calls join the outer one. Rolled back when it throws. */
+  transaction<T>(work: () => T): T;
+  /** Pages in use, in bytes. */
+  sizeBytes(): number;
+  /** Folds the write-ahead log back and closes. */
+  close(): void;
+}
+
+/**
+ * Opens (and creates, mode 0600) the database, checks it and brings its schema up to date. `:memory:` for tests.
+ * Errors: PXM_DATABASE_CORRUPT when it is damaged, no database, or made by a newer release.
+ */
+export function openDatabase(path: string): Database {
+  const sql = openFile(path);
+  try {
+    // Each commit must survive a power cut: "accepted" means durable (a plan, a reservation), so FULL, not NORMAL.
+    sql.pragma('journal_mode = WAL');
+    sql.pragma('synchronous = FULL');
+    sql.pragma('foreign_keys = ON');
+    sql.pragma('busy_timeout = 5000');
+    checkIntegrity(sql, path);
+    migrate(sql, path, MIGRATIONS);
+    return wrap(sql, path);
+  } catch (error) {
+    sql.close();
+    throw asCorrupt(error, path);
+  }
+}
+
+function openFile(path: string): BetterSqlite.Database {
+  const isNew = path !== ':memory:' && !existsSync(path);
+  try {
+    const sql = new BetterSqlite(path);
+    if (isNew) chmodSync(path, 0o600);
+    return sql;
+  } catch (error) {
+    throw new PxmError('PXM_DATABASE_CORRUPT', { path, reason: reasonOf(error) }, { cause: error });
+  }
+}
+
+function checkIntegrity(sql: BetterSqlite.Database, path: string): void {
+  const answer: unknown = sql.pragma('quick_check(1)', { simple: true });
+  if (answer !== 'ok') throw new PxmError('PXM_DATABASE_CORRUPT', { path, reason: String(answer) });
+}
+
+function asCorrupt(error: unknown, path: string): unknown {
+  const isDamage = error instanceof BetterSqlite.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
+  return isDamage ? new PxmError('PXM_DATABASE_CORRUPT', { path, reason: error.message }, { cause: error }) : error;
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function wrap(sql: BetterSqlite.Database, path: string): Database {
+  return {
+    sql,
+    path,
+    transaction: (work) => (sql.inTransaction ? work() : sql.transaction(work).immediate()),
+    sizeBytes: () => Number(sql.pragma('page_count', { simple: true })) * Number(sql.pragma('page_size', { simple: true })),
+    close: () => {
+      if (!sql.open) return;
+      sql.pragma('wal_checkpoint(TRUNCATE)');
+      sql.close();
+    },
+  };
+}
