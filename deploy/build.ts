@@ -1,0 +1,89 @@
+/**
+ * Bundles the programs into dist/, one file each, so that a host needs Node and nothing else.
+ * dist/ is complete in itself: copy the folder to a machine and run it (docs/install.md).
+ * Only the controller has a native add-on (SQLite); its package is put beside the bundle.
+ */
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const DIST = join(ROOT, 'dist');
+const PROGRAMS = [
+  { name: 'pxmgr', entry: 'packages/cli/src/main.ts' },
+  { name: 'pxmgr-agent', entry: 'packages/agent/src/main.ts' },
+  { name: 'pxmgr-controller', entry: 'packages/controller/src/main.ts' },
+  { name: 'pxmgr-sim', entry: 'packages/sim/src/main.ts' },
+];
+/** What better-sqlite3 loads at run time: itself and the two packages that find its compiled part. */
+const NATIVE = ['better-sqlite3', 'bindings', 'file-uri-to-path'];
+/** Files of those packages that are needed to run; sources and build leftovers stay behind. */
+const NATIVE_PARTS = ['package.json', 'LICENSE', 'lib', 'build/Release/better_sqlite3.node', 'bindings.js', 'index.js'];
+
+/** CommonJS dependencies inside an ESM bundle still call require. */
+const BANNER =
+  "import { createRequire as pxmgrCreateRequire } from 'node:module'; const require = pxmgrCreateRequire(import.meta.url);";
+
+function say(line: string): void {
+  process.stdout.write(`build: ${line}\n`);
+}
+
+function writeLauncher(name: string): void {
+  const file = join(DIST, name);
+  writeFileSync(file, `#!/bin/sh\nexec node "$(dirname "$(readlink -f "$0")")/${name}.js" "$@"\n`);
+  chmodSync(file, 0o755);
+}
+
+async function bundle(program: (typeof PROGRAMS)[number], version: string): Promise<void> {
+  const result = await build({
+    absWorkingDir: ROOT,
+    entryPoints: [program.entry],
+    outfile: join(DIST, `${program.name}.js`),
+    bundle: true,
+    platform: 'node',
+    target: 'node20.19',
+    format: 'esm',
+    banner: { js: BANNER },
+    define: { 'process.env.PXMGR_BUILD_VERSION': JSON.stringify(version) },
+    external: ['better-sqlite3'],
+    sourcemap: 'linked',
+    sourcesContent: false,
+    legalComments: 'linked',
+    logLevel: 'warning',
+    metafile: true,
+  });
+  writeLauncher(program.name);
+  const bytes = Object.values(result.metafile.outputs).find((output) => output.entryPoint !== undefined)?.bytes ?? 0;
+  say(`dist/${program.name}.js ${(bytes / 1024 / 1024).toFixed(1)} MiB`);
+}
+
+function copyNative(): void {
+  const require = createRequire(join(ROOT, 'packages/controller/package.json'));
+  for (const name of NATIVE) {
+    const from = dirname(require.resolve(`${name}/package.json`));
+    for (const part of NATIVE_PARTS.filter((candidate) => existsSync(join(from, candidate)))) {
+      const to = join(DIST, 'node_modules', name, part);
+      mkdirSync(dirname(to), { recursive: true });
+      cpSync(join(from, part), to, { recursive: true });
+    }
+  }
+}
+
+const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+rmSync(DIST, { recursive: true, force: true });
+mkdirSync(DIST, { recursive: true });
+// Says to Node that the .js files here are ES modules wherever the folder is copied to.
+writeFileSync(
+  join(DIST, 'package.json'),
+  `${JSON.stringify({ name: 'pxmgr', version, type: 'module', license: 'AGPL-3.0-or-later' })}\n`,
+);
+cpSync(join(ROOT, 'LICENSE'), join(DIST, 'LICENSE'));
+
+const present = PROGRAMS.filter((program) => existsSync(join(ROOT, program.entry)));
+for (const missing of PROGRAMS.filter((program) => !present.includes(program))) {
+  say(`${missing.name} left out: ${missing.entry} is not there`);
+}
+await Promise.all(present.map((program) => bundle(program, version)));
+if (present.some((program) => program.name === 'pxmgr-controller')) copyNative();

@@ -1,0 +1,44 @@
+import { defineConfig } from 'vitest/config';
+
+/** Beside the code: milliseconds, the quick round of `npm run check`. */
+const PACKAGES = ['contract', 'kit', 'sim', 'agent', 'controller', 'cli'];
+/** Folders of test/ that read the tree and start nothing, so they belong to the quick round too. */
+const TREE = ['house', 'docs'];
+
+const unit = PACKAGES.map((name) => ({
+  extends: true as const,
+  test: { name, include: [`packages/${name}/src/**/*.test.ts`], exclude: [`packages/${name}/src/gen/**`] },
+}));
+
+const tree = TREE.map((name) => ({
+  extends: true as const,
+  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout: 60_000 },
+}));
+
+/** Everything with real servers, real processes and the built bundles: only in `npm test`. */
+const integration = {
+  extends: true as const,
+  test: {
+    name: 'integration',
+    include: ['test/**/*.test.ts'],
+    exclude: [...TREE.map((name) => `test/${name}/**`), 'test/bench/**', 'test/soak/**'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+};
+
+export default defineConfig({
+  test: {
+    projects: [...unit, ...tree, integration],
+    environment: 'node',
+    clearMocks: true,
+    restoreMocks: true,
+    unstubEnvs: true,
+    passWithNoTests: true,
+    coverage: {
+      include: ['packages/*/src/**/*.ts'],
+      exclude: ['**/*.test.ts', 'packages/contract/src/gen/**'],
+      reporter: ['text-summary', 'json-summary'],
+    },
+  },
+});
