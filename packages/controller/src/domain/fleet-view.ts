@@ -1,7 +1,7 @@
 import type { InventoryKind } from '@pxmgr/contract';
 import type { InventoryObject } from '@pxmgr/contract/common';
 import type { GuestKeyInput, GuestSummary } from './guest.ts';
-import type { NodeState } from './node.ts';
+import type { NodeState } from './node-state.ts';
 
 export type ViewAction = 'created' | 'updated' | 'deleted';
 

@@ -1,0 +1,99 @@
+import type { NodeRecord } from '../domain/node-state.ts';
+import { fromMs, fromMsOrNull, toMs, toMsOrNull } from './columns.ts';
+import type { Database } from './open.ts';
+
+interface NodeRow {
+  uid: string;
+  name: string;
+  address: string;
+  nats_public_key: string;
+  certificate_serial: string;
+  certificate_expires_ms: number;
+  agent_version: string;
+  joined_ms: number;
+  last_seen_ms: number | null;
+  generation: number;
+  revoked_ms: number | null;
+}
+
+function toRecord(row: NodeRow): NodeRecord {
+  return {
+    uid: row.uid,
+    name: row.name,
+    address: row.address,
+    natsPublicKey: row.nats_public_key,
+    certificateSerial: row.certificate_serial,
+    certificateExpiresAt: fromMs(row.certificate_expires_ms),
+    agentVersion: row.agent_version,
+    joinedAt: fromMs(row.joined_ms),
+    lastSeenAt: fromMsOrNull(row.last_seen_ms),
+    generation: BigInt(row.generation),
+    revokedAt: fromMsOrNull(row.revoked_ms),
+  };
+}
+
+/** What a heartbeat says about a node that outlives a restart of the controller. */
+export interface NodeSighting {
+  readonly uid: string;
+  readonly lastSeenAt: Date;
+  readonly generation: bigint;
+  readonly address: string;
+  readonly agentVersion: string;
+}
+
+/** Nodes of the fleet, revoked ones included. */
+export class NodeStore {
+  readonly #list;
+  readonly #get;
+  readonly #put;
+  readonly #see;
+  readonly #revoke;
+
+  constructor(database: Database) {
+    const { sql } = database;
+    this.#list = sql.prepare<[], NodeRow>('SELECT * FROM node ORDER BY name, joined_ms');
+    this.#get = sql.prepare<[string], NodeRow>('SELECT * FROM node WHERE uid = ?');
+    this.#put = sql.prepare(`
+      INSERT INTO node (uid, name, address, nats_public_key, certificate_serial, certificate_expires_ms, agent_version, joined_ms, last_seen_ms, generation, revoked_ms)
+      VALUES (@uid, @name, @address, @natsPublicKey, @certificateSerial, @certificateExpires, @agentVersion, @joined, @lastSeen, @generation, @revoked)
+      ON CONFLICT (uid) DO UPDATE SET name = excluded.name, address = excluded.address, certificate_serial = excluded.certificate_serial,
+        certificate_expires_ms = excluded.certificate_expires_ms, agent_version = excluded.agent_version, joined_ms = excluded.joined_ms`);
+    this.#see = sql.prepare('UPDATE node SET last_seen_ms = ?, generation = max(generation, ?), address = ?, agent_version = ? WHERE uid = ?');
+    this.#revoke = sql.prepare('UPDATE node SET revoked_ms = ? WHERE uid = ? AND revoked_ms IS NULL');
+  }
+
+  list(): NodeRecord[] {
+    return this.#list.all().map(toRecord);
+  }
+
+  get(uid: string): NodeRecord | undefined {
+    const row = this.#get.get(uid);
+    return row === undefined ? undefined : toRecord(row);
+  }
+
+  /** Inserts, or renews address, certificate and join time of the same uid. */
+  put(node: NodeRecord): void {
+    this.#put.run({
+      uid: node.uid,
+      name: node.name,
+      address: node.address,
+      natsPublicKey: node.natsPublicKey,
+      certificateSerial: node.certificateSerial,
+      certificateExpires: toMs(node.certificateExpiresAt),
+      agentVersion: node.agentVersion,
+      joined: toMs(node.joinedAt),
+      lastSeen: toMsOrNull(node.lastSeenAt),
+      generation: node.generation,
+      revoked: toMsOrNull(node.revokedAt),
+    });
+  }
+
+  see(sighting: NodeSighting): void {
+    this.#see.run(toMs(sighting.lastSeenAt), sighting.generation, sighting.address, sighting.agentVersion, sighting.uid);
+  }
+
+  /** False when it was revoked before or is unknown. */
+  revoke(uid: string, at: Date): boolean {
+    return this.#revoke.run(toMs(at), uid).changes === 1;
+  }
+}
