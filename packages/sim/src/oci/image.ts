@@ -4,7 +4,7 @@
  * Rules from proxmox-rs proxmox-oci/src/lib.rs and src/oci_tar_image.rs.
  */
 import { createReadStream } from 'node:fs';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { indexArchive, type ArchiveMember } from './archive-index.ts';
 import { ImageError, ioText } from './image-error.ts';
 
@@ -72,7 +72,7 @@ function blobPath(digest: string): string {
 }
 
 function openMember(path: string, { offset, size }: ArchiveMember): Readable {
-  return createReadStream(path, { start: offset, end: Math.max(offset, offset + size - 1), ...(size === 0 ? { end: -1 } : {}) });
+  return size === 0 ? Readable.from([]) : createReadStream(path, { start: offset, end: offset + size - 1 });
 }
 
 async function readJson(path: string, member: ArchiveMember): Promise<unknown> {
