@@ -1,0 +1,113 @@
+/** From argv to a sub-command and its checked parameters, or to the text and status the program ends with. */
+import { ToolError } from '../tool.ts';
+import { type OptionRules, parseOptions, UsageError } from './options.ts';
+import { type CommandSchema, propertyOf, type ToolSchema, toolSchema } from './schema-data.ts';
+import { checkObject, FieldError, type FieldErrors, type Parameters, type Properties } from './value.ts';
+
+export interface Call {
+  /** Sub-command with its aliases resolved: `move-volume`, `scan zfs`. */
+  readonly command: string;
+  readonly method: string;
+  /** Without the node's name. Booleans are 0 or 1, everything else is text. */
+  readonly params: Parameters;
+  /** The line after a parameter error. */
+  readonly usage: string;
+}
+
+/** Raised for everything that ends a call before its method runs; `message` is the whole text for stderr. */
+export class CallError extends ToolError {
+  constructor(text: string, status = 255) {
+    super(text, status);
+    this.name = 'CallError';
+  }
+}
+
+export function readCall(tool: string, argv: readonly string[], nodeName: string): Call {
+  const { path, schema, rest } = resolve(tool, argv);
+  const usage = usageLine([tool, ...path].join(' '), schema);
+  const rules = rulesOf(schema, nodeName);
+  try {
+    const params = parseOptions(rest, rules);
+    checkParameters(params, rules.params);
+    for (const key of Object.keys(rules.fixed)) if (key === 'node') delete params[key];
+    return { command: path.join(' '), method: schema.name ?? '', params, usage };
+  } catch (err) {
+    if (err instanceof UsageError) throw new CallError(`${err.lines.join('')}${err.message}${usage}`);
+    if (err instanceof FieldError) throw new CallError(`${err.message}${usage}`);
+    throw err;
+  }
+}
+
+/** The API's check of a call's parameters; throws FieldError. */
+export function checkParameters(params: Readonly<Parameters>, properties: Properties): void {
+  const errors: FieldErrors = {};
+  checkObject(params, { path: '', properties, lookUp: (key) => propertyOf(properties, key) }, errors);
+  if (Object.keys(errors).length > 0) throw new FieldError('400 Parameter verification failed.', errors);
+}
+
+/** Parameters found wrong by the method itself: same text as the schema's. */
+export function parameterError(call: Call, errors: FieldErrors, status = 255): CallError {
+  return new CallError(`${new FieldError('400 Parameter verification failed.', errors).message}${call.usage}`, status);
+}
+
+function rulesOf(schema: CommandSchema, nodeName: string): OptionRules {
+  const fixed = Object.fromEntries(Object.entries(schema.fixed ?? {}).map(([key, value]) => [key, value === '' ? nodeName : value]));
+  return { params: schema.params ?? {}, positional: schema.positional ?? [], fixed };
+}
+
+interface Resolved {
+  readonly path: string[];
+  readonly schema: CommandSchema;
+  readonly rest: readonly string[];
+}
+
+function resolve(tool: string, argv: readonly string[]): Resolved {
+  if (argv.length === 0) throw new CallError(`ERROR: no command specified\n${overview(tool, toolSchema(tool))}`);
+  let commands: ToolSchema = toolSchema(tool);
+  const path: string[] = [];
+  const words = [...argv];
+  for (let word = words.shift(); word !== undefined; word = words.shift()) {
+    const name = expand(commands, word) ?? word;
+    path.push(name);
+    const schema = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    if (schema === undefined) break;
+    if (schema.alias !== undefined) {
+      words.unshift(...schema.alias.split(' '));
+      path.pop();
+      continue;
+    }
+    if (schema.sub === undefined) return { path, schema, rest: words };
+    commands = schema.sub;
+    if (words.length === 0) throw new CallError(`ERROR: incomplete command '${[tool, ...path].join(' ')}'\n${overview([tool, ...path].join(' '), commands)}`);
+  }
+  throw new CallError(`ERROR: unknown command '${[tool, ...path].join(' ')}'\n${overview(tool, toolSchema(tool))}`);
+}
+
+/** A unique prefix is enough; aliases count only when written in full. */
+function expand(commands: ToolSchema, word: string): string | undefined {
+  if (Object.hasOwn(commands, word)) return word;
+  const hits = Object.keys(commands).filter((name) => name.startsWith(word) && commands[name]?.alias === undefined);
+  return hits.length === 1 ? hits[0] : undefined;
+}
+
+function usageLine(prefix: string, schema: CommandSchema): string {
+  const params = schema.params ?? {};
+  const positional = schema.positional ?? [];
+  const words = positional.map((name) => (params[name]?.optional === 1 || name === 'extra-args' ? `[<${name}>]` : `<${name}>`));
+  const hasOptions = Object.keys(params).some((name) => !positional.includes(name) && schema.fixed?.[name] === undefined);
+  return `${prefix} ${words.join(' ')}${hasOptions ? ' [OPTIONS]' : ''}\n`;
+}
+
+function overview(prefix: string, commands: ToolSchema): string {
+  const lines = Object.keys(commands).sort().flatMap((name) => {
+    const schema = commands[name];
+    if (schema === undefined || schema.alias !== undefined) return [];
+    if (schema.sub !== undefined) return [overviewLines(`${prefix} ${name}`, schema.sub)];
+    return [`       ${usageLine(`${prefix} ${name}`, schema)}`];
+  });
+  return `USAGE: ${prefix} <COMMAND> [ARGS] [OPTIONS]\n${lines.join('')}`;
+}
+
+function overviewLines(prefix: string, commands: ToolSchema): string {
+  return Object.keys(commands).sort().map((name) => `       ${usageLine(`${prefix} ${name}`, commands[name] ?? {})}`).join('');
+}
