@@ -17,7 +17,7 @@ export interface Command {
   /** Added to the runner's clean environment; may not replace PATH. */
   env?: Record<string, string>;
   cwd?: string;
-  /** From the start to the end of the process; then the kill ladder begins. */
+  /** From the start to the end of the process; then the kill ladder begins. Infinity only for supervised daemons. */
   timeoutMs: number;
   /** Between SIGTERM and SIGKILL, default 15,000: pct removes what a half-done create made when it gets SIGTERM. */
   killGraceMs?: number;

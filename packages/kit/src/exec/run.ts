@@ -120,12 +120,12 @@ class Execution implements RunningCommand {
     const onAbort = (): void => {
       this.terminate();
     };
-    const deadline = setTimeout(() => {
+    const deadline = startDeadline(this.#command.timeoutMs, () => {
       this.#hurried = true;
       if (this.#ladder.begun) return;
       this.#timedOut = true;
       this.#ladder.climb();
-    }, this.#command.timeoutMs);
+    });
     signal?.addEventListener('abort', onAbort, { once: true });
     if (signal?.aborted) onAbort();
     try {
@@ -216,6 +216,11 @@ class Execution implements RunningCommand {
     const { operationId } = this.#options;
     this.#settings.logger[level]({ cmd: maskedArgv(this.#command), ...(operationId === undefined ? {} : { op: operationId }), ...fields }, message);
   }
+}
+
+/** Infinity is for supervised daemons; a timer of Node.js would fire at once for it. */
+function startDeadline(timeoutMs: number, onDue: () => void): NodeJS.Timeout | undefined {
+  return Number.isFinite(timeoutMs) ? setTimeout(onDue, timeoutMs) : undefined;
 }
 
 /** What we use of execa's subprocess: Node's child with both output pipes, and a promise that never rejects. */
