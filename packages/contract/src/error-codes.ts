@@ -139,6 +139,7 @@ export const ERROR_TABLE = {
   PXM_PVE_UNREACHABLE: row(REACH, 'the Proxmox API at {address} does not answer', 'check pveproxy on the node'),
   PXM_PVE_REFUSED: row(FORBIDDEN, 'the Proxmox API at {address} refused the request: {reason}', 'check the token and its privileges'),
   PXM_LOCK_TIMEOUT: row(REACH, 'the lock {lock} stayed taken for {seconds} s', 'another task works on the same guest; try again'),
+  PXM_INTERRUPTED: row(REACH, 'operation {operation} was interrupted by a restart of the agent on {node}; what it had made was removed', 'order it again'),
   PXM_SHUTTING_DOWN: row(REACH, '{program} is shutting down', 'try again in a moment'),
   // too slow
   PXM_COMMAND_TIMEOUT: row(SLOW, '{tool} did not end within {seconds} s and was stopped', 'see the operation log; a dead storage makes tools hang'),

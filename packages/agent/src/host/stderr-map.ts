@@ -1,0 +1,175 @@
+/**
+ * Foreign text to error code: the only table. Texts are matched in the C locale (the runner sets LC_ALL=C); they are
+ * never combined with an exit status, which is the errno of the last failed system call of the tool and means
+ * nothing. Unknown text is not guessed: PXM_COMMAND_FAILED with the tail of stderr.
+ */
+import type { ErrorCode } from '@pxmgr/contract';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import type { CommandResult } from '@pxmgr/kit/exec/command';
+import { commandFailed, errorTail } from '@pxmgr/kit/exec/failure';
+
+/** What the caller knows and a text may not say: vmid, node, storage, reference, registry, snapshot... */
+export type ErrorContext = Readonly<Record<string, string>>;
+
+export interface StderrRow {
+  readonly pattern: RegExp;
+  readonly code: ErrorCode;
+  /** Repository and file that prints it. */
+  readonly source: string;
+  /** Fields that the text does not carry as named groups. */
+  readonly fields?: Readonly<Record<string, string>>;
+}
+
+const GUEST_COMMON = 'proxmox/pve-guest-common src/PVE/AbstractConfig.pm';
+const CONTAINER = 'proxmox/pve-container src/PVE/API2/LXC.pm';
+const STATUS = 'proxmox/pve-container src/PVE/API2/LXC/Status.pm';
+const STORAGE = 'proxmox/pve-storage src/PVE/Storage.pm';
+const REGISTRY = 'containers/image docker/errors.go';
+
+/** Order matters: the first row that fits decides. */
+export const STDERR_TABLE: readonly StderrRow[] = [
+  {
+    pattern: /(?:CT|VM) (?<vmid>\d+) already exists on node '(?<owner>[^']+)'/,
+    code: 'PXM_VMID_TAKEN',
+    source: 'proxmox/pve-cluster src/PVE/Cluster.pm',
+  },
+  {
+    pattern: /Configuration file 'nodes\/(?<node>[^/]+)\/(?:lxc|qemu-server)\/(?<guest>\d+)\.conf' does not exist/,
+    code: 'PXM_GUEST_NOT_FOUND',
+    source: GUEST_COMMON,
+  },
+  { pattern: /(?:CT|VM) is locked \((?<lock>[a-z-]+)\)/, code: 'PXM_GUEST_LOCKED', source: GUEST_COMMON },
+  {
+    pattern: /can't lock file '(?<lock>[^']+)' - got timeout/,
+    code: 'PXM_LOCK_TIMEOUT',
+    source: 'proxmox/pve-common src/PVE/Tools.pm',
+    fields: { seconds: '10' },
+  },
+  {
+    pattern: /cfs-lock '(?<lock>[^']+)' error: got lock request timeout/,
+    code: 'PXM_LOCK_TIMEOUT',
+    source: 'proxmox/pve-cluster src/PVE/Cluster.pm',
+    fields: { seconds: '10' },
+  },
+  {
+    pattern: /cluster not ready - no quorum\?|cfs-lock '[^']+' error: no quorum!/,
+    code: 'PXM_NO_QUORUM',
+    source: 'proxmox/pve-cluster src/PVE/Cluster.pm',
+  },
+  { pattern: /CT (?<vmid>\d+) already running/, code: 'PXM_GUEST_RUNNING', source: STATUS },
+  { pattern: /(?:CT|VM) (?<vmid>\d+) not running/, code: 'PXM_GUEST_NOT_RUNNING', source: STATUS },
+  {
+    pattern: /container '(?<vmid>\d+)' not running!/,
+    code: 'PXM_GUEST_NOT_RUNNING',
+    source: 'proxmox/pve-container src/PVE/CLI/pct.pm',
+  },
+  { pattern: /unable to destroy CT (?<vmid>\d+) - container is running/, code: 'PXM_GUEST_RUNNING', source: CONTAINER },
+  { pattern: /you can't start a CT if it's a template/, code: 'PXM_GUEST_TEMPLATE', source: STATUS },
+  { pattern: /- protection mode enabled/, code: 'PXM_GUEST_PROTECTED', source: GUEST_COMMON },
+  { pattern: /storage '(?<storage>[^']+)' does not exist/, code: 'PXM_STORAGE_NOT_FOUND', source: STORAGE },
+  { pattern: /storage '(?<storage>[^']+)' is disabled/, code: 'PXM_STORAGE_DISABLED', source: STORAGE },
+  {
+    pattern: /storage '(?<storage>[^']+)' is not available on node '(?<node>[^']+)'/,
+    code: 'PXM_STORAGE_DISABLED',
+    source: STORAGE,
+  },
+  {
+    pattern: /out of space|No space left on device|not enough free space \(/,
+    code: 'PXM_DISK_FULL',
+    source: 'openzfs/zfs lib/libzfs/libzfs_util.c, errno(3), proxmox/pve-storage src/PVE/Storage/LVMPlugin.pm',
+    fields: { path: 'the storage' },
+  },
+  { pattern: /can't find file '(?<template>[^']+)'/, code: 'PXM_TEMPLATE_NOT_FOUND', source: STORAGE },
+  {
+    pattern: /(?:^|\s)Device (?<device>\/dev\/\S+) does not exist|(?<other>\/dev\/\S+) is not a device/,
+    code: 'PXM_DEVICE_NOT_FOUND',
+    source: 'proxmox/pve-container src/PVE/LXC/Tools.pm',
+  },
+  { pattern: /snapshot '(?<snapshot>[^']+)' does not exist/, code: 'PXM_SNAPSHOT_NOT_FOUND', source: GUEST_COMMON },
+  {
+    pattern: /startup for container '(?<vmid>\d+)' failed|unable to get PID for CT (?<other>\d+)/,
+    code: 'PXM_START_FAILED',
+    source: 'proxmox/pve-container src/PVE/LXC.pm',
+  },
+  {
+    pattern: /hookscript error for (?<vmid>\d+) on pre-start/,
+    code: 'PXM_START_FAILED',
+    source: 'proxmox/pve-guest-common src/PVE/GuestHelpers.pm',
+  },
+  {
+    pattern: /container did not stop/,
+    code: 'PXM_SHUTDOWN_TIMEOUT',
+    source: 'proxmox/pve-container src/PVE/LXC.pm',
+  },
+  {
+    pattern: /detected modified configuration - file changed by other user/,
+    code: 'PXM_CONFIG_DIGEST_CHANGED',
+    source: 'proxmox/pve-common src/PVE/Tools.pm',
+  },
+  { pattern: /dataset is busy/, code: 'PXM_DATASET_BUSY', source: 'openzfs/zfs lib/libzfs/libzfs_util.c' },
+  { pattern: /dataset does not exist/, code: 'PXM_DATASET_NOT_FOUND', source: 'openzfs/zfs lib/libzfs/libzfs_util.c' },
+  { pattern: /too ?many ?requests/i, code: 'PXM_REGISTRY_LIMIT', source: REGISTRY },
+  {
+    pattern: /is rejected by policy|Source image rejected|A signature was required/,
+    code: 'PXM_IMAGE_POLICY',
+    source: 'containers/image signature/policy_eval.go',
+  },
+  {
+    pattern: /no image found in (?:manifest list|image index) for architecture/,
+    code: 'PXM_IMAGE_PLATFORM_MISSING',
+    source: 'containers/image internal/manifest/oci_index.go',
+    fields: { available: 'others' },
+  },
+  {
+    pattern: /unable to retrieve auth token: invalid username\/password|unauthorized|authentication required|requested access to the resource is denied/,
+    code: 'PXM_IMAGE_PULL_DENIED',
+    source: REGISTRY,
+  },
+  { pattern: /manifest unknown|name unknown|repository name not known/, code: 'PXM_IMAGE_NOT_FOUND', source: REGISTRY },
+  {
+    pattern: /(?<reason>connection refused|no such host|i\/o timeout|TLS handshake[^"\n]*|x509: [^"\n]*|server gave HTTP response to HTTPS client|network is unreachable|no route to host|connection reset by peer)/,
+    code: 'PXM_REGISTRY_UNREACHABLE',
+    source: 'golang/go src/net, src/crypto/x509, src/net/http',
+  },
+];
+
+/** Rows whose wording other tools print with another meaning: only for skopeo. */
+const REGISTRY_CODES: ReadonlySet<ErrorCode> = new Set([
+  'PXM_REGISTRY_LIMIT',
+  'PXM_IMAGE_POLICY',
+  'PXM_IMAGE_PLATFORM_MISSING',
+  'PXM_IMAGE_PULL_DENIED',
+  'PXM_IMAGE_NOT_FOUND',
+  'PXM_REGISTRY_UNREACHABLE',
+]);
+
+/** The error a text stands for; undefined for text that is in no row. */
+export function classifyText(text: string, context: ErrorContext, tool: string): PxmError | undefined {
+  for (const row of STDERR_TABLE) {
+    if (REGISTRY_CODES.has(row.code) !== (tool === 'skopeo') && row.code !== 'PXM_DISK_FULL') continue;
+    const match = row.pattern.exec(text);
+    if (match === null) continue;
+    const groups = Object.fromEntries(Object.entries(match.groups ?? {}).filter(([, value]) => value !== undefined));
+    const { other, ...named } = groups as Record<string, string>;
+    const fields = { ...context, ...row.fields, ...named, ...(other === undefined ? {} : otherField(row.code, other)) };
+    return new PxmError(row.code, fields, { detail: detailOf(row.code, text) });
+  }
+  return undefined;
+}
+
+/** The error of a result that the caller does not accept; also for time-out and cancellation. */
+export function commandError(result: CommandResult, context: ErrorContext): PxmError {
+  if (result.cancelled || result.timedOut) return commandFailed(result);
+  const tool = result.command.file;
+  return classifyText(errorTail(result), context, tool) ?? commandFailed(result);
+}
+
+function otherField(code: ErrorCode, value: string): Record<string, string> {
+  return code === 'PXM_DEVICE_NOT_FOUND' ? { device: value } : { vmid: value };
+}
+
+/** Codes whose own message says less than the tool did. */
+function detailOf(code: ErrorCode, text: string): string {
+  const wordy: readonly ErrorCode[] = ['PXM_START_FAILED', 'PXM_DISK_FULL', 'PXM_IMAGE_POLICY'];
+  return wordy.includes(code) ? text.split('\n').slice(-3).join('; ') : '';
+}

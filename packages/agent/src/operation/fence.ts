@@ -1,0 +1,63 @@
+import { readFile } from 'node:fs/promises';
+import type { Order } from '@pxmgr/contract/common';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { writeFileAtomic } from '@pxmgr/kit/fs/atomic';
+import { z } from 'zod';
+import { isAbsent } from '../host/paths.ts';
+
+const Seen = z.object({ token: z.string(), generation: z.string() });
+const Stored = z.record(z.string(), Seen);
+
+/** Guests remembered; the oldest entries go first. Far above what one node can hold. */
+const MAX_ENTRIES = 4096;
+
+/**
+ * Refuses orders that a newer one has overtaken: a controller that was cut off, or a plan replaced by another. Tokens
+ * grow with each reservation on the node, so orders are compared per resource (two plans for two guests of one node
+ * are both current); equal tokens are compared by the plan's generation. Survives restarts.
+ */
+export class Fence {
+  readonly #path: string;
+  readonly #node: string;
+  #seen: Map<string, z.infer<typeof Seen>> | undefined;
+
+  constructor(path: string, node: string) {
+    this.#path = path;
+    this.#node = node;
+  }
+
+  /** Remembers the order as the newest for `resource` ("vmid:101"), or throws PXM_GENERATION_OLD. Token 0 is not fenced. */
+  async check(resource: string, order: Order | undefined): Promise<void> {
+    if (order === undefined || order.fencingToken === 0n) return;
+    const seen = await this.#load();
+    const last = seen.get(resource);
+    const lastToken = BigInt(last?.token ?? 0);
+    const lastGeneration = BigInt(last?.generation ?? 0);
+    const { fencingToken: token, planGeneration: generation } = order;
+    if (token < lastToken || (token === lastToken && generation < lastGeneration)) {
+      throw new PxmError('PXM_GENERATION_OLD', {
+        node: this.#node,
+        seen: `${lastGeneration} (token ${lastToken})`,
+        generation: `${generation} (token ${token})`,
+      });
+    }
+    if (token === lastToken && generation === lastGeneration) return;
+    seen.delete(resource);
+    seen.set(resource, { token: String(token), generation: String(generation) });
+    const oldest = seen.keys().next();
+    if (seen.size > MAX_ENTRIES && oldest.done !== true) seen.delete(oldest.value);
+    await writeFileAtomic(this.#path, `${JSON.stringify(Object.fromEntries(seen))}\n`, { mode: 0o600 });
+  }
+
+  async #load(): Promise<Map<string, z.infer<typeof Seen>>> {
+    if (this.#seen !== undefined) return this.#seen;
+    try {
+      const stored = Stored.parse(JSON.parse(await readFile(this.#path, 'utf8')));
+      this.#seen = new Map(Object.entries(stored));
+    } catch (error) {
+      if (!isAbsent(error)) throw new PxmError('PXM_INTERNAL', {}, { cause: error, detail: `${this.#path} is damaged` });
+      this.#seen = new Map();
+    }
+    return this.#seen;
+  }
+}

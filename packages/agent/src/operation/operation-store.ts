@@ -1,0 +1,280 @@
+/**
+ * operation/: long-running work on this node. This file holds every operation that is known: it starts them (once per
+ * idempotency key), queues them, keeps the newest ended ones, replays their events and cancels them. It knows nothing
+ * about containers or images: bodies come from the rooms above, and so do the recovery rules of their kinds. It may
+ * call host/ and kit; never the other rooms of its line.
+ */
+import { mkdir } from 'node:fs/promises';
+import { type Operation, type OperationEvent, OperationState, type Order } from '@pxmgr/contract/common';
+import type { Clock, IdSource } from '@pxmgr/kit/clock';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import type { Runner } from '@pxmgr/kit/exec/command';
+import { isEnded, Journal, type JournalReplay, listJournals, readEndedOperation, readJournal, removeJournal } from './journal.ts';
+import { LiveOperation, stateName } from './live-operation.ts';
+import type { OperationQueue } from './queue.ts';
+import { Work } from './work.ts';
+
+export interface OperationRequest {
+  /** "container.create" */
+  readonly kind: string;
+  /** One line for people. */
+  readonly title: string;
+  readonly vmid?: number;
+  /** What it must have alone: "vmid:101", "image:sha256:...". */
+  readonly keys: readonly string[];
+  readonly order?: Order | undefined;
+  /** Plain JSON that the recovery of this kind needs; never a secret. */
+  readonly params: unknown;
+}
+
+export type OperationBody = (work: Work) => Promise<void>;
+
+export interface OperationStoreParts {
+  /** Folder of the journals. */
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly ids: IdSource;
+  readonly runner: Runner;
+  readonly queue: OperationQueue;
+  readonly node: { readonly uid: string; readonly name: string };
+  /** Ended operations to keep. */
+  readonly keep?: number;
+  /** Called at each end: the room above logs it or hints the inventory. */
+  readonly onEnd?: (operation: Operation) => void;
+}
+
+const KEEP_DEFAULT = 500;
+
+export class OperationStore {
+  readonly #parts: OperationStoreParts;
+  readonly #live = new Map<string, LiveOperation>();
+  readonly #ended = new Map<string, Operation>();
+  readonly #byKey = new Map<string, string>();
+  readonly #starting = new Map<string, Promise<Operation>>();
+  readonly #settled = new Map<string, Promise<void>>();
+  #stopping = false;
+
+  constructor(parts: OperationStoreParts) {
+    this.#parts = parts;
+  }
+
+  /** Reads the journals; gives those that never ended, oldest first, for `recoverAll`. */
+  async load(): Promise<JournalReplay[]> {
+    const { directory } = this.#parts;
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const unfinished: JournalReplay[] = [];
+    for (const id of await listJournals(directory)) {
+      const ended = await readEndedOperation(directory, id);
+      if (ended !== undefined) {
+        this.#remember(ended);
+        continue;
+      }
+      const replay = await readJournal(directory, id);
+      if (replay === undefined) await removeJournal(directory, id);
+      else if (isEnded(replay.operation.state)) this.#remember(replay.operation);
+      else unfinished.push(replay);
+    }
+    await this.#prune();
+    return unfinished;
+  }
+
+  /**
+   * Queues the work and answers at once. The same idempotency key gives the operation that already has it, also
+   * after a restart. Errors: PXM_QUEUE_FULL, PXM_SHUTTING_DOWN.
+   */
+  start(request: OperationRequest, body: OperationBody): Promise<Operation> {
+    const key = request.order?.idempotencyKey ?? '';
+    const known = key === '' ? undefined : this.findByKey(key);
+    if (known !== undefined) return Promise.resolve(known);
+    const starting = this.#starting.get(key);
+    if (key !== '' && starting !== undefined) return starting;
+    const started = this.#begin(request, body).finally(() => this.#starting.delete(key));
+    if (key !== '') this.#starting.set(key, started);
+    return started;
+  }
+
+  /** Goes on with the journal of an earlier process: `body` finishes or undoes its work. */
+  async adopt(replay: JournalReplay, body: (work: Work, live: LiveOperation) => Promise<void>): Promise<void> {
+    const { directory, clock, runner } = this.#parts;
+    const journal = new Journal(directory, replay.operation.id, replay.effects.length);
+    const live = new LiveOperation(replay.operation, { clock, journal, events: replay.events });
+    this.#register(live);
+    await body(new Work(live, runner), live);
+    await this.#retire(live);
+  }
+
+  /** PXM_OPERATION_NOT_FOUND when unknown or pruned. */
+  get(id: string): Operation {
+    const found = this.#live.get(id)?.snapshot() ?? this.#ended.get(id);
+    if (found === undefined) throw new PxmError('PXM_OPERATION_NOT_FOUND', { operation: id });
+    return found;
+  }
+
+  findByKey(key: string): Operation | undefined {
+    const id = this.#byKey.get(key);
+    return id === undefined ? undefined : this.get(id);
+  }
+
+  /** Newest first. */
+  list(options: { activeOnly: boolean; limit: number }): Operation[] {
+    const live = [...this.#live.values()].map((operation) => operation.snapshot());
+    const all = options.activeOnly ? live : [...live, ...this.#ended.values()];
+    all.sort((a, b) => (a.id < b.id ? 1 : -1));
+    return options.limit > 0 ? all.slice(0, options.limit) : all;
+  }
+
+  /** All events after `afterSeq`, then those to come; ends with the operation. */
+  async *watch(id: string, afterSeq: bigint, signal?: AbortSignal): AsyncGenerator<OperationEvent> {
+    const live = this.#live.get(id);
+    if (live === undefined) {
+      this.get(id);
+      const replay = await readJournal(this.#parts.directory, id);
+      for (const event of replay?.events ?? []) if (event.seq > afterSeq) yield event;
+      return;
+    }
+    yield* followLive(live, afterSeq, signal);
+  }
+
+  /** Asks it to stop; it undoes what it made and ends as cancelled. PXM_OPERATION_ENDED when there is nothing to stop. */
+  cancel(id: string, actor: string): Operation {
+    const live = this.#live.get(id);
+    if (live === undefined || live.ended) {
+      throw new PxmError('PXM_OPERATION_ENDED', { operation: id, state: stateName(this.get(id).state) });
+    }
+    const by = actor === '' ? '' : ` (by ${actor})`;
+    live.abort.abort(new PxmError('PXM_CANCELLED', { what: `operation ${id}` }, { detail: by.trim() }));
+    return live.snapshot();
+  }
+
+  /** Refuses new work, cancels what runs, and waits until all of it has undone itself. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const reason = new PxmError('PXM_SHUTTING_DOWN', { program: 'pxmgr-agent' });
+    for (const live of this.#live.values()) live.abort.abort(reason);
+    await Promise.allSettled(this.#settled.values());
+  }
+
+  /** For tests and orderly stops: resolves when the operation has ended. */
+  async settled(id: string): Promise<Operation> {
+    await this.#settled.get(id);
+    return this.get(id);
+  }
+
+  async #begin(request: OperationRequest, body: OperationBody): Promise<Operation> {
+    if (this.#stopping) throw new PxmError('PXM_SHUTTING_DOWN', { program: 'pxmgr-agent' });
+    const { directory, queue, clock, runner } = this.#parts;
+    queue.checkRoom();
+    const operation = this.#newOperation(request);
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const journal = new Journal(directory, operation.id);
+    await journal.begin(operation, request.keys, request.params);
+    const live = new LiveOperation(operation, { clock, journal });
+    this.#register(live);
+    live.announce();
+    const first = live.snapshot();
+    this.#settled.set(
+      live.id,
+      queue
+        .run(request.keys, () => this.#carryOut(live, new Work(live, runner), body), live.abort.signal)
+        .catch((error: unknown) => this.#conclude(live, error))
+        .finally(() => this.#retire(live)),
+    );
+    return first;
+  }
+
+  async #carryOut(live: LiveOperation, work: Work, body: OperationBody): Promise<void> {
+    live.move(OperationState.OPERATION_STATE_RUNNING);
+    await body(work);
+    live.move(OperationState.OPERATION_STATE_DONE);
+  }
+
+  #conclude(live: LiveOperation, error: unknown): void {
+    if (live.ended) return;
+    const cancelled = live.abort.signal.aborted && !this.#stopping && !isHardFailure(error);
+    live.move(cancelled ? OperationState.OPERATION_STATE_CANCELLED : OperationState.OPERATION_STATE_FAILED, { error });
+  }
+
+  #register(live: LiveOperation): void {
+    this.#live.set(live.id, live);
+    const key = live.snapshot().idempotencyKey;
+    if (key !== '') this.#byKey.set(key, live.id);
+  }
+
+  async #retire(live: LiveOperation): Promise<void> {
+    await live.journal.sync();
+    live.journal.close();
+    this.#live.delete(live.id);
+    this.#settled.delete(live.id);
+    const operation = live.snapshot();
+    this.#remember(operation);
+    this.#parts.onEnd?.(operation);
+    await this.#prune();
+  }
+
+  #remember(operation: Operation): void {
+    this.#ended.set(operation.id, operation);
+    if (operation.idempotencyKey !== '') this.#byKey.set(operation.idempotencyKey, operation.id);
+  }
+
+  async #prune(): Promise<void> {
+    const excess = this.#ended.size - (this.#parts.keep ?? KEEP_DEFAULT);
+    if (excess <= 0) return;
+    for (const operation of [...this.#ended.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, excess)) {
+      this.#ended.delete(operation.id);
+      if (this.#byKey.get(operation.idempotencyKey) === operation.id) this.#byKey.delete(operation.idempotencyKey);
+      await removeJournal(this.#parts.directory, operation.id);
+    }
+  }
+
+  #newOperation(request: OperationRequest): Operation {
+    return {
+      id: this.#parts.ids.operationId(),
+      kind: request.kind,
+      state: OperationState.OPERATION_STATE_QUEUED,
+      title: request.title,
+      nodeUid: this.#parts.node.uid,
+      nodeName: this.#parts.node.name,
+      vmid: request.vmid ?? 0,
+      idempotencyKey: request.order?.idempotencyKey ?? '',
+      planId: request.order?.planId ?? '',
+      createdAt: this.#parts.clock.now(),
+      startedAt: undefined,
+      endedAt: undefined,
+      problem: undefined,
+      steps: [],
+      upids: [],
+      results: {},
+      recovery: '',
+      warnings: [],
+    };
+  }
+}
+
+/** A cancelled operation that could not undo its work has failed, whoever asked for it. */
+function isHardFailure(error: unknown): boolean {
+  return error instanceof PxmError && error.code === 'PXM_UNDO_INCOMPLETE';
+}
+
+async function* followLive(live: LiveOperation, afterSeq: bigint, signal?: AbortSignal): AsyncGenerator<OperationEvent> {
+  const pending = live.events(afterSeq);
+  let wake: (() => void) | undefined;
+  const stopListening = live.listen((event) => {
+    pending.push(event);
+    wake?.();
+  });
+  const onAbort = (): void => wake?.();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    for (;;) {
+      for (let event = pending.shift(); event !== undefined; event = pending.shift()) yield event;
+      if (live.ended || signal?.aborted === true) return;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        if (pending.length > 0 || signal?.aborted === true) resolve();
+      });
+    }
+  } finally {
+    stopListening();
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
