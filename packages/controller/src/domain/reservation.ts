@@ -1,0 +1,86 @@
+/** What is promised but not yet seen: the values behind the reservation ledger. */
+import type { ReservationStateName } from '@pxmgr/contract';
+
+/** A device held by a reservation, or by the guest that came of it. Keys: PCI address of a GPU, "usb:<id>" of a USB device. */
+export interface DeviceClaim {
+  readonly device: string;
+  /** Video memory asked for; 0 = none named. */
+  readonly vramBytes: number;
+  readonly exclusive: boolean;
+}
+
+export interface PoolClaim {
+  readonly storage: string;
+  readonly bytes: number;
+}
+
+/** What one placement takes from its node. */
+export interface Claim {
+  readonly memoryBytes: number;
+  readonly cpuCores: number;
+  readonly pools: readonly PoolClaim[];
+  readonly devices: readonly DeviceClaim[];
+}
+
+export interface ReservationRecord extends Claim {
+  readonly id: string;
+  readonly nodeUid: string;
+  readonly nodeName: string;
+  readonly vmid: number;
+  readonly guestUid: string;
+  readonly planId: string;
+  readonly state: ReservationStateName;
+  readonly createdMs: number;
+  readonly expiresMs: number;
+  /** 0 while active. */
+  readonly endedMs: number;
+  readonly actor: string;
+  readonly fencingToken: number;
+  readonly endReason: string;
+  readonly title: string;
+}
+
+/** Sum of the claims on one device. */
+export interface DeviceHold {
+  readonly holders: number;
+  readonly vramBytes: number;
+  readonly exclusive: boolean;
+}
+
+/** Sum of what is promised on one node. */
+export interface Holdings {
+  readonly memoryBytes: number;
+  readonly cpuCores: number;
+  readonly guests: number;
+  readonly pools: ReadonlyMap<string, number>;
+  readonly devices: ReadonlyMap<string, DeviceHold>;
+}
+
+export const NO_HOLDINGS: Holdings = { memoryBytes: 0, cpuCores: 0, guests: 0, pools: new Map(), devices: new Map() };
+
+/** `claims` are the active reservations; `settled` the devices of guests that are already in the inventory. */
+export function sumHoldings(claims: Iterable<Claim>, settled: Iterable<DeviceClaim>): Holdings {
+  let memoryBytes = 0;
+  let cpuCores = 0;
+  let guests = 0;
+  const pools = new Map<string, number>();
+  const devices = new Map<string, DeviceHold>();
+  for (const claim of claims) {
+    memoryBytes += claim.memoryBytes;
+    cpuCores += claim.cpuCores;
+    guests += 1;
+    for (const pool of claim.pools) pools.set(pool.storage, (pools.get(pool.storage) ?? 0) + pool.bytes);
+    for (const device of claim.devices) addDevice(devices, device);
+  }
+  for (const device of settled) addDevice(devices, device);
+  return { memoryBytes, cpuCores, guests, pools, devices };
+}
+
+function addDevice(devices: Map<string, DeviceHold>, claim: DeviceClaim): void {
+  const held = devices.get(claim.device);
+  devices.set(claim.device, {
+    holders: (held?.holders ?? 0) + 1,
+    vramBytes: (held?.vramBytes ?? 0) + claim.vramBytes,
+    exclusive: (held?.exclusive ?? false) || claim.exclusive,
+  });
+}

@@ -1,0 +1,216 @@
+/** Inventory documents of one node -> the scheduler's view of it. */
+import type {
+  ContainerDocument,
+  GpuDocument,
+  InventoryObject,
+  NodeDocument,
+  StorageDocument,
+  VmDocument,
+} from '@pxmgr/contract/common';
+import type { Presence } from './node.ts';
+import {
+  countedCores,
+  type DatasetView,
+  type GpuView,
+  type GuestView,
+  type NodeSnapshot,
+  type StorageView,
+} from './snapshot.ts';
+
+export interface NodeHead {
+  readonly uid: string;
+  readonly name: string;
+  readonly presence: Presence;
+  /** Undefined until the node's first inventory arrived. */
+  readonly document: NodeDocument | undefined;
+}
+
+interface Parts {
+  readonly guests: Map<number, GuestView>;
+  readonly storages: Map<string, StorageView>;
+  readonly datasets: Map<string, DatasetView>;
+  readonly gpus: GpuView[];
+  readonly usbPaths: Map<string, string>;
+  readonly bridges: Set<string>;
+  readonly images: Set<string>;
+  readonly templates: Set<string>;
+}
+
+/** Names of `uname -m` and of image platforms are both accepted. */
+const ARCHITECTURES: Readonly<Record<string, string>> = {
+  x86_64: 'amd64',
+  x64: 'amd64',
+  aarch64: 'arm64',
+  armv7l: 'arm',
+  i686: '386',
+};
+
+export function platformArchitecture(text: string): string {
+  return ARCHITECTURES[text] ?? text;
+}
+
+/** Pure; the order of the objects does not matter, kinds that decide nothing are passed over. */
+export function buildNodeSnapshot(head: NodeHead, objects: Iterable<InventoryObject>): NodeSnapshot {
+  const parts: Parts = {
+    guests: new Map(),
+    storages: new Map(),
+    datasets: new Map(),
+    gpus: [],
+    usbPaths: new Map(),
+    bridges: new Set(),
+    images: new Set(),
+    templates: new Set(),
+  };
+  for (const object of objects) takeObject(parts, object);
+  parts.gpus.sort((a, b) => (a.address < b.address ? -1 : 1));
+  return {
+    uid: head.uid,
+    name: head.name,
+    presence: head.presence,
+    ...facts(head.document),
+    ...sums(parts.guests),
+    roots: rootsOf(parts),
+    ...parts,
+  };
+}
+
+type Facts = Pick<
+  NodeSnapshot,
+  'known' | 'cluster' | 'quorate' | 'architecture' | 'capabilities' | 'cores' | 'memoryBytes'
+>;
+
+function facts(document: NodeDocument | undefined): Facts {
+  if (document === undefined) {
+    const nothing = { cluster: '', quorate: false, architecture: '', capabilities: new Set<string>() };
+    return { known: false, ...nothing, cores: 0, memoryBytes: 0 };
+  }
+  return {
+    known: true,
+    cluster: document.cluster,
+    quorate: document.quorate,
+    architecture: platformArchitecture(document.architecture),
+    capabilities: new Set(document.capabilities),
+    cores: document.cpuCores,
+    memoryBytes: Number(document.memoryBytes),
+  };
+}
+
+type DocumentValue = NonNullable<NonNullable<InventoryObject['document']>['document']>;
+
+function takeObject(parts: Parts, object: InventoryObject): void {
+  const document = object.document?.document;
+  if (document === undefined) return;
+  switch (document.$case) {
+    case 'container':
+      parts.guests.set(document.value.vmid, containerView(document.value));
+      break;
+    case 'vm':
+      parts.guests.set(document.value.vmid, vmView(document.value));
+      break;
+    case 'storage':
+      parts.storages.set(document.value.id, storageView(document.value));
+      break;
+    case 'image':
+      parts.images.add(document.value.digest);
+      break;
+    case 'template':
+      parts.templates.add(document.value.volumeId);
+      break;
+    default:
+      takeHardware(parts, document);
+  }
+}
+
+function takeHardware(parts: Parts, document: DocumentValue): void {
+  if (document.$case === 'dataset') {
+    const { name, mountpoint, mounted } = document.value;
+    parts.datasets.set(name, { name, mountpoint, mounted });
+  }
+  if (document.$case === 'gpu') parts.gpus.push(gpuView(document.value));
+  if (document.$case === 'usb')
+    for (const path of document.value.devicePaths) parts.usbPaths.set(path, document.value.id);
+  if (document.$case === 'network' && document.value.type === 'bridge') parts.bridges.add(document.value.name);
+}
+
+function containerView(doc: ContainerDocument): GuestView {
+  return {
+    kind: 'container',
+    vmid: doc.vmid,
+    name: doc.name,
+    status: doc.status,
+    guestUid: doc.guestUid,
+    cores: doc.cores,
+    memoryBytes: Number(doc.memoryBytes),
+    template: doc.template,
+    protection: doc.protection,
+    lock: doc.lock,
+    imageDigest: doc.imageDigest,
+    devicePaths: doc.devices.map((device) => device.path),
+  };
+}
+
+function vmView(doc: VmDocument): GuestView {
+  const { vmid, name, status, cores, template, lock } = doc;
+  return {
+    kind: 'vm',
+    vmid,
+    name,
+    status,
+    guestUid: '',
+    cores,
+    memoryBytes: Number(doc.memoryBytes),
+    template,
+    protection: false,
+    lock,
+    imageDigest: '',
+    devicePaths: [],
+  };
+}
+
+function storageView(doc: StorageDocument): StorageView {
+  const { id, type, content, path, shared } = doc;
+  return {
+    id,
+    type,
+    content,
+    path,
+    shared,
+    usable: doc.enabled && doc.active,
+    totalBytes: Number(doc.totalBytes),
+    availableBytes: Number(doc.availableBytes),
+  };
+}
+
+function gpuView(doc: GpuDocument): GpuView {
+  return {
+    address: doc.address,
+    vendor: doc.vendor,
+    model: doc.model,
+    vramBytes: Number(doc.vramBytes),
+    devicePaths: doc.devicePaths,
+    usedBy: doc.usedBy,
+  };
+}
+
+function sums(
+  guests: ReadonlyMap<number, GuestView>,
+): Pick<NodeSnapshot, 'runningMemoryBytes' | 'guestMemoryBytes' | 'guestCores'> {
+  let runningMemoryBytes = 0;
+  let guestMemoryBytes = 0;
+  let guestCores = 0;
+  for (const guest of guests.values()) {
+    if (guest.template) continue;
+    guestMemoryBytes += guest.memoryBytes;
+    guestCores += countedCores(guest.cores);
+    if (guest.status === 'running') runningMemoryBytes += guest.memoryBytes;
+  }
+  return { runningMemoryBytes, guestMemoryBytes, guestCores };
+}
+
+/** "/" is left out: it would hold every path and say nothing. */
+function rootsOf(parts: Parts): string[] {
+  const roots = new Set<string>();
+  for (const dataset of parts.datasets.values()) if (dataset.mounted) roots.add(dataset.mountpoint);
+  for (const storage of parts.storages.values()) if (storage.usable) roots.add(storage.path);
+  return [...roots].filter((root) => root.startsWith('/') && root !== '/').sort();
+}

@@ -1,0 +1,88 @@
+/** The verdict for people: one sentence, and a candidate per node with reasons or scores. */
+import type { Candidate, Reason } from '@pxmgr/contract/controller';
+import type { Assessed, Verdict } from './evaluate.ts';
+import { CRITERIA } from './rank.ts';
+import { FILTERS } from './reason.ts';
+
+export interface Explanation {
+  readonly summary: string;
+  readonly candidates: Candidate[];
+}
+
+export function explain(verdict: Verdict): Explanation {
+  let rank = 0;
+  const candidates = verdict.assessed.map((assessed) =>
+    candidate(verdict, assessed, assessed.isFeasible ? (rank += 1) : 0),
+  );
+  return { summary: summarise(verdict), candidates };
+}
+
+function candidate({ terms }: Verdict, assessed: Assessed, rank: number): Candidate {
+  const { node, held, fit, values, total } = assessed;
+  const scores = values.map((value, index) => {
+    const criterion = CRITERIA[index];
+    return {
+      name: criterion?.name ?? '',
+      weight: criterion?.weight ?? 0,
+      value,
+      text: criterion?.text({ terms, node, held, fit }) ?? '',
+    };
+  });
+  return {
+    nodeUid: node.uid,
+    nodeName: node.name,
+    feasible: assessed.isFeasible,
+    rank,
+    reasons: [...fit.reasons],
+    scores,
+    total,
+  };
+}
+
+function summarise(verdict: Verdict): string {
+  const { winner, assessed } = verdict;
+  if (assessed.length === 0) return 'the fleet has no nodes';
+  if (winner === undefined) return `${whyNone(assessed)}.`;
+  const feasible = assessed.filter((one) => one.isFeasible);
+  const second = feasible[1];
+  if (second === undefined)
+    return `${winner.node.name}: ${assessed.length === 1 ? 'the only node, and it fits' : `the only one of ${String(assessed.length)} nodes that fits`}.`;
+  const lead = leads(winner, second);
+  return `${winner.node.name} of ${String(feasible.length)} nodes that fit: ${lead === '' ? `equal to ${second.node.name}` : `ahead of ${second.node.name} in ${lead}`}.`;
+}
+
+/** The criteria that made the difference, the largest first. */
+function leads(winner: Assessed, second: Assessed): string {
+  const gains = CRITERIA.map((criterion, index) => ({
+    name: criterion.name,
+    gain: criterion.weight * ((winner.values[index] ?? 0) - (second.values[index] ?? 0)),
+  }));
+  const top = gains.filter((one) => one.gain > 1e-6).sort((a, b) => b.gain - a.gain);
+  return top
+    .slice(0, 2)
+    .map((one) => one.name)
+    .join(' and ');
+}
+
+/** Each node is counted under its first reason, in the order of the filters. A fleet of one gets the reason itself. */
+function whyNone(assessed: readonly Assessed[]): string {
+  const [only] = assessed;
+  if (assessed.length === 1 && only !== undefined)
+    return `${only.node.name}: ${only.fit.reasons.map((reason) => reason.text).join('; ')}`;
+  const open = assessed.filter((one) => one.fit.reasons[0]?.filter !== 'constraint');
+  const [named] = open;
+  if (open.length === 1 && named !== undefined)
+    return `${named.node.name}: ${named.fit.reasons.map((reason) => reason.text).join('; ')}`;
+  const names = new Map<string, string[]>();
+  for (const one of assessed) {
+    const first: Reason | undefined = one.fit.reasons[0];
+    if (first !== undefined) names.set(first.filter, [...(names.get(first.filter) ?? []), one.node.name]);
+  }
+  return FILTERS.filter((filter) => names.has(filter))
+    .map((filter) => `${filter.replaceAll('_', ' ')} on ${nodeList(names.get(filter) ?? [])}`)
+    .join(', ');
+}
+
+function nodeList(names: readonly string[]): string {
+  return names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${String(names.length - 2)} more`;
+}
