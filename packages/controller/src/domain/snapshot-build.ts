@@ -7,7 +7,7 @@ import type {
   StorageDocument,
   VmDocument,
 } from '@pxmgr/contract/common';
-import type { Presence } from './node.ts';
+import type { Presence } from './node-state.ts';
 import {
   countedCores,
   type DatasetView,

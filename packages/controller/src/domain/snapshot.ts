@@ -1,5 +1,5 @@
 /** What the scheduler knows of one node. Sizes are plain numbers of bytes (all below 2^53). */
-import type { Presence } from './node.ts';
+import type { Presence } from './node-state.ts';
 
 export interface StorageView {
   readonly id: string;
