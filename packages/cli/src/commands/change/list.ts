@@ -1,0 +1,63 @@
+import { parseDuration } from '@pxmgr/contract';
+import { type Change, ChangeServiceService } from '@pxmgr/contract/controller';
+import { ask } from '../../client.ts';
+import { command } from '../../command.ts';
+import type { Context } from '../../context.ts';
+import { relativeTime } from '../../render/time.ts';
+import { list } from '../../result.ts';
+import { Problems } from '../../spec/problems.ts';
+
+function moment(context: Context, flag: string, value: string | undefined, problems: Problems): Date | undefined {
+  if (value === undefined) return undefined;
+  const ago = parseDuration(value);
+  if (ago.ok) return new Date(context.clock.now().getTime() - ago.value);
+  const at = new Date(value);
+  if (!Number.isNaN(at.getTime()) && /^\d{4}-\d{2}-\d{2}/.test(value)) return at;
+  problems.add(`--${flag} ${value}`, 'write a time like 2026-11-20T08:00:00Z, or how long ago, like 2h');
+  return undefined;
+}
+
+export function objectText(change: Change): string {
+  return change.objectName === '' || change.objectName === change.objectId ? `${change.kind} ${change.objectId}` : `${change.kind} ${change.objectId} ${change.objectName}`;
+}
+
+export const changeList = command({
+  path: 'change list',
+  summary: 'Show what changed in the fleet, newest first: when, where, what, by whom',
+  options: {
+    node: { kind: 'text', flag: 'node', value: 'NODE', help: 'on this node only', complete: 'node' },
+    kind: { kind: 'text', flag: 'kind', value: 'KIND', help: 'container, vm, storage, image, gpu, ...' },
+    object: { kind: 'text', flag: 'object', value: 'ID', help: 'one object: vmid, name or id', complete: 'container' },
+    since: { kind: 'text', flag: 'since', value: 'TIME', help: 'since then (2h, or 2026-11-20T08:00:00Z)' },
+    until: { kind: 'text', flag: 'until', value: 'TIME', help: 'until then' },
+    limit: { kind: 'text', flag: 'limit', value: 'N', help: 'at most N (default: 50)' },
+  },
+  examples: ['pxmgr change list --since 1h', 'pxmgr change list --object 100', 'pxmgr change list --node pve1 --kind container -o ndjson'],
+  run: async (context, { options }) => {
+    const problems = new Problems();
+    const since = moment(context, 'since', options.since, problems);
+    const until = moment(context, 'until', options.until, problems);
+    const limit = Number(options.limit ?? '50');
+    if (!Number.isInteger(limit) || limit < 1 || limit > 1000) problems.add(`--limit ${options.limit ?? ''}`, 'must be a whole number from 1 to 1000');
+    problems.refuse();
+    const request = { node: options.node ?? '', kind: options.kind ?? '', object: options.object ?? '', since, until, limit, beforeId: 0n };
+    const { changes } = await ask(context, ChangeServiceService.listChanges, request);
+    return list<Change>({
+      noun: 'Change',
+      rows: changes,
+      columns: [
+        { head: 'ID', align: 'right', value: (change) => String(change.id) },
+        { head: 'WHEN', value: (change) => relativeTime(change.observedAt, context.clock.now()) },
+        { head: 'NODE', value: (change) => change.nodeName },
+        { head: 'WHAT', shrink: 2, value: (change) => `${objectText(change)} ${change.action}` },
+        { head: 'BY', value: (change) => change.author || '-' },
+        { head: 'CHANGE', shrink: 1, value: (change) => change.summary.replaceAll('\n', ' ') },
+        { head: 'OPERATION', wide: true, value: (change) => change.operationId || '-' },
+        { head: 'TASK', wide: true, value: (change) => change.upid || '-' },
+      ],
+      name: (change) => String(change.id),
+      json: (change) => change,
+      empty: 'no changes recorded',
+    });
+  },
+});

@@ -1,0 +1,65 @@
+import { formatSize } from '@pxmgr/contract';
+import type { ContainerDocument, InventoryObject } from '@pxmgr/contract/common';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { argument, command } from '../../command.ts';
+import { renderPairs } from '../../render/table.ts';
+import { paintState, type Theme } from '../../render/theme.ts';
+import { exactTime } from '../../render/time.ts';
+import { detail } from '../../result.ts';
+import { fetchObject } from '../fetch.ts';
+import { themeOf } from '../page.ts';
+
+function lines(object: InventoryObject, container: ContainerDocument, theme: Theme): string[] {
+  const flags = [container.unprivileged ? 'unprivileged' : 'privileged', container.onBoot ? 'on boot' : '', container.protection ? 'protected' : '', container.template ? 'template' : ''];
+  return [
+    ...renderPairs([
+      ['container', `${container.vmid} ${container.name}`],
+      ['node', object.nodeName],
+      ['status', paintState(theme, container.status)],
+      ['lock', container.lock],
+      ['addresses', container.addresses.join(' ')],
+      ['image', container.imageReference],
+      ['digest', container.imageDigest],
+      ['os type', container.osType],
+      ['entrypoint', container.entrypoint],
+      ['cores', container.cores === 0 ? 'all' : String(container.cores)],
+      ['memory', formatSize(container.memoryBytes)],
+      ['swap', container.swapBytes === 0n ? '' : formatSize(container.swapBytes)],
+      ['flags', flags.filter((flag) => flag !== '').join(', ')],
+      ['tags', container.tags.join(', ')],
+      ['pending', container.pending.join(', ')],
+      ['snapshots', container.snapshots.join(', ')],
+      ['uid', container.guestUid],
+      ['description', container.description.split('\n')[0] ?? ''],
+      ['observed', exactTime(object.observedAt)],
+    ]),
+    ...section('mounts', container.mountPoints.map((mount): [string, string] => [mount.key, `${mount.target || '/'}  ${mount.volume}${mount.sizeBytes === 0n ? '' : `  ${formatSize(mount.sizeBytes)}`}${mount.readOnly ? '  ro' : ''}`])),
+    ...section('networks', container.networks.map((net): [string, string] => [net.key, `${net.name}  ${net.bridge}  ${net.ipv4} ${net.ipv6}  ${net.mac}`.replace(/ +/g, ' ')])),
+    ...section('devices', container.devices.map((device): [string, string] => [device.key, `${device.path}  gid ${device.gid}  mode ${device.mode || '0660'}`])),
+  ];
+}
+
+function section(title: string, pairs: readonly (readonly [string, string])[]): string[] {
+  return pairs.length === 0 ? [] : [title, ...renderPairs(pairs, '  ')];
+}
+
+export const containerGet = command({
+  path: 'container get',
+  summary: 'Show one container',
+  args: [{ name: 'CONTAINER', help: 'vmid or name', complete: 'container' }],
+  options: { node: { kind: 'text', flag: 'node', value: 'NODE', help: 'where the name is ambiguous', complete: 'node' } },
+  examples: ['pxmgr container get 100', 'pxmgr container get web -o yaml'],
+  run: async (context, input) => {
+    const key = argument(input, 0);
+    const object = await fetchObject(context, 'container', key, input.options.node ?? '');
+    const document = object.document?.document;
+    if (document?.$case !== 'container') throw new PxmError('PXM_OBJECT_NOT_FOUND', { kind: 'container', key });
+    const container = document.value;
+    return detail({
+      noun: 'Container',
+      name: String(container.vmid),
+      lines: lines(object, container, themeOf(context)),
+      json: { node: object.nodeName, nodeUid: object.nodeUid, observedAt: object.observedAt, ...container },
+    });
+  },
+});

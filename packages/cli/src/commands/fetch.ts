@@ -1,0 +1,39 @@
+/** Small questions that several commands ask the controller. */
+import type { InventoryObject } from '@pxmgr/contract/common';
+import { InventoryServiceService } from '@pxmgr/contract/controller';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { ask } from '../client.ts';
+import type { Context } from '../context.ts';
+
+const PAGE_SIZE = 1000;
+
+export interface Inventory {
+  readonly objects: readonly InventoryObject[];
+  readonly staleNodes: readonly string[];
+}
+
+/** All objects of a kind, page by page. */
+export async function fetchInventory(context: Context, kind: string, node: string): Promise<Inventory> {
+  const objects: InventoryObject[] = [];
+  const stale = new Set<string>();
+  let pageToken = '';
+  do {
+    const page = await ask(context, InventoryServiceService.listInventory, { kind, node, pageSize: PAGE_SIZE, pageToken });
+    objects.push(...page.objects);
+    for (const name of page.staleNodes) stale.add(name);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== '');
+  return { objects, staleNodes: [...stale] };
+}
+
+export function staleNote(inventory: Inventory): readonly string[] {
+  if (inventory.staleNodes.length === 0) return [];
+  return [`not heard of lately, data may be old: ${inventory.staleNodes.join(', ')}`];
+}
+
+/** One object by id or name. */
+export async function fetchObject(context: Context, kind: string, key: string, node: string): Promise<InventoryObject> {
+  const { object } = await ask(context, InventoryServiceService.getInventory, { kind, key, node });
+  if (object === undefined) throw new PxmError('PXM_OBJECT_NOT_FOUND', { kind, key });
+  return object;
+}

@@ -1,0 +1,40 @@
+import type { Operation } from '@pxmgr/contract/common';
+import { OperationServiceService } from '@pxmgr/contract/controller';
+import { ask } from '../../client.ts';
+import { command } from '../../command.ts';
+import { elapsed, operationJson, stateWord } from '../../render/operation.ts';
+import { paintState } from '../../render/theme.ts';
+import { relativeTime } from '../../render/time.ts';
+import { list } from '../../result.ts';
+import { themeOf } from '../page.ts';
+
+export const operationList = command({
+  path: 'operation list',
+  summary: 'List operations, newest first',
+  options: {
+    active: { kind: 'flag', flag: 'active', help: 'only those that have not ended' },
+    limit: { kind: 'text', flag: 'limit', value: 'N', help: 'at most N (default: 50)' },
+  },
+  examples: ['pxmgr operation list --active'],
+  run: async (context, { options }) => {
+    const limit = Math.min(1000, Math.max(1, Number.parseInt(options.limit ?? '50', 10) || 50));
+    const { operations } = await ask(context, OperationServiceService.listOperations, { activeOnly: options.active, limit });
+    const theme = themeOf(context);
+    const now = context.clock.now();
+    return list<Operation>({
+      noun: 'Operation',
+      rows: operations,
+      columns: [
+        { head: 'ID', value: (row) => row.id },
+        { head: 'STATE', value: (row) => paintState(theme, stateWord(row.state)) },
+        { head: 'WHAT', shrink: 1, value: (row) => row.title },
+        { head: 'STARTED', value: (row) => relativeTime(row.startedAt ?? row.createdAt, now) },
+        { head: 'TOOK', align: 'right', value: (row) => elapsed(row.startedAt, row.endedAt, now) },
+        { head: 'PROBLEM', shrink: 2, value: (row) => row.problem?.code ?? '-' },
+      ],
+      name: (row) => row.id,
+      json: operationJson,
+      empty: options.active ? 'no operation is running' : 'no operation was ever started',
+    });
+  },
+});

@@ -1,0 +1,35 @@
+/** Options of the command line tool: file (~/.config/pxmgr/cli.yaml) < environment (PXMGR_...) < flags. */
+import { field } from '@pxmgr/kit/config/field';
+import { z } from 'zod';
+
+export const CLI_CONFIG = {
+  controller: field({
+    type: z.string().min(1),
+    default: 'unix:/run/pxmgr/controller.sock',
+    description: 'Controller to talk to: host:port, or unix:/path for root on the controller host.',
+  }),
+  ca_file: field({ type: z.string(), default: '', flag: '--ca', description: 'CA certificate of the fleet (PEM); needed for host:port.' }),
+  cert_file: field({ type: z.string(), default: '', flag: '--cert', description: 'Operator certificate (PEM) from "pxmgr-controller operator create".' }),
+  key_file: field({ type: z.string(), default: '', flag: '--key', description: 'Private key of the operator certificate (PEM).' }),
+  output: field({
+    type: z.enum(['table', 'wide', 'json', 'yaml', 'ndjson', 'name']),
+    default: 'table',
+    description: 'Output format where none is given with -o.',
+  }),
+} as const;
+
+export interface CliConfig {
+  readonly controller: string;
+  readonly ca_file: string;
+  readonly cert_file: string;
+  readonly key_file: string;
+  readonly output: 'table' | 'wide' | 'json' | 'yaml' | 'ndjson' | 'name';
+}
+
+export const ENV_PREFIX = 'PXMGR_';
+
+/** ~/.config/pxmgr/cli.yaml, or below $XDG_CONFIG_HOME. */
+export function defaultConfigFile(env: Readonly<Record<string, string | undefined>>): string {
+  const base = env['XDG_CONFIG_HOME'] ?? `${env['HOME'] ?? '/root'}/.config`;
+  return `${base}/pxmgr/cli.yaml`;
+}

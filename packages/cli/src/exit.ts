@@ -1,0 +1,16 @@
+/** Error to exit code, in one place. */
+import { toPxmError } from '@pxmgr/kit/error/to-problem';
+import type { PxmError } from '@pxmgr/kit/error/pxm-error';
+
+export const EXIT_INTERRUPTED = 130;
+export const EXIT_TERMINATED = 143;
+/** `--exit-code` of commands that look for differences. */
+export const EXIT_DIFFERENCES = 10;
+
+export function exitCodeOf(error: unknown): number {
+  return toPxmError(error).row.exit;
+}
+
+export function asPxmError(error: unknown): PxmError {
+  return toPxmError(error);
+}

@@ -1,0 +1,62 @@
+/** A plan as its reader wants it: what, where, in which steps, how each is taken back, and the exact commands. */
+import { formatSize } from '@pxmgr/contract';
+import type { ContainerSpec } from '@pxmgr/contract/common';
+import type { Plan, PlanStep } from '@pxmgr/contract/controller';
+import { renderHostCommand } from './command-line.ts';
+import type { Page } from './explanation.ts';
+import { renderPairs } from './table.ts';
+
+function sourceText(spec: ContainerSpec): string {
+  switch (spec.source?.$case) {
+    case 'image':
+      return `${spec.source.value.reference}${spec.source.value.digest === '' ? '' : ` (${spec.source.value.digest.slice(0, 19)}…)`}`;
+    case 'template':
+      return spec.source.value.volumeId;
+    case undefined:
+      return '';
+  }
+}
+
+function mountText(mount: ContainerSpec['mounts'][number]): string {
+  const suffix = mount.readOnly ? ' (ro)' : '';
+  switch (mount.source?.$case) {
+    case 'bind':
+    case 'dataset':
+      return `${mount.source.value} at ${mount.target}${suffix}`;
+    case 'volume':
+      return `${formatSize(mount.source.value.sizeBytes)} volume at ${mount.target}${suffix}`;
+    case undefined:
+      return mount.target;
+  }
+}
+
+export function renderSpec(spec: ContainerSpec): string[] {
+  return renderPairs(
+    [
+      ['from', sourceText(spec)],
+      ['name', spec.name],
+      ['cores', spec.cores === 0 ? 'all' : String(spec.cores)],
+      ['memory', formatSize(spec.memoryBytes)],
+      ['root file system', `${formatSize(spec.rootfsBytes)} on ${spec.storage || '(chosen later)'}`],
+      ['mounts', spec.mounts.map(mountText).join('; ')],
+      ['devices', spec.devices.map((device) => device.path).join(' ')],
+      ['networks', spec.networks.map((net) => `${net.name} on ${net.bridge} ${net.ipv4}`.trim()).join('; ')],
+    ],
+    '  ',
+  );
+}
+
+function stepLines(step: PlanStep, page: Page, commands: boolean): string[] {
+  const lines = [`  ${step.index}. ${step.title}`];
+  if (step.undo !== '') lines.push(page.theme.dim(`     undo: ${step.undo}`));
+  if (commands) lines.push(...step.commands.map((command) => page.theme.dim(`     ${command.internal ? '#' : '$'} ${renderHostCommand(command)}`)));
+  return lines;
+}
+
+export function renderPlan(plan: Plan, page: Page, commands: boolean): string[] {
+  const head = plan.id === '' ? 'plan (dry run, nothing is stored)' : `plan ${plan.id}`;
+  const lines = [`${page.theme.bold(plan.title)}`, page.theme.dim(head)];
+  if (plan.spec !== undefined) lines.push(...renderSpec(plan.spec));
+  lines.push('steps', ...plan.steps.flatMap((step) => stepLines(step, page, commands)));
+  return lines;
+}
