@@ -1,0 +1,135 @@
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { INVENTORY_CONSUMER, INVENTORY_STREAM, inventorySubject } from '@pxmgr/contract';
+import { systemClock } from '@pxmgr/kit/clock';
+import { silentLogger } from '@pxmgr/kit/log/logger';
+import type { NatsConnection } from 'nats';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startTestBus, type TestBus, until } from './bus.fixture.ts';
+import { type BatchSink, type BusMessage, InventoryConsumer, readNodeSubjects, type StreamPosition } from './consume.ts';
+import { ensureStreams } from './streams.ts';
+
+const NODE = 'n-aaaaaaaaaaaaaaaa';
+const subjectOf = (id: string): string => inventorySubject(NODE, 'storage', id);
+
+class MemorySink implements BatchSink {
+  readonly batches: BusMessage[][] = [];
+  stored: StreamPosition | undefined;
+  failures = 0;
+
+  position(): StreamPosition | undefined {
+    return this.stored;
+  }
+
+  commit(batch: readonly BusMessage[], position: StreamPosition): void {
+    if (this.failures > 0) {
+      this.failures -= 1;
+      throw new Error('disk full');
+    }
+    this.batches.push([...batch]);
+    this.stored = position;
+  }
+
+  get texts(): string[] {
+    return this.batches.flat().map((message) => new TextDecoder().decode(message.data));
+  }
+}
+
+let bus: TestBus;
+let connection: NatsConnection;
+beforeEach(async () => {
+  bus = await startTestBus();
+  connection = await bus.controller();
+  await ensureStreams(connection);
+});
+afterEach(async () => {
+  await bus.close();
+});
+
+function consumerOf(sink: BatchSink): InventoryConsumer {
+  const consumer = new InventoryConsumer({ connection, sink, clock: systemClock, logger: silentLogger() });
+  consumer.start();
+  return consumer;
+}
+
+async function publish(...texts: string[]): Promise<void> {
+  for (const text of texts) await jetstream(connection).publish(subjectOf(text), text);
+}
+
+const ackFloor = async (): Promise<number> => (await (await jetstreamManager(connection)).consumers.info(INVENTORY_STREAM, INVENTORY_CONSUMER)).ack_floor.stream_seq;
+
+describe('InventoryConsumer', () => {
+  it('delivers in order and acknowledges only what was committed', async () => {
+    const sink = new MemorySink();
+    sink.failures = 2;
+    await publish('a', 'b');
+    const consumer = consumerOf(sink);
+    await until('both arrive after the failures', () => sink.texts.length === 2);
+    expect(sink.texts).toEqual(['a', 'b']);
+    await until('the server knows', async () => (await ackFloor()) === 2);
+    expect(sink.stored?.sequence).toBe(2);
+    await consumer.stop();
+  });
+
+  it('goes on where it stopped', async () => {
+    const sink = new MemorySink();
+    const first = consumerOf(sink);
+    await publish('a');
+    await until('it arrives', () => sink.texts.length === 1);
+    await until('the server knows', async () => (await ackFloor()) === 1);
+    await first.stop();
+    await publish('b');
+    const second = consumerOf(sink);
+    await until('the second arrives', () => sink.texts.length === 2);
+    expect(sink.texts).toEqual(['a', 'b']);
+    await second.stop();
+  });
+
+  it('reads everything again when our store is older than what was acknowledged', async () => {
+    const sink = new MemorySink();
+    const first = consumerOf(sink);
+    await publish('a', 'b', 'c');
+    await until('all arrive', () => sink.texts.length === 3);
+    await until('the server knows', async () => (await ackFloor()) === 3);
+    await first.stop();
+    const restored = new MemorySink();
+    restored.stored = { streamCreated: sink.stored?.streamCreated ?? '', sequence: 1 };
+    const second = consumerOf(restored);
+    await until('all arrive again', () => restored.texts.length === 3);
+    await second.stop();
+  });
+
+  it('survives a stream that is deleted and made anew while it reads', async () => {
+    const sink = new MemorySink();
+    const consumer = consumerOf(sink);
+    await publish('a');
+    await until('the first arrives', () => sink.texts.includes('a'));
+    const before = sink.stored?.streamCreated;
+    await (await jetstreamManager(connection)).streams.delete(INVENTORY_STREAM);
+    await until('it made the stream again', async () => await publish('b').then(() => true, () => false));
+    await until('the second arrives', () => sink.texts.includes('b'));
+    expect(sink.stored?.streamCreated).not.toBe(before);
+    await consumer.stop();
+  });
+
+  it('groups many messages', async () => {
+    const sink = new MemorySink();
+    await Promise.all(Array.from({ length: 1200 }, async (_, index) => jetstream(connection).publish(subjectOf(String(index)), String(index))));
+    const consumer = consumerOf(sink);
+    await until('all arrive', () => sink.texts.length === 1200);
+    expect(Math.max(...sink.batches.map((batch) => batch.length))).toBeGreaterThan(100);
+    expect(Math.max(...sink.batches.map((batch) => batch.length))).toBeLessThanOrEqual(500);
+    await consumer.stop();
+  });
+});
+
+describe('readNodeSubjects', () => {
+  it('gives the last message of every object of one node, and of no other', async () => {
+    await jetstream(connection).publish(subjectOf('a'), 'old');
+    await jetstream(connection).publish(subjectOf('a'), 'new');
+    await jetstream(connection).publish(subjectOf('b'), 'b');
+    await jetstream(connection).publish(inventorySubject('n-bbbbbbbbbbbbbbbb', 'storage', 'x'), 'other');
+    const found = await readNodeSubjects(connection, NODE);
+    expect(found.map((message) => new TextDecoder().decode(message.data))).toEqual(['new', 'b']);
+    expect(await readNodeSubjects(connection, 'n-cccccccccccccccc')).toEqual([]);
+  });
+});

@@ -1,0 +1,159 @@
+import { type ConsumerMessages, type JetStreamManager, jetstream, jetstreamManager, type JsMsg } from '@nats-io/jetstream';
+import { INVENTORY_CONSUMER, INVENTORY_FILTER, INVENTORY_STREAM } from '@pxmgr/contract';
+import type { Clock } from '@pxmgr/kit/clock';
+import type { Logger } from '@pxmgr/kit/log/logger';
+import type { NatsConnection } from 'nats';
+import { Batcher } from './batcher.ts';
+import { consumerFloor, ensureConsumer, ensureStreams } from './streams.ts';
+
+/** One message of the stream as the layers above see it. */
+export interface BusMessage {
+  readonly subject: string;
+  readonly sequence: number;
+  readonly data: Uint8Array;
+}
+
+export interface StreamPosition {
+  readonly streamCreated: string;
+  readonly sequence: number;
+}
+
+/** Takes batches; returns only when they are durable. A throw means: the same batch again, later. */
+export interface BatchSink {
+  /** Where the last durable batch ended; undefined = nothing is known. */
+  position(): StreamPosition | undefined;
+  /** `position` is to be stored in the same transaction as the effects of the batch. */
+  commit(batch: readonly BusMessage[], position: StreamPosition): void;
+}
+
+export interface ConsumerOptions {
+  readonly connection: NatsConnection;
+  readonly sink: BatchSink;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const BATCH_MAX = 500;
+const BATCH_WAIT_MS = 5;
+const IN_FLIGHT = 4000;
+const RETRY_FIRST_MS = 100;
+const RETRY_LAST_MS = 10_000;
+
+/**
+ * Reads the inventory stream into a sink, in order, acknowledging only what the sink has committed. Starts over from
+ * the beginning (last message per object) when the stream was made anew or the sink lost commits.
+ */
+export class InventoryConsumer {
+  readonly #options: ConsumerOptions;
+  readonly #stopping = new AbortController();
+  #running: Promise<void> | undefined;
+  #messages: ConsumerMessages | undefined;
+  #committed = 0;
+
+  constructor(options: ConsumerOptions) {
+    this.#options = options;
+  }
+
+  /** Messages committed since the start. */
+  get committed(): number {
+    return this.#committed;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error('stopping'));
+    this.#messages?.stop();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    let waitMs = RETRY_FIRST_MS;
+    while (!signal.aborted) {
+      try {
+        const streamCreated = await this.#open();
+        waitMs = RETRY_FIRST_MS;
+        await this.#readUntilEnd(streamCreated);
+      } catch (error) {
+        if (!signal.aborted) this.#options.logger.warn({ err: error }, 'reading the inventory stream was interrupted');
+      }
+      await this.#pause(waitMs);
+      waitMs = Math.min(waitMs * 2, RETRY_LAST_MS);
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await this.#options.clock.sleep(ms, this.#stopping.signal).catch(() => undefined);
+  }
+
+  /** Makes stream and consumer what they must be and starts delivery; returns the creation time of the stream. */
+  async #open(): Promise<string> {
+    const { connection, sink, logger } = this.#options;
+    const stream = await ensureStreams(connection);
+    const manager = await jetstreamManager(connection, { timeout: 10_000 });
+    const anew = await this.#mustStartOver(manager, stream.created, sink.position());
+    if (anew) logger.info({ stream: INVENTORY_STREAM }, 'reading the whole inventory stream');
+    await ensureConsumer(manager, anew);
+    const consumer = await jetstream(connection, { timeout: 10_000 }).consumers.get(INVENTORY_STREAM, INVENTORY_CONSUMER);
+    this.#messages = await consumer.consume({ max_messages: IN_FLIGHT, threshold_messages: IN_FLIGHT / 2, idle_heartbeat: 5000, abort_on_missing_resource: true });
+    if (this.#stopping.signal.aborted) this.#messages.stop();
+    return stream.created;
+  }
+
+  async #mustStartOver(manager: JetStreamManager, streamCreated: string, position: StreamPosition | undefined): Promise<boolean> {
+    if (position?.streamCreated !== streamCreated) return true;
+    const floor = await consumerFloor(manager);
+    // Acknowledged beyond what we hold: our database is an older copy, so messages are gone for this consumer.
+    return floor === undefined || floor > position.sequence;
+  }
+
+  async #readUntilEnd(streamCreated: string): Promise<void> {
+    const messages = this.#messages;
+    if (messages === undefined) return;
+    const batcher = new Batcher<JsMsg>(messages, { max: BATCH_MAX, waitMs: BATCH_WAIT_MS });
+    for (;;) {
+      const batch = await batcher.next();
+      const last = batch.at(-1);
+      if (last === undefined) return;
+      await this.#commit(batch, { streamCreated, sequence: last.seq });
+      if (this.#stopping.signal.aborted) return;
+      last.ack();
+    }
+  }
+
+  /** Tries until the sink has it: the disk may be full for a while, and nothing may be lost then. */
+  async #commit(batch: readonly JsMsg[], position: StreamPosition): Promise<void> {
+    const messages = batch.map((message) => ({ subject: message.subject, sequence: message.seq, data: message.data }));
+    for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(waitMs * 2, RETRY_LAST_MS)) {
+      try {
+        this.#options.sink.commit(messages, position);
+        this.#committed += messages.length;
+        return;
+      } catch (error) {
+        this.#options.logger.error({ err: error, seq: position.sequence }, 'a batch of inventory messages was not stored; trying again');
+      }
+      await this.#pause(waitMs);
+      if (this.#stopping.signal.aborted) throw new Error('stopped with a batch that was not stored');
+    }
+  }
+}
+
+/** The last message of every object of one node, for repair; ends when the stream has no more of them. */
+export async function readNodeSubjects(connection: NatsConnection, nodeUid: string): Promise<BusMessage[]> {
+  const filter = INVENTORY_FILTER.replace('>', `${nodeUid}.>`);
+  const consumer = await jetstream(connection, { timeout: 10_000 }).consumers.get(INVENTORY_STREAM, { filter_subjects: filter, deliver_policy: 'last_per_subject' } as never);
+  const found: BusMessage[] = [];
+  try {
+    if ((await consumer.info()).num_pending === 0) return found;
+    for await (const message of await consumer.consume()) {
+      found.push({ subject: message.subject, sequence: message.seq, data: message.data });
+      if (message.info.pending === 0) break;
+    }
+    return found;
+  } finally {
+    await consumer.delete().catch(() => undefined);
+  }
+}
