@@ -220,7 +220,7 @@ class Execution implements RunningCommand {
 
 /** Infinity is for supervised daemons; a timer of Node.js would fire at once for it. */
 function startDeadline(timeoutMs: number, onDue: () => void): NodeJS.Timeout | undefined {
-  return Number.isFinite(timeoutMs) ? setTimeout(onDue, timeoutMs) : undefined;
+  return timeoutMs < 2 ** 31 ? setTimeout(onDue, timeoutMs) : undefined;
 }
 
 /** What we use of execa's subprocess: Node's child with both output pipes, and a promise that never rejects. */
