@@ -3,7 +3,7 @@
  * dist/ is complete in itself: copy the folder to a machine and run it (docs/install.md).
  * Only the controller has a native add-on (SQLite); its package is put beside the bundle.
  */
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,7 +36,7 @@ function writeLauncher(name: string): void {
   chmodSync(file, 0o755);
 }
 
-async function bundle(program: (typeof PROGRAMS)[number], version: string): Promise<void> {
+async function bundle(program: (typeof PROGRAMS)[number]): Promise<void> {
   const result = await build({
     absWorkingDir: ROOT,
     entryPoints: [program.entry],
@@ -46,7 +46,6 @@ async function bundle(program: (typeof PROGRAMS)[number], version: string): Prom
     target: 'node20.19',
     format: 'esm',
     banner: { js: BANNER },
-    define: { 'process.env.PXMGR_BUILD_VERSION': JSON.stringify(version) },
     external: ['better-sqlite3'],
     sourcemap: 'linked',
     sourcesContent: false,
@@ -57,6 +56,13 @@ async function bundle(program: (typeof PROGRAMS)[number], version: string): Prom
   writeLauncher(program.name);
   const bytes = Object.values(result.metafile.outputs).find((output) => output.entryPoint !== undefined)?.bytes ?? 0;
   say(`dist/${program.name}.js ${(bytes / 1024 / 1024).toFixed(1)} MiB`);
+}
+
+/** Bundles of programs that are not built now. The others are written over, since a fleet may be running from them. */
+function removeOthers(names: readonly string[]): void {
+  const kept = new Set([...names, 'package', 'LICENSE', 'node_modules']);
+  const strays = readdirSync(DIST).filter((name) => !kept.has(name.replace(/\.js(\.map|\.LEGAL\.txt)?$|\.json$/, '')));
+  for (const stray of strays) rmSync(join(DIST, stray), { recursive: true });
 }
 
 function copyNative(): void {
@@ -72,7 +78,6 @@ function copyNative(): void {
 }
 
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
-rmSync(DIST, { recursive: true, force: true });
 mkdirSync(DIST, { recursive: true });
 // Says to Node that the .js files here are ES modules wherever the folder is copied to.
 writeFileSync(
@@ -85,5 +90,8 @@ const present = PROGRAMS.filter((program) => existsSync(join(ROOT, program.entry
 for (const missing of PROGRAMS.filter((program) => !present.includes(program))) {
   say(`${missing.name} left out: ${missing.entry} is not there`);
 }
-await Promise.all(present.map((program) => bundle(program, version)));
+removeOthers(present.map((program) => program.name));
+// One broken program does not keep the others from being built; esbuild has already said what is wrong.
+const outcomes = await Promise.allSettled(present.map(bundle));
+if (outcomes.some((outcome) => outcome.status === 'rejected')) process.exitCode = 1;
 if (present.some((program) => program.name === 'pxmgr-controller')) copyNative();

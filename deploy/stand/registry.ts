@@ -1,0 +1,68 @@
+/** A real registry (Debian's docker-registry) on loopback, with a user and a password. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Runner } from '@pxmgr/kit/exec/command';
+import { registerSecret } from '@pxmgr/kit/log/redact';
+import { Daemon } from './daemon.ts';
+
+const START_LIMIT_MS = 20_000;
+
+export interface RegistryOptions {
+  readonly dir: string;
+  readonly runner: Runner;
+  readonly user: string;
+  readonly password: string;
+}
+
+export class Registry {
+  /** 127.0.0.1:port */
+  readonly address: string;
+  /** For --authfile: containers-auth.json(5). */
+  readonly authFile: string;
+  private readonly daemon: Daemon;
+
+  private constructor(daemon: Daemon, address: string, authFile: string) {
+    this.daemon = daemon;
+    this.address = address;
+    this.authFile = authFile;
+  }
+
+  static async start(options: RegistryOptions): Promise<Registry> {
+    const { dir, runner } = options;
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    registerSecret(options.password);
+    await writePasswordFile(options);
+    const config = join(dir, 'config.json');
+    writeFileSync(config, JSON.stringify(registryConfig(dir)), { mode: 0o600 });
+    const daemon = new Daemon(runner, { name: 'docker-registry', file: 'docker-registry', args: ['serve', config], logFile: join(dir, 'registry.log') });
+    const line = await daemon.line(/listening on 127\.0\.0\.1:\d+/, START_LIMIT_MS);
+    const address = /127\.0\.0\.1:\d+/.exec(line)?.[0] ?? '';
+    const authFile = join(dir, 'auth.json');
+    const auth = Buffer.from(`${options.user}:${options.password}`).toString('base64');
+    writeFileSync(authFile, JSON.stringify({ auths: { [address]: { auth } } }), { mode: 0o600 });
+    return new Registry(daemon, address, authFile);
+  }
+
+  async stop(): Promise<void> {
+    await this.daemon.stop();
+  }
+}
+
+async function writePasswordFile(options: RegistryOptions): Promise<void> {
+  const file = join(options.dir, 'htpasswd');
+  // -i reads the password from standard input: it must not show up in the process list.
+  const result = await options.runner.run({ file: 'htpasswd', args: ['-i', '-B', '-c', file, options.user], stdin: options.password, purpose: 'make the password file of the registry', timeoutMs: 20_000 });
+  if (result.exitCode !== 0) throw new Error(`htpasswd failed: ${result.stderr}`);
+  if (!readFileSync(file, 'utf8').startsWith(`${options.user}:`)) throw new Error('htpasswd wrote no entry');
+}
+
+/** JSON is YAML, which the registry reads. Port 0: the kernel chooses, the log line tells. */
+function registryConfig(dir: string): unknown {
+  return {
+    version: '0.1',
+    log: { level: 'info', accesslog: { disabled: true } },
+    storage: { filesystem: { rootdirectory: join(dir, 'data') }, delete: { enabled: true } },
+    http: { addr: '127.0.0.1:0', secret: 'one registry, no cluster' },
+    auth: { htpasswd: { realm: 'pxmgr', path: join(dir, 'htpasswd') } },
+  };
+}
