@@ -40,6 +40,11 @@ export interface ExecRequest {
   readonly argv: readonly string[];
   /** false gives exactly PATH, container=lxc and TERM=linux. */
   readonly keepEnv: boolean;
+  /** `NAME=value` items added to the environment (lxc-attach --set-var). */
+  readonly setVars?: readonly string[];
+  /** Ids inside the guest, default root. */
+  readonly uid?: number;
+  readonly gid?: number;
   readonly io: ToolIo;
 }
 
