@@ -1,0 +1,67 @@
+/** passwd and group files of an image, and what `User` of its configuration stands for. */
+
+export interface PasswdEntry {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly home: string;
+}
+
+export interface ResolvedUser {
+  readonly uid: number;
+  readonly gid: number;
+  /** HOME of that user; "/root" or "/" when passwd has no entry. */
+  readonly home: string;
+}
+
+/** What the image has to resolve a user with. */
+export interface Accounts {
+  readonly passwd: readonly PasswdEntry[] | undefined;
+  readonly groups: ReadonlyMap<string, number> | undefined;
+  readonly hasEtc: boolean;
+}
+
+export function parsePasswd(text: string): PasswdEntry[] {
+  return text.split('\n').flatMap((line) => {
+    const [name = '', , uid = '', gid = '', , home = ''] = line.split(':');
+    if (name === '' || !/^\d+$/.test(uid) || !/^\d+$/.test(gid)) return [];
+    return [{ name, uid: Number(uid), gid: Number(gid), home }];
+  });
+}
+
+/** Group name to gid. */
+export function parseGroup(text: string): Map<string, number> {
+  const groups = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    const [name = '', , gid = ''] = line.split(':');
+    if (name !== '' && /^\d+$/.test(gid) && !groups.has(name)) groups.set(name, Number(gid));
+  }
+  return groups;
+}
+
+/**
+ * `User` as Proxmox resolves it (proxmox/pve-container src/PVE/LXC/Create.pm): a name that is not found would
+ * silently run as root, so it is a problem here. Gives the reason as text.
+ */
+export function resolveUser(user: string, { passwd, groups, hasEtc }: Accounts): ResolvedUser | string {
+  if (user === '') return rootUser(passwd);
+  const match = /^([^:]+)(?::([^:]+))?$/.exec(user);
+  if (match === null) return `User "${user}" is not name, uid, name:group or uid:gid`;
+  const [, who = '', group] = match;
+  if (!hasEtc) return `User "${user}" is set, but the image has no /etc directory`;
+  const isNumber = /^\d+$/.test(who);
+  const entry = passwd?.find((one) => (isNumber ? one.uid === Number(who) : one.name === who));
+  if (entry === undefined && !isNumber) return `User "${user}" is not in the image's /etc/passwd`;
+  const gid = group === undefined ? (entry?.gid ?? 0) : gidOf(group, groups);
+  if (gid === undefined) return `group "${group ?? ''}" of User "${user}" is not in the image's /etc/group`;
+  const uid = entry?.uid ?? Number(who);
+  return { uid, gid, home: entry?.home || '/' };
+}
+
+function gidOf(group: string, groups: ReadonlyMap<string, number> | undefined): number | undefined {
+  return /^\d+$/.test(group) ? Number(group) : groups?.get(group);
+}
+
+function rootUser(passwd: readonly PasswdEntry[] | undefined): ResolvedUser {
+  return { uid: 0, gid: 0, home: passwd?.find((one) => one.uid === 0)?.home || '/root' };
+}

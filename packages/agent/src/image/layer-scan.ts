@@ -1,0 +1,197 @@
+import { pipeline } from 'node:stream/promises';
+import type { Readable } from 'node:stream';
+import { extract, type Header } from 'tar-stream';
+import { HashTap, unpacker } from './unpack.ts';
+
+/** A path of the image that somebody asked about. */
+export interface ImageEntry {
+  readonly type: 'file' | 'directory' | 'other';
+  /** First megabyte of a regular file. */
+  readonly body?: Buffer;
+}
+
+const BODY_LIMIT = 1024 * 1024;
+const WHITEOUT = '.wh.';
+const OPAQUE = '.wh..wh..opq';
+const MAX_LINKS = 40;
+
+/**
+ * What the stacked layers of an image hold, as far as it matters: all symbolic links, the watched paths, and the
+ * largest ids. Layers are read once, in order, streaming; nothing but headers and the watched files stays in memory.
+ * Whiteouts and opaque folders are applied as the image format says (opencontainers/image-spec layer.md).
+ */
+export class LayerTree {
+  readonly #watched: ReadonlySet<string>;
+  readonly #links = new Map<string, string>();
+  readonly #entries = new Map<string, ImageEntry>();
+  readonly removed = new Set<string>();
+  maxUid = 0;
+  maxGid = 0;
+  entryCount = 0;
+  unpackedBytes = 0;
+
+  /** Paths without a leading slash. */
+  constructor(watched: Iterable<string>) {
+    this.#watched = new Set(watched);
+  }
+
+  /** Reads one layer on top of those before. Gives the digests of the packed and of the unpacked bytes. */
+  async addLayer(packed: Readable, packing: 'none' | 'gzip' | 'zstd'): Promise<{ digest: string; diffId: string }> {
+    const outer = new HashTap();
+    const inner = new HashTap();
+    const tar = extract();
+    const layer = new LayerReader(this.#watched, this.#links);
+    const reading = (async () => {
+      for await (const entry of tar) {
+        const body = await layer.read(entry.header, entry as AsyncIterable<Uint8Array>);
+        if (!body) entry.resume();
+      }
+    })();
+    await Promise.all([pipeline([packed, outer, ...unpacker(packing), inner, tar as unknown as NodeJS.WritableStream]), reading]);
+    this.#apply(layer);
+    this.unpackedBytes += inner.bytes;
+    return { digest: outer.digest(), diffId: inner.digest() };
+  }
+
+  /** Follows every link of the path inside the image; undefined for a loop. Gives the path without a leading slash. */
+  resolve(path: string): string | undefined {
+    let rest = path.split('/').filter((part) => part !== '' && part !== '.');
+    const done: string[] = [];
+    for (let hops = 0; hops <= MAX_LINKS; ) {
+      const part = rest.shift();
+      if (part === undefined) return done.join('/');
+      if (part === '..') {
+        done.pop();
+        continue;
+      }
+      const target = this.#links.get([...done, part].join('/'));
+      if (target === undefined) {
+        done.push(part);
+        continue;
+      }
+      hops += 1;
+      if (target.startsWith('/')) done.length = 0;
+      rest = [...target.split('/').filter((word) => word !== '' && word !== '.'), ...rest];
+    }
+    return undefined;
+  }
+
+  /** The entry behind a path, links followed. `unwatched` tells a path that has to be watched to know. */
+  find(path: string): { entry?: ImageEntry; unwatched?: string } {
+    const real = this.resolve(path);
+    if (real === undefined) return {};
+    const entry = this.#entries.get(real);
+    if (entry !== undefined) return { entry };
+    return this.#watched.has(real) ? {} : { unwatched: real };
+  }
+
+  #apply(layer: LayerReader): void {
+    for (const path of layer.whiteouts) {
+      this.#remove(path, true);
+      this.removed.add(path);
+    }
+    for (const path of layer.opaque) this.#remove(path, false);
+    for (const path of layer.directories) this.#links.delete(path);
+    for (const path of layer.replaced) this.#remove(path, true);
+    for (const [path, target] of layer.links) {
+      this.#remove(path, true);
+      this.#links.set(path, target);
+    }
+    for (const [path, entry] of layer.entries) this.#entries.set(path, entry);
+    this.maxUid = Math.max(this.maxUid, layer.maxUid);
+    this.maxGid = Math.max(this.maxGid, layer.maxGid);
+    this.entryCount += layer.entryCount;
+  }
+
+  #remove(path: string, itself: boolean): void {
+    for (const map of [this.#links, this.#entries]) {
+      if (itself) map.delete(path);
+      for (const other of map.keys()) if (other.startsWith(`${path}/`)) map.delete(other);
+    }
+  }
+}
+
+/** One layer's own content. */
+class LayerReader {
+  readonly #watched: ReadonlySet<string>;
+  readonly #below: ReadonlyMap<string, string>;
+  readonly links = new Map<string, string>();
+  readonly entries = new Map<string, ImageEntry>();
+  /** Folders that were links below. */
+  readonly directories = new Set<string>();
+  /** Paths that are neither folder nor link here, but were links or watched below. */
+  readonly replaced = new Set<string>();
+  readonly whiteouts = new Set<string>();
+  readonly opaque = new Set<string>();
+  maxUid = 0;
+  maxGid = 0;
+  entryCount = 0;
+
+  constructor(watched: ReadonlySet<string>, below: ReadonlyMap<string, string>) {
+    this.#watched = watched;
+    this.#below = below;
+  }
+
+  /** True when the entry's body was consumed. */
+  async read(header: Header, body: AsyncIterable<Uint8Array>): Promise<boolean> {
+    const path = cleanPath(header.name);
+    this.entryCount += 1;
+    this.maxUid = Math.max(this.maxUid, header.uid ?? 0);
+    this.maxGid = Math.max(this.maxGid, header.gid ?? 0);
+    const slash = path.lastIndexOf('/');
+    const [folder, name] = [slash === -1 ? '' : path.slice(0, slash), path.slice(slash + 1)];
+    if (name === OPAQUE) this.opaque.add(folder);
+    else if (name.startsWith(WHITEOUT)) this.whiteouts.add(joinPath(folder, name.slice(WHITEOUT.length)));
+    else return await this.#readEntry(path, header, body);
+    return false;
+  }
+
+  async #readEntry(path: string, header: Header, body: AsyncIterable<Uint8Array>): Promise<boolean> {
+    if (header.type === 'directory') {
+      this.links.delete(path);
+      if (this.#below.has(path)) this.directories.add(path);
+      if (this.#watched.has(path)) this.entries.set(path, { type: 'directory' });
+      return false;
+    }
+    if (header.type === 'symlink') {
+      this.links.set(path, header.linkname ?? '');
+      return false;
+    }
+    this.links.delete(path);
+    const isWatched = this.#watched.has(path);
+    if (isWatched || this.#below.has(path)) this.replaced.add(path);
+    if (!isWatched) return false;
+    if (header.type === 'link') {
+      this.entries.set(path, this.entries.get(cleanPath(header.linkname ?? '')) ?? { type: 'file' });
+      return false;
+    }
+    if (header.type !== 'file' && header.type !== 'contiguous-file') {
+      this.entries.set(path, { type: 'other' });
+      return false;
+    }
+    this.entries.set(path, { type: 'file', body: await firstBytes(body) });
+    return true;
+  }
+}
+
+async function firstBytes(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    if (length < BODY_LIMIT) chunks.push(chunk);
+    length += chunk.length;
+  }
+  return Buffer.concat(chunks).subarray(0, BODY_LIMIT);
+}
+
+/** "./etc/passwd" and "/etc/passwd/" are "etc/passwd". */
+function cleanPath(name: string): string {
+  return name
+    .split('/')
+    .filter((part) => part !== '' && part !== '.')
+    .join('/');
+}
+
+function joinPath(folder: string, name: string): string {
+  return folder === '' ? name : `${folder}/${name}`;
+}
