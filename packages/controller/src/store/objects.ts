@@ -32,6 +32,21 @@ interface ObjectRow {
   document: Buffer | null;
 }
 
+/** How far a node's messages were seen, and the generation it was first heard in. */
+export interface NodePosition extends Position {
+  readonly firstGeneration: bigint;
+}
+
+interface PositionRow {
+  first_generation: number;
+  generation: number;
+  revision: number;
+}
+
+function toPosition(row: PositionRow): NodePosition {
+  return { firstGeneration: BigInt(row.first_generation), generation: BigInt(row.generation), revision: BigInt(row.revision) };
+}
+
 function toObject(row: ObjectRow): StoredObject {
   return {
     nodeUid: row.node_uid,
@@ -56,6 +71,9 @@ export class ObjectStore {
   readonly #purge;
   readonly #forget;
   readonly #getPosition;
+  readonly #allPositions;
+  readonly #touched;
+  readonly #tombstones;
   readonly #putPosition;
   readonly #forgetPosition;
 
@@ -70,11 +88,14 @@ export class ObjectStore {
     this.#older = sql.prepare<[string, bigint], ObjectRow>('SELECT * FROM object WHERE node_uid = ? AND generation < ? AND deleted = 0');
     this.#manifest = sql.prepare<[string, string], ManifestEntry>('SELECT id, hash FROM object WHERE node_uid = ? AND kind = ? AND deleted = 0');
     this.#ofNodeKind = sql.prepare<[string, string], ObjectRow>('SELECT * FROM object WHERE node_uid = ? AND kind = ? AND deleted = 0');
-    this.#purge = sql.prepare('DELETE FROM object WHERE deleted = 1 AND observed_ms < ?');
+    this.#purge = sql.prepare('DELETE FROM object WHERE node_uid = ? AND kind = ? AND id = ? AND deleted = 1');
     this.#forget = sql.prepare('DELETE FROM object WHERE node_uid = ?');
-    this.#getPosition = sql.prepare<[string], { generation: number; revision: number }>('SELECT generation, revision FROM node_position WHERE node_uid = ?');
+    this.#getPosition = sql.prepare<[string], PositionRow>('SELECT first_generation, generation, revision FROM node_position WHERE node_uid = ?');
+    this.#allPositions = sql.prepare<[], PositionRow & { node_uid: string }>('SELECT * FROM node_position');
+    this.#touched = sql.prepare('SELECT 1 FROM object WHERE node_uid = ? AND kind = ? AND generation >= ? AND (generation > ? OR revision > ?) LIMIT 1').pluck();
+    this.#tombstones = sql.prepare<[number, number], ObjectRow>('SELECT * FROM object WHERE deleted = 1 AND observed_ms < ? LIMIT ?');
     this.#putPosition = sql.prepare(`
-      INSERT INTO node_position (node_uid, generation, revision) VALUES (?, ?, ?)
+      INSERT INTO node_position (node_uid, first_generation, generation, revision) VALUES (?, ?, ?, ?)
       ON CONFLICT (node_uid) DO UPDATE SET generation = excluded.generation, revision = excluded.revision`);
     this.#forgetPosition = sql.prepare('DELETE FROM node_position WHERE node_uid = ?');
   }
@@ -107,8 +128,18 @@ export class ObjectStore {
     return this.#ofNodeKind.all(nodeUid, kind).map(toObject);
   }
 
-  purgeTombstones(observedBefore: Date): number {
-    return this.#purge.run(toMs(observedBefore)).changes;
+  /** True when an object of the kind, or its tombstone, is newer than the position. */
+  isTouchedSince(nodeUid: string, kind: InventoryKind, position: Position): boolean {
+    const { generation, revision } = position;
+    return this.#touched.get(nodeUid, kind, generation, generation, revision) !== undefined;
+  }
+
+  tombstones(observedBefore: Date, limit: number): StoredObject[] {
+    return this.#tombstones.all(toMs(observedBefore), limit).map(toObject);
+  }
+
+  purgeTombstone(key: ObjectKey): void {
+    this.#purge.run(key.nodeUid, key.kind, key.id);
   }
 
   /** All of a node's objects and its position. */
@@ -117,12 +148,17 @@ export class ObjectStore {
     this.#forgetPosition.run(nodeUid);
   }
 
-  position(nodeUid: string): Position | undefined {
+  position(nodeUid: string): NodePosition | undefined {
     const row = this.#getPosition.get(nodeUid);
-    return row === undefined ? undefined : { generation: BigInt(row.generation), revision: BigInt(row.revision) };
+    return row === undefined ? undefined : toPosition(row);
   }
 
-  putPosition(nodeUid: string, position: Position): void {
-    this.#putPosition.run(nodeUid, position.generation, position.revision);
+  positions(): Map<string, NodePosition> {
+    return new Map(this.#allPositions.all().map((row) => [row.node_uid, toPosition(row)]));
+  }
+
+  /** `firstGeneration` counts only the first time. */
+  putPosition(nodeUid: string, position: NodePosition): void {
+    this.#putPosition.run(nodeUid, position.firstGeneration, position.generation, position.revision);
   }
 }

@@ -45,9 +45,10 @@ CREATE TABLE object (
   PRIMARY KEY (node_uid, kind, id)
 ) STRICT, WITHOUT ROWID;
 
--- Highest position whose messages were all seen, per node.
+-- Highest position whose messages were all seen, per node. What the first generation publishes first is no change.
 CREATE TABLE node_position (
   node_uid TEXT PRIMARY KEY,
+  first_generation INTEGER NOT NULL,
   generation INTEGER NOT NULL,
   revision INTEGER NOT NULL
 ) STRICT;

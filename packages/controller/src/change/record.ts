@@ -1,0 +1,94 @@
+/**
+ * change/: what differs between two observations, in words for people. Pure; writing the rows is the inventory's
+ * matter (same transaction as the object), reading them back is store/changes.ts. Knows documents, not messages.
+ */
+import type { ChangeAction, ChangeDraft, FieldDiff, Observation } from '../domain/change.ts';
+import { flattenDocument, type FlatDocument } from './flatten.ts';
+
+/** Figures that move by themselves: alone they are no change, the metrics carry them. */
+const MOVING = new Set(['storage.available_bytes', 'dataset.used_bytes', 'dataset.available_bytes']);
+
+/** Read from the config by the agent: reported as container.config.* already. */
+const DERIVED_OF_GUEST = /^(?:container|vm)\.(?!config\.|status$|addresses$|pending$|snapshots$|image_)/;
+
+/** Newest-first lists show one line; more fields than these are only counted there. */
+const SUMMARY_FIELDS = 3;
+/** Longer values are cut in the record: a change row is history, not a backup. */
+const VALUE_MAX = 2000;
+
+/** The change between two observations of one object; undefined when nothing worth recording differs. */
+export function describeChange(observation: Observation): ChangeDraft | undefined {
+  const { before, after, cause } = observation;
+  const action: ChangeAction = before === undefined ? 'created' : after === undefined ? 'deleted' : 'updated';
+  const flatBefore = flattenDocument(before);
+  const flatAfter = flattenDocument(after);
+  const fields = differences(flatBefore, flatAfter);
+  if (action === 'updated' && fields.length === 0) return undefined;
+  const name = nameOf(flatAfter.size > 0 ? flatAfter : flatBefore, observation.kind);
+  return {
+    observedAt: observation.observedAt,
+    nodeUid: observation.nodeUid,
+    nodeName: observation.nodeName,
+    kind: observation.kind,
+    objectId: observation.id,
+    objectName: name,
+    action,
+    upid: cause?.upid ?? '',
+    author: authorOf(cause?.actor, cause?.user),
+    operationId: cause?.operationId ?? '',
+    fields,
+    summary: summarise(action, fields),
+  };
+}
+
+/** The operator who ordered it says more than root@pam, as whom the agent did it. */
+function authorOf(actor: string | undefined, user: string | undefined): string {
+  return actor !== undefined && actor !== '' ? actor : (user ?? '');
+}
+
+/** Fields that differ, sorted by path. Pure and total: equal documents give an empty list. */
+export function differences(before: FlatDocument, after: FlatDocument): FieldDiff[] {
+  const hasConfig = [...before.keys(), ...after.keys()].some((path) => /^(?:container|vm)\.config\./.test(path));
+  const paths = [...new Set([...before.keys(), ...after.keys()])].sort();
+  const found: FieldDiff[] = [];
+  for (const path of paths) {
+    const was = before.get(path) ?? '';
+    const is = after.get(path) ?? '';
+    if (was === is || MOVING.has(path) || (hasConfig && DERIVED_OF_GUEST.test(path))) continue;
+    found.push({ path, before: clip(was), after: clip(is) });
+  }
+  return found;
+}
+
+function clip(text: string): string {
+  return text.length > VALUE_MAX ? `${text.slice(0, VALUE_MAX)}... (${String(text.length)} characters)` : text;
+}
+
+const NAME_PATHS = ['name', 'file_name', 'model', 'product', 'id'] as const;
+
+function nameOf(flat: FlatDocument, kind: string): string {
+  for (const part of NAME_PATHS) {
+    const name = flat.get(`${kind}.${part}`);
+    if (name !== undefined) return name;
+  }
+  return flat.get(`${kind}.references`)?.split(', ')[0] ?? '';
+}
+
+function summarise(action: ChangeAction, fields: readonly FieldDiff[]): string {
+  if (action === 'created') return 'created';
+  if (action === 'deleted') return 'deleted';
+  // Status first: it is what people look for.
+  const ordered = [...fields].sort((a, b) => Number(b.path.endsWith('.status')) - Number(a.path.endsWith('.status')));
+  const shown = ordered.slice(0, SUMMARY_FIELDS).map((field) => `${shortPath(field.path)}: ${short(field.before)} -> ${short(field.after)}`);
+  const more = fields.length - shown.length;
+  return shown.join('; ') + (more > 0 ? ` and ${String(more)} more` : '');
+}
+
+function shortPath(path: string): string {
+  return path.replace(/^[a-z]+\.(?:config\.)?/, '');
+}
+
+function short(text: string): string {
+  if (text === '') return '(none)';
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}

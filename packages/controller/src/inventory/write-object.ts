@@ -1,0 +1,96 @@
+import { comparePositions, type InventoryKind, type Position } from '@pxmgr/contract';
+import { InventoryDocument } from '@pxmgr/contract/common';
+import type { DescribeChange } from '../domain/change.ts';
+import type { ChangeStore } from '../store/changes.ts';
+import type { ObjectStore, StoredObject } from '../store/objects.ts';
+import type { Observed } from './message.ts';
+import type { ViewWrite } from './view.ts';
+
+export interface ObjectWriterOptions {
+  readonly objects: ObjectStore;
+  readonly changes: ChangeStore;
+  readonly describe: DescribeChange;
+  /** Name of a member node. */
+  readonly nameOf: (nodeUid: string) => string | undefined;
+}
+
+export interface WriteRules {
+  readonly recordedAt: Date;
+  /** Generation in which the node was heard first: what it publishes then is the beginning, not a change. */
+  readonly firstGeneration: bigint | undefined;
+  /** Repair: take an equal or older position too, unless what is stored is newer than this. */
+  readonly upTo?: Position | undefined;
+}
+
+const GONE = new Uint8Array(0);
+
+/** Turns one observation into rows. Runs inside the caller's transaction; the view is written after COMMIT. */
+export class ObjectWriter {
+  readonly #options: ObjectWriterOptions;
+
+  constructor(options: ObjectWriterOptions) {
+    this.#options = options;
+  }
+
+  /** What the view must do; undefined when the observation is old or says nothing new. */
+  write(observed: Observed, rules: WriteRules): ViewWrite | undefined {
+    const stored = this.#options.objects.get(observed);
+    if (stored !== undefined && !this.#isNews(observed.position, stored.position, rules)) return undefined;
+    if (observed.document === undefined) return this.#writeGone(observed, stored, rules);
+    if (stored !== undefined && !stored.deleted && stored.hash === observed.hash) return this.#touch(observed, stored);
+    return this.#writeState(observed, observed.document, stored, rules);
+  }
+
+  /** The node has no such object any more, though it never said so: found by comparing. */
+  writeAbsent(stored: StoredObject, position: Position, at: Date, recordedAt: Date): ViewWrite | undefined {
+    const { nodeUid, kind, id } = stored;
+    const observed: Observed = { nodeUid, kind, id, position, observedAt: at, hash: '', document: undefined, cause: undefined, resync: true };
+    return this.#writeGone(observed, stored, { recordedAt, firstGeneration: undefined });
+  }
+
+  #isNews(position: Position, stored: Position, rules: WriteRules): boolean {
+    if (comparePositions(position, stored) > 0) return true;
+    return rules.upTo !== undefined && comparePositions(stored, rules.upTo) <= 0;
+  }
+
+  #touch(observed: Observed, stored: StoredObject): ViewWrite | undefined {
+    if (comparePositions(observed.position, stored.position) <= 0) return undefined;
+    this.#options.objects.put({ ...stored, position: observed.position });
+    return { action: 'touched', key: keyOf(observed), position: observed.position };
+  }
+
+  #writeState(observed: Observed, document: InventoryDocument, stored: StoredObject | undefined, rules: WriteRules): ViewWrite {
+    const bytes = InventoryDocument.encode(document).finish();
+    const { nodeUid, kind, id, position, hash, observedAt } = observed;
+    this.#options.objects.put({ nodeUid, kind, id, position, hash, observedAt, deleted: false, document: bytes });
+    const before = beforeOf(stored);
+    const isBeginning = observed.resync && stored === undefined && position.generation === rules.firstGeneration;
+    if (!isBeginning) this.#record(observed, before, document, rules);
+    return { action: before === undefined ? 'created' : 'updated', source: { nodeUid, kind, id, hash, observedAt, position, bytes, document } };
+  }
+
+  #writeGone(observed: Observed, stored: StoredObject | undefined, rules: WriteRules): ViewWrite | undefined {
+    const { nodeUid, kind, id, position, observedAt } = observed;
+    const newest = stored !== undefined && comparePositions(stored.position, position) > 0 ? stored.position : position;
+    this.#options.objects.put({ nodeUid, kind, id, position: newest, hash: '', observedAt, deleted: true, document: undefined });
+    const before = beforeOf(stored);
+    if (before === undefined) return undefined;
+    this.#record(observed, before, undefined, rules);
+    return { action: 'deleted', key: keyOf(observed) };
+  }
+
+  #record(observed: Observed, before: InventoryDocument | undefined, after: InventoryDocument | undefined, rules: WriteRules): void {
+    const { nodeUid, kind, id, observedAt, cause } = observed;
+    const nodeName = this.#options.nameOf(nodeUid) ?? nodeUid;
+    const change = this.#options.describe({ nodeUid, nodeName, kind, id, observedAt, before, after, cause });
+    if (change !== undefined) this.#options.changes.insert(change, rules.recordedAt);
+  }
+}
+
+function keyOf(observed: Observed): { nodeUid: string; kind: InventoryKind; id: string } {
+  return { nodeUid: observed.nodeUid, kind: observed.kind, id: observed.id };
+}
+
+function beforeOf(stored: StoredObject | undefined): InventoryDocument | undefined {
+  return stored === undefined || stored.deleted ? undefined : InventoryDocument.decode(stored.document ?? GONE);
+}
