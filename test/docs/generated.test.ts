@@ -1,0 +1,67 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { ERROR_TABLE, type ErrorRow, PRODUCT_VERSION } from '@pxmgr/contract';
+import { describe, expect, it } from 'vitest';
+import { linesThatMatch, ROOT, treeFiles } from '../house/tree.ts';
+
+const pages = treeFiles(/\.md$/);
+
+describe('texts', () => {
+  it('that are generated are fresh', () => {
+    const args = ['deploy/gen-docs.ts', '--check'];
+    const report = execFileSync(join(ROOT, 'node_modules/.bin/tsx'), args, { cwd: ROOT, encoding: 'utf8' });
+    expect(report).toBe('');
+  });
+
+  it('link to files that exist', () => {
+    const broken = pages.flatMap((page) =>
+      [...page.text.matchAll(/\]\((?!https?:|#|mailto:)([^)\s#]+)(?:#[^)]*)?\)/g)]
+        .map((match) => match[1] ?? '')
+        .filter((target) => !existsSync(join(ROOT, dirname(page.path), target)))
+        .map((target) => `${page.path} -> ${target}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  it('name scripts that exist', () => {
+    const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+      scripts: Readonly<Record<string, string>>;
+    };
+    const named = pages.flatMap((page) =>
+      [...page.text.matchAll(/\bnpm run (?:-s )?([a-z][a-z:]*)/g)].map((match) => match[1] ?? ''),
+    );
+    expect([...new Set(named)].filter((name) => !(name in scripts))).toEqual([]);
+  });
+
+  it('name settings, codes and commands that exist', () => {
+    const codes = pages.flatMap((page) => [...page.text.matchAll(/\bPXM_[A-Z_]+\b/g)].map((match) => match[0]));
+    expect([...new Set(codes)].filter((code) => !(code in ERROR_TABLE))).toEqual([]);
+  });
+
+  it('and packages state one version', () => {
+    const versions = treeFiles(/(^|\/)package\.json$/).map(
+      (file) => (JSON.parse(file.text) as { version: string }).version,
+    );
+    expect(new Set([...versions, PRODUCT_VERSION]).size).toBe(1);
+  });
+});
+
+describe('error codes', () => {
+  const source = treeFiles(/^(packages\/(kit|agent|controller|cli)\/src)\/.*(?<!\.test)\.ts$/);
+
+  it('are each thrown somewhere', () => {
+    const unused = Object.keys(ERROR_TABLE).filter(
+      (code) => linesThatMatch(source, new RegExp(`\\b${code}\\b`)).length === 0,
+    );
+    expect(unused).toEqual([]);
+  });
+
+  it('say what to do where the user can act', () => {
+    const rows: readonly (readonly [string, ErrorRow])[] = Object.entries(ERROR_TABLE);
+    const silent = rows.filter(
+      ([code, row]) => row.hint === '' && !['PXM_CANCELLED', 'PXM_OPERATION_ENDED'].includes(code),
+    );
+    expect(silent.map(([code]) => code)).toEqual([]);
+  });
+});
