@@ -1,6 +1,6 @@
 /** pxmgr: the one file of this program that touches the process itself. */
 import { start } from './start.ts';
-import { processStreams, terminalQuestion } from './terminal.ts';
+import { ProcessInput, processStreams, terminalQuestion } from './terminal.ts';
 
 const interrupt = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -14,11 +14,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(error.code === 'EPIPE' ? 0 : 1);
 });
 
+const input = new ProcessInput();
 process.exitCode = await start({
   argv: process.argv.slice(2),
   env: process.env,
-  streams: processStreams(),
+  streams: processStreams(input),
   interrupted: interrupt.signal,
   ask: terminalQuestion(interrupt.signal),
 });
-process.stdin.unref();
+input.close();

@@ -49,6 +49,16 @@ function readOptions(table: OptionTable, found: Readonly<Record<string, unknown>
   return Object.fromEntries(Object.entries(table).map(([key, option]) => [key, readOption(option, found)]));
 }
 
+function humanArgument(argument: { name(): string; readonly required: boolean; readonly variadic: boolean }): string {
+  const name = argument.variadic ? `${argument.name()}...` : argument.name();
+  return argument.required ? `<${name}>` : `[${name}]`;
+}
+
+/** "exec web -- ls": the separator is ours, what follows is not. */
+function dropSeparator(words: readonly string[], index: number): readonly string[] {
+  return words[index] === '--' ? words.toSpliced(index, 1) : words;
+}
+
 class Tree {
   private readonly root: Branch;
   private readonly definition: ProgramDefinition;
@@ -86,7 +96,7 @@ class Tree {
       .showSuggestionAfterError()
       .helpCommand(false)
       .helpOption('-h, --help', 'show this help')
-      .configureHelp({ helpWidth: this.definition.width, sortOptions: false })
+      .configureHelp({ helpWidth: this.definition.width, sortOptions: false, subcommandTerm: (child) => `${child.name()} ${child.registeredArguments.map(humanArgument).join(' ')}`.trim() })
       .configureOutput({ writeOut: (text) => void this.written.push(text), writeErr: () => undefined });
   }
 
@@ -116,7 +126,8 @@ class Tree {
   }
 
   private choose(command: Command, leaf: Branch, given: readonly unknown[]): void {
-    const args = given.slice(0, command.args.length).flat().filter((value): value is string => typeof value === 'string');
+    const words = given.slice(0, command.args.length).flat().filter((value): value is string => typeof value === 'string');
+    const args = command.passThrough ? dropSeparator(words, command.args.length - 1) : words;
     const found = leaf.opts<Record<string, unknown>>();
     const inherited = leaf.optsWithGlobals<Record<string, unknown>>();
     const globals = readOptions(GLOBAL_OPTIONS, { ...inherited, ...Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined)) }) as GlobalValues;

@@ -1,5 +1,6 @@
 /** The streams of this process, as commands see them. Only main.ts uses this. */
 import { createInterface } from 'node:readline/promises';
+import { isatty } from 'node:tty';
 import type { Streams } from './context.ts';
 
 function write(stream: NodeJS.WriteStream, data: string | Uint8Array): Promise<void> {
@@ -9,17 +10,33 @@ function write(stream: NodeJS.WriteStream, data: string | Uint8Array): Promise<v
   });
 }
 
-export function processStreams(): Streams {
-  const { stdout, stderr, stdin } = process;
+/** Standard input is opened only when a command reads it: an open one keeps the process alive. */
+export class ProcessInput {
+  private opened = false;
+
+  get stream(): NodeJS.ReadStream {
+    this.opened = true;
+    return process.stdin;
+  }
+
+  close(): void {
+    if (this.opened) process.stdin.destroy();
+  }
+}
+
+export function processStreams(input: ProcessInput): Streams {
+  const { stdout, stderr } = process;
   return {
     out: (text) => void stdout.write(text),
     err: (text) => void stderr.write(text),
     outBytes: async (bytes) => await write(stdout, bytes),
     errBytes: async (bytes) => await write(stderr, bytes),
-    stdin,
+    get stdin() {
+      return input.stream;
+    },
     outIsTty: stdout.isTTY,
     errIsTty: stderr.isTTY,
-    stdinIsTty: stdin.isTTY,
+    stdinIsTty: isatty(0),
     outWidth: stdout.isTTY ? stdout.columns : undefined,
     errWidth: stderr.isTTY ? stderr.columns : undefined,
   };
@@ -27,7 +44,7 @@ export function processStreams(): Streams {
 
 /** Asks on the terminal; undefined when input or output is none. */
 export function terminalQuestion(interrupted: AbortSignal): ((question: string) => Promise<string>) | undefined {
-  if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
+  if (!isatty(0) || !process.stderr.isTTY) return undefined;
   return async (question) => {
     const terminal = createInterface({ input: process.stdin, output: process.stderr });
     try {

@@ -3,7 +3,7 @@
  * plan -> (dry run: show it, stop) -> (destructive: show it, ask) -> apply -> follow.
  */
 import type { Operation } from '@pxmgr/contract/common';
-import { type Evaluation, type Plan, PlacementServiceService } from '@pxmgr/contract/controller';
+import { type Evaluation, type Plan, PlacementServiceClient } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { ask } from '../client.ts';
 import type { OptionDefinition } from '../command.ts';
@@ -69,7 +69,7 @@ export async function carryOut(context: Context, work: CarryOut): Promise<Result
   if (work.confirm !== undefined) await confirm(context, work.confirm, await work.makePlan(true));
   const planned = await work.makePlan(false);
   const plan = requirePlan(planned);
-  const { operation } = await ask(context, PlacementServiceService.applyPlan, { planId: plan.id });
+  const { operation } = await ask(context, PlacementServiceClient, 'applyPlan', { planId: plan.id });
   if (operation === undefined) throw new PxmError('PXM_INTERNAL', {}, { detail: 'the controller answered without an operation' });
   if (flags.detach) return detail({ noun: 'Operation', name: operation.id, lines: [operation.id], json: operation });
   if (!context.quiet) {

@@ -2,7 +2,7 @@
  * Shell completion: a short script for each shell that asks this program. Names of nodes, containers, images and
  * operations are live, with a short deadline; without an answer there are simply none.
  */
-import { FleetServiceService, OperationServiceService } from '@pxmgr/contract/controller';
+import { FleetServiceClient, OperationServiceClient } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { ask } from '../client.ts';
 import { argument, type Command, type Completer, command } from '../command.ts';
@@ -35,13 +35,13 @@ async function images(context: Context): Promise<string[]> {
 async function live(context: Context, completer: Completer): Promise<string[]> {
   switch (completer) {
     case 'node':
-      return (await ask(context, FleetServiceService.listNodes, {})).nodes.map((node) => node.name);
+      return (await ask(context, FleetServiceClient, 'listNodes', {})).nodes.map((node) => node.name);
     case 'container':
       return await containers(context);
     case 'image':
       return await images(context);
     case 'operation':
-      return (await ask(context, OperationServiceService.listOperations, { activeOnly: false, limit: 20 })).operations.map((operation) => operation.id);
+      return (await ask(context, OperationServiceClient, 'listOperations', { activeOnly: false, limit: 20 })).operations.map((operation) => operation.id);
     case 'file':
     case 'none':
       return [];

@@ -1,6 +1,6 @@
 /** Small questions that several commands ask the controller. */
 import type { InventoryObject } from '@pxmgr/contract/common';
-import { InventoryServiceService } from '@pxmgr/contract/controller';
+import { InventoryServiceClient } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { ask } from '../client.ts';
 import type { Context } from '../context.ts';
@@ -18,7 +18,7 @@ export async function fetchInventory(context: Context, kind: string, node: strin
   const stale = new Set<string>();
   let pageToken = '';
   do {
-    const page = await ask(context, InventoryServiceService.listInventory, { kind, node, pageSize: PAGE_SIZE, pageToken });
+    const page = await ask(context, InventoryServiceClient, 'listInventory', { kind, node, pageSize: PAGE_SIZE, pageToken });
     objects.push(...page.objects);
     for (const name of page.staleNodes) stale.add(name);
     pageToken = page.nextPageToken;
@@ -33,7 +33,7 @@ export function staleNote(inventory: Inventory): readonly string[] {
 
 /** One object by id or name. */
 export async function fetchObject(context: Context, kind: string, key: string, node: string): Promise<InventoryObject> {
-  const { object } = await ask(context, InventoryServiceService.getInventory, { kind, key, node });
+  const { object } = await ask(context, InventoryServiceClient, 'getInventory', { kind, key, node });
   if (object === undefined) throw new PxmError('PXM_OBJECT_NOT_FOUND', { kind, key });
   return object;
 }

@@ -1,6 +1,6 @@
 /** Follow an operation to its end: progress on stderr; Ctrl-C stops watching, not the operation. */
 import type { Operation } from '@pxmgr/contract/common';
-import { OperationServiceService } from '@pxmgr/contract/controller';
+import { OperationServiceClient } from '@pxmgr/contract/controller';
 import { fromProblem } from '@pxmgr/kit/error/to-problem';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { ask, follow } from '../client.ts';
@@ -25,7 +25,7 @@ function progressFor(context: Context, commands: boolean): Progress {
 
 async function watch(context: Context, id: string, progress: Progress): Promise<Operation | undefined> {
   let last: Operation | undefined;
-  for await (const { event } of follow(context, OperationServiceService.watchOperation, { id, afterSeq: 0n })) {
+  for await (const { event } of follow(context, OperationServiceClient, 'watchOperation', { id, afterSeq: 0n })) {
     if (event === undefined) continue;
     if (event.event?.$case === 'operation') last = event.event.value;
     progress.event(event);
@@ -57,7 +57,7 @@ export async function followOperation(context: Context, id: string, options: Fol
   } finally {
     progress.end();
   }
-  if (operation === undefined || !hasEnded(operation)) operation = (await ask(context, OperationServiceService.getOperation, { id })).operation;
+  if (operation === undefined || !hasEnded(operation)) operation = (await ask(context, OperationServiceClient, 'getOperation', { id })).operation;
   if (operation === undefined) throw new PxmError('PXM_OPERATION_NOT_FOUND', { operation: id });
   for (const warning of operation.warnings) context.streams.err(`warning: ${warning}\n`);
   return operationResult(operation, options.done(operation));

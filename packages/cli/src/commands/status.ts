@@ -1,5 +1,5 @@
 import { formatDuration, formatSize } from '@pxmgr/contract';
-import { FleetServiceService, type GetStatusResponse } from '@pxmgr/contract/controller';
+import { FleetServiceClient, type GetStatusResponse } from '@pxmgr/contract/controller';
 import { ask } from '../client.ts';
 import { command } from '../command.ts';
 import { renderPairs } from '../render/table.ts';
@@ -37,7 +37,7 @@ export const status = command({
   summary: 'Show the state of the fleet in a dozen lines',
   examples: ['pxmgr status', 'pxmgr status -o json'],
   run: async (context) => {
-    const answer = await ask(context, FleetServiceService.getStatus, {});
+    const answer = await ask(context, FleetServiceClient, 'getStatus', {});
     return detail({ noun: 'Status', name: 'fleet', lines: lines(answer, themeOf(context), context.clock.now()), json: answer });
   },
 });

@@ -6,7 +6,10 @@ function causes(error: PxmError): string[] {
   const found: string[] = [];
   let inner: unknown = error.cause;
   while (inner instanceof Error && found.length < 3) {
-    if (inner.message !== '' && !error.message.includes(inner.message) && !found.includes(inner.message)) found.push(inner.message);
+    // A library repeats its inner message with a prefix; one of the two is enough.
+    const message = inner.message.trim();
+    const isKnown = [error.message, ...found].some((known) => known.includes(message) || (known !== error.message && message.includes(known)));
+    if (message !== '' && !isKnown) found.push(message);
     inner = inner.cause;
   }
   return found;

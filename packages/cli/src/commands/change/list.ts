@@ -1,5 +1,5 @@
 import { parseDuration } from '@pxmgr/contract';
-import { type Change, ChangeServiceService } from '@pxmgr/contract/controller';
+import { type Change, ChangeServiceClient } from '@pxmgr/contract/controller';
 import { ask } from '../../client.ts';
 import { command } from '../../command.ts';
 import type { Context } from '../../context.ts';
@@ -41,7 +41,7 @@ export const changeList = command({
     if (!Number.isInteger(limit) || limit < 1 || limit > 1000) problems.add(`--limit ${options.limit ?? ''}`, 'must be a whole number from 1 to 1000');
     problems.refuse();
     const request = { node: options.node ?? '', kind: options.kind ?? '', object: options.object ?? '', since, until, limit, beforeId: 0n };
-    const { changes } = await ask(context, ChangeServiceService.listChanges, request);
+    const { changes } = await ask(context, ChangeServiceClient, 'listChanges', request);
     return list<Change>({
       noun: 'Change',
       rows: changes,

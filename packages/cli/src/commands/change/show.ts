@@ -1,4 +1,4 @@
-import { ChangeServiceService, type FieldChange } from '@pxmgr/contract/controller';
+import { ChangeServiceClient, type FieldChange } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { ask } from '../../client.ts';
 import { argument, command } from '../../command.ts';
@@ -24,7 +24,7 @@ export const changeShow = command({
   run: async (context, input) => {
     const text = argument(input, 0);
     if (!/^[1-9]\d{0,17}$/.test(text)) throw new PxmError('PXM_USAGE', { problem: `"${text}" is not the number of a change`, command: 'pxmgr change show' });
-    const { change } = await ask(context, ChangeServiceService.getChange, { id: BigInt(text) });
+    const { change } = await ask(context, ChangeServiceClient, 'getChange', { id: BigInt(text) });
     if (change === undefined) throw new PxmError('PXM_CHANGE_NOT_FOUND', { change: text });
     const theme = themeOf(context);
     const lines = [

@@ -1,4 +1,4 @@
-import { PlacementServiceService } from '@pxmgr/contract/controller';
+import { PlacementServiceClient } from '@pxmgr/contract/controller';
 import { ask } from '../../client.ts';
 import { argument, type Command, command } from '../../command.ts';
 import { buildConstraints, buildSpec, CONTAINER_OPTIONS } from '../../spec/container-options.ts';
@@ -32,7 +32,7 @@ function variant(options: Variant): Command {
       problems.refuse();
       return await carryOut(context, {
         flags: input.options,
-        makePlan: async (dryRun) => await ask(context, PlacementServiceService.planContainer, { spec, constraints, start: options.start, dryRun, showCommands: input.options.showCommands }, { slow: true }),
+        makePlan: async (dryRun) => await ask(context, PlacementServiceClient, 'planContainer', { spec, constraints, start: options.start, dryRun, showCommands: input.options.showCommands }, { slow: true }),
         done: guestLine(options.start ? 'runs' : 'is created'),
       });
     },

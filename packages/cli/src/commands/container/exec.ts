@@ -1,5 +1,5 @@
 import { EnvironmentVariable } from '@pxmgr/contract/common';
-import { type ExecGuestRequest, GuestServiceService } from '@pxmgr/contract/controller';
+import { type ExecGuestRequest, GuestServiceClient } from '@pxmgr/contract/controller';
 import { parseDuration } from '@pxmgr/contract';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { converse } from '../../client.ts';
@@ -46,7 +46,7 @@ export const containerExec = command({
     const exec = { vmid: 0, argv: args.slice(1), env, timeoutSeconds: Math.ceil((ms ?? 0) / 1000), actor: '' };
     const start: ExecGuestRequest = { request: { $case: 'start', value: { guest: { key: argument(input, 0), node: options.node ?? '' }, exec } } };
     const withInput = options.input || !context.streams.stdinIsTty;
-    for await (const { response } of converse(context, GuestServiceService.execGuest, requests(context, start, withInput))) {
+    for await (const { response } of converse(context, GuestServiceClient, 'execGuest', requests(context, start, withInput))) {
       if (response?.$case === 'stdout') await context.streams.outBytes(response.value);
       else if (response?.$case === 'stderr') await context.streams.errBytes(response.value);
       else if (response?.$case === 'exitCode') return { kind: 'streamed', exit: response.value };

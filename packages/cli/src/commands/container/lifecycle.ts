@@ -1,6 +1,6 @@
 /** start, shutdown, stop, destroy: a plan for one guest that exists. */
 import { limits, parseDuration } from '@pxmgr/contract';
-import { PlacementServiceService, type PlanActionRequest } from '@pxmgr/contract/controller';
+import { PlacementServiceClient, type PlanActionRequest } from '@pxmgr/contract/controller';
 import { ask } from '../../client.ts';
 import { argument, command } from '../../command.ts';
 import type { Context } from '../../context.ts';
@@ -15,7 +15,7 @@ const YES = { kind: 'flag', flag: 'yes', short: 'y', help: 'do not ask' } as con
 const SHUTDOWN_SECONDS = 20;
 
 function planner(context: Context, flags: ChangeFlags, action: PlanActionRequest['action']): (dryRun: boolean) => Promise<Planned> {
-  return async (dryRun) => await ask(context, PlacementServiceService.planAction, { action, dryRun, showCommands: flags.showCommands }, { slow: true });
+  return async (dryRun) => await ask(context, PlacementServiceClient, 'planAction', { action, dryRun, showCommands: flags.showCommands }, { slow: true });
 }
 
 export const containerStart = command({

@@ -1,5 +1,5 @@
 import { formatImageReference, parseImageReference } from '@pxmgr/contract';
-import { PlacementServiceService } from '@pxmgr/contract/controller';
+import { PlacementServiceClient } from '@pxmgr/contract/controller';
 import { ask } from '../../client.ts';
 import { argument, command } from '../../command.ts';
 import { Problems } from '../../spec/problems.ts';
@@ -24,7 +24,7 @@ export const imagePull = command({
     const value = { reference: reference === undefined ? text : formatImageReference(reference), node: input.options.node ?? '', platform: input.options.platform ?? '' };
     return await carryOut(context, {
       flags: input.options,
-      makePlan: async (dryRun) => await ask(context, PlacementServiceService.planAction, { action: { $case: 'pull', value }, dryRun, showCommands: input.options.showCommands }, { slow: true }),
+      makePlan: async (dryRun) => await ask(context, PlacementServiceClient, 'planAction', { action: { $case: 'pull', value }, dryRun, showCommands: input.options.showCommands }, { slow: true }),
       done: (operation) => [`${value.reference} is on ${operation.nodeName}`, ...(operation.results['digest'] === undefined ? [] : [operation.results['digest']])],
     });
   },

@@ -1,6 +1,6 @@
 import { formatDuration, formatSize } from '@pxmgr/contract';
 import type { NodeDocument } from '@pxmgr/contract/common';
-import { FleetServiceService, type Node } from '@pxmgr/contract/controller';
+import { FleetServiceClient, type Node } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { ask } from '../../client.ts';
 import { argument, command } from '../../command.ts';
@@ -52,7 +52,7 @@ export const nodeGet = command({
   examples: ['pxmgr node get pve1'],
   run: async (context, input) => {
     const key = argument(input, 0);
-    const { node } = await ask(context, FleetServiceService.getNode, { node: key });
+    const { node } = await ask(context, FleetServiceClient, 'getNode', { node: key });
     if (node === undefined) throw new PxmError('PXM_NODE_NOT_FOUND', { node: key });
     return detail({ noun: 'Node', name: node.name, lines: lines(node, themeOf(context), context.clock.now()), json: nodeJson(node) });
   },

@@ -1,5 +1,5 @@
 import { limits, parseDuration, parseNodeName } from '@pxmgr/contract';
-import { FleetServiceService } from '@pxmgr/contract/controller';
+import { FleetServiceClient } from '@pxmgr/contract/controller';
 import { ask } from '../../client.ts';
 import { type Command, command } from '../../command.ts';
 import { exactTime } from '../../render/time.ts';
@@ -24,7 +24,7 @@ function tokenCommand(path: string, summary: string, withInstructions: boolean):
       const ms = options.ttl === undefined ? limits.JOIN_TOKEN_SECONDS * 1000 : problems.take(`--ttl ${options.ttl}`, parseDuration(options.ttl));
       if (ms !== undefined && (ms < 1000 || ms > limits.JOIN_TOKEN_MAX_SECONDS * 1000)) problems.add(`--ttl ${options.ttl ?? ''}`, 'must be from 1s to 24h');
       problems.refuse();
-      const answer = await ask(context, FleetServiceService.createToken, { nodeName: options.node ?? '', ttlSeconds: Math.round((ms ?? 0) / 1000) });
+      const answer = await ask(context, FleetServiceClient, 'createToken', { nodeName: options.node ?? '', ttlSeconds: Math.round((ms ?? 0) / 1000) });
       if (context.format !== 'table' && context.format !== 'wide') return detail({ noun: 'JoinToken', name: answer.token, lines: [answer.token], json: answer });
       if (!withInstructions) {
         context.streams.err(`valid once, until ${exactTime(answer.expiresAt)}\n`);

@@ -1,5 +1,5 @@
 import { formatSize } from '@pxmgr/contract';
-import { FleetServiceService, type Node, Presence } from '@pxmgr/contract/controller';
+import { FleetServiceClient, type Node, Presence } from '@pxmgr/contract/controller';
 import { ask } from '../../client.ts';
 import { command } from '../../command.ts';
 import { paintState } from '../../render/theme.ts';
@@ -33,7 +33,7 @@ export const nodeList = command({
   summary: 'List the nodes of the fleet',
   examples: ['pxmgr node list', 'pxmgr node list -o wide'],
   run: async (context) => {
-    const { nodes } = await ask(context, FleetServiceService.listNodes, {});
+    const { nodes } = await ask(context, FleetServiceClient, 'listNodes', {});
     const theme = themeOf(context);
     const now = context.clock.now();
     return list<Node>({

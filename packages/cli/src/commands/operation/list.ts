@@ -1,5 +1,5 @@
 import type { Operation } from '@pxmgr/contract/common';
-import { OperationServiceService } from '@pxmgr/contract/controller';
+import { OperationServiceClient } from '@pxmgr/contract/controller';
 import { ask } from '../../client.ts';
 import { command } from '../../command.ts';
 import { elapsed, operationJson, stateWord } from '../../render/operation.ts';
@@ -18,7 +18,7 @@ export const operationList = command({
   examples: ['pxmgr operation list --active'],
   run: async (context, { options }) => {
     const limit = Math.min(1000, Math.max(1, Number.parseInt(options.limit ?? '50', 10) || 50));
-    const { operations } = await ask(context, OperationServiceService.listOperations, { activeOnly: options.active, limit });
+    const { operations } = await ask(context, OperationServiceClient, 'listOperations', { activeOnly: options.active, limit });
     const theme = themeOf(context);
     const now = context.clock.now();
     return list<Operation>({

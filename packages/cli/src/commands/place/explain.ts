@@ -1,5 +1,5 @@
 import { isId } from '@pxmgr/contract';
-import { type Evaluation, PlacementServiceService } from '@pxmgr/contract/controller';
+import { type Evaluation, PlacementServiceClient } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { ask } from '../../client.ts';
 import { argument, command } from '../../command.ts';
@@ -26,13 +26,13 @@ export const placeExplain = command({
     const what = argument(input, 0);
     let evaluation: Evaluation | undefined;
     if (isStored(what)) {
-      ({ evaluation } = await ask(context, PlacementServiceService.getEvaluation, { id: what }));
+      ({ evaluation } = await ask(context, PlacementServiceClient, 'getEvaluation', { id: what }));
     } else {
       const problems = new Problems();
       const spec = buildSpec(what, input.options, problems);
       const constraints = buildConstraints(input.options, problems);
       problems.refuse();
-      ({ evaluation } = await ask(context, PlacementServiceService.evaluatePlacement, { spec, constraints }, { slow: true }));
+      ({ evaluation } = await ask(context, PlacementServiceClient, 'evaluatePlacement', { spec, constraints }, { slow: true }));
     }
     if (evaluation === undefined) throw new PxmError('PXM_EVALUATION_NOT_FOUND', { id: what });
     const lines = renderEvaluation(evaluation, pageOf(context), true);

@@ -1,5 +1,5 @@
 import { formatSize } from '@pxmgr/contract';
-import { PlacementServiceService, type Reservation } from '@pxmgr/contract/controller';
+import { PlacementServiceClient, type Reservation } from '@pxmgr/contract/controller';
 import { ask } from '../../client.ts';
 import { command } from '../../command.ts';
 import { paintState } from '../../render/theme.ts';
@@ -13,7 +13,7 @@ export const reservationList = command({
   options: { all: { kind: 'flag', flag: 'all', short: 'a', help: 'ended ones too' } },
   examples: ['pxmgr reservation list --all'],
   run: async (context, { options }) => {
-    const { reservations } = await ask(context, PlacementServiceService.listReservations, { all: options.all });
+    const { reservations } = await ask(context, PlacementServiceClient, 'listReservations', { all: options.all });
     const theme = themeOf(context);
     const now = context.clock.now();
     return list<Reservation>({
