@@ -47,25 +47,36 @@ export function identityText(identity: Identity): string {
   return identity.kind === 'controller' || identity.kind === 'anonymous' ? identity.kind : `${identity.kind}:${identity.name}`;
 }
 
-/** Parsing costs more than a whole call; certificates repeat on every call. */
-const CACHE_MAX = 1000;
-const cache = new Map<string, Identity | undefined>();
-
-/** Identity in a certificate (DER) that TLS has already verified: exactly one SAN URI of ours. */
-export function identityOf(der: Uint8Array): Identity | undefined {
-  const key = createHash('sha256').update(der).digest('base64');
-  if (cache.has(key)) return cache.get(key);
-  const identity = readIdentity(der);
-  if (cache.size >= CACHE_MAX) cache.clear();
-  cache.set(key, identity);
-  return identity;
+/** What a certificate says about its holder. */
+export interface PeerCertificate {
+  readonly identity: Identity;
+  readonly notAfter: Date;
 }
 
-function readIdentity(der: Uint8Array): Identity | undefined {
+/** Parsing costs more than a whole call; certificates repeat on every call. */
+const CACHE_MAX = 1000;
+const cache = new Map<string, PeerCertificate | undefined>();
+
+/** Identity in a certificate (DER) that TLS has already verified: exactly one SAN URI of ours. */
+export function readPeerCertificate(der: Uint8Array): PeerCertificate | undefined {
+  const key = createHash('sha256').update(der).digest('base64');
+  if (cache.has(key)) return cache.get(key);
+  const peer = parsePeerCertificate(der);
+  if (cache.size >= CACHE_MAX) cache.clear();
+  cache.set(key, peer);
+  return peer;
+}
+
+export function identityOf(der: Uint8Array): Identity | undefined {
+  return readPeerCertificate(der)?.identity;
+}
+
+function parsePeerCertificate(der: Uint8Array): PeerCertificate | undefined {
   const certificate = new X509Certificate(Uint8Array.from(der));
   const names = certificate.getExtension(SubjectAlternativeNameExtension)?.names.items ?? [];
   const uris = names.filter((name) => name.type === 'url' && name.value.startsWith('pxmgr:'));
   const uri = uris[0]?.value;
   const identity = uris.length === 1 && uri !== undefined ? parseIdentityUri(uri) : undefined;
-  return identity === undefined ? undefined : { ...identity, serial: certificate.serialNumber.toLowerCase() };
+  if (identity === undefined) return undefined;
+  return { identity: { ...identity, serial: certificate.serialNumber.toLowerCase() }, notAfter: certificate.notAfter };
 }
