@@ -67,21 +67,25 @@ export function splitEnv(item: string): [name: string, value: string] {
 const RAW_LINE = /^(lxc\.[a-z0-9_.-]+)(?::|\s*=)\s*(.*?)\s*$/;
 const ENTRY_LINE = /^([a-z][a-z_]*[0-9]*):\s*(.*?)\s*$/;
 
+function readRaw(section: ConfigSection, key: string, value: string): void {
+  if (key === ENV_KEY) section.env.push(splitEnv(value));
+  else section.raw.push([key, value]);
+}
+
 function readLine(section: ConfigSection, descriptions: string[], line: string): void {
   if (line.startsWith('#')) {
     descriptions.push(decodeText(line.slice(1).trimEnd()));
     return;
   }
-  const raw = RAW_LINE.exec(line);
-  if (raw !== null) {
-    const [, key = '', value = ''] = raw;
-    if (key === ENV_KEY) section.env.push(splitEnv(value));
-    else section.raw.push([key, value]);
+  const [, rawKey, rawValue = ''] = RAW_LINE.exec(line) ?? [];
+  if (rawKey !== undefined) {
+    readRaw(section, rawKey, rawValue);
     return;
   }
-  const entry = ENTRY_LINE.exec(line);
-  if (entry?.[1] === 'description') descriptions.push(decodeText(entry[2] ?? ''));
-  else if (entry !== null && entry[2] !== '') section.entries.set(entry[1] ?? '', entry[2] ?? '');
+  const [, key, value = ''] = ENTRY_LINE.exec(line) ?? [];
+  if (key === undefined || value === '') return;
+  if (key === 'description') descriptions.push(decodeText(value));
+  else section.entries.set(key, value);
 }
 
 function readSection(lines: readonly string[]): ConfigSection {

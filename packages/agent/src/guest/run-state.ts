@@ -2,8 +2,9 @@
  * Does a guest run, and what does it look like from outside: command sockets, cgroups, and the network files of its
  * first process. No forks.
  */
-import type { Clock } from '@pxmgr/kit/clock';
+
 import type { Vmid } from '@pxmgr/contract';
+import type { Clock } from '@pxmgr/kit/clock';
 import { addressesOf, listeningPortsOf } from '../host/addresses.ts';
 import type { HostPaths } from '../host/paths.ts';
 
@@ -70,12 +71,16 @@ export class RunState {
 
   #procs(cgroup: string): number[] {
     const text = this.#paths.readIfThere(`${cgroup}/cgroup.procs`) ?? '';
-    return text.split('\n').map(Number).filter((pid) => Number.isInteger(pid) && pid > 0);
+    return text
+      .split('\n')
+      .map(Number)
+      .filter((pid) => Number.isInteger(pid) && pid > 0);
   }
 
   /** Process 1 of its own pid namespace. */
   #isInit(pid: number): boolean {
-    const status = this.#paths.attribute(`/proc/${pid}/status`) === undefined ? '' : this.#paths.read(`/proc/${pid}/status`);
+    const status =
+      this.#paths.attribute(`/proc/${pid}/status`) === undefined ? '' : this.#paths.read(`/proc/${pid}/status`);
     return /^NSpid:.*\s1$/m.test(status);
   }
 

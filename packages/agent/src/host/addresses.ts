@@ -20,15 +20,18 @@ function ipv4Number(text: string): number {
 
 /** Routes are little-endian hex words (Linux net/ipv4/fib_trie.c fib_route_seq_show). */
 function routes(text: string): Route[] {
-  return text.split('\n').slice(1).flatMap((line) => {
-    const fields = line.split('\t').map((field) => field.trim());
-    const [device, destination, gateway] = fields;
-    const mask = fields[7];
-    if (device === undefined || destination === undefined || mask === undefined || gateway !== '00000000') return [];
-    const word = (hex: string): number => Buffer.from(hex, 'hex').reverse().readUInt32BE(0);
-    if (!/^[0-9A-F]{8}$/i.test(destination) || !/^[0-9A-F]{8}$/i.test(mask)) return [];
-    return [{ device, network: word(destination), bits: Math.clz32(~word(mask)) }];
-  });
+  return text
+    .split('\n')
+    .slice(1)
+    .flatMap((line) => {
+      const fields = line.split('\t').map((field) => field.trim());
+      const [device, destination, gateway] = fields;
+      const mask = fields[7];
+      if (device === undefined || destination === undefined || mask === undefined || gateway !== '00000000') return [];
+      const word = (hex: string): number => Buffer.from(hex, 'hex').reverse().readUInt32BE(0);
+      if (!/^[0-9A-F]{8}$/i.test(destination) || !/^[0-9A-F]{8}$/i.test(mask)) return [];
+      return [{ device, network: word(destination), bits: Math.clz32(~word(mask)) }];
+    });
 }
 
 /** Leaves followed by `/32 host LOCAL`. */
@@ -48,7 +51,9 @@ function ipv4(paths: HostPaths, folder: string): Address[] {
   return parseFibTrie(paths.readIfThere(`${folder}/fib_trie`) ?? '').map((address) => {
     const number = ipv4Number(address);
     const fit = table
-      .filter((route) => Math.floor(number / 2 ** (32 - route.bits)) === Math.floor(route.network / 2 ** (32 - route.bits)))
+      .filter(
+        (route) => Math.floor(number / 2 ** (32 - route.bits)) === Math.floor(route.network / 2 ** (32 - route.bits)),
+      )
       .sort((a, b) => b.bits - a.bits)[0];
     return { cidr: `${address}/${fit?.bits ?? 32}`, device: fit?.device ?? '' };
   });

@@ -40,11 +40,15 @@ export class Cluster {
     } catch (error) {
       const name = this.#paths.link('/etc/pve/local')?.split('/').pop() ?? this.#paths.attribute('/etc/hostname');
       if (name !== undefined && name !== '') return name.split('.')[0] ?? name;
-      throw new PxmError('PXM_CONFIG_INVALID', {
-        program: 'pxmgr-agent',
-        count: '1',
-        problems: 'node_name is not set and /etc/pve does not tell it',
-      }, { cause: error });
+      throw new PxmError(
+        'PXM_CONFIG_INVALID',
+        {
+          program: 'pxmgr-agent',
+          count: '1',
+          problems: 'node_name is not set and /etc/pve does not tell it',
+        },
+        { cause: error },
+      );
     }
   }
 

@@ -48,7 +48,13 @@ export async function readPackageVersions(paths: HostPaths, runner: Runner): Pro
   const known = parseDpkgStatus(paths.readIfThere('/var/lib/dpkg/status') ?? '', WATCHED_PACKAGES);
   if (known.has('pve-manager')) return known;
   try {
-    const command = { file: 'pveversion', args: ['-v'], purpose: 'package versions', timeoutMs: 10_000, readOnly: true };
+    const command = {
+      file: 'pveversion',
+      args: ['-v'],
+      purpose: 'package versions',
+      timeoutMs: 10_000,
+      readOnly: true,
+    };
     const { stdout, exitCode } = await runner.run(command);
     return exitCode === 0 ? new Map([...known, ...parsePveversion(stdout, WATCHED_PACKAGES)]) : known;
   } catch {
@@ -58,7 +64,9 @@ export async function readPackageVersions(paths: HostPaths, runner: Runner): Pro
 }
 
 function parts(version: string): number[] {
-  return (version.replace(/^\d+:/, '').split(/[^0-9.]/)[0] ?? '').split('.').map((part) => Number.parseInt(part, 10) || 0);
+  return (version.replace(/^\d+:/, '').split(/[^0-9.]/)[0] ?? '')
+    .split('.')
+    .map((part) => Number.parseInt(part, 10) || 0);
 }
 
 /** Compares the dotted numbers at the front; false for an unknown version. */

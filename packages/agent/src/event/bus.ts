@@ -1,0 +1,128 @@
+/** The connection to NATS: made, kept, made again; nothing else of the agent waits for it. */
+import type { JetStreamClient } from '@nats-io/jetstream';
+import { jetstream } from '@nats-io/jetstream';
+import { inboxPrefix } from '@pxmgr/contract';
+import type { Clock } from '@pxmgr/kit/clock';
+import type { Logger } from '@pxmgr/kit/log/logger';
+import type { ConnectionOptions, NatsConnection } from 'nats';
+import { connect, jwtAuthenticator } from 'nats';
+
+export interface BusSettings {
+  /** tls://host:4222, several separated by commas; plain nats:// only where nobody else is on the wire. */
+  readonly url: string;
+  readonly nodeUid: string;
+  /** PEM of the fleet's CA; undefined for a bus without TLS. */
+  readonly ca: string | undefined;
+  /** Asked at each connection, since the JWT is renewed now and then. undefined = no authentication. */
+  readonly credentials: (() => { readonly jwt: string; readonly seed: Uint8Array }) | undefined;
+}
+
+export interface Bus {
+  readonly connection: NatsConnection;
+  readonly jetstream: JetStreamClient;
+}
+
+const FIRST_WAIT_MS = 500;
+const MAX_WAIT_MS = 15_000;
+
+function optionsOf(settings: BusSettings): ConnectionOptions {
+  const { credentials } = settings;
+  return {
+    name: settings.nodeUid,
+    servers: settings.url.split(',').map((server) => server.trim()),
+    inboxPrefix: inboxPrefix(settings.nodeUid),
+    ...(settings.ca === undefined ? {} : { tls: { ca: settings.ca } }),
+    ...(credentials === undefined
+      ? {}
+      : { authenticator: jwtAuthenticator(() => credentials().jwt, credentials().seed) }),
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 500,
+    // A whole fleet comes back at once after a restart of the server.
+    reconnectJitter: 2_000,
+    reconnectJitterTLS: 2_000,
+    pingInterval: 10_000,
+    maxPingOut: 2,
+    timeout: 5_000,
+    ignoreAuthErrorAbort: true,
+  };
+}
+
+/** Asked anew: the signal may have been aborted while something was awaited. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
+}
+
+export class BusConnection {
+  readonly #settings: BusSettings;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #listeners: ((bus: Bus) => void)[] = [];
+  #bus: Bus | undefined;
+  #isUp = false;
+
+  constructor(settings: BusSettings, clock: Clock, logger: Logger) {
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  /** The live connection; undefined while there is none, so that nobody queues into the void. */
+  get current(): Bus | undefined {
+    return this.#isUp ? this.#bus : undefined;
+  }
+
+  /** Called for each new connection object; subscriptions of the old one survive its reconnects by themselves. */
+  onConnection(callback: (bus: Bus) => void): void {
+    this.#listeners.push(callback);
+  }
+
+  /** Connects, and connects anew after the connection was closed for good, until the signal. */
+  async run(signal: AbortSignal): Promise<void> {
+    let waitMs = FIRST_WAIT_MS;
+    while (!signal.aborted) {
+      try {
+        const connection = await connect(optionsOf(this.#settings));
+        waitMs = FIRST_WAIT_MS;
+        await this.#use(connection, signal);
+      } catch (error) {
+        this.#logger.warn({ err: error, url: this.#settings.url }, 'message bus cannot be reached');
+      }
+      if (isAborted(signal)) return;
+      await this.#clock.sleep(waitMs * (0.5 + Math.random()), signal).catch(() => undefined);
+      waitMs = Math.min(waitMs * 2, MAX_WAIT_MS);
+    }
+  }
+
+  async #use(connection: NatsConnection, signal: AbortSignal): Promise<void> {
+    const close = (): void => {
+      // Errors while closing: the connection is given up anyway.
+      connection.close().catch(() => undefined);
+    };
+    signal.addEventListener('abort', close, { once: true });
+    if (isAborted(signal)) close();
+    this.#bus = { connection, jetstream: jetstream(connection) };
+    this.#isUp = true;
+    this.#logger.info({ url: this.#settings.url }, 'message bus connected');
+    for (const listener of this.#listeners) listener(this.#bus);
+    const watching = this.#follow(connection);
+    const reason = await connection.closed();
+    this.#isUp = false;
+    await watching;
+    signal.removeEventListener('abort', close);
+    if (reason instanceof Error) this.#logger.warn({ err: reason }, 'message bus connection closed');
+  }
+
+  async #follow(connection: NatsConnection): Promise<void> {
+    for await (const status of connection.status()) {
+      if (status.type === 'disconnect') {
+        this.#isUp = false;
+        this.#logger.warn({ url: this.#settings.url }, 'message bus connection lost');
+      } else if (status.type === 'reconnect') {
+        this.#isUp = true;
+        this.#logger.info({ url: this.#settings.url }, 'message bus connected again');
+      } else if (status.type === 'error') {
+        this.#logger.warn({ err: status.error }, 'message bus reports an error');
+      }
+    }
+  }
+}

@@ -1,0 +1,84 @@
+/** Who changed it: operations of this agent say so beforehand; Proxmox tasks tell the rest; often nobody knows. */
+import type { InventoryKind } from '@pxmgr/contract';
+import type { Cause } from '@pxmgr/contract/event';
+import type { Clock } from '@pxmgr/kit/clock';
+import type { TaskRow } from '../host/task-list.ts';
+
+/** What an operation knows of a change it is about to make, or has just made. */
+export interface KnownCause {
+  readonly operationId: string;
+  /** operator:<name> */
+  readonly actor?: string | undefined;
+  readonly upid?: string | undefined;
+}
+
+/** A task may have ended this long before its effect is seen. */
+const TASK_MEMORY_SECONDS = 15;
+const NOTE_MEMORY_MS = 60_000;
+/** subvol-105-disk-0, vm-105-cloudinit: volumes named after their guest (proxmox/pve-storage src/PVE/Storage/ZFSPoolPlugin.pm). */
+const GUEST_VOLUME = /\/(?:vm|base|subvol|basevol)-(\d+)-[^/]+$/;
+
+interface Note {
+  readonly cause: KnownCause;
+  readonly untilMs: number;
+}
+
+/** The vmid that a task id and an object have in common. */
+function guestOf(kind: InventoryKind, id: string): string | undefined {
+  if (kind === 'container' || kind === 'vm') return id;
+  return kind === 'dataset' ? GUEST_VOLUME.exec(id)?.[1] : undefined;
+}
+
+/** The newest task of the guest that runs or has just ended. */
+export function taskFor(vmid: string, rows: readonly TaskRow[], nowSeconds: number): TaskRow | undefined {
+  const recent = rows.filter(
+    (row) => row.parsed.id === vmid && (row.endTime === undefined || nowSeconds - row.endTime <= TASK_MEMORY_SECONDS),
+  );
+  return recent.sort((a, b) => b.parsed.startTime - a.parsed.startTime)[0];
+}
+
+export class Causes {
+  readonly #clock: Clock;
+  readonly #tasks: () => TaskRow[];
+  readonly #notes = new Map<string, Note>();
+
+  constructor(clock: Clock, tasks: () => TaskRow[]) {
+    this.#clock = clock;
+    this.#tasks = tasks;
+  }
+
+  /** Holds for a minute, for the object and for a guest's volumes. A later note replaces an earlier one. */
+  note(kind: InventoryKind, id: string, cause: KnownCause): void {
+    this.#notes.set(`${kind}/${id}`, { cause, untilMs: this.#clock.monotonicMs() + NOTE_MEMORY_MS });
+  }
+
+  #noted(kind: InventoryKind, id: string): KnownCause | undefined {
+    const nowMs = this.#clock.monotonicMs();
+    for (const [key, note] of this.#notes) if (note.untilMs <= nowMs) this.#notes.delete(key);
+    const vmid = guestOf(kind, id);
+    return (this.#notes.get(`${kind}/${id}`) ?? (vmid === undefined ? undefined : this.#notes.get(`container/${vmid}`)))
+      ?.cause;
+  }
+
+  /** A lookup for one round of changes; the task list is read at most once. */
+  lookup(): (kind: InventoryKind, id: string) => Cause | undefined {
+    let rows: TaskRow[] | undefined;
+    const nowSeconds = this.#clock.now().getTime() / 1000;
+    const taskOf = (vmid: string): TaskRow | undefined => {
+      rows ??= this.#tasks();
+      return taskFor(vmid, rows, nowSeconds);
+    };
+    return (kind, id) => {
+      const vmid = guestOf(kind, id);
+      return causeOf(this.#noted(kind, id), vmid === undefined ? undefined : taskOf(vmid));
+    };
+  }
+}
+
+function causeOf(noted: KnownCause | undefined, task: TaskRow | undefined): Cause | undefined {
+  const ofTask = { upid: task?.upid ?? '', user: task?.parsed.user ?? '' };
+  if (noted !== undefined) {
+    return { ...ofTask, upid: noted.upid ?? ofTask.upid, operationId: noted.operationId, actor: noted.actor ?? '' };
+  }
+  return task === undefined ? undefined : { ...ofTask, operationId: '', actor: '' };
+}
