@@ -41,7 +41,6 @@ export function createLogger(options: LoggerOptions): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: {
         level: (label) => ({ level: label }),
-        bindings: (bindings) => clean(bindings) as Record<string, unknown>,
       },
       serializers: { err: (error: unknown) => describeError(error, logger.isLevelEnabled('debug')) },
       hooks: {
@@ -53,6 +52,11 @@ export function createLogger(options: LoggerOptions): Logger {
     },
     { write: (line: string) => sink.write(redact(line)) },
   );
+  // pino applies no formatter to the bindings of children; they inherit this method.
+  const makeChild = logger.child;
+  logger.child = function child(this: Logger, bindings: object, childOptions?: object) {
+    return makeChild.call(this, clean(bindings) as Record<string, unknown>, childOptions);
+  } as typeof logger.child;
   return logger;
 }
 
