@@ -92,9 +92,9 @@ function readLine(line: string, section: GuestSection, at: LineContext): void {
   try {
     section.values.set(plain[1], at.syntax.checkValue(plain[1], plain[2]));
   } catch (err) {
-    // Upstream warns and keeps the value as it stands; only a key it does not know is lost at the next write.
+    // Upstream warns and keeps the value as it stands, even under a key it does not know.
     at.warnings.push(`vm ${at.vmid} - unable to parse value of '${plain[1]}' - ${err instanceof Error ? err.message : String(err)}`);
-    if (!(err instanceof Error && err.message.startsWith('unknown setting'))) section.values.set(plain[1], plain[2]);
+    section.values.set(plain[1], plain[2]);
   }
 }
 

@@ -14,6 +14,8 @@ export interface ToolIo {
   /** Aborted by SIGTERM, SIGINT or SIGQUIT: a task cleans up and ends with "received interrupt". */
   readonly signal: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Process id that tasks of this call carry; default: this process. The in-process door gives each call its own. */
+  readonly worker?: { readonly pid: number; readonly startTicks: number };
 }
 
 /** argv holds the arguments only, without the program name. Resolves to the exit status. */

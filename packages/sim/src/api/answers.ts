@@ -1,0 +1,102 @@
+/** Answers of the API's reading side, as far as our programs ask for it. Shapes follow pve-manager PVE/API2 and pve-container. */
+import { loadConfig } from '../guest/config-store.ts';
+import { mergedView } from '../guest/pending.ts';
+import type { Host } from '../host.ts';
+import { isQuorate, readCluster, syncCluster } from '../pmxcfs.ts';
+import { statusFields } from '../pct/show.ts';
+import { contentOf, isDisabled, isOnNode, isShared } from '../storage-cfg.ts';
+import { PVE_REPOID, PVE_VERSION } from '../tool/pveversion.ts';
+import { ToolError } from '../tool.ts';
+import { backendOf } from '../volumes.ts';
+import { resources } from './resources.ts';
+
+type Params = ReadonlyMap<string, string>;
+type Answer = (host: Host, match: RegExpExecArray, params: Params) => unknown;
+
+const ROWS: readonly (readonly [pattern: RegExp, answer: Answer])[] = [
+  [/^version$/, () => ({ release: PVE_VERSION.split('.').slice(0, 2).join('.'), repoid: PVE_REPOID, version: PVE_VERSION })],
+  [/^cluster\/nextid$/, (host, _, params) => nextId(host, params)],
+  [/^cluster\/resources$/, (host, _, params) => resources(host, params.get('type'))],
+  [/^cluster\/status$/, (host) => clusterStatus(host)],
+  [/^nodes$/, (host) => Object.keys(readCluster(host).members).map((node) => ({ id: `node/${node}`, node, status: 'online', type: 'node' }))],
+  [/^nodes\/([^/]+)\/status$/, (host) => nodeStatus(host)],
+  [/^nodes\/([^/]+)\/version$/, () => ({ release: PVE_VERSION.split('.').slice(0, 2).join('.'), repoid: PVE_REPOID, version: PVE_VERSION })],
+  [/^nodes\/([^/]+)\/storage$/, (host) => storageRows(host)],
+  [/^nodes\/([^/]+)\/lxc$/, (host) => ownRows(host)],
+  [/^nodes\/([^/]+)\/lxc\/(\d+)\/config$/, (host, match) => guestConfig(host, Number(match[2]))],
+  [/^nodes\/([^/]+)\/lxc\/(\d+)\/status\/current$/, (host, match) => ({ ...statusOf(host, Number(match[2])), cpu: 0, ha: { managed: 0 } })],
+  [/^cluster\/ha\/resources$/, () => []],
+];
+
+/** undefined: nothing answers that path. */
+export async function answerOf(host: Host, path: string, params: Params): Promise<unknown> {
+  const clean = path.replace(/^\/+|\/+$/g, '');
+  for (const [pattern, answer] of ROWS) {
+    const match = pattern.exec(clean);
+    if (match === null) continue;
+    if (clean.startsWith('nodes/') && match[1] !== undefined && match[1] !== host.name) throw new ToolError('proxy handler failed: Host key verification failed.\n');
+    syncCluster(host);
+    return answer(host, match, params);
+  }
+  return undefined;
+}
+
+/** A lookup, not a reservation: the lowest free id, or the given one when it is free. */
+function nextId(host: Host, params: Params): string {
+  const taken = readCluster(host).guests;
+  const asked = params.get('vmid');
+  if (asked !== undefined) {
+    if (taken[asked] !== undefined) throw new ToolError(`400 Parameter verification failed.\nvmid: VM ${asked} already exists\n`);
+    return asked;
+  }
+  for (let vmid = 100; vmid < 1_000_000; vmid++) if (taken[String(vmid)] === undefined) return String(vmid);
+  throw new ToolError('unable to get any free VMID in range [100, 1000000]\n');
+}
+
+function clusterStatus(host: Host): unknown[] {
+  const { clusterName, members } = readCluster(host);
+  const nodes = Object.entries(members).map(([name, m]) => ({ id: `node/${name}`, ip: m.ip, level: '', local: name === host.name ? 1 : 0, name, nodeid: m.id, online: m.online ? 1 : 0, type: 'node' }));
+  if (clusterName === '') return nodes;
+  return [{ id: 'cluster', name: clusterName, nodes: nodes.length, quorate: isQuorate(host) ? 1 : 0, type: 'cluster', version: nodes.length }, ...nodes];
+}
+
+function nodeStatus(host: Host): Record<string, unknown> {
+  const { cores, memoryBytes, cpuModel, startTime } = host.identity;
+  const used = Math.floor(memoryBytes * 0.2);
+  return {
+    cpu: 0.01,
+    cpuinfo: { cores, cpus: cores, sockets: 1, model: cpuModel, mhz: '3000.000', hvm: '1', user_hz: 100 },
+    loadavg: ['0.10', '0.12', '0.09'],
+    memory: { total: memoryBytes, used, free: memoryBytes - used, available: memoryBytes - used },
+    swap: { total: 8 * 1024 ** 3, used: 0, free: 8 * 1024 ** 3 },
+    pveversion: `pve-manager/${PVE_VERSION}/${PVE_REPOID}`,
+    uptime: Math.floor(Date.now() / 1000) - startTime + 1000,
+  };
+}
+
+function statusOf(host: Host, vmid: number): Record<string, string | number> {
+  return statusFields({ host, vmid }, loadConfig(host, vmid, () => undefined));
+}
+
+function ownRows(host: Host): unknown[] {
+  const own = Object.entries(readCluster(host).guests).filter(([, guest]) => guest.type === 'lxc' && guest.node === host.name);
+  return own.map(([vmid]) => ({ ...statusOf(host, Number(vmid)), cpu: 0 }));
+}
+
+function guestConfig(host: Host, vmid: number): Record<string, unknown> {
+  const config = loadConfig(host, vmid, () => undefined);
+  const view = mergedView(config);
+  return { ...Object.fromEntries(view.values), ...(view.raw.length > 0 ? { lxc: view.raw } : {}), digest: config.digest };
+}
+
+async function storageRows(host: Host): Promise<unknown[]> {
+  const rows: unknown[] = [];
+  for (const storage of host.storages().filter((s) => isOnNode(s, host.name))) {
+    const space = isDisabled(storage) ? undefined : await (await backendOf(storage.type))?.space(host, storage).catch(() => undefined);
+    rows.push({
+      storage: storage.id, type: storage.type, content: contentOf(storage).join(','), enabled: isDisabled(storage) ? 0 : 1, shared: isShared(storage) ? 1 : 0,
+      active: space === undefined ? 0 : 1, total: space?.totalBytes ?? 0, used: space?.usedBytes ?? 0, avail: space?.availableBytes ?? 0,
+    });
+  }
+  return rows;
+}

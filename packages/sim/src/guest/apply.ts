@@ -1,0 +1,129 @@
+/** Pending values applied: at once to a running container where upstream can, or all of them to a stopped one. */
+import type { GuestConfig } from '../config-text.ts';
+import type { Host } from '../host.ts';
+import type { FieldErrors } from '../schema/value.ts';
+import { findVolume, volumeBackend } from '../storages.ts';
+import { errorText } from '../tool.ts';
+import { createDisks, deleteOwnedVolume } from './disks.ts';
+import { addUnused, isVolumeInUse, newVolume, parseMountPoint, printMountPoint } from './mount-point.ts';
+import { requireBridge, storedNetwork } from './network.ts';
+import { cleanPending, dropPendingDelete, pendingDeletes, pendingKeys } from './pending.ts';
+
+export interface ApplyWork {
+  readonly host: Host;
+  readonly vmid: number;
+  log(text: string): void;
+  warn(text: string): void;
+  /** Only these keys; undefined: all. */
+  readonly touched?: ReadonlySet<string>;
+}
+
+/** Config only, no effect on the running system (pve-container src/PVE/LXC/Config.pm, LXC_FASTPLUG_OPTIONS). */
+const CONFIG_ONLY = new Set(['description', 'onboot', 'startup', 'protection', 'hostname', 'hookscript', 'cores', 'tags', 'lock']);
+/** Deletion works on a running container; netN only with one digit, as upstream's pattern has it. */
+const LIVE_DELETE = /^(?:swap|cpulimit|cpuunits|unused\d+|net\d)$/;
+const LIVE_CHANGE = /^(?:cpulimit|cpuunits|memory|swap|net\d+)$/;
+
+export async function hotplug(config: GuestConfig, work: ApplyWork): Promise<FieldErrors> {
+  const errors: FieldErrors = {};
+  const selected = (key: string): boolean => work.touched?.has(key) ?? true;
+  for (const key of pendingKeys(config)) if (selected(key) && CONFIG_ONLY.has(key)) take(config, key, config.pending.values.get(key) ?? '');
+  for (const key of [...pendingDeletes(config)].sort()) {
+    if (!selected(key) || !(CONFIG_ONLY.has(key) || LIVE_DELETE.test(key))) continue;
+    await attempt(errors, { key, text: `unable to hotplug ${key}: ` }, async () => {
+      if (key.startsWith('unused')) await deleteUnused(config, work, key);
+      config.values.delete(key);
+      dropPendingDelete(config, key);
+    });
+  }
+  for (const key of pendingKeys(config)) {
+    if (!selected(key)) continue;
+    const value = config.pending.values.get(key) ?? '';
+    const isNew = !config.values.has(key);
+    await attempt(errors, { key, text: `unable to hotplug ${key}: ` }, async () => {
+      if (/^net\d+$/.test(key)) {
+        const stored = storedNetwork(work.host, value);
+        requireBridge(work.host, stored);
+        take(config, key, stored);
+      } else if (LIVE_CHANGE.test(key) || (/^dev\d+$/.test(key) && isNew)) take(config, key, value);
+      else if (/^mp\d+$/.test(key) && isNew) take(config, key, await settleMountPoint(config, work, key));
+    });
+  }
+  return errors;
+}
+
+export async function applyNow(config: GuestConfig, work: ApplyWork): Promise<FieldErrors> {
+  const errors: FieldErrors = {};
+  const selected = (key: string): boolean => work.touched?.has(key) ?? true;
+  const failed = (key: string): { key: string; text: string; warn: (text: string) => void } => ({ key, text: `unable to apply pending change ${key} : `, warn: work.warn });
+  for (const key of [...pendingDeletes(config)].sort()) {
+    if (!selected(key)) continue;
+    await attempt(errors, failed(key), async () => {
+      if (/^mp\d+$/.test(key)) retire(config, key);
+      else if (key.startsWith('unused')) await deleteUnused(config, work, key);
+      config.values.delete(key);
+      dropPendingDelete(config, key);
+    });
+  }
+  cleanPending(config);
+  for (const key of pendingKeys(config)) {
+    if (!selected(key)) continue;
+    await attempt(errors, failed(key), async () => {
+      const value = config.pending.values.get(key) ?? '';
+      if (/^mp\d+$/.test(key)) take(config, key, await settleMountPoint(config, work, key));
+      else take(config, key, /^net\d+$/.test(key) ? storedNetwork(work.host, value) : value);
+    });
+  }
+  return errors;
+}
+
+function take(config: GuestConfig, key: string, value: string): void {
+  config.values.set(key, value);
+  config.pending.values.delete(key);
+}
+
+async function attempt(errors: FieldErrors, at: { key: string; text: string; warn?: (text: string) => void }, step: () => Promise<void>): Promise<void> {
+  try {
+    await step();
+  } catch (err) {
+    errors[at.key] = `${at.text}${errorText(err)}\n`;
+    at.warn?.(errors[at.key] ?? '');
+  }
+}
+
+async function deleteUnused(config: GuestConfig, work: ApplyWork, key: string): Promise<void> {
+  const volid = config.values.get(key) ?? '';
+  if (!isVolumeInUse(config, volid)) await deleteOwnedVolume(work, volid);
+}
+
+/** The volume of a mount point that goes stays as `unusedN`. */
+function retire(config: GuestConfig, key: string): void {
+  const point = parseMountPoint(key, config.values.get(key) ?? '');
+  if (point.kind === 'volume' && !isVolumeInUse(config, point.volume, key)) addUnused(config, point.volume);
+}
+
+/** A new volume is made, an existing one measured; the replaced one becomes unused. Returns the stored form. */
+async function settleMountPoint(config: GuestConfig, work: ApplyWork, key: string): Promise<string> {
+  const text = config.pending.values.get(key) ?? '';
+  const point = parseMountPoint(key, text);
+  const into = new Map<string, string>();
+  if (point.kind === 'volume' && newVolume(point.volume) !== undefined) {
+    await createDisks(work, new Map([[key, text]]), { owner: config, into });
+  } else {
+    const values = { ...point.values };
+    if (point.kind === 'volume') values['size'] = String(await sizeOf(work, point.volume));
+    into.set(key, printMountPoint(key, values));
+  }
+  const stored = into.get(key) ?? text;
+  if (config.values.has(key)) {
+    const old = parseMountPoint(key, config.values.get(key) ?? '');
+    const isSame = old.volume === parseMountPoint(key, stored).volume;
+    if (old.kind === 'volume' && !isSame && !isVolumeInUse(config, old.volume, key)) addUnused(config, old.volume);
+  }
+  return stored;
+}
+
+async function sizeOf(work: ApplyWork, volid: string): Promise<number> {
+  const { storage, volname } = findVolume(work.host, volid);
+  return (await volumeBackend(storage)).sizeBytes(work.host, storage, volname);
+}

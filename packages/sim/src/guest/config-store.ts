@@ -1,0 +1,72 @@
+/**
+ * guest/: a container's configuration and volumes, without any program around them. `config-store.ts` loads and writes
+ * the files, `pending.ts` and `change.ts` decide what a change does to them, `mount-point.ts` and `disks.ts` know
+ * volumes. Tools in pct/ call this room; it calls the cluster file system, the storages and the schema, never a tool.
+ */
+import { type GuestConfig, parseConfig, printConfig } from '../config-text.ts';
+import type { Host } from '../host.ts';
+import { guestFile, readPveFile, removePveFile, writePveFile } from '../pmxcfs.ts';
+import { ToolError } from '../tool.ts';
+import { withFileLock } from '../file-lock.ts';
+import { usedVolumes } from './mount-point.ts';
+import { containerSyntax } from './syntax.ts';
+
+export function configPath(host: Host, vmid: number): string {
+  return guestFile(host.name, 'lxc', vmid);
+}
+
+export function missingConfig(host: Host, vmid: number): ToolError {
+  return new ToolError(`Configuration file '${configPath(host, vmid)}' does not exist\n`, 2);
+}
+
+/** Warnings of the parser go to `warn`, one line each. Throws when this node has no such container. */
+export function loadConfig(host: Host, vmid: number, warn: (text: string) => void): GuestConfig {
+  const text = readPveFile(host, configPath(host, vmid));
+  if (text === undefined) throw missingConfig(host, vmid);
+  const { config, warnings } = parseConfig(text, vmid, containerSyntax);
+  for (const line of warnings) warn(line.endsWith('\n') ? line : `${line}\n`);
+  return config;
+}
+
+export interface StoreOptions {
+  /** Refuse when the id is taken in the cluster. */
+  readonly isNew?: boolean;
+}
+
+/** `unusedN` entries of volumes that are in use again are dropped, as upstream's writer does. */
+export function storeConfig(host: Host, vmid: number, config: GuestConfig, options: StoreOptions = {}): void {
+  const used = new Set(usedVolumes(config));
+  for (const [key, value] of config.values) if (/^unused\d+$/.test(key) && used.has(value)) config.values.delete(key);
+  writePveFile(host, configPath(host, vmid), printConfig(config), options);
+}
+
+export function removeConfig(host: Host, vmid: number): void {
+  removePveFile(host, configPath(host, vmid));
+}
+
+export function requireUnlocked(config: GuestConfig): void {
+  const lock = config.values.get('lock');
+  if (lock !== undefined && lock !== '') throw new ToolError(`CT is locked (${lock})\n`);
+}
+
+export function requireUnprotected(config: GuestConfig, text: string): void {
+  if (config.values.get('protection') === '1') throw new ToolError(`${text} - protection mode enabled\n`);
+}
+
+export interface GuestLock {
+  readonly host: Host;
+  readonly vmid: number;
+  readonly waitMs?: number;
+  say(text: string): void;
+  readonly signal: AbortSignal;
+  readonly isInTask?: boolean;
+}
+
+/** The config's flock: 10 s, or less where the caller says so. */
+export function withGuestLock<T>(lock: GuestLock, section: () => Promise<T>): Promise<T> {
+  const path = `/run/lock/lxc/pve-config-${lock.vmid}.lock`;
+  return withFileLock(
+    { host: lock.host, path, waitMs: lock.waitMs ?? 10_000, say: lock.say, signal: lock.signal, timeoutStatus: lock.isInTask === true ? 255 : 4 },
+    section,
+  );
+}

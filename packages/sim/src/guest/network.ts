@@ -1,0 +1,43 @@
+/** `netN` values: the stored form and the MAC address a new interface gets (pve-container src/PVE/LXC/Config.pm). */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import type { Host } from '../host.ts';
+import { readPveFile } from '../pmxcfs.ts';
+import { parsePropertyString, printPropertyString } from '../schema/property-string.ts';
+import { readText } from '../sim-file.ts';
+import { ToolError } from '../tool.ts';
+
+const DEFAULT_PREFIX = 'BC:24:11';
+
+/** type is always set, a missing hwaddr is drawn with the datacenter's prefix. */
+export function storedNetwork(host: Host, text: string): string {
+  const values = parsePropertyString('lxc.net', text);
+  values['type'] = 'veth';
+  values['hwaddr'] ??= drawMac(host);
+  return printPropertyString('lxc.net', values);
+}
+
+function drawMac(host: Host): string {
+  const datacenter = readPveFile(host, 'datacenter.cfg') ?? '';
+  const prefix = /^mac_prefix:\s*(\S+)/m.exec(datacenter)?.[1] ?? DEFAULT_PREFIX;
+  const bytes = prefix.split(':').filter((part) => part !== '');
+  // The process id is mixed in: two tools at work at once must not draw the same address.
+  const drawn = host.draw(`mac\0${process.pid}\0${randomBytes(4).toString('hex')}`, 6 - bytes.length);
+  return [...bytes, ...[...drawn].map((byte) => byte.toString(16).padStart(2, '0'))].join(':').toUpperCase();
+}
+
+/** What is refused before anything changes: an MTU above the bridge's, automatic IPv6 on a host-managed interface. */
+export function checkNetwork(host: Host, key: string, text: string): void {
+  const values = parsePropertyString('lxc.net', text);
+  const bridgeMtu = Number(readText(host.path(`/sys/class/net/${values['bridge'] ?? ''}/mtu`)) ?? 1500);
+  const mtu = Number(values['mtu'] ?? 0);
+  if (mtu > bridgeMtu) throw new ToolError(`${key}: MTU size '${mtu}' is bigger than bridge MTU '${bridgeMtu}'\n`);
+  if (values['link_down'] !== '1' && values['host-managed'] === '1' && values['ip6'] === 'auto') {
+    throw new ToolError(`${key}: SLAAC is not supported for host-managed network configuration.\n`);
+  }
+}
+
+export function requireBridge(host: Host, text: string): void {
+  const bridge = parsePropertyString('lxc.net', text)['bridge'];
+  if (bridge !== undefined && !existsSync(host.path(`/sys/class/net/${bridge}`))) throw new ToolError(`bridge '${bridge}' does not exist\n`);
+}

@@ -1,0 +1,122 @@
+/**
+ * What Proxmox VE looks for in a fresh root file system: the distribution and the architecture
+ * (pve-container src/PVE/LXC/Setup.pm, Setup/Base.pm). Only reading: the files that upstream writes for known
+ * distributions (hosts, resolv.conf, network set-up) are not written here.
+ */
+import { closeSync, existsSync, lstatSync, openSync, readSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { ToolError } from '../tool.ts';
+
+const KNOWN = new Set(['alpine', 'archlinux', 'centos', 'debian', 'devuan', 'fedora', 'gentoo', 'openeuler', 'opensuse', 'ubuntu', 'nixos', 'unmanaged']);
+const ALIASES: Readonly<Record<string, string>> = {
+  'opensuse-leap': 'opensuse',
+  'opensuse-tumbleweed': 'opensuse',
+  'opensuse-slowroll': 'opensuse',
+  openEuler: 'openeuler',
+  arch: 'archlinux',
+  sles: 'opensuse',
+  rocky: 'centos',
+  almalinux: 'centos',
+};
+const BY_FILE: readonly (readonly [file: string, type: string])[] = [
+  ['debian_version', 'debian'], ['devuan_version', 'devuan'], ['SuSE-brand', 'opensuse'], ['SuSE-release', 'opensuse'],
+  ['fedora-release', 'fedora'], ['centos-release', 'centos'], ['redhat-release', 'centos'], ['arch-release', 'archlinux'],
+  ['alpine-release', 'alpine'], ['gentoo-release', 'gentoo'],
+];
+
+/** Reads a file of the guest without leaving its root through links. */
+function guestText(root: string, path: string, depth = 0): string | undefined {
+  const real = guestPath(root, path, depth);
+  return real === undefined || !statSync(real).isFile() ? undefined : readFileSync(real, 'utf8');
+}
+
+/** Every component is resolved inside the root; undefined when it does not exist. */
+export function guestPath(root: string, path: string, depth = 0): string | undefined {
+  let at = root;
+  const parts = path.split('/').filter((part) => part !== '');
+  for (const [index, part] of parts.entries()) {
+    const next = join(at, part);
+    const stat = lstatSync(next, { throwIfNoEntry: false });
+    if (stat === undefined) return undefined;
+    if (stat.isSymbolicLink()) {
+      if (depth > 20) return undefined;
+      const target = readlinkSync(next);
+      const base = target.startsWith('/') ? target : join('/', parts.slice(0, index).join('/'), target);
+      return guestPath(root, join(base, parts.slice(index + 1).join('/')), depth + 1);
+    }
+    at = next;
+  }
+  return at;
+}
+
+export interface OsChoice {
+  readonly ostype: string;
+  readonly arch: string;
+}
+
+/** Texts go to `log` as upstream's task prints them; an unknown distribution throws. */
+export function detectOs(root: string, given: { ostype?: string; arch?: string }, log: (text: string) => void): OsChoice {
+  const ostype = given.ostype === 'unmanaged' ? 'unmanaged' : detectType(root, log);
+  if (given.ostype !== undefined && given.ostype !== ostype) {
+    if (!existsSync(join(root, 'etc'))) log('WARNING: /etc not present in CT, is the rootfs mounted?\n');
+    log(`got unexpected ostype (${ostype} != ${given.ostype})\n`);
+  }
+  checkVersion(root, ostype);
+  return { ostype, arch: given.arch ?? detectArch(root, ostype, log) };
+}
+
+function detectType(root: string, log: (text: string) => void): string {
+  const release = guestText(root, '/etc/os-release');
+  const id = /^ID=["']?([^"'\n]+)["']?\s*$/m.exec(release ?? '')?.[1];
+  if (id !== undefined) {
+    const type = KNOWN.has(id) ? id : ALIASES[id];
+    if (type !== undefined) return type;
+    log(`unknown ID '${id}' in /etc/os-release file, trying fallback detection\n`);
+  }
+  if (/^DISTRIB_ID=Ubuntu$/im.test(guestText(root, '/etc/lsb-release') ?? '')) return 'ubuntu';
+  const byFile = BY_FILE.find(([file]) => guestPath(root, `/etc/${file}`) !== undefined)?.[1];
+  if (byFile !== undefined) return byFile;
+  if (guestPath(root, '/nix/store') !== undefined) return 'nixos';
+  if (release !== undefined) throw new ToolError('unable to detect OS distribution\n');
+  log("/etc/os-release file not found and autodetection failed, falling back to 'unmanaged'\n");
+  return 'unmanaged';
+}
+
+function checkVersion(root: string, ostype: string): void {
+  if (ostype === 'debian' && !/^\s*\S/.test(guestText(root, '/etc/debian_version') ?? '')) throw new ToolError('unable to read version info\n');
+  if (ostype === 'ubuntu' && guestPath(root, '/etc/lsb-release') === undefined) {
+    throw new ToolError("can't open '/etc/lsb-release' - No such file or directory\n");
+  }
+}
+
+const FALLBACK = 'Falling back to amd64.\nUse `pct set VMID --arch ARCH` to change.\n';
+/** ELF machine numbers with the word size that goes with them. */
+const MACHINES: Readonly<Record<string, string>> = { '62:2': 'amd64', '3:1': 'i386', '183:2': 'arm64', '40:1': 'armhf', '243:1': 'riscv32', '243:2': 'riscv64' };
+
+function detectArch(root: string, ostype: string, log: (text: string) => void): string {
+  if (ostype === 'unmanaged') {
+    log(FALLBACK);
+    return 'amd64';
+  }
+  const shell = guestPath(root, '/bin/sh');
+  const arch = shell === undefined ? undefined : elfArch(shell);
+  if (arch === undefined) {
+    const reason = shell === undefined ? "open '/bin/sh' failed: No such file or directory" : "'/bin/sh' does not resolve to an ELF!";
+    log(`Architecture detection failed: ${reason}\n${FALLBACK}`);
+    return 'amd64';
+  }
+  log(`Detected container architecture: ${arch}\n`);
+  return arch;
+}
+
+function elfArch(file: string): string | undefined {
+  const head = Buffer.alloc(20);
+  const fd = openSync(file, 'r');
+  try {
+    readSync(fd, head, 0, 20, 0);
+  } finally {
+    closeSync(fd);
+  }
+  if (head.toString('latin1', 0, 4) !== '\x7fELF') return undefined;
+  return MACHINES[`${head.readUInt16LE(18)}:${head[4] ?? 0}`];
+}

@@ -1,0 +1,18 @@
+/** `pxmgr-sim`: makes stand-in hosts and runs their tools. The executables of a host call `pxmgr-sim tool`. */
+import { runToolProcess } from './door/process.ts';
+
+const USAGE = `usage: pxmgr-sim tool --root DIR TOOL [ARGS...]
+       pxmgr-sim host create --root DIR --name NAME [--cores N] [--memory-gib N] [--cluster-dir DIR] [--cluster-name NAME]
+                             [--ip ADDRESS] [--runtime played|lxc] [--seed TEXT] [--bundle FILE]
+       pxmgr-sim host watch --root DIR
+`;
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [noun, ...rest] = argv;
+  if (noun === 'tool' && rest[0] === '--root' && rest[1] !== undefined && rest[2] !== undefined) return runToolProcess(rest[1], rest[2], rest.slice(3));
+  if (noun === 'host' && (rest[0] === 'create' || rest[0] === 'watch')) return (await import('./host-command.ts')).runHostCommand(rest[0], rest.slice(1));
+  process.stderr.write(USAGE);
+  return 2;
+}
+
+process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,51 @@
+/** pct/: one file per group of sub-commands. Each verb gets a Verb and returns its exit status; errors are thrown. */
+import type { Host } from '../host.ts';
+import { runningGuest } from '../running.ts';
+import { type FaultPoint, reach } from '../fault.ts';
+import type { Call } from '../schema/command.ts';
+import type { Parameter } from '../schema/value.ts';
+import { runTask, type Task, type TaskEnd } from '../task.ts';
+import type { ToolIo } from '../tool.ts';
+import { withGuestLock } from '../guest/config-store.ts';
+
+export interface Verb {
+  readonly tool: string;
+  readonly host: Host;
+  readonly io: ToolIo;
+  readonly call: Call;
+  readonly vmid: number;
+}
+
+export type VerbHandler = (verb: Verb) => Promise<number>;
+
+export function text(verb: Verb, key: string): string | undefined {
+  const value: Parameter | undefined = verb.call.params[key];
+  return value === undefined ? undefined : String(value);
+}
+
+export function flag(verb: Verb, key: string): boolean {
+  return text(verb, key) === '1';
+}
+
+export function isRunning(verb: Verb): boolean {
+  return runningGuest(verb.host, verb.vmid) !== undefined;
+}
+
+export function atPoint(verb: Verb, point: string): Promise<void> {
+  const at: FaultPoint = { tool: verb.tool, command: verb.call.command, vmid: verb.vmid, signal: verb.io.signal };
+  return reach(verb.host, at, point);
+}
+
+/** A task of this call; `exit` gives its end to the shell, or 0 for the commands that never tell. */
+export async function taskOf(verb: Verb, type: string, body: (task: Task) => Promise<void>): Promise<TaskEnd> {
+  return runTask(verb.host, verb.io, { type, id: String(verb.vmid), tool: verb.tool }, body);
+}
+
+export function exit(end: TaskEnd): number {
+  return end.isError ? 255 : 0;
+}
+
+/** The guest's flock inside a task: waiting is told on the task's output. */
+export function lockedInTask<T>(verb: Verb, task: Task, section: () => Promise<T>): Promise<T> {
+  return withGuestLock({ host: verb.host, vmid: verb.vmid, say: task.log, signal: task.signal, isInTask: true }, section);
+}

@@ -1,0 +1,239 @@
+/** `pct create` (pve-container src/PVE/API2/LXC.pm create_vm), without restore. */
+import { existsSync } from 'node:fs';
+import { chown, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { emptyConfig, type GuestConfig } from '../config-text.ts';
+import type { Extracted } from '../extract.ts';
+import { applyChange } from '../guest/change.ts';
+import { loadConfig, removeConfig, storeConfig, withGuestLock } from '../guest/config-store.ts';
+import { createDisks, destroyDisks, idBase, resolveMounts } from '../guest/disks.ts';
+import { isVolumeKey, parseMountPoint } from '../guest/mount-point.ts';
+import { applyOciSettings } from '../guest/oci-settings.ts';
+import { detectOs } from '../guest/os-setup.ts';
+import { clampCpuUnits } from '../guest/syntax.ts';
+import { findGuest, requireQuorum, syncCluster } from '../pmxcfs.ts';
+import { parameterError } from '../schema/command.ts';
+import { enabledStorage, findVolume, holdsContainers, volumePath } from '../storages.ts';
+import type { Task } from '../task.ts';
+import { errorText, ToolError } from '../tool.ts';
+import { parseVolumeId } from '../volume-names.ts';
+import { atPoint, exit, flag, lockedInTask, taskOf, text, type Verb } from './context.ts';
+import { start } from './power.ts';
+
+/** Parameters of the call that are not part of the config. */
+const CALL_ONLY = new Set([
+  'vmid', 'ostemplate', 'password', 'storage', 'force', 'restore', 'unique', 'pool', 'ignore-unpack-errors', 'ssh-public-keys', 'bwlimit', 'start', 'ha-managed', 'unprivileged',
+]);
+
+interface Wanted {
+  readonly config: GuestConfig;
+  readonly disks: Map<string, string>;
+  readonly template: string;
+  readonly storage: string;
+}
+
+export async function create(verb: Verb): Promise<number> {
+  requireQuorum(verb.host);
+  syncCluster(verb.host);
+  if (flag(verb, 'restore')) throw new ToolError('restore is not part of this stand-in\n');
+  requireFree(verb, '');
+  if (text(verb, 'pool') !== undefined) throw new ToolError(`403 Permission check failed (pool '${text(verb, 'pool') ?? ''}' does not exist)\n`, 2);
+  const wanted = await checked(verb);
+  await reserve(verb);
+  const end = await taskOf(verb, 'vzcreate', (task) => lockedInTask(verb, task, () => build(verb, task, wanted)));
+  if (!end.isError && flag(verb, 'start')) await start(verb);
+  if (!end.isError && flag(verb, 'ha-managed')) verb.io.out('Add as HA resource\n');
+  return exit(end);
+}
+
+function requireFree(verb: Verb, prefix: string): void {
+  const taken = findGuest(verb.host, verb.vmid);
+  if (taken === undefined) return;
+  const kind = taken.type === 'qemu' ? 'VM' : 'CT';
+  throw new ToolError(`${prefix}${kind} ${verb.vmid} already exists on node '${taken.node}'\n`, prefix === '' ? 2 : 255);
+}
+
+async function checked(verb: Verb): Promise<Wanted> {
+  const template = text(verb, 'ostemplate') ?? '';
+  const storage = text(verb, 'storage') ?? 'local';
+  checkTemplate(verb, template);
+  const disks = new Map<string, string>();
+  const values = new Map<string, string>();
+  for (const [key, given] of Object.entries(verb.call.params)) {
+    const value = String(given);
+    if (CALL_ONLY.has(key)) continue;
+    if (isVolumeKey(key)) disks.set(key, /^\d+(?:\.\d+)?$/.test(value) ? `${storage}:${value}` : value);
+    else if (/^unused\d+$/.test(key)) verb.io.err(`ignoring '${key}', cannot create/restore with unused volume\n`);
+    else values.set(key, key === 'cpuunits' ? clampCpuUnits(value) : value);
+  }
+  if (disks.size > 0 && !disks.has('rootfs')) throw new ToolError("mount points configured, but 'rootfs' not set - aborting\n");
+  for (const key of [...disks.keys()].sort(rootfsFirst)) checkDisk(verb, key, disks.get(key) ?? '');
+  if (disks.size === 0) {
+    requireContainers(verb, storage);
+    disks.set('rootfs', `${storage}:4`);
+  }
+  const config = emptyConfig();
+  const errors = await applyChange(config, {
+    host: verb.host, vmid: verb.vmid, values, remove: [], revert: [], isRunning: false, log: verb.io.out, warn: verb.io.err,
+  });
+  if (Object.keys(errors).length > 0) throw parameterError(verb.call, errors);
+  if (text(verb, 'unprivileged') !== '0') config.values.set('unprivileged', '1');
+  return { config, disks, template, storage };
+}
+
+function rootfsFirst(a: string, b: string): number {
+  return a === 'rootfs' ? -1 : b === 'rootfs' ? 1 : Number(a.slice(2)) - Number(b.slice(2));
+}
+
+function checkTemplate(verb: Verb, template: string): void {
+  if (template === '-') throw new ToolError('pipe can only be used with restore tasks\n');
+  if (!/^[a-z][a-z0-9\-_.]*[a-z0-9]:.+$/i.test(template)) return;
+  if (findVolume(verb.host, template).parsed.kind !== 'vztmpl') {
+    throw new ToolError(`unable to use volume ${template} - content type needs to be 'vztmpl'\n`);
+  }
+}
+
+function checkDisk(verb: Verb, key: string, value: string): void {
+  const point = parseMountPoint(key, value);
+  if (point.kind === 'volume') requireContainers(verb, parseVolumeId(point.volume).storage);
+}
+
+function requireContainers(verb: Verb, id: string): void {
+  const storage = enabledStorage(verb.host, id);
+  if (!holdsContainers(storage)) throw parameterError(verb.call, { storage: `storage '${id}' does not support container directories` });
+}
+
+/** The id is ours when a config with nothing but the lock stands there; the flock is held for that moment only. */
+async function reserve(verb: Verb): Promise<void> {
+  const { host, vmid, io } = verb;
+  const prefix = `unable to create CT ${vmid} - `;
+  await withGuestLock({ host, vmid, waitMs: 5000, say: io.err, signal: io.signal }, async () => {
+    requireFree(verb, prefix);
+    const stub = emptyConfig();
+    stub.values.set('lock', 'create');
+    try {
+      storeConfig(host, vmid, stub, { isNew: true });
+    } catch (err) {
+      throw new ToolError(`${prefix}${errorText(err)}\n`);
+    }
+  });
+  await atPoint(verb, 'after-lock');
+}
+
+async function build(verb: Verb, task: Task, wanted: Wanted): Promise<void> {
+  const { host, vmid } = verb;
+  const { config } = wanted;
+  const work = { host, vmid, log: task.log };
+  loadConfig(host, vmid, task.log);
+  let made: string[] = [];
+  try {
+    made = await createDisks(work, wanted.disks, { owner: config, into: config.values });
+    stopIfTold(task);
+    await atPoint(verb, 'after-volume');
+    await fill(verb, task, wanted);
+    config.values.set('hostname', config.values.get('hostname') ?? `CT${vmid}`);
+    config.values.set('memory', config.values.get('memory') ?? '512');
+    config.values.set('swap', config.values.get('swap') ?? '512');
+    await atPoint(verb, 'before-config');
+    stopIfTold(task);
+    storeConfig(host, vmid, config);
+  } catch (err) {
+    await destroyDisks(work, made);
+    try {
+      removeConfig(host, vmid);
+    } catch (problem) {
+      task.log(`${errorText(problem)}\n`);
+    }
+    throw new ToolError(`unable to create CT ${vmid} - ${errorText(err)}\n`);
+  }
+}
+
+function stopIfTold(task: Task): void {
+  if (task.signal.aborted) throw new ToolError('received interrupt\n');
+}
+
+async function fill(verb: Verb, task: Task, wanted: Wanted): Promise<void> {
+  const { host } = verb;
+  const { config } = wanted;
+  const [root, ...mounts] = await mountAll(verb, task, config);
+  if (root === undefined) throw new ToolError("missing 'rootfs' configuration\n");
+  const extracted = await unpack(verb, task, { wanted, root: root.source, mounts });
+  stopIfTold(task);
+  if (extracted.oci !== undefined) {
+    const knowsUser = compareVersions(host.identity.containerLevel, '6.1.0') >= 0;
+    applyOciSettings(extracted.oci, { config, root: root.source, knowsUser, log: task.log });
+  }
+  for (const warning of extracted.warnings) task.warn(warning);
+  const given = { ...optional('ostype', config), ...optional('arch', config) };
+  const os = detectOs(root.source, given, task.log);
+  config.values.set('ostype', os.ostype);
+  config.values.set('arch', os.arch);
+  storeConfig(host, verb.vmid, withLock(config));
+}
+
+function optional(key: 'ostype' | 'arch', config: GuestConfig): { ostype?: string; arch?: string } {
+  const value = config.values.get(key);
+  return value === undefined ? {} : { [key]: value };
+}
+
+/** The config is written once before the guest's own set-up runs; the lock is not part of the one upstream writes. */
+function withLock(config: GuestConfig): GuestConfig {
+  return { ...config, values: new Map(config.values) };
+}
+
+async function mountAll(verb: Verb, task: Task, config: GuestConfig): Promise<{ key: string; source: string; target: string }[]> {
+  const mounts = await resolveMounts(verb.host, config);
+  for (const mount of mounts) {
+    if (existsSync(mount.source)) continue;
+    task.log('mounting container failed\n');
+    throw new ToolError(`directory '${parseMountPoint(mount.key, config.values.get(mount.key) ?? '').volume}' does not exist\n`);
+  }
+  const [root, ...rest] = mounts;
+  for (const mount of rest) await makeMountTarget(root?.source ?? '', mount.target, idBase(config));
+  return mounts;
+}
+
+async function makeMountTarget(root: string, target: string, owner: number): Promise<void> {
+  const path = join(root, target);
+  if (existsSync(path)) return;
+  await mkdir(path, { recursive: true, mode: 0o755 });
+  if (process.getuid?.() === 0) await chown(path, owner, owner);
+}
+
+interface Unpacking {
+  readonly wanted: Wanted;
+  readonly root: string;
+  readonly mounts: readonly { target: string; source: string }[];
+}
+
+async function unpack(verb: Verb, task: Task, { wanted, root, mounts }: Unpacking): Promise<Extracted> {
+  const archive = await archivePath(verb, task, wanted.template);
+  const { extract } = await import('../rootfs.ts');
+  return extract(verb.host.path(archive), root, {
+    host: verb.host,
+    idBase: idBase(wanted.config),
+    mounts: mounts.map(({ target, source }) => ({ target, source })),
+    log: task.log,
+    signal: task.signal,
+    onProgress: () => atPoint(verb, 'mid-extract'),
+  });
+}
+
+async function archivePath(verb: Verb, task: Task, template: string): Promise<string> {
+  const isVolume = !template.startsWith('/');
+  const path = isVolume ? await volumePath(verb.host, template) : template;
+  if (existsSync(verb.host.path(path))) return path;
+  const reason = isVolume ? `volume '${template}' does not exist` : `can't find file '${template}'`;
+  task.log(`${reason}\n`);
+  throw new ToolError(`${reason}\n`);
+}
+
+function compareVersions(a: string, b: string): number {
+  const [left, right] = [a, b].map((version) => version.split('.').map(Number));
+  for (let i = 0; i < 3; i++) {
+    const difference = (left?.[i] ?? 0) - (right?.[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+

@@ -1,0 +1,73 @@
+/**
+ * The played runtime: a guest has states and addresses to look at, but no process. Good for fleets and for tests of
+ * everything around a guest; what happens inside one needs the `lxc` runtime.
+ */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { switchesOf } from './fault.ts';
+import type { Host } from './host.ts';
+import { publishRunning, publishStopped, runningGuest } from './running.ts';
+import type { GuestRuntime, StartContext, StartResult } from './runtime.ts';
+import { parsePropertyString } from './schema/property-string.ts';
+
+/** Above every pid a Linux machine gives, so a played init never hits a real process. */
+const FIRST_PID = 5_000_000;
+
+async function start(context: StartContext): Promise<StartResult> {
+  const { host, vmid, config } = context;
+  if (switchesOf(host).exitAtStart?.includes(vmid) === true) return { ok: false, error: `unable to get PID for CT ${vmid} (not running?)` };
+  const pid = FIRST_PID + vmid;
+  writeProcess(host, pid, { command: config.values.get('entrypoint') ?? '/sbin/init', addresses: addressesOf(vmid, config.values) });
+  publishRunning(host, { vmid, kind: 'lxc', pid, since: Date.now(), isPlayed: true });
+  return { ok: true, pid };
+}
+
+function writeProcess(host: Host, pid: number, process: { command: string; addresses: readonly string[] }): void {
+  const folder = host.path(`/proc/${pid}`);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(`${folder}/net`, { recursive: true });
+  writeFileSync(`${folder}/cmdline`, `${process.command.split(/\s+/).join('\0')}\0`);
+  writeFileSync(`${folder}/stat`, `${pid} (init) S ${'0 '.repeat(18)}${Math.floor(Date.now() / 10)} 0 0\n`);
+  const leaf = (address: string): string => `           |-- ${address}\n              /32 host LOCAL\n`;
+  writeFileSync(`${folder}/net/fib_trie`, `Local:\n  +-- 0.0.0.0/0 3 0 5\n${['127.0.0.1', ...process.addresses].map(leaf).join('')}`);
+  for (const table of ['tcp', 'tcp6']) writeFileSync(`${folder}/net/${table}`, '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n');
+  writeFileSync(`${folder}/net/if_inet6`, '00000000000000000000000000000001 01 80 10 80       lo\n');
+}
+
+/** Fixed addresses as given; a DHCP interface gets one that follows from the vmid (TEST-NET-2). */
+function addressesOf(vmid: number, values: ReadonlyMap<string, string>): string[] {
+  const found: string[] = [];
+  for (const [key, text] of values) {
+    if (!/^net\d+$/.test(key)) continue;
+    const ip = parsePropertyString('lxc.net', text)['ip'] ?? 'manual';
+    if (ip === 'dhcp') found.push(`198.51.100.${(vmid % 250) + 2}`);
+    else if (ip !== 'manual') found.push(ip.split('/')[0] ?? ip);
+  }
+  return found;
+}
+
+export const playedRuntime: GuestRuntime = {
+  kind: 'played',
+  start,
+  stop: async (host, vmid) => publishStopped(host, vmid),
+  shutdown: async (host, vmid, options) => {
+    if (switchesOf(host).ignoreHalt?.includes(vmid) === true) {
+      await sleep(options.timeoutMs, undefined, { signal: options.signal }).catch(() => undefined);
+      return runningGuest(host, vmid) === undefined;
+    }
+    publishStopped(host, vmid);
+    return true;
+  },
+  exec: async (_host, _vmid, request) => {
+    const { io, argv } = request;
+    if (argv[0] === 'true') return 0;
+    if (argv[0] === 'false') return 1;
+    if (argv[0] === 'echo') {
+      io.out(`${argv.slice(1).join(' ')}\n`);
+      return 0;
+    }
+    io.err(`played: no process runs in this guest, so '${argv[0] ?? ''}' cannot be executed\n`);
+    return 126;
+  },
+  isRunning: async (host, vmid) => runningGuest(host, vmid) !== undefined,
+};

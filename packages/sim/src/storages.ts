@@ -1,0 +1,93 @@
+/** Storages as the tools use them: looked up and checked with upstream's texts, volumes allocated and freed by id. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Host } from './host.ts';
+import { contentOf, isDisabled, isOnNode, type Storage } from './storage-cfg.ts';
+import { ToolError } from './tool.ts';
+import { storageRoot } from './volume-dir.ts';
+import { parseVolumeId, parseVolumeName, type VolumeName } from './volume-names.ts';
+import { backendOf, type VolumeBackend, type VolumeRequest } from './volumes.ts';
+
+export function storageOf(host: Host, id: string): Storage {
+  const storage = host.storages().find((s) => s.id === id);
+  if (storage === undefined) throw new ToolError(`storage '${id}' does not exist\n`);
+  return storage;
+}
+
+/** Exists, is not disabled and is there on this node. */
+export function enabledStorage(host: Host, id: string, node = host.name): Storage {
+  const storage = storageOf(host, id);
+  if (isDisabled(storage)) throw new ToolError(`storage '${id}' is disabled\n`);
+  if (!isOnNode(storage, node)) throw new ToolError(`storage '${id}' is not available on node '${node}'\n`);
+  return storage;
+}
+
+export function holdsContainers(storage: Storage): boolean {
+  return contentOf(storage).includes('rootdir');
+}
+
+export interface FoundVolume {
+  readonly volid: string;
+  readonly storage: Storage;
+  readonly volname: string;
+  readonly parsed: VolumeName;
+}
+
+export function findVolume(host: Host, volid: string): FoundVolume {
+  const { storage: id, volname } = parseVolumeId(volid);
+  const storage = storageOf(host, id);
+  return { volid, storage, volname, parsed: parseVolumeName(storage.type, volname) };
+}
+
+export async function volumeBackend(storage: Storage): Promise<VolumeBackend> {
+  const backend = await backendOf(storage.type);
+  if (backend === undefined) throw new ToolError(`storage type '${storage.type}' of '${storage.id}' is not part of this stand-in\n`);
+  return backend;
+}
+
+/** `storage:volname` of the new volume. */
+export async function allocVolume(host: Host, storage: Storage, request: VolumeRequest): Promise<string> {
+  const backend = await volumeBackend(storage);
+  return `${storage.id}:${await backend.alloc(host, storage, request)}`;
+}
+
+export async function freeVolume(host: Host, volid: string): Promise<void> {
+  const { storage, volname } = findVolume(host, volid);
+  enabledStorage(host, storage.id);
+  await (await volumeBackend(storage)).destroy(host, storage, volname);
+}
+
+/** Directory with the files of a guest volume; throws when the volume is gone. */
+export async function volumeDirectory(host: Host, volid: string): Promise<string> {
+  const { storage, volname } = findVolume(host, volid);
+  enabledStorage(host, storage.id);
+  const backend = await volumeBackend(storage);
+  if (!(await backend.exists(host, storage, volname))) throw new ToolError(`volume '${volid}' does not exist\n`);
+  return backend.directory(host, storage, volname);
+}
+
+const FOLDERS: Readonly<Record<string, string>> = { vztmpl: 'template/cache', iso: 'template/iso', snippets: 'snippets', backup: 'dump', import: 'import' };
+
+/** Folder of a content type on a directory-like storage, honouring `content-dirs`; undefined for other storages. */
+export function contentFolder(storage: Storage, kind: string): string | undefined {
+  if (storage.options['path'] === undefined && storage.type !== 'dir') return undefined;
+  const override = (storage.options['content-dirs'] ?? '').split(',').map((pair) => pair.split('=')).find(([word]) => word === kind)?.[1];
+  return join(storageRoot(storage), override ?? FOLDERS[kind] ?? kind);
+}
+
+/** In-host path of any volume, not checked for existence. */
+export async function volumePath(host: Host, volid: string): Promise<string> {
+  const { storage, volname, parsed } = findVolume(host, volid);
+  if (parsed.kind === 'images') return (await volumeBackend(storage)).inHostPath(host, storage, volname);
+  return join(contentFolder(storage, parsed.kind) ?? '/', parsed.name);
+}
+
+/** A template or backup file that must be of that kind and exist. */
+export async function requireFile(host: Host, volid: string, kind: 'vztmpl' | 'backup'): Promise<string> {
+  const { parsed, storage } = findVolume(host, volid);
+  if (parsed.kind !== kind) throw new ToolError(`unable to use volume ${volid} - content type needs to be '${kind}'\n`);
+  enabledStorage(host, storage.id);
+  const path = await volumePath(host, volid);
+  if (!existsSync(host.path(path))) throw new ToolError(`volume '${volid}' does not exist\n`);
+  return path;
+}

@@ -1,0 +1,199 @@
+/**
+ * Tasks: a UPID, a log file whose last line tells the end, the `active` and `index` files, the counters of the cluster
+ * file system (pve-common src/PVE/RESTEnvironment.pm fork_worker and active_workers, run in the foreground as the
+ * command-line tools do). The output of a task goes to its log and to the caller's stdout; its error text to stderr.
+ */
+import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { formatUpid, parseUpid, taskLogPath, type Upid } from '@pxmgr/contract/upid';
+import type { Host } from './host.ts';
+import { bumpTasklist, clusterLog } from './pmxcfs.ts';
+import { readText, writeFileAtomicSync } from './sim-file.ts';
+import { withSimLock } from './sim-lock.ts';
+import { errorText, type ToolIo } from './tool.ts';
+
+export interface TaskSpec {
+  /** `vzcreate`, `imgdel`, ... */
+  readonly type: string;
+  readonly id: string;
+  /** Program that started it, for the cluster log. */
+  readonly tool: string;
+  readonly user?: string;
+}
+
+/** What the body of a task works with. */
+export interface Task {
+  readonly upid: string;
+  /** Text as it is, line feeds included. */
+  log(text: string): void;
+  /** Counts: a task with warnings ends as `WARNINGS: n` and is a success. */
+  warn(text: string): void;
+  readonly signal: AbortSignal;
+}
+
+export interface TaskEnd {
+  readonly upid: string;
+  /** `OK`, `WARNINGS: n`, or the error text. */
+  readonly status: string;
+  readonly isError: boolean;
+}
+
+const FINISHED_KEPT = 25;
+const INDEX_BYTES = 50_000;
+
+export async function runTask(host: Host, io: ToolIo, spec: TaskSpec, body: (task: Task) => Promise<void>): Promise<TaskEnd> {
+  const started = startTask(host, io, spec);
+  const { upid, logFile } = started;
+  let warnings = 0;
+  const task: Task = {
+    upid,
+    log: (text) => {
+      io.out(text);
+      appendFileSync(logFile, text);
+    },
+    warn: (text) => {
+      warnings += 1;
+      task.log(`WARN: ${text}\n`);
+    },
+    signal: io.signal,
+  };
+  let status = 'OK';
+  try {
+    await body(task);
+    if (warnings > 0) status = `WARNINGS: ${warnings}`;
+  } catch (err) {
+    status = errorText(err).replaceAll('\n', ' ').trimEnd();
+  }
+  endTask(host, io, { ...started, spec, status });
+  return { upid, status, isError: status !== 'OK' && warningsOf(status) === undefined };
+}
+
+interface Started {
+  readonly upid: string;
+  readonly logFile: string;
+  readonly pid: number;
+}
+
+function startTask(host: Host, io: ToolIo, spec: TaskSpec): Started {
+  const worker = io.worker ?? { pid: process.pid, startTicks: startTicks() };
+  const fields: Upid = {
+    node: host.name,
+    pid: worker.pid,
+    pstart: worker.startTicks,
+    startTime: Math.floor(Date.now() / 1000),
+    type: spec.type,
+    id: spec.id,
+    user: spec.user ?? 'root@pam',
+  };
+  const upid = formatUpid(fields);
+  const logFile = host.path(taskLogPath(fields));
+  mkdirSync(dirname(logFile), { recursive: true });
+  writeFileSync(logFile, '', { mode: 0o640 });
+  showProcess(host, io, worker);
+  updateActive(host, upid);
+  clusterLog(host, { tag: spec.tool, pid: worker.pid, user: fields.user, msg: `starting task ${upid}` });
+  bumpTasklist(host);
+  return { upid, logFile, pid: worker.pid };
+}
+
+function endTask(host: Host, io: ToolIo, ended: Started & { spec: TaskSpec; status: string }): void {
+  const { upid, logFile, spec, status, pid } = ended;
+  const warnings = warningsOf(status);
+  if (status === 'OK') appendFileSync(logFile, 'TASK OK\n');
+  else if (warnings !== undefined) {
+    io.err(`Task finished with ${warnings} warning(s)!\n`);
+    appendFileSync(logFile, `\nTASK WARNINGS: ${warnings}\n`);
+  } else {
+    io.err(`${status}\n`);
+    appendFileSync(logFile, `\nTASK ERROR: ${status}\n`);
+  }
+  rmSync(host.path(`/proc/${pid}`), { recursive: true, force: true });
+  updateActive(host, undefined, upid);
+  clusterLog(host, { tag: spec.tool, pid, user: spec.user ?? 'root@pam', msg: `end task ${upid}: ${status}` });
+  bumpTasklist(host);
+}
+
+function warningsOf(status: string): string | undefined {
+  return /^WARNINGS: (\d+)$/.exec(status)?.[1];
+}
+
+/** Field 22 of /proc/self/stat: start time in clock ticks since boot. */
+function startTicks(): number {
+  const stat = readFileSync('/proc/self/stat', 'utf8');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? 0);
+}
+
+/** The worker is visible in the host's /proc while its task runs. */
+function showProcess(host: Host, io: ToolIo, worker: { pid: number; startTicks: number }): void {
+  const folder = host.path(`/proc/${worker.pid}`);
+  if (existsSync(folder)) return;
+  if (io.worker === undefined) return void symlinkSync(`/proc/${worker.pid}`, folder);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(`${folder}/stat`, `${worker.pid} (task) S ${'0 '.repeat(18)}${worker.startTicks} 0 0\n`);
+}
+
+interface ActiveLine {
+  readonly upid: string;
+  readonly isSaved: boolean;
+  readonly endHex?: string;
+  readonly status?: string;
+}
+
+/** Rewrites `active`: running tasks first, then the newest finished ones; every newly finished one goes to `index`. */
+function updateActive(host: Host, started: string | undefined, ended?: string): void {
+  const file = host.path('/var/log/pve/tasks/active');
+  withSimLock(host.simPath('tasks.lock'), () => {
+    const lines = (readText(file) ?? '').split('\n').filter((line) => line !== '').map(readLine);
+    if (started !== undefined) lines.unshift({ upid: started, isSaved: false });
+    const running = lines.filter((line) => line.endHex === undefined && line.upid !== ended && (line.upid === started || isRunning(host, line.upid)));
+    const finished = lines.filter((line) => !running.includes(line)).map((line) => (line.endHex === undefined ? finish(host, line) : line));
+    const fresh = finished.filter((line) => !line.isSaved);
+    if (fresh.length > 0) archive(host, fresh);
+    finished.sort((a, b) => (parseUpid(b.upid)?.startTime ?? 0) - (parseUpid(a.upid)?.startTime ?? 0));
+    const kept = finished.slice(0, Math.max(FINISHED_KEPT - running.length, 0));
+    const text = [...running.map((line) => `${line.upid} 0\n`), ...kept.map((line) => `${line.upid} 1 ${line.endHex ?? ''} ${line.status ?? ''}\n`)];
+    writeFileAtomicSync(file, text.join(''));
+  });
+}
+
+function readLine(line: string): ActiveLine {
+  const [upid = '', saved, endHex, ...status] = line.split(' ');
+  return { upid, isSaved: saved === '1', ...(endHex === undefined ? {} : { endHex, status: status.join(' ') }) };
+}
+
+function finish(host: Host, line: ActiveLine): ActiveLine {
+  const endHex = Math.floor(Date.now() / 1000).toString(16).toUpperCase().padStart(8, '0');
+  return { upid: line.upid, isSaved: false, endHex, status: readStatus(host, line.upid) };
+}
+
+/** The end of a task as its log tells it; "unexpected status" when it has none. */
+export function readStatus(host: Host, upid: string): string {
+  const fields = parseUpid(upid);
+  const log = fields === undefined ? undefined : readText(host.path(taskLogPath(fields)));
+  const last = log?.trimEnd().split('\n').at(-1) ?? '';
+  if (last === 'TASK OK') return 'OK';
+  return /^TASK (WARNINGS: \d+)$/.exec(last)?.[1] ?? /^TASK ERROR: (.+)$/.exec(last)?.[1] ?? 'unexpected status';
+}
+
+/** The process of that id exists and started when the UPID says. */
+export function isRunning(host: Host, upid: string): boolean {
+  const fields = parseUpid(upid);
+  if (fields === undefined) return false;
+  const stat = readText(host.path(`/proc/${fields.pid}/stat`)) ?? '';
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? -1) === fields.pstart;
+}
+
+function archive(host: Host, lines: readonly ActiveLine[]): void {
+  const index = host.path('/var/log/pve/tasks/index');
+  appendFileSync(index, lines.map((line) => `${line.upid} ${line.endHex ?? ''} ${line.status ?? ''}\n`).join(''));
+  if (statSync(index).size > INDEX_BYTES) renameSync(index, `${index}.1`);
+}
+
+/** UPIDs of running tasks of a type and id, newest first. */
+export function runningTasks(host: Host, type: string, id: string): string[] {
+  const lines = (readText(host.path('/var/log/pve/tasks/active')) ?? '').split('\n').filter((line) => line.endsWith(' 0'));
+  return lines.map((line) => line.slice(0, -2)).filter((upid) => {
+    const fields = parseUpid(upid);
+    return fields?.type === type && fields.id === id && isRunning(host, upid);
+  });
+}

@@ -1,0 +1,15 @@
+/** The tools by name; each module is loaded only when its tool is called. */
+import type { Tool } from '../tool.ts';
+
+export const TOOLS: Readonly<Record<string, () => Promise<Tool>>> = {
+  pct: async () => (await import('./pct.ts')).pct,
+  pvesm: async () => (await import('./pvesm.ts')).pvesm,
+  pveam: async () => (await import('./pveam.ts')).pveam,
+  pvesh: async () => (await import('./pvesh.ts')).pvesh,
+  qm: async () => (await import('./qm.ts')).qm,
+  pveversion: async () => (await import('./pveversion.ts')).pveversion,
+};
+
+export function toolNames(): string[] {
+  return Object.keys(TOOLS);
+}

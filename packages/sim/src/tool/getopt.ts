@@ -1,0 +1,54 @@
+/** Options in the manner of getopt(3), as the zfs programs read them: letters may be joined, values may be attached. */
+
+export interface Getopt {
+  /** Letters given, with the values of those that take one, in their order. */
+  readonly options: ReadonlyMap<string, readonly string[]>;
+  readonly operands: readonly string[];
+}
+
+export class GetoptError extends Error {}
+
+/** `letters` is getopt's: a letter followed by `:` takes a value. Long names are mapped to letters by `long`. */
+export function getopt(argv: readonly string[], letters: string, long: Readonly<Record<string, string>> = {}): Getopt {
+  const options = new Map<string, string[]>();
+  const add = (letter: string, value: string): void => void options.set(letter, [...(options.get(letter) ?? []), value]);
+  let at = 0;
+  for (; at < argv.length; at += 1) {
+    const word = argv[at] ?? '';
+    if (word === '--') {
+      at += 1;
+      break;
+    }
+    if (!word.startsWith('-') || word === '-') break;
+    const name = word.startsWith('--') ? long[word.slice(2)] : undefined;
+    if (word.startsWith('--')) {
+      if (name === undefined) throw new GetoptError(`invalid option '${word.slice(2)}'`);
+      add(name, '');
+      continue;
+    }
+    for (let i = 1; i < word.length; i += 1) {
+      const letter = word.charAt(i);
+      const index = letters.indexOf(letter);
+      if (index < 0 || letter === ':') throw new GetoptError(`invalid option '${letter}'`);
+      if (letters.charAt(index + 1) !== ':') {
+        add(letter, '');
+        continue;
+      }
+      const attached = word.slice(i + 1);
+      if (attached === '') at += 1;
+      const value = attached === '' ? argv[at] : attached;
+      if (value === undefined) throw new GetoptError(`missing argument for '${letter}' option`);
+      add(letter, value);
+      break;
+    }
+  }
+  return { options, operands: argv.slice(at) };
+}
+
+export function has(parsed: Getopt, letter: string): boolean {
+  return parsed.options.has(letter);
+}
+
+export function last(parsed: Getopt, letter: string): string | undefined {
+  return parsed.options.get(letter)?.at(-1);
+}

@@ -1,0 +1,48 @@
+/** `pveam` (pve-manager PVE/CLI/pveam.pm). There is no catalogue and no network: `available` is empty, `update` fails as offline. */
+import { existsSync, rmSync } from 'node:fs';
+import { contentRows } from '../storage-content.ts';
+import { enabledStorage, findVolume, volumePath } from '../storages.ts';
+import { type Tool, ToolError } from '../tool.ts';
+import { text, type VerbHandler } from '../pct/context.ts';
+import { parameterError } from '../schema/command.ts';
+import { runCommands } from './run-commands.ts';
+
+const list: VerbHandler = async (verb) => {
+  const storage = enabledStorage(verb.host, text(verb, 'storage') ?? '');
+  const rows = (await contentRows(verb.host, storage)).filter((row) => row.content === 'vztmpl');
+  verb.io.out(`${'NAME'.padEnd(60)} ${'SIZE'.padEnd(6)}\n`);
+  for (const row of rows) verb.io.out(`${row.volid.padEnd(60)} ${(row.sizeBytes / 1024 / 1024).toFixed(2)}MB\n`);
+  return 0;
+};
+
+const remove: VerbHandler = async (verb) => {
+  const volid = text(verb, 'template_path') ?? '';
+  if (findVolume(verb.host, volid).parsed.kind !== 'vztmpl') throw new ToolError('not a template\n');
+  const path = await volumePath(verb.host, volid);
+  if (!existsSync(verb.host.path(path))) throw new ToolError(`volume '${volid}' does not exist\n`, 2);
+  rmSync(verb.host.path(path), { force: true });
+  return 0;
+};
+
+const INDEXES = ['download.proxmox.com', 'releases.turnkeylinux.org'] as const;
+
+const available: VerbHandler = async (verb) => {
+  for (const index of INDEXES) verb.io.err(`unable to open file '/var/lib/pve-manager/apl-info/${index}' - No such file or directory\n`);
+  return 0;
+};
+
+const update: VerbHandler = async (verb) => {
+  verb.io.err('update failed - see /var/log/pveam.log for details\n');
+  return 0;
+};
+
+const download: VerbHandler = async (verb) => {
+  enabledStorage(verb.host, text(verb, 'storage') ?? '');
+  throw parameterError(verb.call, { template: 'no such template' }, 2);
+};
+
+export const pveam: Tool = (host, argv, io) =>
+  runCommands({
+    tool: 'pveam', host, argv, io,
+    verbs: { list: async () => list, remove: async () => remove, available: async () => available, update: async () => update, download: async () => download },
+  });

@@ -1,0 +1,36 @@
+/** The frame every tool shares: parse, obey faults, run the verb, turn thrown errors into stderr text and a status. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { reach, switchesOf } from '../fault.ts';
+import type { Host } from '../host.ts';
+import type { VerbHandler } from '../pct/context.ts';
+import { readCall } from '../schema/command.ts';
+import { errorText, ToolError, type ToolIo } from '../tool.ts';
+
+export interface CommandRun {
+  readonly tool: string;
+  readonly host: Host;
+  readonly argv: readonly string[];
+  readonly io: ToolIo;
+  readonly verbs: Readonly<Record<string, () => Promise<VerbHandler>>>;
+}
+
+export async function runCommands(run: CommandRun): Promise<number> {
+  const { tool, host, io } = run;
+  try {
+    const delayMs = switchesOf(host).startUpMs ?? 0;
+    if (delayMs > 0) await sleep(delayMs);
+    const call = readCall(tool, run.argv, host.name);
+    const vmid = Number(call.params['vmid'] ?? 0);
+    const at = { tool, command: call.command, ...(vmid > 0 ? { vmid } : {}), signal: io.signal };
+    const verb = run.verbs[call.command];
+    if (verb === undefined) throw new ToolError(`${tool} ${call.command} is not part of this stand-in\n`);
+    await reach(host, at, 'begin');
+    const status = await (await verb())({ tool, host, io, call, vmid });
+    await reach(host, at, 'end');
+    return status;
+  } catch (err) {
+    if (!(err instanceof ToolError)) throw err;
+    io.err(err.message.endsWith('\n') ? err.message : `${errorText(err)}\n`);
+    return err.status;
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * Volumes on a directory storage. `subvol` volumes are the directories they are upstream. A `raw` volume is two things:
+ * the sparse file upstream has (so that sizes and listings are right) and a directory `<path>/.volumes/<vmid>/<name>`
+ * with the files, because no loop device and no root rights are needed to fill a directory and to start a guest from it.
+ */
+import { chownSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, statfsSync, statSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { switchesOf } from './fault.ts';
+import type { Host } from './host.ts';
+import type { Storage } from './storage-cfg.ts';
+import { ToolError } from './tool.ts';
+import { parseVolumeName, type VolumeName } from './volume-names.ts';
+import type { SpaceRow, VolumeBackend, VolumeRequest, VolumeRow } from './volumes.ts';
+
+const MAX_PER_GUEST = 1024;
+
+export function storageRoot(storage: Storage): string {
+  return storage.options['path'] ?? '/var/lib/vz';
+}
+
+function imagePath(storage: Storage, volname: string): string {
+  const parts = volname.split('/');
+  return join(storageRoot(storage), 'images', ...parts.slice(-2));
+}
+
+function filesPath(host: Host, storage: Storage, volname: string): string {
+  const { format } = parse(volname);
+  if (format === 'subvol') return host.path(imagePath(storage, volname));
+  return host.path(join(storageRoot(storage), '.volumes', ...volname.split('/').slice(-2)));
+}
+
+function parse(volname: string): VolumeName {
+  return parseVolumeName('dir', volname);
+}
+
+function freeName(host: Host, storage: Storage, request: VolumeRequest): string {
+  const folder = host.path(join(storageRoot(storage), 'images', String(request.vmid)));
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  const used = new Set(names.map((name) => new RegExp(`^(?:vm|base|subvol|basevol)-${request.vmid}-disk-(\\d+)\\b`).exec(name)?.[1]));
+  for (let n = 0; n < MAX_PER_GUEST; n++) {
+    if (!used.has(String(n))) return `${request.format === 'subvol' ? 'subvol' : 'vm'}-${request.vmid}-disk-${n}.${request.format}`;
+  }
+  throw new ToolError(`unable to allocate an image name for VM ${request.vmid} in storage '${storage.id}'\n`);
+}
+
+async function alloc(host: Host, storage: Storage, request: VolumeRequest): Promise<string> {
+  const name = request.name ?? freeName(host, storage, request);
+  const given = /\.(raw|qcow2|vmdk|subvol)$/.exec(name)?.[1] ?? '';
+  if (given !== request.format) throw new ToolError(`illegal name '${name}' - wrong extension for format ('${given} != '${request.format}')\n`);
+  const volname = `${request.vmid}/${name}`;
+  const inHost = imagePath(storage, volname);
+  const real = host.path(inHost);
+  mkdirSync(dirname(real), { recursive: true });
+  if (existsSync(real)) throw new ToolError(`disk image '${inHost}' already exists\n`, 25);
+  if (request.format === 'subvol') {
+    if (request.sizeBytes !== 0) throw new ToolError('storage does not support subvol quotas\n');
+    mkdirSync(real, { mode: 0o755 });
+  } else {
+    writeFileSync(real, '', { mode: 0o640, flag: 'wx' });
+    truncateSync(real, request.sizeBytes);
+    mkdirSync(filesPath(host, storage, volname), { recursive: true, mode: 0o755 });
+    request.log(`Formatting '${inHost}', fmt=${request.format} ${details(request)}\n`);
+  }
+  giveTo(filesPath(host, storage, volname), request.ownerId);
+  return volname;
+}
+
+/** The rest of qemu-img's line. */
+function details(request: VolumeRequest): string {
+  if (request.format !== 'qcow2') return `size=${request.sizeBytes} preallocation=off`;
+  return `cluster_size=65536 extended_l2=off preallocation=metadata compression_type=zlib size=${request.sizeBytes} lazy_refcounts=off refcount_bits=16`;
+}
+
+function giveTo(path: string, owner: number | undefined): void {
+  if (owner !== undefined && process.getuid?.() === 0) chownSync(path, owner, owner);
+}
+
+async function list(host: Host, storage: Storage): Promise<VolumeRow[]> {
+  const images = host.path(join(storageRoot(storage), 'images'));
+  if (!existsSync(images)) return [];
+  const folders = readdirSync(images).filter((name) => /^\d+$/.test(name)).sort((a, b) => Number(a) - Number(b));
+  return folders.flatMap((vmid) =>
+    readdirSync(join(images, vmid)).sort().flatMap((name) => {
+      const format = /\.(raw|qcow2|vmdk|subvol)$/.exec(name)?.[1];
+      if (format === undefined) return [];
+      const sizeBytes = format === 'subvol' ? 0 : statSync(join(images, vmid, name)).size;
+      return [{ volid: `${storage.id}:${vmid}/${name}`, format, sizeBytes, vmid: Number(vmid) }];
+    }),
+  );
+}
+
+async function destroy(host: Host, storage: Storage, volname: string): Promise<void> {
+  const inHost = imagePath(storage, volname);
+  const real = host.path(inHost);
+  if (!existsSync(real)) throw new ToolError(`disk image '${inHost}' does not exist\n`);
+  const files = filesPath(host, storage, volname);
+  await rm(files, { recursive: true, force: true });
+  if (files !== real) unlinkSync(real);
+  for (const folder of new Set([dirname(real), dirname(files)])) {
+    try {
+      rmdirSync(folder);
+    } catch {
+      // other volumes of the guest are left in it
+    }
+  }
+}
+
+async function rename(host: Host, storage: Storage, volname: string, targetVmid: number): Promise<string> {
+  const { format } = parse(volname);
+  const name = freeName(host, storage, { vmid: targetVmid, format: format as VolumeRequest['format'], sizeBytes: 0, log: () => undefined });
+  return renameTo(host, storage, volname, `${targetVmid}/${name}`);
+}
+
+/** Also used for templates, whose volumes are called `base-...`. */
+export function renameTo(host: Host, storage: Storage, from: string, to: string): string {
+  const move = (a: string, b: string): void => {
+    mkdirSync(dirname(b), { recursive: true });
+    renameSync(a, b);
+  };
+  move(host.path(imagePath(storage, from)), host.path(imagePath(storage, to)));
+  if (parse(from).format !== 'subvol') move(filesPath(host, storage, from), filesPath(host, storage, to));
+  return to;
+}
+
+async function space(host: Host, storage: Storage): Promise<SpaceRow> {
+  const stat = statfsSync(host.path(storageRoot(storage)));
+  const totalBytes = stat.blocks * stat.bsize;
+  const availableBytes = switchesOf(host).freeBytes?.[storage.id] ?? stat.bavail * stat.bsize;
+  return { totalBytes, availableBytes, usedBytes: Math.max((stat.blocks - stat.bfree) * stat.bsize, 0) };
+}
+
+const noSnapshots = async (): Promise<never> => {
+  throw new ToolError('snapshot feature is not available\n');
+};
+
+export const dirVolumes: VolumeBackend = {
+  alloc,
+  list,
+  destroy,
+  rename,
+  space,
+  directory: async (host, storage, volname) => filesPath(host, storage, volname),
+  inHostPath: (_host, storage, volname) => imagePath(storage, volname),
+  exists: async (host, storage, volname) => existsSync(host.path(imagePath(storage, volname))),
+  sizeBytes: async (host, storage, volname) => (parse(volname).format === 'subvol' ? 0 : statSync(host.path(imagePath(storage, volname))).size),
+  resize: async (host, storage, volname, sizeBytes) => truncateSync(host.path(imagePath(storage, volname)), sizeBytes),
+  canSnapshot: () => false,
+  snapshot: noSnapshots,
+  newerSnapshots: async () => [],
+  rollback: noSnapshots,
+  deleteSnapshot: noSnapshots,
+  containerFormat: (sizeBytes) => (sizeBytes > 0 ? 'raw' : 'subvol'),
+};
