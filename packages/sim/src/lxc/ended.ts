@@ -3,7 +3,7 @@
  * runs this in a process of its own. So nothing has to watch the guest, and a guest whose app exits by itself leaves
  * as little behind as one that was stopped.
  */
-import { chmodSync, existsSync, writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -13,9 +13,6 @@ import { isAlive } from '../sim-lock.ts';
 import { type LxcGuest, lxcGuest } from './lxc-command.ts';
 import { releaseNetwork } from './network.ts';
 import { shellWord } from './staging.ts';
-
-/** First argument that makes the package's bundle do the hook's work instead of anything else. */
-export const ENDED_WORD = 'guest-ended';
 
 /** The hook's part: nothing is done when the guest has been started again meanwhile. */
 export async function guestEndedByItself(host: Host, vmid: number): Promise<void> {
@@ -32,18 +29,16 @@ export async function guestEnded(host: Host, vmid: number): Promise<void> {
 /** Writes the hook; the value for lxc.hook.post-stop. */
 export function writeEndHook(host: Host, guest: LxcGuest): string {
   const hook = join(guest.directory, 'post-stop');
-  const argv = [process.execPath, ...entry(), host.root, String(guest.vmid)];
+  const argv = [process.execPath, ...entry(host.root), String(guest.vmid)];
   writeFileSync(hook, `#!/bin/sh\nexec ${argv.map(shellWord).join(' ')} >>${shellWord(join(guest.directory, 'post-stop.log'))} 2>&1\n`);
   chmodSync(hook, 0o755);
   return hook;
 }
 
-/** From source through tsx; from the bundle by calling the bundle itself. */
-function entry(): string[] {
+/** From source through tsx; from the bundle by calling the bundle's tool of that name. */
+function entry(root: string): string[] {
   const self = fileURLToPath(import.meta.url);
-  if (!self.endsWith('.ts')) return [self, ENDED_WORD];
-  const source = fileURLToPath(new URL('../door/guest-ended.ts', import.meta.url));
+  if (!self.endsWith('.ts')) return [self, 'tool', '--root', root, 'guest-ended'];
   const tsx = createRequire(import.meta.url).resolve('tsx');
-  if (!existsSync(source)) throw new Error(`${source} is missing`);
-  return ['--import', pathToFileURL(tsx).href, source];
+  return ['--import', pathToFileURL(tsx).href, fileURLToPath(new URL('../door/guest-ended.ts', import.meta.url)), root];
 }

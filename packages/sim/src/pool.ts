@@ -1,0 +1,3 @@
+/** What the rest of the stand-in needs of its ZFS (room pool/): pools to start with, and the storage backend. */
+export { createPool, type PoolSpec, type Vdev } from './pool/state.ts';
+export { zfsVolumes } from './pool/zfs-volumes.ts';
