@@ -36,7 +36,11 @@ export function renderBusKeys(keys: BusKeys): string {
 
 /** Throws plain errors: a damaged key file is not something a user can mend by a hint. */
 export function readBusKeys(path: string): BusKeys {
-  const seeds = JSON.parse(readFileSync(path, 'utf8')) as Seeds;
+  return parseBusKeys(readFileSync(path, 'utf8'));
+}
+
+export function parseBusKeys(json: string): BusKeys {
+  const seeds = JSON.parse(json) as Seeds;
   const pair = (name: keyof BusKeys): KeyPair => {
     registerSecret(seeds[name]);
     return fromSeed(new TextEncoder().encode(seeds[name]));
