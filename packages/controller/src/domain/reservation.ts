@@ -51,29 +51,26 @@ export interface DeviceHold {
 export interface Holdings {
   readonly memoryBytes: number;
   readonly cpuCores: number;
-  readonly guests: number;
   readonly pools: ReadonlyMap<string, number>;
   readonly devices: ReadonlyMap<string, DeviceHold>;
 }
 
-export const NO_HOLDINGS: Holdings = { memoryBytes: 0, cpuCores: 0, guests: 0, pools: new Map(), devices: new Map() };
+export const NO_HOLDINGS: Holdings = { memoryBytes: 0, cpuCores: 0, pools: new Map(), devices: new Map() };
 
 /** `claims` are the active reservations; `settled` the devices of guests that are already in the inventory. */
 export function sumHoldings(claims: Iterable<Claim>, settled: Iterable<DeviceClaim>): Holdings {
   let memoryBytes = 0;
   let cpuCores = 0;
-  let guests = 0;
   const pools = new Map<string, number>();
   const devices = new Map<string, DeviceHold>();
   for (const claim of claims) {
     memoryBytes += claim.memoryBytes;
     cpuCores += claim.cpuCores;
-    guests += 1;
     for (const pool of claim.pools) pools.set(pool.storage, (pools.get(pool.storage) ?? 0) + pool.bytes);
     for (const device of claim.devices) addDevice(devices, device);
   }
   for (const device of settled) addDevice(devices, device);
-  return { memoryBytes, cpuCores, guests, pools, devices };
+  return { memoryBytes, cpuCores, pools, devices };
 }
 
 function addDevice(devices: Map<string, DeviceHold>, claim: DeviceClaim): void {

@@ -1,0 +1,106 @@
+/** Plans: which steps a piece of work has, how each is taken back, and what the inventory must show at the end. Pure. */
+import type { ContainerSpec } from '@pxmgr/contract/common';
+import type { Plan, PlanActionRequest, PlanStep } from '@pxmgr/contract/controller';
+
+export type StepKind =
+  | 'image.pull'
+  | 'container.create'
+  | 'container.start'
+  | 'container.shutdown'
+  | 'container.stop'
+  | 'container.destroy'
+  | 'inventory.confirm'
+  | 'reservation.release';
+
+export type Action = NonNullable<PlanActionRequest['action']>;
+
+/** A plan as kept: what callers see, and the request that an action plan carries out. */
+export interface PlanRecord {
+  readonly plan: Plan;
+  /** Undefined for a create plan. */
+  readonly action: Action | undefined;
+}
+
+interface StepDraft {
+  readonly kind: StepKind;
+  readonly title: string;
+  readonly undo?: string;
+}
+
+function number(drafts: readonly StepDraft[]): PlanStep[] {
+  return drafts.map((draft, index) => ({
+    index: index + 1,
+    kind: draft.kind,
+    title: draft.title,
+    undo: draft.undo ?? '',
+    commands: [],
+  }));
+}
+
+export interface CreateOutline {
+  readonly spec: ContainerSpec;
+  readonly vmid: number;
+  readonly nodeName: string;
+  readonly start: boolean;
+}
+
+/** The pull is always a step: it is idempotent by digest, and the inventory may be behind. */
+export function createSteps({ spec, vmid, nodeName, start }: CreateOutline): PlanStep[] {
+  const guest = `container ${spec.name} (${String(vmid)})`;
+  const drafts: StepDraft[] = [];
+  if (spec.source?.$case === 'image') {
+    drafts.push({ kind: 'image.pull', title: `pull ${spec.source.value.reference} to ${nodeName}` });
+  }
+  const undo = `destroy container ${String(vmid)} if it is the one made here`;
+  drafts.push({ kind: 'container.create', title: `create ${guest} on ${nodeName}`, undo });
+  if (start)
+    drafts.push({ kind: 'container.start', title: `start ${guest}`, undo: 'goes with the undo of the create' });
+  drafts.push({ kind: 'inventory.confirm', title: `see ${guest} in the inventory` });
+  drafts.push({ kind: 'reservation.release', title: 'release the reservation' });
+  return number(drafts);
+}
+
+const ACTION_KINDS = {
+  start: 'container.start',
+  shutdown: 'container.shutdown',
+  stop: 'container.stop',
+  destroy: 'container.destroy',
+  pull: 'image.pull',
+} as const satisfies Record<Action['$case'], StepKind>;
+
+const ACTION_VERBS = {
+  start: 'start',
+  shutdown: 'shut down',
+  stop: 'stop',
+  destroy: 'destroy',
+  pull: 'pull',
+} as const satisfies Record<Action['$case'], string>;
+
+/** `subject`: "container web (101)", or an image reference. */
+export function actionTitle(action: Action['$case'], subject: string, nodeName: string): string {
+  return `${ACTION_VERBS[action]} ${subject} ${action === 'pull' ? 'to' : 'on'} ${nodeName}`;
+}
+
+export function actionSteps(action: Action['$case'], subject: string, nodeName: string): PlanStep[] {
+  return number([
+    { kind: ACTION_KINDS[action], title: actionTitle(action, subject, nodeName) },
+    { kind: 'inventory.confirm', title: `see it in the inventory` },
+  ]);
+}
+
+/** What must be seen before the work counts as done. */
+export type Expectation = 'present' | 'running' | 'stopped' | 'gone' | 'image';
+
+export function expectationOf(plan: Plan): Expectation {
+  const kinds = new Set(plan.steps.map((step) => step.kind));
+  if (kinds.has('container.destroy')) return 'gone';
+  if (kinds.has('container.stop') || kinds.has('container.shutdown')) return 'stopped';
+  if (kinds.has('container.start')) return 'running';
+  return kinds.has('container.create') ? 'present' : 'image';
+}
+
+/** The same key never starts a second operation on the agent; a new attempt or the undo has a key of its own. */
+export function stepKey(planId: string, step: number, turn: { way: 'forward' | 'undo'; attempt: number }): string {
+  const undo = turn.way === 'undo' ? '/undo' : '';
+  return `${planId}/${String(step)}${undo}${turn.attempt > 1 ? `/${String(turn.attempt)}` : ''}`;
+}

@@ -1,0 +1,156 @@
+/** Plans for work on what is there already: start, shut down, stop, destroy a container; pull an image. */
+
+import { formatImageReference, parseImageReference } from '@pxmgr/contract';
+import type { ContainerDocument, ImageSource } from '@pxmgr/contract/common';
+import { ContainerSpec } from '@pxmgr/contract/common';
+import type { GuestKey, Plan, PullAction } from '@pxmgr/contract/controller';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import type { FleetView } from '../domain/fleet-view.ts';
+import type { NodeState } from '../domain/node-state.ts';
+import { type Action, actionSteps, actionTitle } from '../domain/plan.ts';
+import { checkReadiness } from '../domain/spec-check.ts';
+import { invalid, type PlannerParts } from './planner.ts';
+import { resolveImage } from './resolve-image.ts';
+import { showCommands } from './show-commands.ts';
+
+export interface ActionPlannerParts extends PlannerParts {
+  readonly view: FleetView;
+}
+
+export interface ActionRequest {
+  readonly action: Action | undefined;
+  readonly dryRun: boolean;
+  readonly showCommands: boolean;
+  readonly actor: string;
+}
+
+/** What the action is about. */
+interface Subject {
+  readonly node: NodeState;
+  readonly vmid: number;
+  readonly guestUid: string;
+  /** "container web (101)", or an image reference. */
+  readonly text: string;
+  readonly spec: ContainerSpec | undefined;
+}
+
+const SHUTDOWN_SECONDS_MAX = 3600;
+
+export class ActionPlanner {
+  readonly #parts: ActionPlannerParts;
+
+  constructor(parts: ActionPlannerParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Reserves nothing; a dry run stores nothing. Errors: PXM_INPUT_INVALID, PXM_GUEST_NOT_FOUND, PXM_GUEST_AMBIGUOUS,
+   * PXM_GUEST_TEMPLATE, PXM_GUEST_PROTECTED, PXM_GUEST_RUNNING, PXM_NODE_NOT_FOUND, PXM_NODE_DOWN.
+   */
+  async plan(request: ActionRequest): Promise<Plan> {
+    const { action } = request;
+    if (action === undefined) throw invalid(['action: name what is to be done']);
+    const problems = problemsOf(action);
+    if (problems.length > 0) throw invalid(problems);
+    const subject = action.$case === 'pull' ? await this.#image(action.value) : this.#guest(action);
+    requireUp(subject.node);
+    const draft = this.#draft(action, subject, request);
+    const { plan } = request.dryRun ? { plan: draft } : this.#parts.records.plans.insert({ plan: draft, action });
+    return request.showCommands ? await showCommands(this.#parts.agents, { plan, action }) : plan;
+  }
+
+  #guest(action: Exclude<Action, { $case: 'pull' }>): Subject {
+    const object = this.#parts.view.container(keyOf(action.value.guest));
+    const document = object.document?.document;
+    const node = this.#parts.view.node(object.nodeUid);
+    if (document?.$case !== 'container' || node === undefined) throw new Error(`object ${object.id} is no container`);
+    checkState(action, document.value, node.name);
+    const { vmid, guestUid, name } = document.value;
+    return { node, vmid, guestUid, text: `container ${name} (${vmid})`, spec: undefined };
+  }
+
+  async #image({ reference, node: key, platform }: PullAction): Promise<Subject> {
+    const { view, snapshots, agents } = this.#parts;
+    const node = key === '' ? onlyNode(view) : view.node(key);
+    if (node === undefined) throw new PxmError('PXM_NODE_NOT_FOUND', { node: key });
+    requireUp(node);
+    const parsed = parseImageReference(reference);
+    const text = parsed.ok ? formatImageReference(parsed.value) : reference;
+    const asked: ImageSource = { reference: text, digest: '', platform, indexDigest: '', sizeBytes: 0n };
+    const snapshot = snapshots.node(node.uid);
+    const resolved = await resolveImage(agents, snapshot === undefined ? [] : [snapshot], asked);
+    if (resolved === undefined) {
+      throw new PxmError('PXM_CAPABILITY_MISSING', { node: node.name, capability: 'image.pull', needs: 'skopeo' });
+    }
+    const spec = ContainerSpec.fromPartial({ source: { $case: 'image', value: resolved.image } });
+    return { node, vmid: 0, guestUid: '', text, spec };
+  }
+
+  #draft(action: Action, { node, vmid, guestUid, text, spec }: Subject, request: ActionRequest): Plan {
+    const { clock, ids, planTtlMs, records } = this.#parts;
+    const createdAt = clock.now();
+    return {
+      id: request.dryRun ? '' : ids.planId(),
+      generation: 0n,
+      createdAt,
+      expiresAt: new Date(createdAt.getTime() + planTtlMs),
+      title: actionTitle(action.$case, text, node.name),
+      nodeUid: node.uid,
+      nodeName: node.name,
+      vmid,
+      guestUid,
+      steps: actionSteps(action.$case, text, node.name),
+      evaluationId: '',
+      reservationId: '',
+      state: 'draft',
+      spec,
+      fencingToken: BigInt(records.reservations.fence(node.uid)),
+      actor: request.actor,
+    };
+  }
+}
+
+function keyOf(guest: GuestKey | undefined): { key: string; node?: string } {
+  const { key = '', node = '' } = guest ?? {};
+  return node === '' ? { key } : { key, node };
+}
+
+function problemsOf(action: Action): string[] {
+  const problems: string[] = [];
+  const complain = (field: string, text: string): unknown => problems.push(`${field}: ${text}`);
+  if (action.$case === 'pull') {
+    const parsed = parseImageReference(action.value.reference);
+    if (!parsed.ok) complain('reference', parsed.reason);
+    return problems;
+  }
+  if ((action.value.guest?.key ?? '') === '') complain('guest', 'name a container by vmid or name');
+  if (action.$case === 'start' && action.value.readiness !== undefined)
+    checkReadiness(action.value.readiness, complain);
+  if (action.$case === 'shutdown' && action.value.timeoutSeconds > SHUTDOWN_SECONDS_MAX) {
+    complain('timeout', `must be at most ${SHUTDOWN_SECONDS_MAX} s`);
+  }
+  return problems;
+}
+
+/** What the inventory already says against it; the agent looks again when it is done. */
+function checkState(action: Action, guest: ContainerDocument, node: string): void {
+  const where = { vmid: String(guest.vmid), node };
+  if (action.$case === 'start' && guest.template) throw new PxmError('PXM_GUEST_TEMPLATE', where);
+  if (action.$case !== 'destroy') return;
+  if (guest.protection) throw new PxmError('PXM_GUEST_PROTECTED', where);
+  if (guest.status === 'running' && !action.value.force) throw new PxmError('PXM_GUEST_RUNNING', where);
+}
+
+/** Errors: PXM_NODE_DOWN. */
+export function requireUp(node: NodeState): void {
+  if (node.presence === 'up') return;
+  const seen = node.lastSeenAt?.toISOString() ?? 'never';
+  throw new PxmError('PXM_NODE_DOWN', { node: node.name, presence: node.presence, seen });
+}
+
+function onlyNode(view: FleetView): NodeState {
+  const nodes = view.nodes();
+  const [only] = nodes;
+  if (only === undefined || nodes.length > 1) throw invalid(['node: name the node that shall pull it']);
+  return only;
+}

@@ -1,0 +1,160 @@
+/**
+ * One order carried out by an agent: send it (again, with the same key, until the agent has it), follow its operation,
+ * mirror its events. Survives restarts of either side: what was sent and read is in the database before it matters.
+ */
+import { type Operation, type OperationEvent, OperationState } from '@pxmgr/contract/common';
+import { isPxmError, PxmError } from '@pxmgr/kit/error/pxm-error';
+import type { StepTrace, Way } from '../store/operations.ts';
+import type { Accepted } from './agent-door.ts';
+import { ByteThrottle } from './byte-throttle.ts';
+import { Patience } from './patience.ts';
+import type { RunContext } from './run-context.ts';
+
+export interface AgentWork {
+  readonly step: number;
+  readonly way: Way;
+  readonly issue: (attempt: number) => Promise<Accepted>;
+  /** The order may be given once more when the agent undid it after its own crash. */
+  readonly mayReissue: boolean;
+}
+
+const ATTEMPTS_MAX = 2;
+
+export function isOver(operation: Operation): boolean {
+  return operation.state >= OperationState.OPERATION_STATE_DONE;
+}
+
+/** Resolves with the agent's operation as it ended, whatever the end. Errors: what kept us from knowing the end. */
+export async function carryOut(context: RunContext, work: AgentWork): Promise<Operation> {
+  const { log } = context;
+  const known = context.records.operations.step(log.operation.id, work.step, work.way);
+  let trace: StepTrace = known ?? {
+    step: work.step,
+    way: work.way,
+    attempt: 1,
+    state: 'running',
+    agentOperationId: '',
+    agentSeq: 0,
+  };
+  for (;;) {
+    trace = await ensureSent(context, work, trace);
+    const ended = await follow(context, trace);
+    log.absorb(ended);
+    if (ended.recovery === 'resumed') log.note(work.step, 'the agent was restarted meanwhile and finished the work');
+    const isUndone = ended.state === OperationState.OPERATION_STATE_FAILED && ended.recovery === 'undone';
+    if (
+      !isUndone ||
+      !work.mayReissue ||
+      trace.attempt >= ATTEMPTS_MAX ||
+      (work.way === 'forward' && context.cancel.aborted)
+    ) {
+      log.trace({ ...trace, state: ended.state === OperationState.OPERATION_STATE_DONE ? 'done' : 'failed' });
+      return ended;
+    }
+    log.note(work.step, 'the agent was restarted and undid its work; the order is given once more', 'warning');
+    trace = { ...trace, attempt: trace.attempt + 1, agentOperationId: '', agentSeq: 0 };
+    log.trace(trace);
+  }
+}
+
+async function ensureSent(context: RunContext, work: AgentWork, trace: StepTrace): Promise<StepTrace> {
+  if (trace.agentOperationId !== '') return trace;
+  context.log.trace(trace);
+  const accepted = await new Patience(context, work.step).run(() => work.issue(trace.attempt));
+  if (accepted.operation === undefined)
+    throw new PxmError('PXM_INTERNAL', {}, { detail: 'the agent named no operation' });
+  const sent = { ...trace, agentOperationId: accepted.operation.id };
+  context.log.trace(sent);
+  if (work.way === 'forward') context.log.moveStep(work.step, 'running', { agentOperationId: sent.agentOperationId });
+  return sent;
+}
+
+async function follow(context: RunContext, sent: StepTrace): Promise<Operation> {
+  const stopCancel = passCancel(context, sent);
+  const patience = new Patience(context, sent.step);
+  const reader = new EventReader(context, sent, () => {
+    patience.sawLife();
+  });
+  try {
+    for (;;) {
+      const ended = await patience.run(() => reader.read());
+      if (ended !== undefined) return ended;
+      // The stream ended early and the operation goes on: the agent is stopping, or the watch was cut.
+      await context.clock.sleep(context.limits.retryMinMs, context.stop);
+    }
+  } finally {
+    stopCancel();
+  }
+}
+
+/** Tells the agent when somebody cancels; the operation then ends by itself. */
+function passCancel(context: RunContext, { step, way, agentOperationId }: StepTrace): () => void {
+  if (way === 'undo') return () => undefined;
+  const { agents, plan, log } = context;
+  const tell = (): void => {
+    const asked = new Patience(context, step).run(() =>
+      agents.cancelOperation(plan.nodeUid, agentOperationId, context.cancelActor()),
+    );
+    asked.catch((error: unknown) => {
+      if (!isPxmError(error, 'PXM_OPERATION_ENDED') && !context.stop.aborted)
+        log.note(step, 'the agent could not be told to cancel', 'warning');
+    });
+  };
+  if (context.cancel.aborted) tell();
+  context.cancel.addEventListener('abort', tell, { once: true });
+  return () => {
+    context.cancel.removeEventListener('abort', tell);
+  };
+}
+
+/** Reads on where the last read broke off. */
+class EventReader {
+  readonly #context: RunContext;
+  readonly #bytes: ByteThrottle;
+  readonly #onEvent: () => void;
+  #trace: StepTrace;
+
+  constructor(context: RunContext, trace: StepTrace, onEvent: () => void) {
+    this.#context = context;
+    this.#onEvent = onEvent;
+    this.#trace = trace;
+    this.#bytes = new ByteThrottle(context.clock);
+  }
+
+  /** The operation when it has ended; undefined when the stream ended before it. */
+  async read(): Promise<Operation | undefined> {
+    const { agents, plan, stop } = this.#context;
+    const { agentOperationId: id, agentSeq } = this.#trace;
+    let ended: Operation | undefined;
+    for await (const event of agents.watchOperation(plan.nodeUid, id, { afterSeq: BigInt(agentSeq), signal: stop })) {
+      this.#onEvent();
+      this.#take(event);
+      if (event.event?.$case === 'operation' && isOver(event.event.value)) ended = event.event.value;
+    }
+    if (ended !== undefined) return ended;
+    const now = await agents.getOperation(plan.nodeUid, { key: { $case: 'id', value: id } });
+    return isOver(now) ? now : undefined;
+  }
+
+  #take({ event, seq }: OperationEvent): void {
+    const { log } = this.#context;
+    this.#trace = { ...this.#trace, agentSeq: Number(seq) };
+    switch (event?.$case) {
+      case 'log':
+      case 'command':
+        log.mirror(this.#trace, event);
+        return;
+      case 'bytes':
+        if (this.#bytes.admits(event.value)) log.mirror(this.#trace, event);
+        return;
+      case 'stepChanged':
+        if (this.#trace.way === 'forward' && event.value.state === OperationState.OPERATION_STATE_RUNNING) {
+          log.trace(this.#trace);
+          log.moveStep(this.#trace.step, 'running', { detail: event.value.title });
+        }
+        return;
+      default:
+        log.trace(this.#trace);
+    }
+  }
+}

@@ -1,0 +1,80 @@
+/** The last word: the inventory shows what was done. Where it lags, the agent itself is asked before anything is called a failure. */
+
+import type { ContainerDocument } from '@pxmgr/contract/common';
+import type { Plan } from '@pxmgr/contract/controller';
+import { isPxmError, PxmError } from '@pxmgr/kit/error/pxm-error';
+import { abortReason } from '@pxmgr/kit/sync/abort';
+import type { FleetView } from '../domain/fleet-view.ts';
+import { type Expectation, expectationOf } from '../domain/plan.ts';
+import type { RunContext } from './run-context.ts';
+
+export interface Confirmation {
+  /** False: the agent says so, the inventory does not show it yet. */
+  readonly isObserved: boolean;
+}
+
+/** Errors: PXM_CONFIRM_TIMEOUT; the reasons of `stop` and `cancel`. */
+export async function confirm(context: RunContext): Promise<Confirmation> {
+  const { plan, view, limits } = context;
+  if (await appears(context)) return { isObserved: true };
+  if (await agentAgrees(context)) return { isObserved: false };
+  const fields = { vmid: String(plan.vmid), node: plan.nodeName, seconds: String(limits.confirmMs / 1000) };
+  if (isShown(view, plan)) return { isObserved: true };
+  throw new PxmError('PXM_CONFIRM_TIMEOUT', fields);
+}
+
+async function appears(context: RunContext): Promise<boolean> {
+  const { view, plan, clock, limits } = context;
+  const over = new AbortController();
+  const signal = AbortSignal.any([context.stop, context.cancel, over.signal]);
+  if (isShown(view, plan)) return true;
+  let found: (() => void) | undefined;
+  const shown = new Promise<true>((resolve) => {
+    found = () => {
+      resolve(true);
+    };
+  });
+  const unwatch = view.watch(({ object }) => {
+    if (object.nodeUid === plan.nodeUid && isShown(view, plan)) found?.();
+  });
+  try {
+    const late = clock.sleep(limits.confirmMs, signal).then(() => false);
+    return await Promise.race([shown, late]);
+  } catch {
+    throw context.stop.aborted ? abortReason(context.stop) : abortReason(context.cancel);
+  } finally {
+    unwatch();
+    over.abort();
+  }
+}
+
+/** The inventory shows what the plan promised. */
+export function isShown(view: FleetView, plan: Plan): boolean {
+  const expectation = expectationOf(plan);
+  if (expectation === 'image') {
+    const digest = plan.spec?.source?.$case === 'image' ? plan.spec.source.value.digest : '';
+    return view.object(plan.nodeUid, 'image', digest) !== undefined;
+  }
+  const document = view.object(plan.nodeUid, 'container', String(plan.vmid))?.document?.document;
+  return isAs(document?.$case === 'container' ? document.value : undefined, expectation, plan.guestUid);
+}
+
+function isAs(guest: ContainerDocument | undefined, expectation: Expectation, guestUid: string): boolean {
+  const isOurs = guest !== undefined && (guestUid === '' || guest.guestUid === guestUid);
+  if (expectation === 'gone') return !isOurs;
+  if (!isOurs) return false;
+  return expectation === 'present' || guest.status === expectation;
+}
+
+async function agentAgrees({ agents, plan }: RunContext): Promise<boolean> {
+  const expectation = expectationOf(plan);
+  // The agent's own operation ended well only after it had looked; an image has no further question to ask.
+  if (expectation === 'image') return true;
+  try {
+    return isAs(await agents.getGuest(plan.nodeUid, plan.vmid), expectation, plan.guestUid);
+  } catch (error) {
+    if (isPxmError(error, 'PXM_GUEST_NOT_FOUND')) return expectation === 'gone';
+    // Away or broken: then nothing confirms it.
+    return false;
+  }
+}

@@ -1,0 +1,27 @@
+import { EvaluationStore } from '../store/evaluations.ts';
+import type { Database } from '../store/open.ts';
+import { OperationStore } from '../store/operations.ts';
+import { PlanStore } from '../store/plans.ts';
+import { ReservationStore } from '../store/reservations.ts';
+import { VmidStore } from '../store/vmids.ts';
+
+/** The durable side of execution: repositories over one database. */
+export interface Records {
+  readonly database: Database;
+  readonly evaluations: EvaluationStore;
+  readonly plans: PlanStore;
+  readonly reservations: ReservationStore;
+  readonly vmids: VmidStore;
+  readonly operations: OperationStore;
+}
+
+export function createRecords(database: Database): Records {
+  return {
+    database,
+    evaluations: new EvaluationStore(database),
+    plans: new PlanStore(database),
+    reservations: new ReservationStore(database),
+    vmids: new VmidStore(database),
+    operations: new OperationStore(database),
+  };
+}

@@ -1,0 +1,52 @@
+/** Taking a failed or cancelled plan back: what it made is destroyed, newest first; what cannot be undone is said. */
+import { OperationState } from '@pxmgr/contract/common';
+import type { PlanStep } from '@pxmgr/contract/controller';
+import { isPxmError } from '@pxmgr/kit/error/pxm-error';
+import { fromProblem } from '@pxmgr/kit/error/to-problem';
+import type { PlanRecord } from '../domain/plan.ts';
+import { carryOut } from './agent-step.ts';
+import { orderOf } from './order.ts';
+import type { RunContext } from './run-context.ts';
+import { undoOf } from './steps.ts';
+
+export interface Undone {
+  /** What is still there, for people; empty when the plan left nothing. */
+  readonly left: readonly string[];
+}
+
+/** Errors only of `stop`; then the undo goes on at the next start. */
+export async function undoPlan(context: RunContext, record: PlanRecord): Promise<Undone> {
+  const left: string[] = [];
+  for (const step of [...record.plan.steps].reverse()) {
+    const rest = await undoStep(context, record, step);
+    if (rest !== undefined) left.push(rest);
+  }
+  return { left };
+}
+
+async function undoStep(context: RunContext, record: PlanRecord, step: PlanStep): Promise<string | undefined> {
+  const { log, records, agents, plan } = context;
+  const issue = undoOf(step);
+  const trace = records.operations.step(log.operation.id, step.index, 'forward');
+  // Never sent: nothing to undo. Ended badly: the agent undoes what its own operation made, and says so if it cannot.
+  if (issue === undefined || trace === undefined || trace.state === 'failed') return undefined;
+  const what = `container ${plan.vmid} on ${plan.nodeName}`;
+  log.note(step.index, `undo: destroy ${what}`);
+  try {
+    const ended = await carryOut(context, {
+      step: step.index,
+      way: 'undo',
+      mayReissue: true,
+      issue: (attempt) => issue(agents, record, orderOf(plan, step.index, { way: 'undo', attempt })),
+    });
+    if (ended.state === OperationState.OPERATION_STATE_DONE) return undefined;
+    throw ended.problem === undefined ? new Error(`${ended.title} did not end well`) : fromProblem(ended.problem);
+  } catch (error) {
+    if (context.stop.aborted) throw error;
+    // Not there, or not the one made here: either way nothing of this plan is left.
+    if (isPxmError(error, 'PXM_GUEST_NOT_FOUND') || isPxmError(error, 'PXM_GUEST_FOREIGN')) return undefined;
+    const reason = error instanceof Error ? error.message : String(error);
+    log.note(step.index, `undo failed: ${reason}`, 'warning');
+    return trace.state === 'done' ? `${what} (${reason})` : `${what}, if it was made (${reason})`;
+  }
+}

@@ -1,0 +1,35 @@
+import type { HostCommand } from '@pxmgr/contract/common';
+import type { Plan } from '@pxmgr/contract/controller';
+import { isPxmError } from '@pxmgr/kit/error/pxm-error';
+import type { PlanRecord } from '../domain/plan.ts';
+import type { AgentDoor } from './agent-door.ts';
+import { orderOf } from './order.ts';
+import { issueOf } from './steps.ts';
+
+/**
+ * The plan with the commands that each step will run, as the agent itself says. A later step may depend on what an earlier
+ * one makes (the image, the guest): where the agent cannot tell yet, its reason stands in place of the commands.
+ */
+export async function showCommands(agents: AgentDoor, record: PlanRecord): Promise<Plan> {
+  const { plan } = record;
+  const steps = [];
+  for (const step of plan.steps) {
+    const issue = issueOf(step);
+    if (issue === undefined) {
+      steps.push(step);
+      continue;
+    }
+    const order = { ...orderOf(plan, step.index, { way: 'forward', attempt: 1 }), dryRun: true };
+    steps.push({ ...step, commands: await commandsOf(async () => (await issue(agents, record, order)).commands) });
+  }
+  return { ...plan, steps };
+}
+
+async function commandsOf(ask: () => Promise<readonly HostCommand[]>): Promise<HostCommand[]> {
+  try {
+    return [...(await ask())];
+  } catch (error) {
+    if (!isPxmError(error)) throw error;
+    return [{ argv: [], purpose: `not known before the earlier steps are done: ${error.message}`, internal: true }];
+  }
+}

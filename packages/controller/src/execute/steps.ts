@@ -1,0 +1,71 @@
+/** Step kinds -> orders to the agent, and what takes a step back. The only place that knows which kind calls what. */
+import type { Order } from '@pxmgr/contract/common';
+import type { PlanStep } from '@pxmgr/contract/controller';
+import type { Action, PlanRecord } from '../domain/plan.ts';
+import type { Accepted, AgentDoor } from './agent-door.ts';
+
+type Issue = (agents: AgentDoor, record: PlanRecord, order: Order) => Promise<Accepted>;
+
+type ActionValues = { readonly [A in Action as A['$case']]: A['value'] };
+
+function actionOf<Case extends Action['$case']>({ plan, action }: PlanRecord, name: Case): ActionValues[Case] {
+  if (action?.$case !== name) throw new Error(`plan ${plan.id} has no action ${name}`);
+  return action.value as ActionValues[Case];
+}
+
+const pull: Issue = (agents, { plan }, order) => {
+  const source = plan.spec?.source;
+  const image = source?.$case === 'image' ? source.value : undefined;
+  return agents.pullImage(plan.nodeUid, { order, image, storage: '' });
+};
+
+const create: Issue = (agents, { plan }, order) => {
+  const { nodeUid, vmid, guestUid, spec } = plan;
+  return agents.createContainer(nodeUid, { order, vmid, guestUid, spec });
+};
+
+const start: Issue = (agents, record, order) => {
+  const { nodeUid, vmid, guestUid, spec } = record.plan;
+  const readiness = record.action === undefined ? spec?.readiness : actionOf(record, 'start').readiness;
+  return agents.startContainer(nodeUid, { order, vmid, guestUid, readiness });
+};
+
+const shutdown: Issue = (agents, record, order) => {
+  const { nodeUid, vmid, guestUid } = record.plan;
+  const { timeoutSeconds, force } = actionOf(record, 'shutdown');
+  return agents.shutdownContainer(nodeUid, { order, vmid, guestUid, timeoutSeconds, force });
+};
+
+const stop: Issue = (agents, { plan: { nodeUid, vmid, guestUid } }, order) =>
+  agents.stopContainer(nodeUid, { order, vmid, guestUid });
+
+const destroy: Issue = (agents, record, order) => {
+  const { nodeUid, vmid, guestUid } = record.plan;
+  return agents.destroyContainer(nodeUid, { order, vmid, guestUid, force: actionOf(record, 'destroy').force });
+};
+
+const ISSUES: Readonly<Record<string, Issue>> = {
+  'image.pull': pull,
+  'container.create': create,
+  'container.start': start,
+  'container.shutdown': shutdown,
+  'container.stop': stop,
+  'container.destroy': destroy,
+};
+
+/** The order of an agent's step; undefined for a step that the controller does itself. */
+export function issueOf(step: PlanStep): Issue | undefined {
+  return ISSUES[step.kind];
+}
+
+/** Destroys what this plan made and nothing else: the agent compares the guest's uid. Undefined = no undo of its own. */
+export function undoOf(step: PlanStep): Issue | undefined {
+  if (step.kind !== 'container.create') return undefined;
+  return (agents, { plan: { nodeUid, vmid, guestUid } }, order) =>
+    agents.destroyContainer(nodeUid, { order, vmid, guestUid, force: true });
+}
+
+/** A step that an agent undid after its own crash may be ordered once more: nothing of it is left. */
+export function mayReissue(step: PlanStep): boolean {
+  return step.kind === 'container.create' || step.kind === 'image.pull';
+}

@@ -1,0 +1,84 @@
+/** What time alone ends: plans nobody applied, reservations nobody renews, devices of guests that are gone, old records. */
+import type { Clock } from '@pxmgr/kit/clock';
+import { isObserved } from './ledger.ts';
+import type { Records } from './records.ts';
+import type { Snapshots } from './snapshots.ts';
+
+export interface SweepParts {
+  readonly records: Records;
+  readonly snapshots: Snapshots;
+  readonly clock: Clock;
+  /** Ended operations, plans, reservations and explanations are kept this long. */
+  readonly keepMs: number;
+}
+
+/** For the log of the loop. */
+export interface Swept {
+  readonly plans: number;
+  readonly reservations: number;
+  readonly devices: number;
+  readonly records: number;
+}
+
+/** Idempotent; a few queries when there is nothing to do. */
+export function sweep(parts: SweepParts): Swept {
+  return parts.records.database.transaction(() => ({
+    plans: expirePlans(parts),
+    reservations: endReservations(parts),
+    devices: forgetGuests(parts),
+    records: prune(parts),
+  }));
+}
+
+function expirePlans({ records, clock }: SweepParts): number {
+  const atMs = clock.now().getTime();
+  const ids = records.plans.expiredDrafts(atMs);
+  for (const id of ids) {
+    records.plans.move(id, 'draft', 'expired');
+    const reservationId = records.plans.get(id)?.plan.reservationId ?? '';
+    records.reservations.end(reservationId, { state: 'expired', reason: 'plan expired', atMs, settle: false });
+  }
+  return ids.length;
+}
+
+/** Of plans that have ended: what was left open because its outcome was not known, or the inventory was behind. */
+function endReservations({ records, snapshots, clock }: SweepParts): number {
+  const atMs = clock.now().getTime();
+  let count = 0;
+  for (const record of records.reservations.active()) {
+    const state = records.plans.get(record.planId)?.plan.state;
+    if (state === 'draft' || state === 'applied') continue;
+    const node = snapshots.node(record.nodeUid);
+    if (node !== undefined && isObserved(record, node)) {
+      records.reservations.end(record.id, { state: 'released', reason: 'observed in inventory', atMs, settle: true });
+      count += 1;
+    } else if (record.expiresMs <= atMs) {
+      records.reservations.end(record.id, { state: 'expired', reason: 'its time is over', atMs, settle: false });
+      count += 1;
+    }
+  }
+  return count;
+}
+
+/** Only where the node is up and its inventory known: silence is no proof that a guest is gone. */
+function forgetGuests({ records, snapshots }: SweepParts): number {
+  let count = 0;
+  for (const device of records.reservations.settled()) {
+    const node = snapshots.node(device.nodeUid);
+    if (node === undefined || node.presence !== 'up' || !node.known) continue;
+    const isThere = [...node.guests.values()].some((guest) => guest.guestUid === device.guestUid);
+    if (!isThere && records.reservations.forgetGuest(device.guestUid)) count += 1;
+  }
+  return count;
+}
+
+function prune({ records, clock, keepMs }: SweepParts): number {
+  const before = clock.now().getTime() - keepMs;
+  return (
+    records.operations.prune(before) +
+    records.plans.prune(before) +
+    records.reservations.prune(before) +
+    records.evaluations.prune(before) +
+    records.vmids.prune(before)
+  );
+}

@@ -1,0 +1,70 @@
+/** Puts the room together: what wire hands in, what api and the loops use. */
+import type { Clock, IdSource } from '@pxmgr/kit/clock';
+import type { Logger } from '@pxmgr/kit/log/logger';
+import type { FleetView } from '../domain/fleet-view.ts';
+import type { PlacementPolicy } from '../domain/placement.ts';
+import type { VmidRange } from '../schedule/vmid.ts';
+import type { Database } from '../store/open.ts';
+import { ActionPlanner } from './action-planner.ts';
+import type { AgentDoor } from './agent-door.ts';
+import { Executor } from './executor.ts';
+import { Ledger } from './ledger.ts';
+import { Planner } from './planner.ts';
+import { createRecords, type Records } from './records.ts';
+import type { ExecuteLimits } from './run-context.ts';
+import { Snapshots } from './snapshots.ts';
+import { type Swept, sweep } from './sweep.ts';
+import { WatchHub } from './watch-hub.ts';
+
+export interface WorkDeps {
+  readonly database: Database;
+  readonly view: FleetView;
+  readonly agents: AgentDoor;
+  readonly clock: Clock;
+  readonly ids: IdSource;
+  readonly logger: Logger;
+  readonly policy: PlacementPolicy;
+  readonly vmids: VmidRange;
+  readonly planTtlMs: number;
+  /** How long ended operations and plans are kept. */
+  readonly keepMs: number;
+  readonly limits: ExecuteLimits;
+}
+
+export interface Work {
+  readonly records: Records;
+  readonly planner: Planner;
+  readonly actions: ActionPlanner;
+  readonly executor: Executor;
+  readonly hub: WatchHub;
+  /** For a loop of about 10 s. */
+  sweep(): Swept;
+  /** Goes on with what had not ended. Call when the view is loaded. */
+  start(): void;
+  /** Leaves running operations for the next start. Call before the database closes. */
+  stop(): Promise<void>;
+}
+
+export function buildWork(deps: WorkDeps): Work {
+  const records = createRecords(deps.database);
+  const snapshots = new Snapshots(deps.view);
+  const hub = new WatchHub();
+  const ledger = new Ledger({ ...deps, records, snapshots });
+  const planning = { ...deps, records, snapshots, ledger };
+  const executor = new Executor({ ...deps, records, ledger, hub });
+  return {
+    records,
+    planner: new Planner(planning),
+    actions: new ActionPlanner(planning),
+    executor,
+    hub,
+    sweep: () => sweep({ ...deps, records, snapshots }),
+    start: () => {
+      executor.start();
+    },
+    stop: async () => {
+      await executor.stop();
+      snapshots.close();
+    },
+  };
+}
