@@ -132,7 +132,8 @@ const SORTABLE = '0123456789abcdefghjkmnpqrstvwxyz';
 /** 10 characters of milliseconds, 16 of randomness: the ULID layout in lower case. */
 function sortableId(atMs: number): string {
   let time = '';
-  for (let rest = atMs, i = 0; i < 10; i += 1, rest = Math.floor(rest / 32)) time = `${SORTABLE.charAt(rest % 32)}${time}`;
+  for (let rest = atMs, i = 0; i < 10; i += 1, rest = Math.floor(rest / 32))
+    time = `${SORTABLE.charAt(rest % 32)}${time}`;
   let tail = '';
   for (const byte of randomBytes(16)) tail += SORTABLE.charAt(byte % 32);
   return time + tail;

@@ -5,7 +5,11 @@ import { type Field, type FieldNames, namesOf, type Table } from './field.ts';
 export function renderExample(table: Table, options: { title: string; envPrefix: string }): string {
   const parts = namesOf(table, options.envPrefix).map((name) => {
     const option = table[name.key] as Field;
-    const notes = [...wrap(option.description), ...(option.secret === true ? ['A file that holds the secret.'] : []), ...(option.reload === true ? ['Taken over on SIGHUP.'] : [])];
+    const notes = [
+      ...wrap(option.description),
+      ...(option.secret === true ? ['A file that holds the secret.'] : []),
+      ...(option.reload === true ? ['Taken over on SIGHUP.'] : []),
+    ];
     const isRequired = option.default === undefined && !option.type.safeParse(undefined).success;
     const line = `${name.file}: ${sample(option, name)}`;
     return [...notes.map((note) => `# ${note}`), isRequired ? line : `#${line}`].join('\n');
@@ -20,7 +24,9 @@ export function renderReference(table: Table, options: { title: string; envPrefi
   const rows = namesOf(table, options.envPrefix).map((name) => {
     const option = table[name.key] as Field;
     const value = option.default === undefined ? '' : `\`${scalar(option.default)}\``;
-    const marks = [option.secret === true ? 'secret' : '', option.reload === true ? 'reload' : ''].filter((mark) => mark !== '').join(', ');
+    const marks = [option.secret === true ? 'secret' : '', option.reload === true ? 'reload' : '']
+      .filter((mark) => mark !== '')
+      .join(', ');
     return `| \`${name.file}\` | ${value} | \`${name.env}\` | \`${name.flag}\` | ${marks} | ${option.description.replaceAll('|', '\\|')} |`;
   });
   const head = ['| Key | Default | Environment | Flag | Marks | Meaning |', '| --- | --- | --- | --- | --- | --- |'];

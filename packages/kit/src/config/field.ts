@@ -74,13 +74,19 @@ export function snakeCase(key: string): string {
 export function namesOf(table: Table, envPrefix: string): FieldNames[] {
   const names = Object.entries(table).map(([key, option]) => {
     const file = option.secret === true ? `${snakeCase(key)}_file` : snakeCase(key);
-    return { key, file, env: option.env ?? `${envPrefix}${file.toUpperCase()}`, flag: option.flag ?? `--${file.replaceAll('_', '-')}` };
+    return {
+      key,
+      file,
+      env: option.env ?? `${envPrefix}${file.toUpperCase()}`,
+      flag: option.flag ?? `--${file.replaceAll('_', '-')}`,
+    };
   });
   for (const form of ['file', 'env', 'flag'] as const) {
     const owners = new Map<string, string>();
     for (const name of names) {
       const owner = owners.get(name[form]);
-      if (owner !== undefined) throw new Error(`options ${owner} and ${name.key} both have the ${form} name ${name[form]}`);
+      if (owner !== undefined)
+        throw new Error(`options ${owner} and ${name.key} both have the ${form} name ${name[form]}`);
       owners.set(name[form], name.key);
     }
   }

@@ -8,11 +8,15 @@ import { forgetSecrets, redact } from '../log/redact.ts';
 import { closest } from './closest.ts';
 import { renderExample, renderReference } from './example.ts';
 import { durationMs, field, namesOf, sizeBytes } from './field.ts';
-import { loadConfig, type LoadOptions } from './load.ts';
+import { type LoadOptions, loadConfig } from './load.ts';
 import { compareConfig, showConfig } from './origin.ts';
 
 const table = {
-  listen: field({ type: z.string().regex(/:\d+$/, 'must be host:port'), default: '0.0.0.0:7450', description: 'Where to listen.' }),
+  listen: field({
+    type: z.string().regex(/:\d+$/, 'must be host:port'),
+    default: '0.0.0.0:7450',
+    description: 'Where to listen.',
+  }),
   hostRoot: field({ type: z.string(), default: '/', description: 'Root of the host.' }),
   poll: field({ type: durationMs(), default: '200ms', description: 'Poll period.', reload: true }),
   cache_size: field({ type: sizeBytes(), default: '20GiB', description: 'Cache limit.' }),
@@ -35,14 +39,22 @@ afterEach(() => {
 function load(file: string | undefined, more: Partial<LoadOptions> = {}) {
   const path = join(folder, 'agent.yaml');
   if (file !== undefined) writeFileSync(path, file);
-  return loadConfig(table, { program: 'pxmgr-agent', env: {}, flags: {}, envPrefix: 'PXMGR_AGENT_', ...(file === undefined ? {} : { file: path }), ...more });
+  return loadConfig(table, {
+    program: 'pxmgr-agent',
+    env: {},
+    flags: {},
+    envPrefix: 'PXMGR_AGENT_',
+    ...(file === undefined ? {} : { file: path }),
+    ...more,
+  });
 }
 
 function problemsOf(run: () => unknown): string[] {
   try {
     run();
   } catch (error) {
-    if (error instanceof PxmError && error.code === 'PXM_CONFIG_INVALID') return (error.fields['problems'] ?? '').split('; ');
+    if (error instanceof PxmError && error.code === 'PXM_CONFIG_INVALID')
+      return (error.fields['problems'] ?? '').split('; ');
     throw error;
   }
   throw new Error('no problem was found');
@@ -51,10 +63,26 @@ function problemsOf(run: () => unknown): string[] {
 describe('loadConfig', () => {
   it('merges default < file < env < flag and remembers origins', () => {
     const loaded = load('listen: a:1\nworkers: 8\npoll: 1s\nname: pve1\n', {
-      env: { PXMGR_AGENT_WORKERS: '16', PXMGR_AGENT_POLL: '2s', PXMGR_AGENT_LISTEN: '', PXMGR_AGENT_VERBOSE: 'true', PXMGR_AGENT_REGISTRIES: 'a:5000, b:5000' },
+      env: {
+        PXMGR_AGENT_WORKERS: '16',
+        PXMGR_AGENT_POLL: '2s',
+        PXMGR_AGENT_LISTEN: '',
+        PXMGR_AGENT_VERBOSE: 'true',
+        PXMGR_AGENT_REGISTRIES: 'a:5000, b:5000',
+      },
       flags: { poll: '3s', 'host-root': '/x', unsetFlag: undefined },
     });
-    expect(loaded.values).toEqual({ listen: 'a:1', hostRoot: '/x', poll: 3000, cache_size: 20 * 2 ** 30, workers: 16, verbose: true, registries: ['a:5000', 'b:5000'], apiToken: undefined, name: 'pve1' });
+    expect(loaded.values).toEqual({
+      listen: 'a:1',
+      hostRoot: '/x',
+      poll: 3000,
+      cache_size: 20 * 2 ** 30,
+      workers: 16,
+      verbose: true,
+      registries: ['a:5000', 'b:5000'],
+      apiToken: undefined,
+      name: 'pve1',
+    });
     expect(loaded.origins).toMatchObject({
       listen: { kind: 'file', where: 'agent.yaml:1' },
       hostRoot: { kind: 'flag', where: '--host-root' },
@@ -67,11 +95,16 @@ describe('loadConfig', () => {
 
   it('tells all problems at once with file, line and key', () => {
     const problems = problemsOf(() =>
-      load('listne: a:1\nworkers: many\npoll: 5\ncache_size: 20\nregistries:\n  - a\n  - ""\napi_token: hush\n', { env: { PXMGR_AGENT_VERBOSE: 'perhaps', PXMGR_AGENT_WORKRES: '3', PXMGR_AGENT_OTHER_THING: 'x' }, flags: { lisen: 'b' } }),
+      load('listne: a:1\nworkers: many\npoll: 5\ncache_size: 20\nregistries:\n  - a\n  - ""\napi_token: hush\n', {
+        env: { PXMGR_AGENT_VERBOSE: 'perhaps', PXMGR_AGENT_WORKRES: '3', PXMGR_AGENT_OTHER_THING: 'x' },
+        flags: { lisen: 'b' },
+      }),
     );
     expect(problems).toHaveLength(10);
     expect(problems[0]).toBe('agent.yaml:1: listne is not known, did you mean listen?');
-    expect(problems[1]).toBe('agent.yaml:8: api_token is a secret: put it into a file and name that file with api_token_file');
+    expect(problems[1]).toBe(
+      'agent.yaml:8: api_token is a secret: put it into a file and name that file with api_token_file',
+    );
     expect(problems).toContain('PXMGR_AGENT_WORKRES: is not known, did you mean PXMGR_AGENT_WORKERS?');
     expect(problems).toContain('--lisen: is not known, did you mean --listen?');
     expect(problems).toContain('agent.yaml:3: poll must be text with a unit, e.g. "30s"');
@@ -99,7 +132,9 @@ describe('loadConfig', () => {
     const systemd = load('name: x\n', { env: { CREDENTIALS_DIRECTORY: folder } });
     expect(systemd.values.apiToken).toBe('from-systemd');
     expect(systemd.origins.apiToken.kind).toBe('credential');
-    expect(problemsOf(() => load('name: x\napi_token_file: /does/not/exist\n'))).toEqual(['agent.yaml:2: api_token_file /does/not/exist cannot be read (ENOENT)']);
+    expect(problemsOf(() => load('name: x\napi_token_file: /does/not/exist\n'))).toEqual([
+      'agent.yaml:2: api_token_file /does/not/exist cannot be read (ENOENT)',
+    ]);
   });
 
   it('tells an unreadable file from an absent optional one', () => {
@@ -120,7 +155,9 @@ describe('the table', () => {
     expect(example).toContain('\nname: pve1\n');
     const all = example.replace(/^#(\w+:)/gm, '$1').replace(/^api_token_file:.*$/m, '');
     expect(load(all).values).toEqual(load('name: pve1\n').values);
-    expect(renderReference(table, { title: 'Agent', envPrefix: 'PXMGR_AGENT_' })).toContain('| `poll` | `200ms` | `PXMGR_AGENT_POLL` | `--poll` | reload | Poll period. |');
+    expect(renderReference(table, { title: 'Agent', envPrefix: 'PXMGR_AGENT_' })).toContain(
+      '| `poll` | `200ms` | `PXMGR_AGENT_POLL` | `--poll` | reload | Poll period. |',
+    );
   });
 
   it('parts changes into reload and restart', () => {

@@ -47,17 +47,20 @@ export function loadConfig<T extends Table>(table: T, options: LoadOptions): Loa
   for (const name of names) {
     const option = table[name.key] as Field;
     const candidate = candidates.get(name.key);
-    const chosen = option.secret === true ? readSecret(name, candidate, { options, problems }) : (candidate ?? byDefault(option));
+    const chosen =
+      option.secret === true ? readSecret(name, candidate, { options, problems }) : (candidate ?? byDefault(option));
     origins[name.key] = chosen?.origin ?? { kind: 'default', where: 'default' };
     values[name.key] = check(option, name, { chosen, problems });
   }
   if (problems.length > 0) throw configInvalid(options.program, problems);
-  return { values: deepFreeze(values) as Values<T>, origins: Object.freeze(origins) as Loaded<T>['origins'] };
+  return { values: deepFreeze(values) as Values<T>, origins: Object.freeze(origins) };
 }
 
 /** All problems in one error, one per line below the headline. */
 export function configInvalid(program: string, problems: readonly ConfigProblem[]): PxmError {
-  const texts = problems.map((problem) => `${problem.where}: ${problem.key === '' ? '' : `${problem.key} `}${problem.message}`);
+  const texts = problems.map(
+    (problem) => `${problem.where}: ${problem.key === '' ? '' : `${problem.key} `}${problem.message}`,
+  );
   return new PxmError('PXM_CONFIG_INVALID', { program, count: String(problems.length), problems: texts.join('; ') });
 }
 
@@ -75,13 +78,18 @@ function takeFile(names: readonly FieldNames[], options: LoadOptions, into: Gath
     const name = names.find((one) => one.file === key);
     const where = found.where([]);
     if (name === undefined) into.problems.push({ where, key, message: unknownKey(key, names) });
-    else if (found.value !== null) into.candidates.set(name.key, { origin: { kind: 'file', where }, found, isText: false });
+    else if (found.value !== null)
+      into.candidates.set(name.key, { origin: { kind: 'file', where }, found, isText: false });
   }
 }
 
 function unknownKey(key: string, names: readonly FieldNames[]): string {
-  if (names.some((name) => name.file === `${key}_file`)) return `is a secret: put it into a file and name that file with ${key}_file`;
-  const near = closest(key, names.map((name) => name.file));
+  if (names.some((name) => name.file === `${key}_file`))
+    return `is a secret: put it into a file and name that file with ${key}_file`;
+  const near = closest(
+    key,
+    names.map((name) => name.file),
+  );
   return near === undefined ? 'is not known' : `is not known, did you mean ${near}?`;
 }
 
@@ -95,8 +103,16 @@ function takeEnvironment(names: readonly FieldNames[], options: LoadOptions, int
   const known = names.map((name) => name.env);
   for (const variable of Object.keys(options.env)) {
     if (!variable.startsWith(options.envPrefix) || known.includes(variable)) continue;
-    const near = closest(variable.slice(options.envPrefix.length), known.map((one) => one.slice(options.envPrefix.length)));
-    if (near !== undefined) into.problems.push({ where: variable, key: '', message: `is not known, did you mean ${options.envPrefix}${near}?` });
+    const near = closest(
+      variable.slice(options.envPrefix.length),
+      known.map((one) => one.slice(options.envPrefix.length)),
+    );
+    if (near !== undefined)
+      into.problems.push({
+        where: variable,
+        key: '',
+        message: `is not known, did you mean ${options.envPrefix}${near}?`,
+      });
   }
 }
 
@@ -107,8 +123,15 @@ function takeFlags(names: readonly FieldNames[], options: LoadOptions, into: Gat
     const name = names.find((one) => one.flag === wanted);
     if (name !== undefined) into.candidates.set(name.key, textCandidate(text, { kind: 'flag', where: wanted }));
     else {
-      const near = closest(wanted, names.map((one) => one.flag));
-      into.problems.push({ where: wanted, key: '', message: near === undefined ? 'is not known' : `is not known, did you mean ${near}?` });
+      const near = closest(
+        wanted,
+        names.map((one) => one.flag),
+      );
+      into.problems.push({
+        where: wanted,
+        key: '',
+        message: near === undefined ? 'is not known' : `is not known, did you mean ${near}?`,
+      });
     }
   }
 }
@@ -119,7 +142,11 @@ function textCandidate(text: string, origin: Origin): Candidate {
 
 function byDefault(option: Field): Candidate | undefined {
   if (option.default === undefined) return undefined;
-  return { origin: { kind: 'default', where: 'default' }, found: { value: option.default, where: () => 'default' }, isText: false };
+  return {
+    origin: { kind: 'default', where: 'default' },
+    found: { value: option.default, where: () => 'default' },
+    isText: false,
+  };
 }
 
 interface SecretContext {
@@ -135,11 +162,16 @@ function readSecret(name: FieldNames, candidate: Candidate | undefined, context:
   try {
     const secret = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
     registerSecret(secret);
-    const origin: Origin = candidate === undefined ? { kind: 'credential', where: `credential ${basename(path)}` } : candidate.origin;
+    const origin: Origin =
+      candidate === undefined ? { kind: 'credential', where: `credential ${basename(path)}` } : candidate.origin;
     return { origin, found: { value: secret, where: () => origin.where }, isText: false };
   } catch (error) {
     if (candidate === undefined && systemCode(error) === 'ENOENT') return undefined;
-    context.problems.push({ where: candidate?.origin.where ?? 'credential', key: name.file, message: `${path} cannot be read (${systemCode(error) ?? 'error'})` });
+    context.problems.push({
+      where: candidate?.origin.where ?? 'credential',
+      key: name.file,
+      message: `${path} cannot be read (${systemCode(error) ?? 'error'})`,
+    });
     return undefined;
   }
 }
@@ -153,7 +185,8 @@ function check(option: Field, name: FieldNames, { chosen, problems }: CheckConte
   if (chosen === undefined) {
     const empty = option.type.safeParse(undefined);
     if (empty.success) return empty.data;
-    if (!problems.some((problem) => problem.key === name.file)) problems.push({ where: 'missing', key: name.file, message: `is required (${name.env}, ${name.flag})` });
+    if (!problems.some((problem) => problem.key === name.file))
+      problems.push({ where: 'missing', key: name.file, message: `is required (${name.env}, ${name.flag})` });
     return undefined;
   }
   const results = readings(chosen).map((value) => option.type.safeParse(value));
@@ -162,7 +195,11 @@ function check(option: Field, name: FieldNames, { chosen, problems }: CheckConte
   const failure = results[0]?.error ?? new z.ZodError([]);
   for (const issue of failure.issues) {
     const path = issue.path.length === 0 ? name.file : `${name.file}.${issue.path.map(String).join('.')}`;
-    problems.push({ where: chosen.found.where(issue.path), key: path, message: option.secret === true ? 'is not valid' : lowerFirst(issue.message) });
+    problems.push({
+      where: chosen.found.where(issue.path),
+      key: path,
+      message: option.secret === true ? 'is not valid' : lowerFirst(issue.message),
+    });
   }
   return undefined;
 }
@@ -188,7 +225,8 @@ function lowerFirst(text: string): string {
 }
 
 function deepFreeze(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array || Object.isFrozen(value)) return value;
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array || Object.isFrozen(value))
+    return value;
   for (const item of Object.values(value)) deepFreeze(item);
   return Object.freeze(value);
 }

@@ -17,7 +17,10 @@ export interface ShownOption {
 }
 
 /** The model of `config show`. */
-export function showConfig(table: Table, loaded: { values: Readonly<Record<string, unknown>>; origins: Readonly<Record<string, Origin>> }): ShownOption[] {
+export function showConfig(
+  table: Table,
+  loaded: { values: Readonly<Record<string, unknown>>; origins: Readonly<Record<string, Origin>> },
+): ShownOption[] {
   return Object.entries(table).map(([key, option]) => {
     const value = loaded.values[key];
     return {

@@ -34,7 +34,14 @@ function readText(path: string, mayBeAbsent: boolean): string | undefined {
   } catch (error) {
     const code = systemCode(error);
     if (code === 'ENOENT' && mayBeAbsent) return undefined;
-    const reason = code === 'ENOENT' ? 'it does not exist' : code === 'EACCES' ? 'permission denied' : code === 'EISDIR' ? 'it is a folder' : 'see the cause';
+    const reason =
+      code === 'ENOENT'
+        ? 'it does not exist'
+        : code === 'EACCES'
+          ? 'permission denied'
+          : code === 'EISDIR'
+            ? 'it is a folder'
+            : 'see the cause';
     throw new PxmError('PXM_CONFIG_UNREADABLE', { path, reason }, { cause: error });
   }
 }
@@ -44,11 +51,19 @@ export function parseYaml(text: string, name: string): YamlFile {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const whereOf = (offset: number): string => `${name}:${String(lines.linePos(offset).line)}`;
-  const problems: ConfigProblem[] = document.errors.map((error) => ({ where: whereOf(error.pos[0]), key: '', message: error.message }));
+  const problems: ConfigProblem[] = document.errors.map((error) => ({
+    where: whereOf(error.pos[0]),
+    key: '',
+    message: error.message,
+  }));
   const values = new Map<string, FoundValue>();
   const root = document.contents;
   if (root === null || (isScalar(root) && root.value === null)) return { values, problems };
-  if (!isMap(root)) return { values, problems: [...problems, { where: `${name}:1`, key: '', message: 'must be a list of "key: value" lines' }] };
+  if (!isMap(root))
+    return {
+      values,
+      problems: [...problems, { where: `${name}:1`, key: '', message: 'must be a list of "key: value" lines' }],
+    };
   for (const pair of root.items) {
     const key = isScalar(pair.key) ? String(pair.key.value) : '?';
     const keyOffset = (pair.key as Node).range?.[0] ?? 0;
@@ -56,7 +71,8 @@ export function parseYaml(text: string, name: string): YamlFile {
     values.set(key, {
       value: node === null ? null : node.toJS(document),
       where: (path) => {
-        const part = path.length === 0 || node === null ? undefined : (document.getIn([key, ...path], true) as Node | undefined);
+        const part =
+          path.length === 0 || node === null ? undefined : (document.getIn([key, ...path], true) as Node | undefined);
         return whereOf(part?.range?.[0] ?? keyOffset);
       },
     });

@@ -5,7 +5,8 @@ const MAX_TEXT = 1000;
 
 /** The message of anything thrown, cleaned for people. */
 export function messageOf(error: unknown): string {
-  const text = error instanceof Error ? error.message || error.name : typeof error === 'string' ? error : safeJson(error);
+  const text =
+    error instanceof Error ? error.message || error.name : typeof error === 'string' ? error : safeJson(error);
   const clean = stripControl(redact(text)).trim();
   return clean.length > MAX_TEXT ? `${clean.slice(0, MAX_TEXT)}...` : clean;
 }
@@ -15,7 +16,11 @@ export function causeMessages(error: unknown): string[] {
   const messages: string[] = [];
   const seen = new Set<unknown>([error]);
   let outer = messageOf(error);
-  for (let cause = causeOf(error); cause !== undefined && !seen.has(cause) && seen.size <= MAX_DEPTH; cause = causeOf(cause)) {
+  for (
+    let cause = causeOf(error);
+    cause !== undefined && !seen.has(cause) && seen.size <= MAX_DEPTH;
+    cause = causeOf(cause)
+  ) {
     seen.add(cause);
     const text = messageOf(cause);
     if (text === '' || outer.includes(text)) continue;
@@ -32,7 +37,8 @@ function causeOf(error: unknown): unknown {
 
 function safeJson(value: unknown): string {
   try {
-    return JSON.stringify(value) ?? String(value);
+    const json = JSON.stringify(value) as string | undefined;
+    return json ?? String(value);
   } catch {
     // Cyclic or hostile value: its type is all that can be said safely.
     return `a thrown ${typeof value}`;

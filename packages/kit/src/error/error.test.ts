@@ -24,15 +24,35 @@ describe('PxmError', () => {
 
   it('survives the wire whole, for every code', () => {
     for (const code of Object.keys(ERROR_TABLE) as ErrorCode[]) {
-      const sent = new PxmError(code, { vmid: '1', node: 'ü' }, { cause: new Error('outer', { cause: new Error('inner') }), hint: 'do this' });
+      const sent = new PxmError(
+        code,
+        { vmid: '1', node: 'ü' },
+        { cause: new Error('outer', { cause: new Error('inner') }), hint: 'do this' },
+      );
       const back = fromServiceError(toServiceError(sent), { peer: 'x' });
-      expect([back.code, back.message, back.hint, back.fields, causeMessages(back)]).toEqual([code, sent.message, 'do this', sent.fields, ['outer', 'inner']]);
+      expect([back.code, back.message, back.hint, back.fields, causeMessages(back)]).toEqual([
+        code,
+        sent.message,
+        'do this',
+        sent.fields,
+        ['outer', 'inner'],
+      ]);
     }
   });
 
   it('keeps the text of a code that this version does not know', () => {
-    const back = fromProblem({ code: 'PXM_FROM_THE_FUTURE', message: 'the flux is low', hint: '', fields: { a: 'b' }, causes: [] });
-    expect(back).toMatchObject({ code: 'PXM_INTERNAL', message: 'PXM_FROM_THE_FUTURE: the flux is low', fields: { a: 'b', code: 'PXM_FROM_THE_FUTURE' } });
+    const back = fromProblem({
+      code: 'PXM_FROM_THE_FUTURE',
+      message: 'the flux is low',
+      hint: '',
+      fields: { a: 'b' },
+      causes: [],
+    });
+    expect(back).toMatchObject({
+      code: 'PXM_INTERNAL',
+      message: 'PXM_FROM_THE_FUTURE: the flux is low',
+      fields: { a: 'b', code: 'PXM_FROM_THE_FUTURE' },
+    });
   });
 });
 
@@ -40,16 +60,25 @@ describe('toProblem', () => {
   it('makes anything thrown presentable, without secrets, repeats and control characters', () => {
     registerSecret('hunter22');
     const inner = new Error('password hunter22\u001b[31m is wrong');
-    expect(toProblem(new Error('outer', { cause: inner }))).toMatchObject({ code: 'PXM_INTERNAL', message: 'internal error', causes: ['outer', 'password *** is wrong'] });
+    expect(toProblem(new Error('outer', { cause: inner }))).toMatchObject({
+      code: 'PXM_INTERNAL',
+      message: 'internal error',
+      causes: ['outer', 'password *** is wrong'],
+    });
     expect(toProblem('text').causes).toEqual(['text']);
-    expect(toProblem(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', path: '/x' }))).toMatchObject({ code: 'PXM_DISK_FULL', fields: { path: '/x' } });
+    expect(toProblem(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', path: '/x' }))).toMatchObject({
+      code: 'PXM_DISK_FULL',
+      fields: { path: '/x' },
+    });
     const loop: Error & { cause?: unknown } = new Error('a');
     loop.cause = new Error('b', { cause: loop });
     expect(causeMessages(loop)).toEqual(['b']);
   });
 
   it('cuts what is too long for a trailer', () => {
-    const huge = toServiceError(new PxmError('PXM_COMMAND_FAILED', { tool: 'x'.repeat(100_000), status: '' }, { detail: '\ud800\n' }));
+    const huge = toServiceError(
+      new PxmError('PXM_COMMAND_FAILED', { tool: 'x'.repeat(100_000), status: '' }, { detail: '\ud800\n' }),
+    );
     expect(huge.metadata.get('grpc-status-details-bin')[0]?.length).toBeLessThan(4000);
     expect(() => encodeURI(huge.details)).not.toThrow();
   });
@@ -57,7 +86,11 @@ describe('toProblem', () => {
 
 describe('fromServiceError', () => {
   it.each([
-    [14, 'No connection established. Last error: ... tlsv13 alert certificate required:... SSL alert number 116', 'PXM_AUTH_CERTIFICATE_REQUIRED'],
+    [
+      14,
+      'No connection established. Last error: ... tlsv13 alert certificate required:... SSL alert number 116',
+      'PXM_AUTH_CERTIFICATE_REQUIRED',
+    ],
     [14, 'Last error: Error: unable to verify the first certificate', 'PXM_AUTH_SERVER_UNTRUSTED'],
     [14, 'Last error: Error: self-signed certificate in certificate chain', 'PXM_AUTH_SERVER_UNTRUSTED'],
     [14, 'Last error: Error: certificate has expired', 'PXM_AUTH_EXPIRED'],

@@ -1,5 +1,5 @@
-import { CAUSES_FIELD, DETAILS_TRAILER, decodeErrorDetail, type ErrorCode, HINT_FIELD } from '@pxmgr/contract';
-import { Metadata, status } from '@grpc/grpc-js';
+import { Metadata } from '@grpc/grpc-js';
+import { CAUSES_FIELD, DETAILS_TRAILER, decodeErrorDetail, type ErrorCode, GRPC, HINT_FIELD } from '@pxmgr/contract';
 import { messageOf } from './chain.ts';
 import { PxmError } from './pxm-error.ts';
 import { fromProblem } from './to-problem.ts';
@@ -27,7 +27,14 @@ interface ServiceErrorLike extends Error {
 }
 
 function isServiceError(error: unknown): error is ServiceErrorLike {
-  return error instanceof Error && 'code' in error && typeof error.code === 'number' && 'details' in error && 'metadata' in error && error.metadata instanceof Metadata;
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    typeof error.code === 'number' &&
+    'details' in error &&
+    'metadata' in error &&
+    error.metadata instanceof Metadata
+  );
 }
 
 function fromTrailer(error: ServiceErrorLike): PxmError | undefined {
@@ -53,13 +60,17 @@ function fromStatusCode(error: ServiceErrorLike, where: Where): PxmError {
   const { peer } = where;
   const cause = new Error(messageOf(error.details), { cause: error });
   switch (error.code) {
-    case status.CANCELLED:
+    case GRPC.CANCELLED:
       return new PxmError('PXM_CANCELLED', { what: `the call to ${peer}` }, { cause });
-    case status.DEADLINE_EXCEEDED:
+    case GRPC.DEADLINE_EXCEEDED:
       return new PxmError(tlsRefusal(error.details) ?? 'PXM_DEADLINE_EXCEEDED', { peer }, { cause });
-    case status.UNIMPLEMENTED:
-      return new PxmError('PXM_CAPABILITY_MISSING', { node: peer, capability: 'this call', needs: 'a newer version' }, { cause });
-    case status.UNAVAILABLE:
+    case GRPC.UNIMPLEMENTED:
+      return new PxmError(
+        'PXM_CAPABILITY_MISSING',
+        { node: peer, capability: 'this call', needs: 'a newer version' },
+        { cause },
+      );
+    case GRPC.UNAVAILABLE:
       return unavailable(error.details, where, cause);
     default:
       return new PxmError('PXM_INTERNAL', { peer }, { cause, detail: `${peer} answered status ${String(error.code)}` });
@@ -73,16 +84,34 @@ function unavailable(details: string, where: Where, cause: Error): PxmError {
   return new PxmError(where.unreachable ?? 'PXM_NODE_UNREACHABLE', { node: peer, address: peer }, { cause });
 }
 
-type Refusal = 'PXM_AUTH_CERTIFICATE_REQUIRED' | 'PXM_AUTH_SERVER_UNTRUSTED' | 'PXM_AUTH_EXPIRED';
+export type Refusal = 'PXM_AUTH_CERTIFICATE_REQUIRED' | 'PXM_AUTH_SERVER_UNTRUSTED' | 'PXM_AUTH_EXPIRED';
 
 /** The first row that matches decides. Alerts are what the server said about us, the rest is what we found in its certificate. */
 const REFUSALS: readonly (readonly [RegExp, Refusal])[] = [
-  [/alert certificate expired|CERT_HAS_EXPIRED|certificate has expired|certificate is not yet valid|CERT_NOT_YET_VALID/i, 'PXM_AUTH_EXPIRED'],
-  [/alert (?:certificate required|unknown ca|bad certificate|certificate unknown|handshake failure|access denied)/i, 'PXM_AUTH_CERTIFICATE_REQUIRED'],
-  [/sslv3_alert_bad_certificate|tlsv1[13]?_alert_(?:unknown_ca|certificate_required)/i, 'PXM_AUTH_CERTIFICATE_REQUIRED'],
-  [/self-signed certificate|unable to (?:verify|get)|UNABLE_TO_(?:VERIFY|GET)|SELF_SIGNED_CERT|DEPTH_ZERO/i, 'PXM_AUTH_SERVER_UNTRUSTED'],
-  [/certificate signature failure|invalid CA certificate|CERT_(?:SIGNATURE_FAILURE|UNTRUSTED|REJECTED)|INVALID_(?:CA|PURPOSE)/i, 'PXM_AUTH_SERVER_UNTRUSTED'],
-  [/ERR_TLS_CERT_ALTNAME_INVALID|does not match certificate's altnames|is not the expected peer/i, 'PXM_AUTH_SERVER_UNTRUSTED'],
+  [
+    /alert certificate expired|CERT_HAS_EXPIRED|certificate has expired|certificate is not yet valid|CERT_NOT_YET_VALID/i,
+    'PXM_AUTH_EXPIRED',
+  ],
+  [
+    /alert (?:certificate required|unknown ca|bad certificate|certificate unknown|handshake failure|access denied)/i,
+    'PXM_AUTH_CERTIFICATE_REQUIRED',
+  ],
+  [
+    /sslv3_alert_bad_certificate|tlsv1[13]?_alert_(?:unknown_ca|certificate_required)/i,
+    'PXM_AUTH_CERTIFICATE_REQUIRED',
+  ],
+  [
+    /self-signed certificate|unable to (?:verify|get)|UNABLE_TO_(?:VERIFY|GET)|SELF_SIGNED_CERT|DEPTH_ZERO/i,
+    'PXM_AUTH_SERVER_UNTRUSTED',
+  ],
+  [
+    /certificate signature failure|invalid CA certificate|CERT_(?:SIGNATURE_FAILURE|UNTRUSTED|REJECTED)|INVALID_(?:CA|PURPOSE)/i,
+    'PXM_AUTH_SERVER_UNTRUSTED',
+  ],
+  [
+    /ERR_TLS_CERT_ALTNAME_INVALID|does not match certificate's altnames|is not the expected peer/i,
+    'PXM_AUTH_SERVER_UNTRUSTED',
+  ],
 ];
 
 /** The meaning of a TLS failure text, or undefined when the text is about something else. */

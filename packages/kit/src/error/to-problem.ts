@@ -7,8 +7,10 @@ import { PxmError, type PxmErrorOptions } from './pxm-error.ts';
 /** Anything thrown as a PxmError; what has no code of its own becomes PXM_INTERNAL with the original as cause. */
 export function toPxmError(error: unknown): PxmError {
   if (error instanceof PxmError) return error;
-  if (error instanceof Error && error.name === 'AbortError') return new PxmError('PXM_CANCELLED', { what: 'the call' }, { cause: error });
-  if (systemCode(error) === 'ENOSPC') return new PxmError('PXM_DISK_FULL', { path: systemPath(error) }, { cause: error });
+  if (error instanceof Error && error.name === 'AbortError')
+    return new PxmError('PXM_CANCELLED', { what: 'the call' }, { cause: error });
+  if (systemCode(error) === 'ENOSPC')
+    return new PxmError('PXM_DISK_FULL', { path: systemPath(error) }, { cause: error });
   return new PxmError('PXM_INTERNAL', {}, { cause: error });
 }
 
@@ -31,13 +33,18 @@ export function fromProblem(problem: Problem): PxmError {
   const cause = causesToError(problem.causes);
   if (cause !== undefined) options.cause = cause;
   if (isErrorCode(problem.code)) return new PxmError(problem.code, problem.fields, options);
-  return new PxmError('PXM_INTERNAL', { ...problem.fields, code: problem.code }, { ...options, message: `${problem.code}: ${problem.message}` });
+  return new PxmError(
+    'PXM_INTERNAL',
+    { ...problem.fields, code: problem.code },
+    { ...options, message: `${problem.code}: ${problem.message}` },
+  );
 }
 
 /** Messages outer to inner as a chain of errors. */
 export function causesToError(messages: readonly string[]): Error | undefined {
   let inner: Error | undefined;
-  for (const message of [...messages].reverse()) inner = inner === undefined ? new Error(message) : new Error(message, { cause: inner });
+  for (const message of [...messages].reverse())
+    inner = inner === undefined ? new Error(message) : new Error(message, { cause: inner });
   return inner;
 }
 

@@ -1,7 +1,7 @@
-import { CAUSES_FIELD, DETAILS_TRAILER, encodeErrorDetail, HINT_FIELD } from '@pxmgr/contract';
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
+import { CAUSES_FIELD, DETAILS_TRAILER, encodeErrorDetail, HINT_FIELD } from '@pxmgr/contract';
 import { stripControl } from '../log/redact.ts';
-import { toPxmError, toProblem } from './to-problem.ts';
+import { toProblem, toPxmError } from './to-problem.ts';
 
 /** Trailers must stay far below the 64 KiB that HTTP/2 peers accept by default. */
 const MAX_FIELD = 1000;
@@ -18,7 +18,9 @@ export function toServiceError(error: unknown): ServiceError {
   if (problem.causes.length > 0) fields[CAUSES_FIELD] = JSON.stringify(problem.causes.map(clip));
   const metadata = new Metadata();
   metadata.set(DETAILS_TRAILER, Buffer.from(encodeErrorDetail(pxm.row.grpc, details, { code: pxm.code, fields })));
-  return Object.assign(new Error(details, { cause: error }), { code: pxm.row.grpc, details, metadata });
+  const code: number = pxm.row.grpc;
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- the numbers of the table are gRPC's own
+  return Object.assign(new Error(details, { cause: error }), { code, details, metadata });
 }
 
 function clip(text: string): string {

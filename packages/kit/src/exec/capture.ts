@@ -96,15 +96,12 @@ export class Capture {
  */
 export async function readOut(captures: readonly Capture[], isHurried: () => boolean): Promise<void> {
   const exitedAt = performance.now();
-  let hasEnded = false;
-  const ended = Promise.all(captures.map((capture) => capture.ended)).then(() => {
-    hasEnded = true;
-  });
+  const ended = Promise.all(captures.map((capture) => capture.ended)).then(() => 'ended' as const);
   for (;;) {
     const { promise, cancel } = tick();
-    await Promise.race([ended, promise]);
+    const outcome = await Promise.race([ended, promise]);
     cancel();
-    if (hasEnded || isHurried()) return;
+    if (outcome === 'ended' || isHurried()) return;
     if (captures.some((capture) => capture.isHeld)) continue;
     if (captures.every((capture) => capture.quietMs() >= QUIET_MS)) return;
     if (performance.now() - exitedAt > MAX_AFTER_EXIT_MS) return;

@@ -13,7 +13,8 @@ export function checkCommand(command: Command): void {
 
 function problemOf(command: Command): string | undefined {
   if (command.file === '') return 'the program name is empty';
-  if (command.file.includes('/') && !isAbsolute(command.file)) return 'the program is neither a bare name nor an absolute path';
+  if (command.file.includes('/') && !isAbsolute(command.file))
+    return 'the program is neither a bare name nor an absolute path';
   if (!(command.timeoutMs > 0)) return 'the time-out is not positive';
   const words = [command.file, ...command.args, command.cwd ?? '', ...Object.entries(command.env ?? {}).flat()];
   if (words.some((word) => word.includes('\0'))) return 'an argument holds a NUL';

@@ -90,7 +90,7 @@ const PLAIN_WORD = /^[A-Za-z0-9_@%+=:,./-]+$/;
 
 function displayWord(word: string): string {
   if (PLAIN_WORD.test(word)) return word;
-  if (stripControl(word) !== word) return `$'${[...word].map(escapeCharacter).join('')}'`;
+  if (stripControl(word) !== word) return `$'${Array.from(word, escapeCharacter).join('')}'`;
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 

@@ -17,7 +17,12 @@ export function commandFailed(result: CommandResult): PxmError {
   const tail = errorTail(result);
   const fields: Record<string, string> = { tool: command.file, purpose: command.purpose };
   if (result.cancelled) return new PxmError('PXM_CANCELLED', { what: command.purpose });
-  if (result.timedOut) return new PxmError('PXM_COMMAND_TIMEOUT', { ...fields, seconds: String(Math.round(command.timeoutMs / 1000)) }, { detail: tail });
+  if (result.timedOut)
+    return new PxmError(
+      'PXM_COMMAND_TIMEOUT',
+      { ...fields, seconds: String(Math.round(command.timeoutMs / 1000)) },
+      { detail: tail },
+    );
   const status = result.signal === null ? ` (exit status ${String(result.exitCode)})` : ` (${result.signal})`;
   return new PxmError('PXM_COMMAND_FAILED', { ...fields, status, exit: String(result.exitCode) }, { detail: tail });
 }

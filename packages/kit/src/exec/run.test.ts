@@ -1,4 +1,4 @@
-import { open, mkdtemp, readFile, rm, stat, writeFile, chmod } from 'node:fs/promises';
+import { chmod, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -40,7 +40,15 @@ afterEach(async () => {
 describe('run', () => {
   it('gives status, both streams and no error for a failing program', async () => {
     const result = await runner.run(command(await script('echo out; echo err >&2; exit 7')));
-    expect(result).toMatchObject({ exitCode: 7, signal: null, stdout: 'out\n', stderr: 'err\n', timedOut: false, cancelled: false, truncated: false });
+    expect(result).toMatchObject({
+      exitCode: 7,
+      signal: null,
+      stdout: 'out\n',
+      stderr: 'err\n',
+      timedOut: false,
+      cancelled: false,
+      truncated: false,
+    });
     expect(() => expectSuccess(result)).toThrow(/exit status 7\): err/);
   });
 
@@ -58,11 +66,16 @@ describe('run', () => {
   });
 
   it('refuses a missing or unusable program by code', async () => {
-    await expect(runner.run(command('no-such-program'))).rejects.toMatchObject({ code: 'PXM_COMMAND_NOT_FOUND', fields: { tool: 'no-such-program' } });
+    await expect(runner.run(command('no-such-program'))).rejects.toMatchObject({
+      code: 'PXM_COMMAND_NOT_FOUND',
+      fields: { tool: 'no-such-program' },
+    });
     const plain = join(folder, 'plain');
     await writeFile(plain, 'x', { mode: 0o644 });
     await expect(runner.run(command(plain))).rejects.toMatchObject({ code: 'PXM_COMMAND_NOT_FOUND' });
-    await expect(runner.run(command('true', ['x'.repeat(3_000_000)]))).rejects.toMatchObject({ code: 'PXM_COMMAND_FAILED' });
+    await expect(runner.run(command('true', ['x'.repeat(3_000_000)]))).rejects.toMatchObject({
+      code: 'PXM_COMMAND_FAILED',
+    });
   });
 
   it.each([
@@ -155,7 +168,9 @@ describe('start', () => {
     running.terminate();
     running.terminate();
     expect(await running.done).toMatchObject({ cancelled: true, signal: 'SIGTERM' });
-    await expect(runner.start(command('no-such-program')).done).rejects.toMatchObject({ code: 'PXM_COMMAND_NOT_FOUND' });
+    await expect(runner.start(command('no-such-program')).done).rejects.toMatchObject({
+      code: 'PXM_COMMAND_NOT_FOUND',
+    });
   });
 });
 
@@ -163,14 +178,18 @@ describe('what is written down', () => {
   it('streams lines without secrets and control characters', async () => {
     const tool = await script(`printf 'a\\r\\nsecret=%s\\n10%%\\r20%%\\r\\033[31mred\\033[0m' "$1"`);
     const seen: string[] = [];
-    await runner.run(command(tool, ['hunter22'], { secrets: ['hunter22'] }), { onLine: (stream, line) => seen.push(`${stream}:${line}`) });
+    await runner.run(command(tool, ['hunter22'], { secrets: ['hunter22'] }), {
+      onLine: (stream, line) => seen.push(`${stream}:${line}`),
+    });
     expect(seen).toEqual(['out:a', 'out:secret=***', 'out:10%', 'out:20%', 'out:red']);
   });
 
   it('logs a start and an end line and appends to the command log, masked', async () => {
     const commandLog = join(folder, 'commands.jsonl');
     const logging = createRunner({ path: PATH, logger: capturingLogger(), commandLog });
-    await logging.run(command('true', ['--password', 'hunter22', 'x=hunter22'], { secrets: ['hunter22'] }), { operationId: 'op-1' });
+    await logging.run(command('true', ['--password', 'hunter22', 'x=hunter22'], { secrets: ['hunter22'] }), {
+      operationId: 'op-1',
+    });
     await logging.run(command('false', [], { readOnly: true }));
     const logged = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(logged.map((line) => [line['msg'], line['level'], line['exit'], line['op']])).toEqual([
@@ -181,8 +200,18 @@ describe('what is written down', () => {
     ]);
     const written = await readFile(commandLog, 'utf8');
     expect(lines.join('') + written).not.toContain('hunter22');
-    const records = written.trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
-    expect(records[0]).toMatchObject({ argv: ['true', '--password', '***', 'x=***'], purpose: 'test', exit: 0, signal: null, op: 'op-1', timedOut: false });
+    const records = written
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(records[0]).toMatchObject({
+      argv: ['true', '--password', '***', 'x=***'],
+      purpose: 'test',
+      exit: 0,
+      signal: null,
+      op: 'op-1',
+      timedOut: false,
+    });
     expect(records[1]).toMatchObject({ argv: ['false'], exit: 1 });
     expect((await stat(commandLog)).mode & 0o777).toBe(0o600);
   });

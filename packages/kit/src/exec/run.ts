@@ -7,7 +7,16 @@ import type { Logger } from '../log/logger.ts';
 import { maskSecrets, redact, stripControl } from '../log/redact.ts';
 import { Capture, readOut } from './capture.ts';
 import { checkCommand } from './check-command.ts';
-import { type Command, type CommandResult, DEFAULT_KILL_GRACE_MS, DEFAULT_MAX_OUTPUT_BYTES, maskedArgv, type Runner, type RunningCommand, type RunOptions } from './command.ts';
+import {
+  type Command,
+  type CommandResult,
+  DEFAULT_KILL_GRACE_MS,
+  DEFAULT_MAX_OUTPUT_BYTES,
+  maskedArgv,
+  type Runner,
+  type RunningCommand,
+  type RunOptions,
+} from './command.ts';
 import { appendCommandRecord, commandRecord } from './command-log.ts';
 import { KillLadder } from './kill-ladder.ts';
 
@@ -33,13 +42,16 @@ export function createRunner(options: RunnerOptions): Runner {
     async run(command, runOptions = {}) {
       checkCommand(command);
       if (runOptions.signal?.aborted) return cancelledBeforeStart(command);
-      const execution = new Execution(options, command, runOptions, command.stdin === undefined ? 'ignore' : 'pipe');
+      const execution = new Execution(options, command, {
+        ...runOptions,
+        stdin: command.stdin === undefined ? 'ignore' : 'pipe',
+      });
       if (command.stdin !== undefined) execution.stdin.end(command.stdin);
       return await execution.done;
     },
     start(command, runOptions = {}) {
       checkCommand(command);
-      const execution = new Execution(options, command, runOptions, 'pipe');
+      const execution = new Execution(options, command, { ...runOptions, stdin: 'pipe' });
       if (command.stdin !== undefined) execution.stdin.write(command.stdin);
       return execution;
     },
@@ -47,7 +59,22 @@ export function createRunner(options: RunnerOptions): Runner {
 }
 
 function cancelledBeforeStart(command: Command): CommandResult {
-  return { command, argv: maskedArgv(command), exitCode: null, signal: null, stdout: '', stderr: '', truncated: false, ms: 0, timedOut: false, cancelled: true };
+  return {
+    command,
+    argv: maskedArgv(command),
+    exitCode: null,
+    signal: null,
+    stdout: '',
+    stderr: '',
+    truncated: false,
+    ms: 0,
+    timedOut: false,
+    cancelled: true,
+  };
+}
+
+interface ExecutionOptions extends RunOptions {
+  stdin: 'ignore' | 'pipe';
 }
 
 interface Ending {
@@ -70,13 +97,13 @@ class Execution implements RunningCommand {
   #hurried = false;
   #onStuck: () => void = () => undefined;
 
-  constructor(settings: RunnerOptions, command: Command, options: RunOptions, stdin: 'ignore' | 'pipe') {
+  constructor(settings: RunnerOptions, command: Command, options: ExecutionOptions) {
     this.#settings = settings;
     this.#command = command;
     this.#options = options;
     this.#clock = settings.clock ?? systemClock;
     this.#log('command started', {});
-    this.#child = spawn(settings, command, stdin);
+    this.#child = spawn(settings, command, options.stdin);
     this.#child.stdin?.on('error', () => undefined);
     this.#ladder = new KillLadder((signal) => {
       this.#kill(signal);
@@ -147,7 +174,10 @@ class Execution implements RunningCommand {
   #ending(): Promise<Ending> {
     return new Promise((resolve, reject) => {
       this.#onStuck = () => {
-        this.#settings.logger.error({ cmd: maskedArgv(this.#command), pid: this.pid }, 'process does not end after SIGKILL');
+        this.#settings.logger.error(
+          { cmd: maskedArgv(this.#command), pid: this.pid },
+          'process does not end after SIGKILL',
+        );
         resolve({ exitCode: null, signal: null });
       };
       this.#child.once('exit', (exitCode, signal) => {
@@ -181,9 +211,16 @@ class Execution implements RunningCommand {
       cancelled: this.#cancelled,
     };
     const { exitCode: exit, signal, timedOut, cancelled } = result;
-    this.#log('command ended', { exit, ...(signal === null ? {} : { signal }), ms: Math.round(result.ms), ...(timedOut ? { timedOut } : {}), ...(cancelled ? { cancelled } : {}) });
+    this.#log('command ended', {
+      exit,
+      ...(signal === null ? {} : { signal }),
+      ms: Math.round(result.ms),
+      ...(timedOut ? { timedOut } : {}),
+      ...(cancelled ? { cancelled } : {}),
+    });
     const { commandLog, logger } = this.#settings;
-    if (commandLog !== undefined) await appendCommandRecord(commandLog, commandRecord(result, at, this.#options.operationId), logger);
+    if (commandLog !== undefined)
+      await appendCommandRecord(commandLog, commandRecord(result, at, this.#options.operationId), logger);
     this.#settings.onResult?.(result);
     this.#options.onEnd?.(result);
     return result;
@@ -214,7 +251,10 @@ class Execution implements RunningCommand {
   #log(message: string, fields: Record<string, unknown>): void {
     const level = this.#command.readOnly === true ? 'debug' : 'info';
     const { operationId } = this.#options;
-    this.#settings.logger[level]({ cmd: maskedArgv(this.#command), ...(operationId === undefined ? {} : { op: operationId }), ...fields }, message);
+    this.#settings.logger[level](
+      { cmd: maskedArgv(this.#command), ...(operationId === undefined ? {} : { op: operationId }), ...fields },
+      message,
+    );
   }
 }
 
@@ -247,12 +287,18 @@ function spawn(settings: RunnerOptions, command: Command, stdin: 'ignore' | 'pip
 
 function startFailure(command: Command, outcome: unknown): PxmError {
   const code = codeOf(outcome);
-  const cause = outcome instanceof Error ? outcome : codeOf(outcome) === undefined ? undefined : new Error(String(code));
+  const cause =
+    outcome instanceof Error ? outcome : codeOf(outcome) === undefined ? undefined : new Error(String(code));
   const options = cause === undefined ? {} : { cause };
   const fields = { tool: command.file };
   if (code === 'ENOENT') return new PxmError('PXM_COMMAND_NOT_FOUND', fields, options);
-  if (code === 'EACCES') return new PxmError('PXM_COMMAND_NOT_FOUND', fields, { ...options, detail: 'it is not executable for us' });
-  return new PxmError('PXM_COMMAND_FAILED', { ...fields, status: ' (it could not be started)' }, { ...options, detail: code ?? '' });
+  if (code === 'EACCES')
+    return new PxmError('PXM_COMMAND_NOT_FOUND', fields, { ...options, detail: 'it is not executable for us' });
+  return new PxmError(
+    'PXM_COMMAND_FAILED',
+    { ...fields, status: ' (it could not be started)' },
+    { ...options, detail: code ?? '' },
+  );
 }
 
 function codeOf(outcome: unknown): string | undefined {

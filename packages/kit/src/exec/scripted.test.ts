@@ -9,7 +9,9 @@ function command(file: string, ...args: string[]): Command {
 
 describe('ScriptedRunner', () => {
   it('answers in any order by default and checks that all ran', async () => {
-    const runner = new ScriptedRunner().expect('pct start 101', { stderr: 'locked\n', exit: 255 }).expect({ file: 'pct', args: ['stop', /^\d+$/] });
+    const runner = new ScriptedRunner()
+      .expect('pct start 101', { stderr: 'locked\n', exit: 255 })
+      .expect({ file: 'pct', args: ['stop', /^\d+$/] });
     expect((await runner.run(command('pct', 'stop', '7'))).exitCode).toBe(0);
     expect(() => {
       runner.assertDone();
@@ -20,9 +22,14 @@ describe('ScriptedRunner', () => {
   });
 
   it('fails on a surprise and names what it wanted, also when the code under test swallows it', async () => {
-    const runner = new ScriptedRunner({ ordered: true }).expect('zfs list -Hp').expect('zpool list -Hp').allow('uname', { stdout: 'x' });
+    const runner = new ScriptedRunner({ ordered: true })
+      .expect('zfs list -Hp')
+      .expect('zpool list -Hp')
+      .allow('uname', { stdout: 'x' });
     await runner.run(command('uname'));
-    await expect(runner.run(command('zpool', 'list', '-Hp'))).rejects.toThrow(/unexpected command:\n {2}zpool list -Hp\nexpected next:\n {2}zfs list -Hp/);
+    await expect(runner.run(command('zpool', 'list', '-Hp'))).rejects.toThrow(
+      /unexpected command:\n {2}zpool list -Hp\nexpected next:\n {2}zfs list -Hp/,
+    );
     expect(() => {
       runner.assertDone();
     }).toThrow('surprise: zpool list -Hp');
@@ -33,7 +40,9 @@ describe('ScriptedRunner', () => {
     const wait = new Promise<void>((resolve) => {
       open = resolve;
     });
-    const runner = new ScriptedRunner().expect('pct create', { lines: ['10%', '20%'], wait }).expect('pct create', { wait: new Promise(() => undefined) });
+    const runner = new ScriptedRunner()
+      .expect('pct create', { lines: ['10%', '20%'], wait })
+      .expect('pct create', { wait: new Promise(() => undefined) });
     const seen: string[] = [];
     const running = runner.run(command('pct', 'create'), { onLine: (_stream, line) => seen.push(line) });
     await new Promise((resolve) => setImmediate(resolve));
@@ -49,6 +58,8 @@ describe('ScriptedRunner', () => {
 
 describe('displayCommand', () => {
   it('quotes for a shell, masks, and cannot write to the terminal', () => {
-    expect(displayCommand({ ...command('pct', 'set', "it's", 'pw=hunter22', 'a\u001b[2Jb\nc'), secrets: ['hunter22'] })).toBe(`pct set 'it'\\''s' 'pw=***' $'a\\x1b[2Jb\\x0ac'`);
+    expect(
+      displayCommand({ ...command('pct', 'set', "it's", 'pw=hunter22', 'a\u001b[2Jb\nc'), secrets: ['hunter22'] }),
+    ).toBe(`pct set 'it'\\''s' 'pw=***' $'a\\x1b[2Jb\\x0ac'`);
   });
 });

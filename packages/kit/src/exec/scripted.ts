@@ -6,7 +6,15 @@ import { PassThrough } from 'node:stream';
 import { PxmError } from '../error/pxm-error.ts';
 import { maskSecrets, redact, stripControl } from '../log/redact.ts';
 import { checkCommand } from './check-command.ts';
-import { type Command, type CommandResult, displayCommand, maskedArgv, type Runner, type RunningCommand, type RunOptions } from './command.ts';
+import {
+  type Command,
+  type CommandResult,
+  displayCommand,
+  maskedArgv,
+  type Runner,
+  type RunningCommand,
+  type RunOptions,
+} from './command.ts';
 
 /** Program and arguments: one string (split at spaces), an object with exact or patterned arguments, or a predicate. */
 export type CommandMatcher =
@@ -83,7 +91,10 @@ export class ScriptedRunner implements Runner {
     const streams = { stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough() };
     streams.stdin.resume();
     const done = (async () => {
-      const result = await play(command, typeof answer === 'function' ? await answer(command) : answer, { ...options, signal });
+      const result = await play(command, typeof answer === 'function' ? await answer(command) : answer, {
+        ...options,
+        signal,
+      });
       streams.stdout.end(result.stdout);
       streams.stderr.end(result.stderr);
       return result;
@@ -101,7 +112,9 @@ export class ScriptedRunner implements Runner {
 
   /** Throws when an expected command did not run or an unexpected one did. */
   assertDone(): void {
-    const missing = this.#expected.filter((one) => Number.isFinite(one.left) && one.left > 0).map((one) => `  never ran: ${one.label}`);
+    const missing = this.#expected
+      .filter((one) => Number.isFinite(one.left) && one.left > 0)
+      .map((one) => `  never ran: ${one.label}`);
     const problems = [...this.#surprises.map((text) => `  surprise: ${text}`), ...missing];
     if (problems.length > 0) throw new Error(`commands differ from the script:\n${problems.join('\n')}`);
   }
@@ -110,12 +123,16 @@ export class ScriptedRunner implements Runner {
     this.calls.push(command);
     const open = this.#expected.filter((one) => one.left > 0);
     const required = open.filter((one) => Number.isFinite(one.left));
-    const candidates = this.#ordered ? [...required.slice(0, 1), ...open.filter((one) => !Number.isFinite(one.left))] : open;
+    const candidates = this.#ordered
+      ? [...required.slice(0, 1), ...open.filter((one) => !Number.isFinite(one.left))]
+      : open;
     const found = candidates.find((one) => one.matches(command));
     if (found === undefined) {
       this.#surprises.push(displayCommand(command));
       const wanted = candidates.map((one) => `  ${one.label}`).join('\n') || '  nothing more';
-      throw new Error(`unexpected command:\n  ${displayCommand(command)}\nexpected ${this.#ordered ? 'next' : 'one of'}:\n${wanted}`);
+      throw new Error(
+        `unexpected command:\n  ${displayCommand(command)}\nexpected ${this.#ordered ? 'next' : 'one of'}:\n${wanted}`,
+      );
     }
     found.left -= 1;
     return found.answer;
@@ -126,7 +143,8 @@ async function play(command: Command, answer: ScriptedAnswer, options: RunOption
   options.onStart?.(command, 4242);
   if (answer.fails !== undefined) throw answer.fails;
   await answer.effect?.(command);
-  for (const line of answer.lines ?? []) options.onLine?.('out', stripControl(redact(maskSecrets(line, command.secrets ?? []))));
+  for (const line of answer.lines ?? [])
+    options.onLine?.('out', stripControl(redact(maskSecrets(line, command.secrets ?? []))));
   const cancelled = answer.wait === undefined ? false : await cancelledWhile(answer.wait, options.signal);
   const result = resultOf(command, answer, cancelled);
   if (answer.lines === undefined) streamText(result, options);
@@ -175,7 +193,10 @@ function compile(matcher: CommandMatcher): (command: Command) => boolean {
   const { file, args } = typeof matcher === 'string' ? splitWords(matcher) : matcher;
   if (args === undefined) return (command) => command.file === file;
   if (typeof args === 'function') return (command) => command.file === file && args(command.args);
-  return (command) => command.file === file && command.args.length === args.length && args.every((wanted, i) => wordMatches(wanted, command.args[i] ?? ''));
+  return (command) =>
+    command.file === file &&
+    command.args.length === args.length &&
+    args.every((wanted, i) => wordMatches(wanted, command.args[i] ?? ''));
 }
 
 function wordMatches(wanted: string | RegExp, word: string): boolean {
@@ -189,10 +210,13 @@ function splitWords(text: string): { file: string; args: string[] } {
 
 function labelOf(matcher: CommandMatcher): string {
   if (typeof matcher === 'string') return matcher;
-  if (typeof matcher === 'function') return `a command accepted by ${matcher.name === '' ? 'a predicate' : matcher.name}`;
+  if (typeof matcher === 'function')
+    return `a command accepted by ${matcher.name === '' ? 'a predicate' : matcher.name}`;
   const { file, args } = matcher;
   if (args === undefined) return `${file} ...`;
-  return typeof args === 'function' ? `${file} with arguments accepted by a predicate` : `${file} ${args.map(String).join(' ')}`;
+  return typeof args === 'function'
+    ? `${file} with arguments accepted by a predicate`
+    : `${file} ${args.map(String).join(' ')}`;
 }
 
 /** A failure of the start itself, as the real door reports a missing program. */

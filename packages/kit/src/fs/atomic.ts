@@ -17,7 +17,11 @@ export interface AtomicOptions {
  * Replaces the file or leaves the old one as it was; after it resolves the new content survives a power cut.
  * Temporary file in the same folder, fsync, rename, fsync of the folder. PXM_DISK_FULL when there is no room.
  */
-export async function writeFileAtomic(path: string, data: string | Uint8Array, options: AtomicOptions = {}): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array,
+  options: AtomicOptions = {},
+): Promise<void> {
   const folder = dirname(path);
   const temporary = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
   try {
@@ -32,7 +36,8 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, o
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
-    if (systemCode(error) === 'ENOSPC' || systemCode(error) === 'EDQUOT') throw new PxmError('PXM_DISK_FULL', { path }, { cause: error });
+    if (systemCode(error) === 'ENOSPC' || systemCode(error) === 'EDQUOT')
+      throw new PxmError('PXM_DISK_FULL', { path }, { cause: error });
     throw error;
   }
   await syncFolder(folder);

@@ -46,7 +46,10 @@ describe('acquireLockFile', () => {
 
   it('lets one in, names the holder to the others, and lets the next in after release', async () => {
     const lock = await acquireLockFile(path(), 'pxmgr-agent');
-    await expect(acquireLockFile(path(), 'pxmgr-agent')).rejects.toMatchObject({ code: 'PXM_ALREADY_RUNNING', fields: { pid: String(process.pid) } });
+    await expect(acquireLockFile(path(), 'pxmgr-agent')).rejects.toMatchObject({
+      code: 'PXM_ALREADY_RUNNING',
+      fields: { pid: String(process.pid) },
+    });
     await lock.release();
     await (await acquireLockFile(path(), 'pxmgr-agent')).release();
     expect(await readdir(folder)).toEqual([]);
@@ -66,8 +69,11 @@ describe('acquireLockFile', () => {
     expect(results.filter((one) => one.status === 'fulfilled')).toHaveLength(1);
   });
 
-  it.each(['', 'garbage', '{"pid":1}', JSON.stringify({ pid: process.pid, startTime: '1', bootId: 'another' })])('takes over a lock that names nobody alive: %s', async (text) => {
-    await writeFile(path(), text);
-    await (await acquireLockFile(path(), 'x')).release();
-  });
+  it.each(['', 'garbage', '{"pid":1}', JSON.stringify({ pid: process.pid, startTime: '1', bootId: 'another' })])(
+    'takes over a lock that names nobody alive: %s',
+    async (text) => {
+      await writeFile(path(), text);
+      await (await acquireLockFile(path(), 'x')).release();
+    },
+  );
 });

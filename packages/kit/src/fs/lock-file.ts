@@ -17,13 +17,18 @@ export interface LockFile {
 
 /** Takes the lock or throws PXM_ALREADY_RUNNING with the holder's pid. A lock whose holder is gone is taken over. */
 export async function acquireLockFile(path: string, program: string): Promise<LockFile> {
-  const mine = JSON.stringify({ pid: process.pid, startTime: (await startTimeOf(process.pid)) ?? '', bootId: await bootId() });
+  const mine = JSON.stringify({
+    pid: process.pid,
+    startTime: (await startTimeOf(process.pid)) ?? '',
+    bootId: await bootId(),
+  });
   for (let attempt = 0; attempt < 5; attempt += 1) {
     if (await create(path, mine)) return { release: () => release(path, mine) };
     const found = await readText(path);
     if (found === undefined) continue;
     const owner = parseOwner(found);
-    if (owner !== undefined && (await isAlive(owner))) throw new PxmError('PXM_ALREADY_RUNNING', { program, pid: String(owner.pid) });
+    if (owner !== undefined && (await isAlive(owner)))
+      throw new PxmError('PXM_ALREADY_RUNNING', { program, pid: String(owner.pid) });
     await moveAway(path, found);
   }
   throw new PxmError('PXM_ALREADY_RUNNING', { program, pid: 'unknown' }, { detail: `${path} keeps changing` });
@@ -89,7 +94,8 @@ async function readText(path: string): Promise<string | undefined> {
 function parseOwner(text: string): Owner | undefined {
   try {
     const value = JSON.parse(text) as Partial<Owner> | null;
-    if (typeof value?.pid !== 'number' || typeof value.startTime !== 'string' || typeof value.bootId !== 'string') return undefined;
+    if (typeof value?.pid !== 'number' || typeof value.startTime !== 'string' || typeof value.bootId !== 'string')
+      return undefined;
     return { pid: value.pid, startTime: value.startTime, bootId: value.bootId };
   } catch {
     // Not one of ours or damaged: nobody can hold it.

@@ -11,7 +11,11 @@ function make(options: Partial<LifecycleOptions> = {}) {
   const log: string[] = [];
   const lifecycle = new Lifecycle({ logger: silentLogger(), events, ...options });
   const part = (name: string) => {
-    lifecycle.add(name, { start: () => void log.push(`+${name}`), stop: () => void log.push(`-${name}`), reload: () => void log.push(`~${name}`) });
+    lifecycle.add(name, {
+      start: () => void log.push(`+${name}`),
+      stop: () => void log.push(`-${name}`),
+      reload: () => void log.push(`~${name}`),
+    });
   };
   return { events, log, lifecycle, part };
 }
@@ -62,18 +66,31 @@ describe('Lifecycle', () => {
     late.lifecycle.requestStop('test');
     expect(await late.lifecycle.run()).toBe(0);
     const stuck = make({ stopDeadlineMs: 10 });
-    stuck.lifecycle.add('stuck', { start: () => void setImmediate(() => stuck.events.emit('SIGTERM')), stop: () => new Promise(() => undefined) });
+    stuck.lifecycle.add('stuck', {
+      start: () => void setImmediate(() => stuck.events.emit('SIGTERM')),
+      stop: () => new Promise(() => undefined),
+    });
     expect(await stuck.lifecycle.run()).toBe(1);
     const failing = make();
     failing.part('a');
-    failing.lifecycle.add('b', { start: () => void setImmediate(() => failing.events.emit('SIGTERM')), stop: () => Promise.reject(new Error('no')) });
+    failing.lifecycle.add('b', {
+      start: () => void setImmediate(() => failing.events.emit('SIGTERM')),
+      stop: () => Promise.reject(new Error('no')),
+    });
     expect(await failing.lifecycle.run()).toBe(1);
     expect(failing.log).toEqual(['+a', '-a']);
   });
 
   it('logs an unhandled rejection and ends with 1, stopping in order', async () => {
     const lines: string[] = [];
-    const { events, log, lifecycle, part } = make({ logger: createLogger({ service: 't', version: '0', level: 'info', stream: { write: (line) => lines.push(line) } }) });
+    const { events, log, lifecycle, part } = make({
+      logger: createLogger({
+        service: 't',
+        version: '0',
+        level: 'info',
+        stream: { write: (line) => lines.push(line) },
+      }),
+    });
     part('a');
     const code = lifecycle.run();
     await expect.poll(() => log).toEqual(['+a']);
@@ -86,7 +103,9 @@ describe('Lifecycle', () => {
 
 describe('createNotifier', () => {
   it('speaks through systemd-notify, and only under systemd', async () => {
-    const runner = new ScriptedRunner({ ordered: true }).expect('systemd-notify --ready').expect('systemd-notify STOPPING=1', { exit: 1, stderr: 'x' });
+    const runner = new ScriptedRunner({ ordered: true })
+      .expect('systemd-notify --ready')
+      .expect('systemd-notify STOPPING=1', { exit: 1, stderr: 'x' });
     const notifier = createNotifier({ runner, logger: silentLogger(), env: { NOTIFY_SOCKET: '/run/n' } });
     await notifier.ready();
     await notifier.stopping();

@@ -22,8 +22,11 @@ export interface LifecycleOptions {
   stopDeadlineMs?: number;
   notifier?: Notifier;
   /** Source of signals and unhandled failures; default this process. */
-  events?: EventEmitter;
+  events?: SignalSource;
 }
+
+/** The part of `process` that is used. */
+type SignalSource = Pick<EventEmitter, 'on' | 'removeListener'>;
 
 const DEFAULT_STOP_MS = 30_000;
 
@@ -40,7 +43,7 @@ export class Lifecycle {
   readonly #options: LifecycleOptions;
   readonly #logger: Logger;
   readonly #parts: NamedPart[] = [];
-  readonly #events: EventEmitter;
+  readonly #events: SignalSource;
   #request: (request: StopRequest) => void = () => undefined;
   #abandon: (code: number) => void = () => undefined;
   #requested: StopRequest | undefined;

@@ -25,7 +25,15 @@ export function createNotifier(options: NotifierOptions): Notifier {
   const send = async (...words: string[]): Promise<void> => {
     if (socket === undefined || socket === '') return;
     try {
-      const result = await runner.run({ file: 'systemd-notify', args: words, purpose: 'tell systemd', env: { NOTIFY_SOCKET: socket }, timeoutMs: 5000, killGraceMs: 1000, readOnly: true });
+      const result = await runner.run({
+        file: 'systemd-notify',
+        args: words,
+        purpose: 'tell systemd',
+        env: { NOTIFY_SOCKET: socket },
+        timeoutMs: 5000,
+        killGraceMs: 1000,
+        readOnly: true,
+      });
       if (result.exitCode !== 0) logger.warn({ exit: result.exitCode, stderr: result.stderr }, 'systemd-notify failed');
     } catch (error) {
       logger.warn({ err: error }, 'systemd-notify failed');

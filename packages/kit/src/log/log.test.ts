@@ -8,7 +8,13 @@ afterEach(forgetSecrets);
 
 function capture(level: LogLevel = 'info') {
   const lines: string[] = [];
-  const logger = createLogger({ service: 'agent', node: 'pve1', version: '1.2.3', level, stream: { write: (line) => lines.push(line) } });
+  const logger = createLogger({
+    service: 'agent',
+    node: 'pve1',
+    version: '1.2.3',
+    level,
+    stream: { write: (line) => lines.push(line) },
+  });
   return { logger, lines, last: () => JSON.parse(lines.at(-1) ?? '{}') as Record<string, unknown> };
 }
 
@@ -19,14 +25,27 @@ describe('createLogger', () => {
     logger.debug('not written');
     expect(lines).toHaveLength(1);
     expect(lines[0]?.endsWith('\n')).toBe(true);
-    expect(last()).toMatchObject({ level: 'info', svc: 'agent', node: 'pve1', ver: '1.2.3', boot: expect.stringMatching(/^[0-9a-f]{8}$/) as string, vmid: 101, op: 'op-1', msg: 'guest started' });
+    expect(last()).toMatchObject({
+      level: 'info',
+      svc: 'agent',
+      node: 'pve1',
+      ver: '1.2.3',
+      boot: expect.stringMatching(/^[0-9a-f]{8}$/) as string,
+      vmid: 101,
+      op: 'op-1',
+      msg: 'guest started',
+    });
   });
 
   it('lets neither secrets nor control characters out, wherever they stand', () => {
     const { logger, lines } = capture();
     registerSecret('hunter22"quoted');
     const child = logger.child({ peer: 'a\u001b[31mb' });
-    child.info({ deep: [{ text: 'x hunter22"quoted' }], err: new Error('hunter22"quoted\u0007') }, 'with hunter22"quoted and %s', 'hunter22"quoted\u0000');
+    child.info(
+      { deep: [{ text: 'x hunter22"quoted' }], err: new Error('hunter22"quoted\u0007') },
+      'with hunter22"quoted and %s',
+      'hunter22"quoted\u0000',
+    );
     const line = lines.join('');
     expect(line).not.toContain('hunter22');
     expect(line).not.toMatch(/\\u00|\u001b/);
@@ -35,8 +54,16 @@ describe('createLogger', () => {
 
   it('describes errors: code, chain; a stack only for our own faults or at debug', () => {
     const { logger, last } = capture();
-    logger.info({ err: new PxmError('PXM_VMID_TAKEN', { vmid: '1', owner: 'x' }, { cause: new Error('inner') }) }, 'refused');
-    expect(last()['err']).toEqual({ code: 'PXM_VMID_TAKEN', message: 'vmid 1 is taken by x', fields: { vmid: '1', owner: 'x' }, chain: ['inner'] });
+    logger.info(
+      { err: new PxmError('PXM_VMID_TAKEN', { vmid: '1', owner: 'x' }, { cause: new Error('inner') }) },
+      'refused',
+    );
+    expect(last()['err']).toEqual({
+      code: 'PXM_VMID_TAKEN',
+      message: 'vmid 1 is taken by x',
+      fields: { vmid: '1', owner: 'x' },
+      chain: ['inner'],
+    });
     logger.error({ err: new Error('bug') }, 'failed');
     expect(last()['err']).toMatchObject({ message: 'bug', stack: expect.stringContaining('log.test.ts') as string });
     const debug = capture('debug');

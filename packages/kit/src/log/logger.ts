@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { pino, type Logger as PinoLogger } from 'pino';
+import { type Logger as PinoLogger, pino } from 'pino';
 import { causeMessages, messageOf } from '../error/chain.ts';
 import { PxmError } from '../error/pxm-error.ts';
 import { type LineSink, stdoutSink, withSyslogPrefix } from './journal.ts';
@@ -53,10 +53,10 @@ export function createLogger(options: LoggerOptions): Logger {
     { write: (line: string) => sink.write(redact(line)) },
   );
   // pino applies no formatter to the bindings of children; they inherit this method.
-  const makeChild = logger.child;
+  const makeChild: (bindings: object, options?: object) => Logger = Reflect.get(logger, 'child');
   logger.child = function child(this: Logger, bindings: object, childOptions?: object) {
-    return makeChild.call(this, clean(bindings) as Record<string, unknown>, childOptions);
-  } as typeof logger.child;
+    return makeChild.call(this, clean(bindings) as object, childOptions);
+  } as unknown as typeof logger.child;
   return logger;
 }
 
@@ -75,7 +75,9 @@ function clean(value: unknown, depth = 0): unknown {
   if (depth >= MAX_DEPTH) return '[deep]';
   if (value instanceof Uint8Array) return `[${String(value.byteLength)} bytes]`;
   if (Array.isArray(value)) return value.map((item) => clean(item, depth + 1));
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, item instanceof Error ? item : clean(item, depth + 1)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key, item instanceof Error ? item : clean(item, depth + 1)]),
+  );
 }
 
 /** Stack only where it helps: at debug, and for failures that are our own fault. */

@@ -60,7 +60,7 @@ function patternOf(secrets: ReadonlySet<string>): RegExp {
 
 // C0, DEL and C1 without tab; the bidirectional overrides that can turn a line around; lone surrogates.
 const CONTROL = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\p{Surrogate}]/gu;
-// eslint-disable-next-line no-control-regex -- terminal sequences are what is removed here
+
 const ESCAPE_SEQUENCE = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])/g;
 
 /** Text without terminal sequences and control characters (tab stays); line feeds become spaces when `keepLines` is off. */

@@ -10,7 +10,18 @@ describe('Metrics', () => {
       gauge.set(5);
     });
     const observe = commandMetrics(metrics);
-    observe({ command: { file: '/usr/sbin/pct', args: [], purpose: '', timeoutMs: 1 }, argv: [], exitCode: 2, signal: null, stdout: '', stderr: '', truncated: false, ms: 700, timedOut: false, cancelled: false });
+    observe({
+      command: { file: '/usr/sbin/pct', args: [], purpose: '', timeoutMs: 1 },
+      argv: [],
+      exitCode: 2,
+      signal: null,
+      stdout: '',
+      stderr: '',
+      truncated: false,
+      ms: 700,
+      timedOut: false,
+      cancelled: false,
+    });
     const port = await metrics.listen({ host: '127.0.0.1', port: 0 });
     const text = await (await fetch(`http://127.0.0.1:${String(port)}/metrics`)).text();
     await metrics.stop();

@@ -46,7 +46,10 @@ export class Metrics {
     return gauge;
   }
 
-  histogram<Label extends string = never>(spec: MetricSpec<Label>, buckets: readonly number[] = DURATION_BUCKETS): Histogram<Label> {
+  histogram<Label extends string = never>(
+    spec: MetricSpec<Label>,
+    buckets: readonly number[] = DURATION_BUCKETS,
+  ): Histogram<Label> {
     return new Histogram({ ...this.#checked(spec), buckets: [...buckets] });
   }
 
@@ -68,7 +71,13 @@ export class Metrics {
     });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => {
-        reject(new PxmError('PXM_LISTEN_FAILED', { address: `${address.host}:${String(address.port)}`, reason: 'the address is in use or not allowed' }, { cause: error }));
+        reject(
+          new PxmError(
+            'PXM_LISTEN_FAILED',
+            { address: `${address.host}:${String(address.port)}`, reason: 'the address is in use or not allowed' },
+            { cause: error },
+          ),
+        );
       });
       server.listen(address, resolve);
     });
@@ -84,7 +93,9 @@ export class Metrics {
     await new Promise((resolve) => server.close(resolve));
   }
 
-  #checked<Label extends string>(spec: MetricSpec<Label>): { name: string; help: string; labelNames: Label[]; registers: Registry[] } {
+  #checked<Label extends string>(
+    spec: MetricSpec<Label>,
+  ): { name: string; help: string; labelNames: Label[]; registers: Registry[] } {
     if (!NAME.test(spec.name)) throw new Error(`metric name ${spec.name} is not pxmgr_<room>_<noun>_<unit>`);
     const bad = (spec.labels ?? []).find((label) => UNBOUNDED.includes(label));
     if (bad !== undefined) throw new Error(`metric ${spec.name}: label ${bad} has no bounds`);
@@ -94,7 +105,11 @@ export class Metrics {
 
 /** For RunnerOptions.onResult: commands by tool and outcome. */
 export function commandMetrics(metrics: Metrics): (result: CommandResult) => void {
-  const duration = metrics.histogram({ name: 'pxmgr_exec_command_seconds', help: 'Duration of commands by tool and outcome', labels: ['tool', 'outcome'] });
+  const duration = metrics.histogram({
+    name: 'pxmgr_exec_command_seconds',
+    help: 'Duration of commands by tool and outcome',
+    labels: ['tool', 'outcome'],
+  });
   return (result) => {
     const tool = result.command.file.slice(result.command.file.lastIndexOf('/') + 1);
     duration.observe({ tool, outcome: outcomeOf(result) }, result.ms / 1000);

@@ -13,7 +13,11 @@ export interface SigningRequest {
 /** A signing request with a fresh key, or for an existing one (renewal may keep it). */
 export async function createCsr(options: { commonName: string; privateKey?: string }): Promise<SigningRequest> {
   const keys = options.privateKey === undefined ? await generateKeys() : await importKeys(options.privateKey);
-  const request = await Pkcs10CertificateRequestGenerator.create({ name: [{ CN: [options.commonName] }], keys, signingAlgorithm: SIGNING_ALGORITHM });
+  const request = await Pkcs10CertificateRequestGenerator.create({
+    name: [{ CN: [options.commonName] }],
+    keys,
+    signingAlgorithm: SIGNING_ALGORITHM,
+  });
   return { request: `${request.toString('pem')}\n`, privateKey: await exportPrivateKey(keys.privateKey) };
 }
 

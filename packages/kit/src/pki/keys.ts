@@ -4,7 +4,14 @@
  * that made them: a node sends a signing request, and only its public key is taken from it.
  */
 import 'reflect-metadata';
-import { createHash, createPrivateKey, createPublicKey, randomBytes, webcrypto, X509Certificate as NodeCertificate } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  X509Certificate as NodeCertificate,
+  randomBytes,
+  webcrypto,
+} from 'node:crypto';
 import { cryptoProvider, PemConverter } from '@peculiar/x509';
 
 cryptoProvider.set(webcrypto);

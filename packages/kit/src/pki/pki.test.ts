@@ -34,12 +34,23 @@ describe('the CA', () => {
   it('signs the public key of a request and nothing else from it; openssl agrees', async () => {
     const ca = await createCa({ commonName: 'pxmgr fleet' });
     const csr = await createCsr({ commonName: 'pxmgr:operator:mallory:admin' });
-    const certificate = await signCsr(ca, csr.request, { uri: 'pxmgr:agent:n-aaaaaaaaaaaaaaaa', dns: ['pve1'], ips: ['10.0.0.1', '::1'], days: 30 });
+    const certificate = await signCsr(ca, csr.request, {
+      uri: 'pxmgr:agent:n-aaaaaaaaaaaaaaaa',
+      dns: ['pve1'],
+      ips: ['10.0.0.1', '::1'],
+      days: 30,
+    });
     const leaf = new X509Certificate(certificate);
     expect(leaf.subject).toBe('CN=pxmgr:agent:n-aaaaaaaaaaaaaaaa');
-    expect(leaf.subjectAltName).toBe('URI:pxmgr:agent:n-aaaaaaaaaaaaaaaa, DNS:pve1, IP Address:10.0.0.1, IP Address:0:0:0:0:0:0:0:1');
+    expect(leaf.subjectAltName).toBe(
+      'URI:pxmgr:agent:n-aaaaaaaaaaaaaaaa, DNS:pve1, IP Address:10.0.0.1, IP Address:0:0:0:0:0:0:0:1',
+    );
     expect(identityOf(leaf.raw)).toMatchObject({ kind: 'agent', name: 'n-aaaaaaaaaaaaaaaa' });
-    const [caFile, leafFile, csrFile] = [await file('ca', ca.certificate), await file('leaf', certificate), await file('csr', csr.request)];
+    const [caFile, leafFile, csrFile] = [
+      await file('ca', ca.certificate),
+      await file('leaf', certificate),
+      await file('csr', csr.request),
+    ];
     expect(await openssl('verify', '-x509_strict', '-CAfile', caFile, leafFile)).toContain('OK');
     expect(await openssl('req', '-in', csrFile, '-verify', '-noout')).toContain('OK');
     const text = await openssl('x509', '-in', leafFile, '-noout', '-fingerprint', '-sha256');
@@ -57,7 +68,10 @@ describe('the CA', () => {
   });
 
   it('tells its own leaves from those of another CA', async () => {
-    const [ours, other] = await Promise.all([createCa({ commonName: 'same name' }), createCa({ commonName: 'same name' })]);
+    const [ours, other] = await Promise.all([
+      createCa({ commonName: 'same name' }),
+      createCa({ commonName: 'same name' }),
+    ]);
     const leaf = await issueCertificate(other, { uri: 'pxmgr:controller', days: 1 });
     expect(isSignedBy(leaf.certificate, other.certificate)).toBe(true);
     expect(isSignedBy(leaf.certificate, ours.certificate)).toBe(false);
@@ -72,8 +86,22 @@ describe('the CA', () => {
     const subject = { uri: 'pxmgr:agent:n-b', days: 1 };
     await expect(signCsr(ca, lines.join('\n'), subject)).rejects.toMatchObject({ code: 'PXM_INPUT_INVALID' });
     await expect(signCsr(ca, 'hello', subject)).rejects.toMatchObject({ code: 'PXM_INPUT_INVALID' });
-    await openssl('req', '-new', '-newkey', 'rsa:2048', '-nodes', '-keyout', join(folder, 'k'), '-subj', '/CN=rsa', '-out', join(folder, 'r'));
-    await expect(signCsr(ca, await readFile(join(folder, 'r'), 'utf8'), subject)).rejects.toMatchObject({ code: 'PXM_INPUT_INVALID' });
+    await openssl(
+      'req',
+      '-new',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-keyout',
+      join(folder, 'k'),
+      '-subj',
+      '/CN=rsa',
+      '-out',
+      join(folder, 'r'),
+    );
+    await expect(signCsr(ca, await readFile(join(folder, 'r'), 'utf8'), subject)).rejects.toMatchObject({
+      code: 'PXM_INPUT_INVALID',
+    });
   });
 });
 
@@ -83,7 +111,17 @@ describe('identities', () => {
     expect(identity === undefined ? undefined : identityUri(identity)).toBe(uri);
   });
 
-  it.each(['pxmgr:controller:x', 'pxmgr:agent', 'pxmgr:agent:', 'pxmgr:agent:a:admin', 'pxmgr:operator:anna', 'pxmgr:operator:anna:root', 'pxmgr:operator:a b:admin', 'spiffe:agent:x', 'pxmgr:operator:a:admin:b'])('refuses %s', (uri) => {
+  it.each([
+    'pxmgr:controller:x',
+    'pxmgr:agent',
+    'pxmgr:agent:',
+    'pxmgr:agent:a:admin',
+    'pxmgr:operator:anna',
+    'pxmgr:operator:anna:root',
+    'pxmgr:operator:a b:admin',
+    'spiffe:agent:x',
+    'pxmgr:operator:a:admin:b',
+  ])('refuses %s', (uri) => {
     expect(parseIdentityUri(uri)).toBeUndefined();
   });
 });

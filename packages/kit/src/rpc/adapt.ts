@@ -1,7 +1,14 @@
 import type { EventEmitter } from 'node:events';
-import { type Metadata, type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall, type ServerWritableStream, type UntypedHandleCall } from '@grpc/grpc-js';
+import type {
+  Metadata,
+  ServerDuplexStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  sendUnaryData,
+  UntypedHandleCall,
+} from '@grpc/grpc-js';
 import { abortReason } from '../sync/abort.ts';
-import { ActiveCall, type CallFacts, type Reply } from './active-call.ts';
+import type { ActiveCall, CallFacts, Reply } from './active-call.ts';
 import type { BidiHandler, MethodDefinition, ServerStreamHandler, UnaryHandler, Write } from './handlers.ts';
 import { ANONYMOUS, type Identity } from './identity.ts';
 import { traceIdFrom } from './trace.ts';
@@ -21,24 +28,37 @@ export interface Gate {
   /** Throws when the identity may not call the method; also while the server stops. */
   admit(identity: Identity, method: string): void;
   open<Res>(facts: CallFacts, reply: Reply<Res>): ActiveCall<Res>;
-  close(call: ActiveCall<never>): void;
+  close(call: ActiveCall<unknown>): void;
 }
 
-type AnyHandler = UnaryHandler<unknown, unknown> | ServerStreamHandler<unknown, unknown> | BidiHandler<unknown, unknown>;
+type AnyHandler =
+  | UnaryHandler<unknown, unknown>
+  | ServerStreamHandler<unknown, unknown>
+  | BidiHandler<unknown, unknown>;
 
 /** A plain async function as the callback or stream handler that grpc-js wants. */
-export function adapt(definition: MethodDefinition<unknown, unknown>, handler: AnyHandler, gate: Gate): UntypedHandleCall {
+export function adapt(
+  definition: MethodDefinition<unknown, unknown>,
+  handler: AnyHandler,
+  gate: Gate,
+): UntypedHandleCall {
   const method = definition.path.slice(1);
   const isStream = definition.requestStream || definition.responseStream;
-  const begin = (raw: RawCall, reply: Reply<unknown>): ActiveCall<unknown> | undefined => start({ method, isStream }, { raw, reply, gate });
-  if (definition.requestStream) return bidiCall(handler as BidiHandler<unknown, unknown>, begin, gate) as UntypedHandleCall;
-  if (definition.responseStream) return streamCall(handler as ServerStreamHandler<unknown, unknown>, begin, gate) as UntypedHandleCall;
+  const begin = (raw: RawCall, reply: Reply<unknown>): ActiveCall<unknown> | undefined =>
+    start({ method, isStream }, { raw, reply, gate });
+  if (definition.requestStream)
+    return bidiCall(handler as BidiHandler<unknown, unknown>, begin, gate) as UntypedHandleCall;
+  if (definition.responseStream)
+    return streamCall(handler as ServerStreamHandler<unknown, unknown>, begin, gate) as UntypedHandleCall;
   return unaryCall(handler as UnaryHandler<unknown, unknown>, begin, gate) as UntypedHandleCall;
 }
 
 type Begin = (raw: RawCall, reply: Reply<unknown>) => ActiveCall<unknown> | undefined;
 
-function start(kind: { method: string; isStream: boolean }, { raw, reply, gate }: { raw: RawCall; reply: Reply<unknown>; gate: Gate }): ActiveCall<unknown> | undefined {
+function start(
+  kind: { method: string; isStream: boolean },
+  { raw, reply, gate }: { raw: RawCall; reply: Reply<unknown>; gate: Gate },
+): ActiveCall<unknown> | undefined {
   const facts = { ...kind, deadline: deadlineOf(raw), traceId: traceIdFrom(raw.metadata) };
   let identity: Identity;
   try {
@@ -46,7 +66,7 @@ function start(kind: { method: string; isStream: boolean }, { raw, reply, gate }
   } catch (error) {
     const refused = gate.open({ ...facts, identity: ANONYMOUS }, reply);
     refused.fail(error);
-    gate.close(refused as ActiveCall<never>);
+    gate.close(refused);
     return undefined;
   }
   const call = gate.open({ ...facts, identity }, reply);
@@ -54,7 +74,7 @@ function start(kind: { method: string; isStream: boolean }, { raw, reply, gate }
     gate.admit(identity, kind.method);
   } catch (error) {
     call.fail(error);
-    gate.close(call as ActiveCall<never>);
+    gate.close(call);
     return undefined;
   }
   raw.once('cancelled', () => {
@@ -62,7 +82,7 @@ function start(kind: { method: string; isStream: boolean }, { raw, reply, gate }
   });
   if (!raw.cancelled) return call;
   call.abandoned();
-  gate.close(call as ActiveCall<never>);
+  gate.close(call);
   return undefined;
 }
 
@@ -84,7 +104,7 @@ function follow(call: ActiveCall<unknown>, gate: Gate, work: () => Promise<unkno
       },
     )
     .finally(() => {
-      gate.close(call as ActiveCall<never>);
+      gate.close(call);
     });
 }
 
@@ -98,21 +118,21 @@ function unaryCall(handler: UnaryHandler<unknown, unknown>, begin: Begin, gate: 
         callback(error);
       },
     };
-    const call = begin(raw as unknown as RawCall, reply);
+    const call = begin(raw, reply);
     if (call !== undefined) follow(call, gate, () => handler(raw.request, call.context));
   };
 }
 
 function streamCall(handler: ServerStreamHandler<unknown, unknown>, begin: Begin, gate: Gate) {
   return (raw: ServerWritableStream<unknown, unknown>): void => {
-    const call = begin(raw as unknown as RawCall, streamReply(raw));
+    const call = begin(raw, streamReply(raw));
     if (call !== undefined) follow(call, gate, () => handler(raw.request, call.context, writer(raw, call)));
   };
 }
 
 function bidiCall(handler: BidiHandler<unknown, unknown>, begin: Begin, gate: Gate) {
   return (raw: ServerDuplexStream<unknown, unknown>): void => {
-    const call = begin(raw as unknown as RawCall, streamReply(raw));
+    const call = begin(raw, streamReply(raw));
     if (call !== undefined) follow(call, gate, () => handler(incoming(raw, call), call.context, writer(raw, call)));
   };
 }
@@ -164,11 +184,11 @@ function writer(raw: Writing, call: ActiveCall<unknown>): Write<unknown> {
 }
 
 /** The caller's messages until it half-closes; throws the abort reason when the call ends otherwise. */
-async function* incoming(raw: ServerDuplexStream<unknown, unknown>, call: ActiveCall<unknown>): AsyncGenerator<unknown> {
+async function* incoming(raw: ServerDuplexStream<unknown, unknown>, call: ActiveCall<unknown>): AsyncGenerator {
   const { signal } = call.context;
   const queue: unknown[] = [];
   let wake: () => void = () => undefined;
-  let hasEnded = false;
+  const end = { isSeen: false };
   const changed = (): void => {
     wake();
   };
@@ -178,7 +198,7 @@ async function* incoming(raw: ServerDuplexStream<unknown, unknown>, call: Active
     changed();
   });
   raw.on('end', () => {
-    hasEnded = true;
+    end.isSeen = true;
     changed();
   });
   signal.addEventListener('abort', changed, { once: true });
@@ -189,7 +209,7 @@ async function* incoming(raw: ServerDuplexStream<unknown, unknown>, call: Active
       continue;
     }
     if (signal.aborted) throw abortReason(signal);
-    if (hasEnded) return;
+    if (end.isSeen) return;
     await new Promise<void>((resolve) => {
       wake = resolve;
     });

@@ -1,4 +1,12 @@
-import { type CallOptions as GrpcCallOptions, type Client, type ClientDuplexStream, type ClientReadableStream, type ClientUnaryCall, Metadata, type ServiceError } from '@grpc/grpc-js';
+import {
+  type Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  type ClientUnaryCall,
+  type CallOptions as GrpcCallOptions,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import { fromServiceError } from '../error/from-status.ts';
 import { PxmError } from '../error/pxm-error.ts';
 import { traceparent } from './trace.ts';
@@ -14,8 +22,19 @@ export interface CallOptions {
 const DEFAULT_DEADLINE_MS = 30_000;
 
 // The last of the generated overloads: request, metadata, options, callback.
-type UnaryOf<Req, Res> = (request: Req, metadata: Metadata, options: Partial<GrpcCallOptions>, callback: (error: ServiceError | null, response: Res) => void) => ClientUnaryCall;
-type StreamOf<Req, Res> = (request: Req, metadata?: Metadata, options?: Partial<GrpcCallOptions>) => ClientReadableStream<Res>;
+type UnaryOf<Req, Res> = (
+  ...call: [
+    request: Req,
+    metadata: Metadata,
+    options: Partial<GrpcCallOptions>,
+    callback: (error: ServiceError | null, response: Res) => void,
+  ]
+) => ClientUnaryCall;
+type StreamOf<Req, Res> = (
+  request: Req,
+  metadata?: Metadata,
+  options?: Partial<GrpcCallOptions>,
+) => ClientReadableStream<Res>;
 type BidiOf<Req, Res> = (metadata: Metadata, options?: Partial<GrpcCallOptions>) => ClientDuplexStream<Req, Res>;
 
 type RequestOf<M> = M extends UnaryOf<infer Req, infer _> ? Req : never;
@@ -58,16 +77,27 @@ function methodOf(client: object, name: PropertyKey): (...args: unknown[]) => un
 }
 
 /** One request, one answer. Rejects with PxmError; an aborted signal gives PXM_CANCELLED. Never repeated by us. */
-export async function call<C extends object, K extends keyof C>(client: C, method: K, request: RequestOf<C[K]>, options: CallOptions = {}): Promise<ResponseOf<C[K]>> {
+// eslint-disable-next-line @typescript-eslint/max-params -- reads as the call it makes: client, method, request
+export async function call<C extends object, K extends keyof C>(
+  client: C,
+  method: K,
+  request: RequestOf<C[K]>,
+  options: CallOptions = {},
+): Promise<ResponseOf<C[K]>> {
   const { signal } = options;
   if (signal?.aborted) throw cancelled();
   let onAbort: (() => void) | undefined;
   try {
     return await new Promise((resolve, reject) => {
-      const running = methodOf(client, method)(request, metadataFor(options), optionsFor(options.deadlineMs ?? DEFAULT_DEADLINE_MS), (error: ServiceError | null, response: ResponseOf<C[K]>) => {
-        if (error === null) resolve(response);
-        else reject(error);
-      }) as ClientUnaryCall;
+      const running = methodOf(client, method)(
+        request,
+        metadataFor(options),
+        optionsFor(options.deadlineMs ?? DEFAULT_DEADLINE_MS),
+        (error: ServiceError | null, response: ResponseOf<C[K]>) => {
+          if (error === null) resolve(response);
+          else reject(error);
+        },
+      ) as ClientUnaryCall;
       onAbort = () => {
         running.cancel();
       };
@@ -81,9 +111,19 @@ export async function call<C extends object, K extends keyof C>(client: C, metho
 }
 
 /** One request, many answers. Leaving the loop early cancels the call. Throws PxmError. */
-export async function* callStream<C extends object, K extends keyof C>(client: C, method: K, request: StreamRequestOf<C[K]>, options: CallOptions = {}): AsyncGenerator<StreamResponseOf<C[K]>, void, undefined> {
+// eslint-disable-next-line @typescript-eslint/max-params -- reads as the call it makes: client, method, request
+export async function* callStream<C extends object, K extends keyof C>(
+  client: C,
+  method: K,
+  request: StreamRequestOf<C[K]>,
+  options: CallOptions = {},
+): AsyncGenerator<StreamResponseOf<C[K]>, void, undefined> {
   if (options.signal?.aborted) throw cancelled();
-  const stream = methodOf(client, method)(request, metadataFor(options), optionsFor(options.deadlineMs)) as ClientReadableStream<StreamResponseOf<C[K]>>;
+  const stream = methodOf(client, method)(
+    request,
+    metadataFor(options),
+    optionsFor(options.deadlineMs),
+  ) as ClientReadableStream<StreamResponseOf<C[K]>>;
   yield* messagesOf(client, stream, watchEnd(stream, options.signal));
 }
 
@@ -98,7 +138,10 @@ interface StreamEnd {
  * Attached when the call is made: grpc-js emits the status as an 'error' event without destroying the stream, so a
  * reader that starts later would see a normal end, and without any listener the process would end.
  */
-function watchEnd(stream: ClientReadableStream<unknown> | ClientDuplexStream<never, unknown>, signal: AbortSignal | undefined): StreamEnd {
+function watchEnd(
+  stream: ClientReadableStream<unknown> | ClientDuplexStream<never, unknown>,
+  signal: AbortSignal | undefined,
+): StreamEnd {
   const onAbort = (): void => {
     stream.cancel();
   };
@@ -117,10 +160,14 @@ function watchEnd(stream: ClientReadableStream<unknown> | ClientDuplexStream<nev
   return end;
 }
 
-async function* messagesOf<Res>(client: object, stream: ClientReadableStream<Res>, end: StreamEnd): AsyncGenerator<Res, void, undefined> {
+async function* messagesOf<Res>(
+  client: object,
+  stream: ClientReadableStream<Res>,
+  end: StreamEnd,
+): AsyncGenerator<Res, void, undefined> {
   try {
     for await (const message of stream) yield message as Res;
-    if (end.failure !== undefined) throw end.failure;
+    if (end.failure !== undefined) throw await explain(client, end.failure);
   } catch (error) {
     throw end.isAborted() ? cancelled() : await explain(client, error);
   } finally {
@@ -141,10 +188,17 @@ export interface BidiCall<Req, Res> {
 }
 
 /** Opens a call in both directions. */
-export function callBidi<C extends object, K extends keyof C>(client: C, method: K, options: CallOptions = {}): BidiCall<BidiRequestOf<C[K]>, BidiResponseOf<C[K]>> {
+export function callBidi<C extends object, K extends keyof C>(
+  client: C,
+  method: K,
+  options: CallOptions = {},
+): BidiCall<BidiRequestOf<C[K]>, BidiResponseOf<C[K]>> {
   type Req = BidiRequestOf<C[K]>;
-  const stream = methodOf(client, method)(metadataFor(options), optionsFor(options.deadlineMs)) as ClientDuplexStream<Req, BidiResponseOf<C[K]>>;
-  const watched = watchEnd(stream as unknown as ClientReadableStream<unknown>, options.signal);
+  const stream = methodOf(client, method)(metadataFor(options), optionsFor(options.deadlineMs)) as ClientDuplexStream<
+    Req,
+    BidiResponseOf<C[K]>
+  >;
+  const watched = watchEnd(stream, options.signal);
   let isOver = false;
   for (const event of ['error', 'close', 'end']) {
     stream.once(event, () => {

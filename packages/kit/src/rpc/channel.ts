@@ -1,8 +1,8 @@
-import { type Client, type ClientOptions, credentials, type ChannelCredentials, experimental } from '@grpc/grpc-js';
+import { type ChannelCredentials, type Client, type ClientOptions, credentials, experimental } from '@grpc/grpc-js';
 import { limits } from '@pxmgr/contract';
 import { fromServiceError, type Where } from '../error/from-status.ts';
 import { PxmError } from '../error/pxm-error.ts';
-import { call, callBidi, callStream, bindErrors } from './call.ts';
+import { bindErrors, call, callBidi, callStream } from './call.ts';
 import { type Identity, identityOf, identityText } from './identity.ts';
 import { probeRefusal, SERVER_NAME, splitAddress } from './probe.ts';
 import { type TlsMaterial, TlsSource } from './tls.ts';
@@ -26,7 +26,11 @@ export interface ChannelOptions {
 }
 
 /** Constructor of a generated client. */
-export type ClientConstructor<C> = new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>) => C;
+export type ClientConstructor<C> = new (
+  address: string,
+  credentials: ChannelCredentials,
+  options?: Partial<ClientOptions>,
+) => C;
 
 /** One connection to one peer. */
 export interface Channel {
@@ -64,13 +68,20 @@ export function createChannel(options: ChannelOptions): Channel {
   const channelCredentials = source === undefined || isUnix ? credentials.createInsecure() : secure(source, options);
   const clients = new Map<unknown, Client>();
   let shared: ReturnType<Client['getChannel']> | undefined;
-  const clientOptions = { ...OPTIONS, ...(isUnix ? {} : { 'grpc.ssl_target_name_override': options.tls?.serverName ?? nameFor(options) }) };
+  const clientOptions = {
+    ...OPTIONS,
+    ...(isUnix ? {} : { 'grpc.ssl_target_name_override': options.tls?.serverName ?? nameFor(options) }),
+  };
   return {
     address,
     client: <C extends object>(constructor: ClientConstructor<C>): C => {
       const known = clients.get(constructor);
       if (known !== undefined) return known as unknown as C;
-      const made = new constructor(address, channelCredentials, shared === undefined ? clientOptions : { ...clientOptions, channelOverride: shared });
+      const made = new constructor(
+        address,
+        channelCredentials,
+        shared === undefined ? clientOptions : { ...clientOptions, channelOverride: shared },
+      );
       const client = made as unknown as Client;
       shared ??= client.getChannel();
       clients.set(constructor, client);
@@ -97,7 +108,10 @@ function nameFor(options: ChannelOptions): string {
 
 function secure(source: TlsSource, options: ChannelOptions): ChannelCredentials {
   const { peer } = options;
-  const check = peer === undefined ? {} : { checkServerIdentity: (_host: string, certificate: { raw: Uint8Array }) => mismatch(peer, certificate.raw) };
+  const check =
+    peer === undefined
+      ? {}
+      : { checkServerIdentity: (_host: string, certificate: { raw: Uint8Array }) => mismatch(peer, certificate.raw) };
   const identity = source.material.cert === undefined ? null : source;
   return experimental.createCertificateProviderChannelCredentials(source, identity, check);
 }
@@ -106,11 +120,14 @@ function mismatch(peer: NonNullable<ChannelOptions['peer']>, der: Uint8Array): E
   const found = identityOf(der);
   if (found?.kind === peer.kind && (peer.name === undefined || peer.name === found.name)) return undefined;
   const wanted = peer.name === undefined ? peer.kind : `${peer.kind}:${peer.name}`;
-  return new Error(`the server is not the expected peer: wanted ${wanted}, found ${found === undefined ? 'no identity' : identityText(found)}`);
+  return new Error(
+    `the server is not the expected peer: wanted ${wanted}, found ${found === undefined ? 'no identity' : identityText(found)}`,
+  );
 }
 
 async function explain(error: unknown, options: ChannelOptions, source: TlsSource | undefined): Promise<PxmError> {
-  const unreachable = options.unreachable ?? (options.peer?.kind === 'agent' ? 'PXM_NODE_UNREACHABLE' : 'PXM_CONTROLLER_UNREACHABLE');
+  const unreachable =
+    options.unreachable ?? (options.peer?.kind === 'agent' ? 'PXM_NODE_UNREACHABLE' : 'PXM_CONTROLLER_UNREACHABLE');
   const peer = options.peerName ?? options.address;
   const known = fromServiceError(error, { peer, unreachable });
   if (known.code !== unreachable || source === undefined || !isSilentClose(error)) return known;
@@ -120,5 +137,8 @@ async function explain(error: unknown, options: ChannelOptions, source: TlsSourc
 
 /** grpc-js 1.14 says just this when a handshake or the connection right after it is closed without a reason. */
 function isSilentClose(error: unknown): boolean {
-  return error instanceof Error && /Failed to connect|Socket closed|ECONNRESET|Connection dropped|Received RST_STREAM/i.test(error.message);
+  return (
+    error instanceof Error &&
+    /Failed to connect|Socket closed|ECONNRESET|Connection dropped|Received RST_STREAM/i.test(error.message)
+  );
 }

@@ -18,7 +18,11 @@ export type Write<Res> = (message: Res) => Promise<void>;
 
 export type UnaryHandler<Req, Res> = (request: Req, context: CallContext) => Promise<Res>;
 export type ServerStreamHandler<Req, Res> = (request: Req, context: CallContext, write: Write<Res>) => Promise<void>;
-export type BidiHandler<Req, Res> = (messages: AsyncIterable<Req>, context: CallContext, write: Write<Res>) => Promise<void>;
+export type BidiHandler<Req, Res> = (
+  messages: AsyncIterable<Req>,
+  context: CallContext,
+  write: Write<Res>,
+) => Promise<void>;
 
 /** One method as ts-proto generates it (outputServices=grpc-js). */
 export interface MethodDefinition<Req, Res> {
@@ -31,10 +35,15 @@ export interface MethodDefinition<Req, Res> {
   readonly responseDeserialize: (value: Buffer) => Res;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: message types differ per method and meet only in Implementation
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- message types differ per method and meet only in Implementation
 export type ServiceDefinition = Readonly<Record<string, MethodDefinition<any, any>>>;
 
-type HandlerOf<M> = M extends { requestStream: infer In; responseStream: infer Out; requestDeserialize: (value: Buffer) => infer Req; responseDeserialize: (value: Buffer) => infer Res }
+type HandlerOf<M> = M extends {
+  requestStream: infer In;
+  responseStream: infer Out;
+  requestDeserialize: (value: Buffer) => infer Req;
+  responseDeserialize: (value: Buffer) => infer Res;
+}
   ? In extends true
     ? BidiHandler<Req, Res>
     : Out extends true

@@ -44,7 +44,9 @@ export function identityUri(identity: Identity): string {
 
 /** "agent:n-...", "controller", "operator:anna": the `peer` field of logs and the word in messages. */
 export function identityText(identity: Identity): string {
-  return identity.kind === 'controller' || identity.kind === 'anonymous' ? identity.kind : `${identity.kind}:${identity.name}`;
+  return identity.kind === 'controller' || identity.kind === 'anonymous'
+    ? identity.kind
+    : `${identity.kind}:${identity.name}`;
 }
 
 /** What a certificate says about its holder. */

@@ -23,7 +23,8 @@ function reasonOf(text: string): string {
 
 /** A socket file left by a crash is removed; one that answers is somebody's. The new one is 0600 from the start. */
 export async function bindUnix(server: Server, path: string, credentials: ServerCredentials): Promise<void> {
-  if (await answers(path)) throw new PxmError('PXM_LISTEN_FAILED', { address: path, reason: 'another process listens there' });
+  if (await answers(path))
+    throw new PxmError('PXM_LISTEN_FAILED', { address: path, reason: 'another process listens there' });
   await rm(path, { force: true });
   // The mask, not chmod, keeps the moment between bind and chmod closed. It is the mask of the whole process; other
   // files made meanwhile only get fewer permissions.

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { connect, type PeerCertificate, type TLSSocket } from 'node:tls';
 import { messageOf } from '../error/chain.ts';
-import { tlsRefusal } from '../error/from-status.ts';
+import { type Refusal, tlsRefusal } from '../error/from-status.ts';
 import { PxmError } from '../error/pxm-error.ts';
 import { fingerprint, isSignedBy } from '../pki/keys.ts';
 import type { TlsMaterial } from './tls.ts';
@@ -13,12 +13,13 @@ const PROBE_MS = 3000;
  * certificate after the handshake and then closes without an alert, so a foreign certificate looks like a network
  * fault; here a handshake that succeeds and is closed without a byte is recognised as a refusal of our certificate.
  */
-export async function probeRefusal(address: string, tls: TlsMaterial): Promise<'PXM_AUTH_CERTIFICATE_REQUIRED' | 'PXM_AUTH_SERVER_UNTRUSTED' | 'PXM_AUTH_EXPIRED' | undefined> {
-  if (tls.cert !== undefined && new Date(new X509Certificate(tls.cert).validTo) <= new Date()) return 'PXM_AUTH_EXPIRED';
+export async function probeRefusal(address: string, tls: TlsMaterial): Promise<Refusal | undefined> {
+  if (tls.cert !== undefined && new Date(new X509Certificate(tls.cert).validTo) <= new Date())
+    return 'PXM_AUTH_EXPIRED';
   return await new Promise((resolve) => {
     let hasHandshake = false;
     const socket = dial(address, { ...tls, checked: true });
-    const done = (answer: 'PXM_AUTH_CERTIFICATE_REQUIRED' | 'PXM_AUTH_SERVER_UNTRUSTED' | 'PXM_AUTH_EXPIRED' | undefined): void => {
+    const done = (answer: Refusal | undefined): void => {
       socket.destroy();
       resolve(answer);
     };
@@ -32,8 +33,11 @@ export async function probeRefusal(address: string, tls: TlsMaterial): Promise<'
     socket.once('data', () => {
       done(undefined);
     });
-    socket.once('error', (error) => {
-      done(tlsRefusal(`${error.message} ${'code' in error ? String(error.code) : ''}`) ?? (hasHandshake ? 'PXM_AUTH_CERTIFICATE_REQUIRED' : undefined));
+    socket.once('error', (error: Error) => {
+      done(
+        tlsRefusal(`${error.message} ${'code' in error ? String(error.code) : ''}`) ??
+          (hasHandshake ? 'PXM_AUTH_CERTIFICATE_REQUIRED' : undefined),
+      );
     });
     socket.once('close', () => {
       done(hasHandshake ? 'PXM_AUTH_CERTIFICATE_REQUIRED' : undefined);
@@ -49,7 +53,8 @@ export async function fetchCaCertificate(address: string, caFingerprint: string)
   const chain = await presentedChain(address);
   const [leaf] = chain;
   const ca = chain.find((certificate) => fingerprint(certificate) === caFingerprint.toLowerCase());
-  if (leaf === undefined || ca === undefined || !isSignedBy(leaf, ca)) throw new PxmError('PXM_AUTH_SERVER_UNTRUSTED', { peer: address });
+  if (leaf === undefined || ca === undefined || !isSignedBy(leaf, ca))
+    throw new PxmError('PXM_AUTH_SERVER_UNTRUSTED', { peer: address });
   return ca;
 }
 
@@ -75,7 +80,11 @@ function pemChain(socket: TLSSocket): string[] {
   const chain: string[] = [];
   const seen = new Set<string>();
   // Node.js links each certificate to its issuer; a self-signed one links to itself.
-  for (let current: PeerCertificate | undefined = socket.getPeerCertificate(true); current?.raw !== undefined && !seen.has(current.fingerprint256); current = issuerOf(current)) {
+  for (
+    let current: PeerCertificate | undefined = socket.getPeerCertificate(true);
+    current?.raw !== undefined && !seen.has(current.fingerprint256);
+    current = issuerOf(current)
+  ) {
     seen.add(current.fingerprint256);
     chain.push(new X509Certificate(current.raw).toString());
   }
@@ -83,7 +92,9 @@ function pemChain(socket: TLSSocket): string[] {
 }
 
 function issuerOf(certificate: PeerCertificate): PeerCertificate | undefined {
-  return 'issuerCertificate' in certificate ? (certificate.issuerCertificate as PeerCertificate | undefined) : undefined;
+  return 'issuerCertificate' in certificate
+    ? (certificate.issuerCertificate as PeerCertificate | undefined)
+    : undefined;
 }
 
 function dial(address: string, options: { ca?: string; cert?: string; key?: string; checked: boolean }): TLSSocket {
@@ -108,6 +119,7 @@ export const SERVER_NAME = 'pxmgr.internal';
 export function splitAddress(address: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address);
   const host = match?.[1] ?? match?.[2];
-  if (host === undefined) throw new PxmError('PXM_NAME_INVALID', { what: 'address', name: address, reason: 'it must be host:port' });
+  if (host === undefined)
+    throw new PxmError('PXM_NAME_INVALID', { what: 'address', name: address, reason: 'it must be host:port' });
   return { host, port: Number(match?.[3]) };
 }

@@ -1,4 +1,10 @@
-import { experimental, Server, ServerCredentials, type ServerOptions, type ServiceDefinition as GrpcServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  experimental,
+  Server,
+  ServerCredentials,
+  type ServerOptions,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { limits } from '@pxmgr/contract';
 import { type Clock, systemClock } from '../clock.ts';
 import { PxmError } from '../error/pxm-error.ts';
@@ -6,7 +12,7 @@ import type { Logger } from '../log/logger.ts';
 import { ActiveCall, type CallFacts, type Reply } from './active-call.ts';
 import { adapt, type Gate, type RawCall } from './adapt.ts';
 import type { Implementation, MethodDefinition, ServiceDefinition } from './handlers.ts';
-import { ANONYMOUS, type Identity, identityText, readPeerCertificate, ROOT_IDENTITY } from './identity.ts';
+import { ANONYMOUS, type Identity, identityText, ROOT_IDENTITY, readPeerCertificate } from './identity.ts';
 import { bind, bindUnix } from './listen.ts';
 import { type TlsMaterial, TlsSource } from './tls.ts';
 
@@ -50,7 +56,7 @@ export class RpcServer {
   readonly #services: Service[] = [];
   readonly #servers: Server[] = [];
   readonly #sources: TlsSource[] = [];
-  readonly #calls = new Set<ActiveCall<never>>();
+  readonly #calls = new Set<ActiveCall<unknown>>();
   readonly #clock: Clock;
   #isStopping = false;
 
@@ -60,7 +66,11 @@ export class RpcServer {
   }
 
   /** `anonymous` services are the only ones on the TLS-only door; elsewhere they need an identity like all others. */
-  addService<Def extends ServiceDefinition>(definition: Def, implementation: Implementation<Def>, options: { anonymous?: boolean } = {}): this {
+  addService<Def extends ServiceDefinition>(
+    definition: Def,
+    implementation: Implementation<Def>,
+    options: { anonymous?: boolean } = {},
+  ): this {
     if (this.#servers.length > 0) throw new Error('services must be added before listening');
     this.#services.push({ definition, implementation, isAnonymous: options.anonymous ?? false });
     return this;
@@ -69,7 +79,11 @@ export class RpcServer {
   /** mutual TLS: a certificate of `tls.ca` with an identity is required. Gives the bound port. */
   async listen(options: { address: string; tls: TlsMaterial }): Promise<number> {
     const source = this.#source(options.tls);
-    return await bind(this.#server('mutual-tls'), options.address, experimental.createCertificateProviderServerCredentials(source, source, true));
+    return await bind(
+      this.#server('mutual-tls'),
+      options.address,
+      experimental.createCertificateProviderServerCredentials(source, source, true),
+    );
   }
 
   /** TLS without client certificates, for joining. */
@@ -127,9 +141,13 @@ export class RpcServer {
       if (door === 'tls-only' && !service.isAnonymous) continue;
       const handlers: UntypedServiceImplementation = {};
       for (const [name, definition] of Object.entries(service.definition)) {
-        handlers[name] = adapt(definition as MethodDefinition<unknown, unknown>, service.implementation[name] as Parameters<typeof adapt>[1], gate);
+        handlers[name] = adapt(
+          definition as MethodDefinition<unknown, unknown>,
+          service.implementation[name] as Parameters<typeof adapt>[1],
+          gate,
+        );
       }
-      server.addService(service.definition as unknown as GrpcServiceDefinition, handlers);
+      server.addService(service.definition, handlers);
     }
     this.#servers.push(server);
     return server;
@@ -145,7 +163,7 @@ export class RpcServer {
       },
       open: <Res>(facts: CallFacts, reply: Reply<Res>) => {
         const call = new ActiveCall(facts, reply, this.#options.logger);
-        this.#calls.add(call as unknown as ActiveCall<never>);
+        this.#calls.add(call);
         return call;
       },
       close: (call) => {

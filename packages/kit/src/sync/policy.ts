@@ -1,4 +1,13 @@
-import { BrokenCircuitError, CircuitBreakerPolicy, ConsecutiveBreaker, circuitBreaker, ExponentialBackoff, handleWhen, type RetryPolicy, retry } from 'cockatiel';
+import {
+  BrokenCircuitError,
+  type CircuitBreakerPolicy,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  ExponentialBackoff,
+  handleWhen,
+  type RetryPolicy,
+  retry,
+} from 'cockatiel';
 import { PxmError } from '../error/pxm-error.ts';
 
 /** True for failures that the same call may overcome by itself: nobody answered, or a race was lost. */
@@ -8,7 +17,10 @@ export function isRetryable(error: unknown): boolean {
 
 /** For reads only: a write that seemed to fail may have happened. Three more attempts after 0.1 to 2 s, with jitter. */
 export function readRetry(): RetryPolicy {
-  return retry(handleWhen(isRetryable), { maxAttempts: 3, backoff: new ExponentialBackoff({ initialDelay: 100, maxDelay: 2000 }) });
+  return retry(handleWhen(isRetryable), {
+    maxAttempts: 3,
+    backoff: new ExponentialBackoff({ initialDelay: 100, maxDelay: 2000 }),
+  });
 }
 
 const FAILURES_TO_OPEN = 5;
@@ -32,7 +44,8 @@ export class PeerBreakers {
     try {
       return await this.#breaker(peer).execute(fn);
     } catch (error) {
-      if (error instanceof BrokenCircuitError) throw this.#lastErrors.get(peer) ?? new PxmError('PXM_NODE_UNREACHABLE', { node: peer }, { cause: error });
+      if (error instanceof BrokenCircuitError)
+        throw this.#lastErrors.get(peer) ?? new PxmError('PXM_NODE_UNREACHABLE', { node: peer }, { cause: error });
       if (isOutOfReach(error)) this.#lastErrors.set(peer, error);
       throw error;
     }
@@ -47,13 +60,21 @@ export class PeerBreakers {
   #breaker(peer: string): CircuitBreakerPolicy {
     const known = this.#breakers.get(peer);
     if (known !== undefined) return known;
-    const made = circuitBreaker(handleWhen(isOutOfReach), { halfOpenAfter: this.#halfOpenAfterMs, breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN) });
+    const made = circuitBreaker(handleWhen(isOutOfReach), {
+      halfOpenAfter: this.#halfOpenAfterMs,
+      breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
+    });
     this.#breakers.set(peer, made);
     return made;
   }
 }
 
-const OUT_OF_REACH: readonly string[] = ['PXM_NODE_UNREACHABLE', 'PXM_CONTROLLER_UNREACHABLE', 'PXM_PVE_UNREACHABLE', 'PXM_DEADLINE_EXCEEDED'];
+const OUT_OF_REACH: readonly string[] = [
+  'PXM_NODE_UNREACHABLE',
+  'PXM_CONTROLLER_UNREACHABLE',
+  'PXM_PVE_UNREACHABLE',
+  'PXM_DEADLINE_EXCEEDED',
+];
 
 function isOutOfReach(error: unknown): error is PxmError {
   return error instanceof PxmError && OUT_OF_REACH.includes(error.code);

@@ -1,6 +1,6 @@
-import { describe, expect, it } from 'vitest';
-import { FakeClock, createIdSource, createSequentialIds, systemClock } from '../clock.ts';
 import { isId } from '@pxmgr/contract';
+import { describe, expect, it } from 'vitest';
+import { createIdSource, createSequentialIds, FakeClock, systemClock } from '../clock.ts';
 import { PxmError } from '../error/pxm-error.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
 import { PeerBreakers, readRetry } from './policy.ts';
@@ -9,13 +9,19 @@ describe('KeyedMutex', () => {
   it('runs one per key in the order of asking, keys side by side, also after a failure', async () => {
     const mutex = new KeyedMutex();
     const log: string[] = [];
-    const job = (name: string, fails = false) => async () => {
-      log.push(`+${name}`);
-      await new Promise((resolve) => setImmediate(resolve));
-      log.push(`-${name}`);
-      if (fails) throw new Error(name);
-    };
-    const results = await Promise.allSettled([mutex.run('a', job('1', true)), mutex.run('a', job('2')), mutex.run('b', job('3'))]);
+    const job =
+      (name: string, fails = false) =>
+      async () => {
+        log.push(`+${name}`);
+        await new Promise((resolve) => setImmediate(resolve));
+        log.push(`-${name}`);
+        if (fails) throw new Error(name);
+      };
+    const results = await Promise.allSettled([
+      mutex.run('a', job('1', true)),
+      mutex.run('a', job('2')),
+      mutex.run('b', job('3')),
+    ]);
     expect(log.slice(0, 3)).toEqual(['+1', '+3', '-1']);
     expect(log.filter((word) => !word.endsWith('3'))).toEqual(['+1', '-1', '+2', '-2']);
     expect(results.map((one) => one.status)).toEqual(['rejected', 'fulfilled', 'fulfilled']);
@@ -63,13 +69,17 @@ describe('policies', () => {
       calls += 1;
       return Promise.reject(new PxmError(code, { node: 'pve1' }));
     };
-    for (let i = 0; i < 8; i += 1) await expect(breakers.run('pve1', ask('PXM_NODE_UNREACHABLE'))).rejects.toMatchObject({ code: 'PXM_NODE_UNREACHABLE' });
+    for (let i = 0; i < 8; i += 1)
+      await expect(breakers.run('pve1', ask('PXM_NODE_UNREACHABLE'))).rejects.toMatchObject({
+        code: 'PXM_NODE_UNREACHABLE',
+      });
     expect(calls).toBe(5);
     expect(await breakers.run('pve2', () => Promise.resolve('other'))).toBe('other');
     breakers.reset('pve1');
     expect(await breakers.run('pve1', () => Promise.resolve('back'))).toBe('back');
     calls = 0;
-    for (let i = 0; i < 8; i += 1) await expect(breakers.run('pve3', ask('PXM_FORBIDDEN'))).rejects.toMatchObject({ code: 'PXM_FORBIDDEN' });
+    for (let i = 0; i < 8; i += 1)
+      await expect(breakers.run('pve3', ask('PXM_FORBIDDEN'))).rejects.toMatchObject({ code: 'PXM_FORBIDDEN' });
     expect(calls).toBe(8);
   });
 });
@@ -102,10 +112,18 @@ describe('clock', () => {
     const first = ids.operationId();
     clock.stepWall(1);
     const second = ids.operationId();
-    expect(isId('operation', first) && isId('plan', ids.planId()) && isId('evaluation', ids.evaluationId()) && isId('reservation', ids.reservationId())).toBe(true);
+    expect(
+      isId('operation', first) &&
+        isId('plan', ids.planId()) &&
+        isId('evaluation', ids.evaluationId()) &&
+        isId('reservation', ids.reservationId()),
+    ).toBe(true);
     expect(first < second).toBe(true);
     const sequence = createSequentialIds();
-    expect([sequence.operationId(), sequence.operationId()]).toEqual(['op-00000000000000000000000001', 'op-00000000000000000000000002']);
+    expect([sequence.operationId(), sequence.operationId()]).toEqual([
+      'op-00000000000000000000000001',
+      'op-00000000000000000000000002',
+    ]);
     expect(isId('operation', createSequentialIds().operationId())).toBe(true);
     expect(ids.guestUid()).toMatch(/^[0-9a-f]{32}$/);
   });
