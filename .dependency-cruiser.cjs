@@ -11,7 +11,17 @@ const PACKAGES = {
 };
 
 const LAYERS = {
-  agent: [['host'], ['operation', 'zfs', 'device', 'image'], ['guest', 'iso'], ['event'], ['rpc'], ['wire', 'main']],
+  agent: [
+    ['host'],
+    ['operation', 'zfs', 'device', 'image'],
+    ['guest', 'iso'],
+    ['inventory'],
+    ['event', 'join'],
+    ['rpc'],
+    ['config'],
+    ['wire', 'command-line'],
+    ['main'],
+  ],
   controller: [
     ['domain'],
     ['schedule'],
