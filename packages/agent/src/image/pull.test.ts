@@ -163,7 +163,7 @@ describe('pullImage against a real registry', () => {
     const pull = (reference: string, storage = ''): Promise<unknown> => pullImage(parts, { image: image(reference), storage }, new RecordingWork());
     await expect(pull(`${registry}/nothing:here`)).rejects.toMatchObject({ code: 'PXM_IMAGE_NOT_FOUND' });
     await expect(pull('127.0.0.1:1/app:1')).rejects.toMatchObject({ code: 'PXM_REGISTRY_UNREACHABLE' });
-    await expect(pull('UPPER/case')).rejects.toMatchObject({ code: 'PXM_IMAGE_REF_INVALID' });
+    await expect(pull('app:bad tag')).rejects.toMatchObject({ code: 'PXM_IMAGE_REF_INVALID' });
     await expect(pull(`${registry}/nothing:here`, 'nosuch')).rejects.toMatchObject({ code: 'PXM_STORAGE_NOT_FOUND' });
   });
 

@@ -1,0 +1,175 @@
+/** Making a container: one spine for images and templates. Every effect is journalled; a failure undoes what was made. */
+import type { HostCommand } from '@pxmgr/contract/common';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { toPxmError } from '@pxmgr/kit/error/to-problem';
+import { toHostCommand } from '@pxmgr/kit/exec/command';
+import { runJudged } from '../operation/judge.ts';
+import { internalCommand, type Work } from '../operation/work.ts';
+import type { CreateRequest } from './check-spec.ts';
+import { type GuestConfig, GUEST_UID_KEY, guestUidLine, guestUidOf } from './config-file.ts';
+import { editConfig } from './edit.ts';
+import { applyEnv } from './env-merge.ts';
+import type { GuestParts } from './parts.ts';
+import { parsePropertyString } from './property-string.ts';
+import { type Preflight, prepareCreate } from './preflight.ts';
+import { type HalfMade, undoCreate } from './undo-create.ts';
+
+/** The commands that create would run, after all its checks. Errors: those of the preflight. */
+export async function previewCreate(parts: GuestParts, request: CreateRequest): Promise<HostCommand[]> {
+  const run = (command: Parameters<GuestParts['runner']['run']>[0]) => parts.runner.run(command);
+  const { plan } = await prepareCreate(parts, request, { run, operationTag: 'op-preview' });
+  return [
+    toHostCommand(plan.create),
+    internalCommand(editPurpose(parts, request.vmid)),
+    ...(plan.finish === undefined ? [] : [toHostCommand(plan.finish)]),
+  ];
+}
+
+/** Creates it, stopped. Errors: those of the preflight, of `pct create`, PXM_VERIFY_FAILED, PXM_UNDO_INCOMPLETE. */
+export async function createContainer(parts: GuestParts, request: CreateRequest, work: Work): Promise<void> {
+  const { vmid } = request;
+  const ready = await work.step('preflight', 'check image, storage, network, devices and mounts', () =>
+    prepareCreate(parts, request, { run: (command) => work.run(command, { stdoutAs: 'none' }), operationTag: work.id }),
+  );
+  for (const warning of ready.plan.warnings) work.warn(warning);
+  const made: HalfMade = { vmid, guestUid: request.guestUid, operationTag: work.id, storages: ready.plan.storages };
+  try {
+    await work.step('create', `create container ${vmid}`, () => runCreate(parts, { ready, made }, work));
+    await work.step('configure', 'set environment, entrypoint and identity', () => configure(parts, { request, ready, made }, work));
+    await work.step('finish', 'add mounts and verify', () => finish(parts, { request, ready, made }, work));
+  } catch (error) {
+    await undoAfter(parts, { made, error }, work);
+    throw error;
+  }
+  work.result('vmid', String(vmid));
+  work.result('guest_uid', request.guestUid);
+  if (ready.facts.imageDigest !== '') work.result('digest', ready.facts.imageDigest);
+}
+
+interface Making {
+  readonly request: CreateRequest;
+  readonly ready: Preflight;
+  readonly made: HalfMade;
+}
+
+async function runCreate(parts: GuestParts, { ready, made }: Pick<Making, 'ready' | 'made'>, work: Work): Promise<void> {
+  const { vmid } = made;
+  await work.effect({ name: 'container.create', data: journalData(made) }, () =>
+    runJudged(work, parts.tasks, {
+      command: ready.plan.create,
+      task: { type: 'vzcreate', vmid },
+      context: { vmid: String(vmid), node: parts.files.node, storage: made.storages[0] ?? '', operation: work.id },
+      postCondition: () => {
+        const config = parts.files.config(vmid);
+        if (config === undefined) return 'there is no configuration';
+        if (config.entries.has('lock')) return `it is still locked (${config.entries.get('lock') ?? ''})`;
+        return config.entries.has('rootfs') ? undefined : 'it has no root file system';
+      },
+      unmet: (difference) => verifyFailed(parts, vmid, difference),
+    }),
+  );
+}
+
+/** Strings only; read back by the recovery of this kind. */
+function journalData(made: HalfMade): Record<string, string> {
+  return { vmid: String(made.vmid), guestUid: made.guestUid, operationTag: made.operationTag, storages: made.storages.join(',') };
+}
+
+function editPurpose(parts: GuestParts, vmid: number): string {
+  return `set environment, entrypoint and pxmgr's mark in ${parts.files.path(vmid)}`;
+}
+
+async function configure(parts: GuestParts, { request, ready, made }: Making, work: Work): Promise<void> {
+  const purpose = editPurpose(parts, made.vmid);
+  work.internal(purpose);
+  let wanted: GuestConfig | undefined;
+  await work.effect({ name: 'container.edit', data: journalData(made) }, () =>
+    editConfig(
+      { paths: parts.paths, node: parts.files.node, run: (command) => parts.runner.run(command, { signal: work.signal, operationId: work.id }) },
+      {
+        vmid: made.vmid,
+        change: (config) => {
+          applyChanges(config, request, ready);
+          wanted = config;
+        },
+      },
+    ),
+  );
+  const found = parts.files.config(made.vmid);
+  const difference = compare(wanted, found, { request, ready });
+  if (difference !== undefined) throw verifyFailed(parts, made.vmid, difference);
+}
+
+function applyChanges(config: GuestConfig, { guestUid, spec }: CreateRequest, { facts, plan }: Preflight): void {
+  config.entries.set('tags', plan.tags.join(';'));
+  config.raw = config.raw.filter(([key]) => key !== GUEST_UID_KEY);
+  config.raw.push(guestUidLine(guestUid));
+  config.env = applyEnv(config.env, spec.env, facts.home);
+  if (plan.entrypoint !== undefined) {
+    config.entries.set('entrypoint', plan.entrypoint);
+    config.entries.set('cmode', 'console');
+  }
+  if (facts.kind === 'image' && facts.accounts.uid !== 0) addDeviceGroups(config);
+}
+
+/** The main process gets its groups from here alone: nobody logs in. */
+function addDeviceGroups(config: GuestConfig): void {
+  const gids = [...config.entries]
+    .filter(([key]) => /^dev\d+$/.test(key))
+    .map(([, value]) => parsePropertyString(value, 'path').get('gid') ?? '0')
+    .filter((gid) => gid !== '0');
+  const at = config.raw.findIndex(([key]) => key === 'lxc.init.groups');
+  const known = at === -1 ? [] : (config.raw[at]?.[1] ?? '').split(/[,\s]+/).filter((gid) => gid !== '');
+  const all = [...new Set([...known, ...gids])].join(',');
+  if (all === '') return;
+  if (at === -1) config.raw.push(['lxc.init.groups', all]);
+  else config.raw[at] = ['lxc.init.groups', all];
+}
+
+function compare(wanted: GuestConfig | undefined, found: GuestConfig | undefined, { request, ready }: Pick<Making, 'request' | 'ready'>): string | undefined {
+  if (found === undefined || wanted === undefined) return 'its configuration is gone';
+  if (guestUidOf(found) !== request.guestUid) return 'its identity line was not kept';
+  const expected = request.spec.osType === '' ? ready.facts.expectedOsType : request.spec.osType;
+  const osType = found.entries.get('ostype') ?? '';
+  if (expected !== undefined && osType !== expected) return `ostype is ${osType}, not ${expected}`;
+  if (JSON.stringify(found.env) !== JSON.stringify(wanted.env)) return 'its environment is not as ordered';
+  for (const key of ['entrypoint', 'cmode', 'tags']) {
+    if (found.entries.get(key) !== wanted.entries.get(key)) return `${key} is "${found.entries.get(key) ?? ''}"`;
+  }
+  for (const [index, network] of request.spec.networks.entries()) {
+    const mac = parsePropertyString(found.entries.get(`net${index}`) ?? '').get('hwaddr') ?? '';
+    if (network.mac !== '' && mac.toUpperCase() !== network.mac.toUpperCase()) return `net${index} has MAC ${mac}`;
+  }
+  const missing = ready.plan.volumes.find((volume) => !found.entries.has(`mp${volume.index}`));
+  return missing === undefined ? undefined : `volume ${missing.target} is missing`;
+}
+
+async function finish(parts: GuestParts, { ready, made }: Making, work: Work): Promise<void> {
+  const command = ready.plan.finish;
+  if (command === undefined) return;
+  await work.effect({ name: 'container.finish', data: journalData(made) }, () =>
+    runJudged(work, parts.tasks, {
+      command,
+      context: { vmid: String(made.vmid), node: parts.files.node },
+      postCondition: () => {
+        const config = parts.files.config(made.vmid);
+        const missing = ready.plan.binds.find((bind) => {
+          const stored = parsePropertyString(config?.entries.get(`mp${bind.index}`) ?? '', 'volume');
+          return stored.get('volume') !== bind.source || stored.get('mp') !== bind.target;
+        });
+        return missing === undefined ? undefined : `mount ${missing.target} is missing`;
+      },
+      unmet: (difference) => verifyFailed(parts, made.vmid, difference),
+    }),
+  );
+}
+
+async function undoAfter(parts: GuestParts, { made, error }: { made: HalfMade; error: unknown }, work: Work): Promise<void> {
+  if (toPxmError(error).code === 'PXM_VMID_TAKEN') return;
+  work.log('note', 'undoing what was made');
+  await undoCreate(parts, made, work);
+}
+
+function verifyFailed(parts: GuestParts, vmid: number, difference: string): PxmError {
+  return new PxmError('PXM_VERIFY_FAILED', { vmid: String(vmid), node: parts.files.node, difference });
+}

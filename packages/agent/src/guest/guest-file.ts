@@ -1,0 +1,59 @@
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import type { HostPaths } from '../host/paths.ts';
+import { readVmlist } from '../host/vmlist.ts';
+import { type GuestConfig, guestUidOf, parseGuestConfig } from './config-file.ts';
+import { guestConfigPath } from './guest-list.ts';
+
+/** The configuration files of this node's containers, and the checks that come before every verb. */
+export class GuestFiles {
+  readonly #paths: HostPaths;
+  readonly node: string;
+
+  constructor(paths: HostPaths, node: string) {
+    this.#paths = paths;
+    this.node = node;
+  }
+
+  path(vmid: number): string {
+    return guestConfigPath(this.node, 'container', vmid);
+  }
+
+  text(vmid: number): string | undefined {
+    return this.#paths.readIfThere(this.path(vmid));
+  }
+
+  config(vmid: number): GuestConfig | undefined {
+    const text = this.text(vmid);
+    return text === undefined ? undefined : parseGuestConfig(text);
+  }
+
+  /** PXM_GUEST_NOT_FOUND; PXM_GUEST_FOREIGN when a uid is named and another guest has the vmid now. */
+  require(vmid: number, uid: string): GuestConfig {
+    const config = this.config(vmid);
+    if (config === undefined) throw new PxmError('PXM_GUEST_NOT_FOUND', { guest: String(vmid), where: ` on ${this.node}` });
+    const found = guestUidOf(config) ?? '';
+    if (uid !== '' && found !== uid) {
+      throw new PxmError('PXM_GUEST_FOREIGN', { vmid: String(vmid), node: this.node, expected: uid, found: found === '' ? 'none' : found });
+    }
+    return config;
+  }
+
+  /** PXM_GUEST_LOCKED. `mounted` does not hinder starting and stopping. */
+  requireUnlocked(vmid: number, config: GuestConfig, allowed: readonly string[] = []): void {
+    const lock = config.entries.get('lock');
+    if (lock !== undefined && !allowed.includes(lock)) {
+      throw new PxmError('PXM_GUEST_LOCKED', { vmid: String(vmid), node: this.node, lock });
+    }
+  }
+
+  /**
+   * PXM_VMID_TAKEN. Only a look: what reserves an id is the configuration file that pct makes, and pmxcfs refuses a
+   * second one on any node of the cluster.
+   */
+  requireFree(vmid: number): void {
+    const entry = readVmlist(this.#paths).get(vmid);
+    const isHere = this.text(vmid) !== undefined;
+    if (entry === undefined && !isHere) return;
+    throw new PxmError('PXM_VMID_TAKEN', { vmid: String(vmid), owner: `a ${entry?.kind ?? 'container'} on ${entry?.node ?? this.node}` });
+  }
+}

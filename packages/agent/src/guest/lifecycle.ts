@@ -1,0 +1,169 @@
+/** Start, shut down, stop, destroy: what must hold before, the command, and what must hold after. */
+import type { HostCommand, Readiness } from '@pxmgr/contract/common';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { type Command, toHostCommand } from '@pxmgr/kit/exec/command';
+import { runJudged } from '../operation/judge.ts';
+import type { Work } from '../operation/work.ts';
+import type { GuestConfig } from './config-file.ts';
+import type { GuestParts } from './parts.ts';
+import { destroyCommand, shutdownCommand, startCommand, stopCommand } from './pct-args.ts';
+import { waitReady } from './readiness.ts';
+
+/** Which guest, and who it has to be. */
+export interface GuestKey {
+  readonly vmid: number;
+  /** Empty = do not check; destroy needs it. */
+  readonly guestUid: string;
+}
+
+export type Verb = 'start' | 'shutdown' | 'stop' | 'destroy';
+
+const START_TIMEOUT_MS = 90_000;
+/** A host-managed network waits for a DHCP answer inside the task, 85 s when nobody answers. */
+const START_DHCP_TIMEOUT_MS = 150_000;
+/** More would hold the guest's lock for minutes: a guest that does not react fails after twice the time. */
+const SHUTDOWN_DEFAULT_SECONDS = 30;
+const SHUTDOWN_MAX_SECONDS = 300;
+/** `mounted` is left behind by pct mount; starting and stopping do not mind it. */
+const START_LOCKS = ['mounted'];
+
+export interface VerbRequest extends GuestKey {
+  readonly verb: Verb;
+  readonly readiness?: Readiness | undefined;
+  readonly timeoutSeconds?: number;
+  readonly force?: boolean;
+}
+
+/**
+ * Looks whether the verb can begin, without doing anything. Errors: PXM_NO_QUORUM, PXM_GUEST_NOT_FOUND,
+ * PXM_GUEST_FOREIGN, PXM_GUEST_LOCKED, PXM_GUEST_RUNNING, PXM_GUEST_NOT_RUNNING, PXM_GUEST_TEMPLATE, PXM_GUEST_PROTECTED.
+ */
+export function checkVerb(parts: GuestParts, request: VerbRequest): void {
+  const { vmid, verb } = request;
+  const { node } = parts.files;
+  if (verb === 'destroy' && request.guestUid === '') {
+    throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: 'guest_uid: destroy needs the uid of the guest that is meant' });
+  }
+  // Without quorum a stop cannot be undone by a start, and destroy deletes volumes before it fails.
+  parts.cluster.requireQuorum();
+  const config = parts.files.require(vmid, request.guestUid);
+  parts.files.requireUnlocked(vmid, config, verb === 'destroy' ? [] : START_LOCKS);
+  const fields = { vmid: String(vmid), node };
+  const isRunning = parts.runState.isRunning(vmid);
+  if (verb === 'start') checkStart(config, { isRunning, fields });
+  else if (verb === 'destroy') checkDestroy(config, { isRunning: isRunning && request.force !== true, fields });
+  else if (!isRunning) throw new PxmError('PXM_GUEST_NOT_RUNNING', fields);
+}
+
+interface Situation {
+  readonly isRunning: boolean;
+  readonly fields: Record<string, string>;
+}
+
+function checkStart(config: GuestConfig, { isRunning, fields }: Situation): void {
+  if (config.entries.get('template') === '1') throw new PxmError('PXM_GUEST_TEMPLATE', fields);
+  if (isRunning) throw new PxmError('PXM_GUEST_RUNNING', fields);
+}
+
+function checkDestroy(config: GuestConfig, { isRunning, fields }: Situation): void {
+  if (config.entries.get('protection') === '1') throw new PxmError('PXM_GUEST_PROTECTED', fields);
+  if (isRunning) throw new PxmError('PXM_GUEST_RUNNING', fields);
+}
+
+/** The commands a verb runs, after its checks. */
+export function previewVerb(parts: GuestParts, request: VerbRequest): HostCommand[] {
+  checkVerb(parts, request);
+  const isRunning = parts.runState.isRunning(request.vmid);
+  const first = request.verb === 'destroy' && isRunning ? [toHostCommand(stopCommand(request.vmid))] : [];
+  return [...first, toHostCommand(commandFor(parts, request))];
+}
+
+/** The verb as the body of an operation. */
+export async function carryOutVerb(parts: GuestParts, request: VerbRequest, work: Work): Promise<void> {
+  checkVerb(parts, request);
+  work.result('vmid', String(request.vmid));
+  if (request.verb === 'start') await start(parts, request, work);
+  else if (request.verb === 'destroy') await destroy(parts, request, work);
+  else await halt(parts, request, work);
+}
+
+function commandFor(parts: GuestParts, request: VerbRequest): Command {
+  const { vmid } = request;
+  switch (request.verb) {
+    case 'start':
+      return startCommand(vmid, usesDhcp(parts.files.config(vmid)) ? START_DHCP_TIMEOUT_MS : START_TIMEOUT_MS);
+    case 'shutdown':
+      return shutdownCommand(vmid, shutdownSeconds(request), request.force === true);
+    case 'stop':
+      return stopCommand(vmid);
+    case 'destroy':
+      return destroyCommand(vmid);
+  }
+}
+
+function shutdownSeconds(request: VerbRequest): number {
+  const seconds = request.timeoutSeconds ?? 0;
+  return Math.min(seconds === 0 ? SHUTDOWN_DEFAULT_SECONDS : seconds, SHUTDOWN_MAX_SECONDS);
+}
+
+function usesDhcp(config: GuestConfig | undefined): boolean {
+  return [...(config?.entries ?? [])].some(([key, value]) => /^net\d+$/.test(key) && /host-managed=1/.test(value) && /ip6?=dhcp/.test(value));
+}
+
+async function start(parts: GuestParts, request: VerbRequest, work: Work): Promise<void> {
+  const { vmid } = request;
+  const fields = { vmid: String(vmid), node: parts.files.node, operation: work.id };
+  await work.step('start', `start container ${vmid}`, async () => {
+    // A start while the post-stop hook of the last run still works is lost.
+    if (!(await parts.runState.waitDown(vmid, work.signal))) {
+      throw new PxmError('PXM_START_FAILED', fields, { detail: 'its last run has not ended yet' });
+    }
+    await work.effect({ name: 'container.start', data: { vmid: String(vmid) } }, () =>
+      runJudged(work, parts.tasks, {
+        command: commandFor(parts, request),
+        task: { type: 'vzstart', vmid },
+        context: fields,
+        postCondition: () => (parts.runState.isRunning(vmid) ? undefined : 'it does not run'),
+        unmet: (difference) => new PxmError('PXM_START_FAILED', fields, { detail: difference }),
+      }),
+    );
+  });
+  await work.step('ready', 'wait until it is ready', () => waitReady(parts, vmid, { readiness: request.readiness, work }));
+}
+
+async function halt(parts: GuestParts, request: VerbRequest, work: Work): Promise<void> {
+  const { vmid, verb } = request;
+  const fields = { vmid: String(vmid), node: parts.files.node, seconds: String(shutdownSeconds(request)) };
+  await work.step(verb, verb === 'stop' ? `stop container ${vmid}` : `shut down container ${vmid}`, async () => {
+    await work.effect({ name: `container.${verb}`, data: { vmid: String(vmid) } }, () =>
+      runJudged(work, parts.tasks, {
+        command: commandFor(parts, request),
+        task: { type: verb === 'stop' ? 'vzstop' : 'vzshutdown', vmid },
+        context: fields,
+        postCondition: () => (parts.runState.isRunning(vmid) ? 'it still runs' : undefined),
+        unmet: () => new PxmError('PXM_SHUTDOWN_TIMEOUT', fields),
+      }),
+    );
+    if (!(await parts.runState.waitDown(vmid, work.signal))) work.warn('its service unit has not ended yet');
+  });
+}
+
+async function destroy(parts: GuestParts, request: VerbRequest, work: Work): Promise<void> {
+  const { vmid } = request;
+  if (parts.runState.isRunning(vmid)) await halt(parts, { ...request, verb: 'stop' }, work);
+  const fields = { vmid: String(vmid), node: parts.files.node };
+  await work.step('destroy', `destroy container ${vmid}`, async () => {
+    // Between the check and now somebody may have put another guest in its place.
+    parts.files.require(vmid, request.guestUid);
+    await parts.runState.waitDown(vmid, work.signal);
+    await work.effect({ name: 'container.destroy', data: { vmid: String(vmid), guestUid: request.guestUid } }, () =>
+      runJudged(work, parts.tasks, {
+        command: destroyCommand(vmid),
+        task: { type: 'vzdestroy', vmid },
+        context: fields,
+        postCondition: () => (parts.files.text(vmid) === undefined ? undefined : 'its configuration is still there'),
+        unmet: (difference) => new PxmError('PXM_VERIFY_FAILED', { ...fields, difference }),
+      }),
+    );
+  });
+}

@@ -1,0 +1,106 @@
+import { statfs } from 'node:fs/promises';
+import { type DatasetName, formatSize } from '@pxmgr/contract';
+import type { ContainerSpec, Device } from '@pxmgr/contract/common';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import type { Command, CommandResult, Runner } from '@pxmgr/kit/exec/command';
+import { gpuDevices, planDevices } from '../device/passthrough.ts';
+import { readStorageRows } from '../host/rrd.ts';
+import { isUsable, readStorages } from '../host/storage-cfg.ts';
+import { getDataset } from '../zfs/dataset.ts';
+import { type CreateRequest, checkCreateRequest } from './check-spec.ts';
+import { factsOfImage } from './create-oci.ts';
+import { type CreatePlan, datasetsOf, planCreate } from './create-plan.ts';
+import { factsOfTemplate } from './create-template.ts';
+import type { GuestParts } from './parts.ts';
+import type { SourceFacts } from './source-facts.ts';
+import { volumesOf } from './volumes.ts';
+
+export interface Preflight {
+  readonly plan: CreatePlan;
+  readonly facts: SourceFacts;
+}
+
+type Run = (command: Command) => Promise<CommandResult>;
+
+/**
+ * Everything that can be known before anything is made. Changes nothing, so that a dry run does it too. Errors: those
+ * of each check; nothing was changed when it throws.
+ */
+export async function prepareCreate(parts: GuestParts, request: CreateRequest, options: { run: Run; operationTag: string }): Promise<Preflight> {
+  checkCreateRequest(request);
+  parts.cluster.requireQuorum();
+  parts.files.requireFree(request.vmid);
+  const { spec } = request;
+  checkHostThings(parts, spec);
+  const facts = await factsOf(parts, spec, options.run);
+  const devices = planDevices(await wantedDevices(parts, spec), facts.accounts, parts.paths);
+  const datasets = new Map<string, string>();
+  const runner: Pick<Runner, 'run'> = { run: options.run };
+  for (const name of datasetsOf(spec)) {
+    datasets.set(name, (await getDataset(runner as Runner, name as DatasetName, parts.files.node)).mountpoint);
+  }
+  const plan = planCreate({ request, facts, devices, datasets, operationTag: options.operationTag });
+  await checkStorages(parts, { plan, facts, vmid: request.vmid }, options.run);
+  return { plan, facts };
+}
+
+async function factsOf(parts: GuestParts, spec: ContainerSpec, run: Run): Promise<SourceFacts> {
+  if (spec.source?.$case === 'image') return await factsOfImage(parts.images, spec.source.value, parts.files.node);
+  const volumeId = spec.source?.value.volumeId ?? '';
+  const needsGroups = spec.devices.length > 0 || spec.gpu !== undefined;
+  return await factsOfTemplate({ paths: parts.paths, node: parts.files.node, run }, volumeId, needsGroups);
+}
+
+/** Placement has turned a GPU wish into devices; a wish that names a card but no devices is turned here. */
+async function wantedDevices(parts: GuestParts, spec: ContainerSpec): Promise<Device[]> {
+  const address = spec.gpu?.address ?? '';
+  if (address === '' || spec.devices.some((device) => device.deviceId === address)) return spec.devices;
+  const gpu = (await parts.gpus()).find((one) => one.address === address);
+  if (gpu === undefined) throw new PxmError('PXM_DEVICE_NOT_FOUND', { device: address, node: parts.files.node });
+  return [...spec.devices, ...gpuDevices(gpu, parts.paths)];
+}
+
+/** What Proxmox would accept at create and refuse at each start. */
+function checkHostThings(parts: GuestParts, spec: ContainerSpec): void {
+  const { paths } = parts;
+  const problems = [
+    ...spec.networks
+      .filter((network) => !paths.exists(`/sys/class/net/${network.bridge}`))
+      .map((network) => `bridge ${network.bridge} is not on ${parts.files.node}`),
+    ...spec.mounts.flatMap((mount) => {
+      if (mount.source?.$case !== 'bind' || paths.exists(mount.source.value)) return [];
+      return [`mount ${mount.target}: ${mount.source.value} does not exist on ${parts.files.node}`];
+    }),
+  ];
+  if (problems.length > 0) throw new PxmError('PXM_INPUT_INVALID', { count: String(problems.length), problems: problems.join('; ') });
+}
+
+async function checkStorages(parts: GuestParts, what: { plan: CreatePlan; facts: SourceFacts; vmid: number }, run: Run): Promise<void> {
+  const node = parts.files.node;
+  const storages = readStorages(parts.paths);
+  const rows = readStorageRows(parts.paths, node);
+  for (const id of what.plan.storages) {
+    const storage = storages.find((one) => one.id === id);
+    if (storage === undefined) throw new PxmError('PXM_STORAGE_NOT_FOUND', { storage: id, node });
+    if (!isUsable(storage, node)) throw new PxmError('PXM_STORAGE_DISABLED', { storage: id, node });
+    if (!storage.content.has('rootdir')) {
+      throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: `storage ${id} does not hold containers (content rootdir)` });
+    }
+    const left = await volumesOf({ paths: parts.paths, node, run }, id, what.vmid);
+    if (left.length > 0) {
+      throw new PxmError('PXM_VMID_TAKEN', { vmid: String(what.vmid), owner: `volume ${left[0] ?? ''} of an earlier guest` });
+    }
+    const row = rows.get(id);
+    const isDirectory = storage.type === 'dir' && storage.path !== undefined;
+    const free = isDirectory ? await freeBytes(parts.paths.at(storage.path ?? '')) : row === undefined ? undefined : Number(row.totalBytes - row.usedBytes);
+    // A sparse root file system may be larger than the storage; the image's content may not.
+    if (free !== undefined && free < what.facts.unpackedBytes) {
+      throw new PxmError('PXM_STORAGE_FULL', { storage: id, node, needed: formatSize(what.facts.unpackedBytes), available: formatSize(free) });
+    }
+  }
+}
+
+async function freeBytes(path: string): Promise<number | undefined> {
+  const space = await statfs(path).catch(() => undefined);
+  return space === undefined ? undefined : space.bavail * space.bsize;
+}

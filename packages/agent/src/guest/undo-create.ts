@@ -1,0 +1,136 @@
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { toPxmError } from '@pxmgr/kit/error/to-problem';
+import { readVmlist } from '../host/vmlist.ts';
+import { runJudged } from '../operation/judge.ts';
+import type { JournalReplay } from '../operation/journal.ts';
+import type { Recovery, RecoveryRule } from '../operation/recover.ts';
+import type { Work } from '../operation/work.ts';
+import { type GuestConfig, guestUidOf } from './config-file.ts';
+import type { GuestParts } from './parts.ts';
+import { destroyCommand, freeVolumeCommand, unlockCommand } from './pct-args.ts';
+import { volumesOf } from './volumes.ts';
+
+/** What a create leaves a trace of, and how to know that it is ours. */
+export interface HalfMade {
+  readonly vmid: number;
+  readonly guestUid: string;
+  /** Tag that the guest carries until it is configured. */
+  readonly operationTag: string;
+  readonly storages: readonly string[];
+}
+
+type Found =
+  | 'absent'
+  /** Only `lock: create`: what a killed pct leaves. Ours when our journal names the vmid and no task works on it. */
+  | 'half-made'
+  | 'ours'
+  | 'foreign';
+
+/** A worker whose pct is gone dies at its next line of output; a long extraction prints none for a while. */
+const TASK_WAIT_MS = 600_000;
+const TASK_POLL_MS = 500;
+
+/**
+ * Removes what a create has made, and nothing else: the guest if it is ours, leftovers of its mount, and volumes of
+ * its id (there were none before: the preflight refuses an id that has any). Repeatable. PXM_UNDO_INCOMPLETE.
+ */
+export async function undoCreate(parts: GuestParts, made: HalfMade, work: Work): Promise<void> {
+  try {
+    await waitForTask(parts, made.vmid);
+    const found = identify(parts.files.config(made.vmid), made);
+    // Somebody else has the id by now, here or on another node: its volumes are not ours to free.
+    if (found === 'foreign' || (found === 'absent' && readVmlist(parts.paths).has(made.vmid))) return;
+    if (found !== 'absent') {
+      await work.effect({ name: 'container.undo', data: { vmid: String(made.vmid) } }, () => remove(parts, made.vmid, work));
+    }
+    await freeVolumes(parts, made, work);
+  } catch (error) {
+    const cause = toPxmError(error);
+    throw new PxmError('PXM_UNDO_INCOMPLETE', { operation: work.id, left: `container ${made.vmid} or its volumes` }, { cause });
+  }
+}
+
+/** A create that the agent did not live to end: whole when its last effect is known to be done, else gone. */
+export function createRecovery(parts: GuestParts): RecoveryRule {
+  return async (replay, work): Promise<Recovery> => {
+    const made = fromJournal(replay);
+    if (made === undefined) return { outcome: 'undone' };
+    const isOurs = identify(parts.files.config(made.vmid), made) === 'ours';
+    const effects = replay.effects.map((effect) => `${effect.name}:${effect.outcome ?? 'open'}`);
+    const wantsFinish = (replay.params as { finish?: boolean } | undefined)?.finish === true;
+    const isWhole = effects.includes('container.edit:done') && (!wantsFinish || effects.includes('container.finish:done'));
+    if (isOurs && isWhole && !effects.some((effect) => effect.startsWith('container.undo'))) {
+      work.result('vmid', String(made.vmid));
+      work.result('guest_uid', made.guestUid);
+      return { outcome: 'resumed' };
+    }
+    await undoCreate(parts, made, work);
+    return { outcome: 'undone' };
+  };
+}
+
+function fromJournal(replay: JournalReplay): HalfMade | undefined {
+  const data = replay.effects.find((effect) => effect.name === 'container.create')?.data;
+  if (data === undefined) return undefined;
+  return {
+    vmid: Number(data['vmid']),
+    guestUid: data['guestUid'] ?? '',
+    operationTag: data['operationTag'] ?? '',
+    storages: (data['storages'] ?? '').split(',').filter((id) => id !== ''),
+  };
+}
+
+export function identify(config: GuestConfig | undefined, made: HalfMade): Found {
+  if (config === undefined) return 'absent';
+  const tags = (config.entries.get('tags') ?? '').split(/[;,\s]+/);
+  if (guestUidOf(config) === made.guestUid || tags.includes(made.operationTag)) return 'ours';
+  const isBare = config.entries.get('lock') === 'create' && !config.entries.has('rootfs');
+  return isBare ? 'half-made' : 'foreign';
+}
+
+async function waitForTask(parts: GuestParts, vmid: number): Promise<void> {
+  const start = parts.clock.monotonicMs();
+  while (await parts.tasks.isAnyLive(vmid)) {
+    if (parts.clock.monotonicMs() - start > TASK_WAIT_MS) throw new PxmError('PXM_GUEST_LOCKED', { vmid: String(vmid), node: parts.files.node, lock: 'a running task' });
+    await parts.clock.sleep(TASK_POLL_MS);
+  }
+}
+
+async function remove(parts: GuestParts, vmid: number, work: Work): Promise<void> {
+  const mount = `/var/lib/lxc/${vmid}/rootfs`;
+  const detached = { evenIfCancelled: true } as const;
+  if ((parts.paths.readIfThere('/proc/self/mountinfo') ?? '').includes(` ${parts.paths.at(mount)} `)) {
+    const args = ['--recursive', '--lazy', parts.paths.at(mount)];
+    await work.run({ file: 'umount', args, purpose: `unmount what the killed create left at ${mount}`, timeoutMs: 30_000 }, detached);
+  }
+  const context = { vmid: String(vmid), node: parts.files.node };
+  const config = parts.files.config(vmid);
+  if (config?.entries.has('lock') === true) await work.run(unlockCommand(vmid), detached);
+  if (config?.entries.get('protection') === '1') {
+    const args = ['set', String(vmid), '--protection', '0'];
+    await work.run({ file: 'pct', args, purpose: `unprotect container ${vmid}`, timeoutMs: 30_000 }, detached);
+  }
+  await runJudged(work, parts.tasks, {
+    command: destroyCommand(vmid),
+    task: { type: 'vzdestroy', vmid },
+    context,
+    postCondition: () => (parts.files.text(vmid) === undefined ? undefined : 'its configuration is still there'),
+    unmet: (difference) => new PxmError('PXM_VERIFY_FAILED', { ...context, difference }),
+    run: detached,
+  });
+}
+
+async function freeVolumes(parts: GuestParts, made: HalfMade, work: Work): Promise<void> {
+  const run = (command: Parameters<Work['run']>[0]) => work.run(command, { stdoutAs: 'none', evenIfCancelled: true });
+  const look = { paths: parts.paths, node: parts.files.node, run };
+  for (const storage of made.storages) {
+    for (const volumeId of await volumesOf(look, storage, made.vmid)) {
+      await work.effect({ name: 'volume.free', data: { volumeId } }, async () => {
+        await work.run(freeVolumeCommand(volumeId), { evenIfCancelled: true });
+        // `pvesm free` ends with 0 whatever its task did.
+        if (!(await volumesOf(look, storage, made.vmid)).includes(volumeId)) return;
+        throw new PxmError('PXM_COMMAND_FAILED', { tool: 'pvesm', status: '' }, { detail: `${volumeId} is still there` });
+      });
+    }
+  }
+}
