@@ -15,13 +15,8 @@ import type { Page } from './reference/page.ts';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const REFERENCE = 'docs/reference';
 
-async function pages(): Promise<Page[]> {
-  const reference = [
-    renderErrorCodes(),
-    ...(await renderConfigPages(ROOT)),
-    ...(await renderCommands(ROOT)),
-    renderCapabilities(),
-  ];
+function pages(): Page[] {
+  const reference = [renderErrorCodes(), ...renderConfigPages(), renderCommands(), renderCapabilities()];
   return [...reference, renderReferenceIndex(reference), renderDecisions(join(ROOT, 'docs/adr'))];
 }
 
@@ -46,7 +41,7 @@ function write(page: Page): void {
 }
 
 const check = process.argv.includes('--check');
-const made = await pages();
+const made = pages();
 const stale = made.filter(isStale);
 const left = leftOver(made);
 for (const path of [...stale.map((page) => page.path), ...left]) {

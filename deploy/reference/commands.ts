@@ -1,16 +1,7 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { ArgumentDefinition, Command, OptionDefinition, OptionTable } from '@pxmgr/cli/command';
+import { COMMANDS } from '@pxmgr/cli/commands/all';
+import { GLOBAL_OPTIONS } from '@pxmgr/cli/global-options';
 import { cell, type Page, page, table } from './page.ts';
-
-interface CommandTable {
-  readonly COMMANDS: readonly Command[];
-}
-
-interface GlobalTable {
-  readonly GLOBAL_OPTIONS: OptionTable;
-}
 
 function argumentText(argument: ArgumentDefinition): string {
   const name = `${argument.name.toUpperCase()}${argument.variadic === true ? '...' : ''}`;
@@ -22,10 +13,14 @@ function optionText(option: OptionDefinition): string {
   return `\`${option.short === undefined ? '' : `-${option.short}, `}--${option.flag}${value}\``;
 }
 
+function meaning(option: OptionDefinition): string {
+  return option.choices === undefined ? option.help : `${option.help}: ${option.choices.join(', ')}`;
+}
+
 function optionTable(options: OptionTable): string {
   return table(
     ['Option', 'Meaning'],
-    Object.values(options).map((option) => [optionText(option), cell(option.help)]),
+    Object.values(options).map((option) => [optionText(option), cell(meaning(option))]),
   );
 }
 
@@ -49,17 +44,12 @@ function section(command: Command): string {
 }
 
 /** docs/reference/commands.md from the command list of the CLI, in the order of its help page. */
-export async function renderCommands(root: string): Promise<Page[]> {
-  const list = join(root, 'packages/cli/src/commands/all.ts');
-  const globals = join(root, 'packages/cli/src/global-options.ts');
-  if (!existsSync(list) || !existsSync(globals)) return [];
-  const { COMMANDS } = (await import(pathToFileURL(list).href)) as CommandTable;
-  const { GLOBAL_OPTIONS } = (await import(pathToFileURL(globals).href)) as GlobalTable;
+export function renderCommands(): Page {
   const body = [
     'Data goes to stdout, everything else to stderr. Exit codes: [error codes](error-codes.md).',
     '## Options of every command',
     optionTable(GLOBAL_OPTIONS),
     ...COMMANDS.map(section),
   ].join('\n\n');
-  return [page('docs/reference/commands.md', 'Commands', body)];
+  return page('docs/reference/commands.md', 'Commands', body);
 }

@@ -6,7 +6,6 @@ const RETRY_WORDS = { never: 'no', caller: 'yes, with a pause', state: 'after th
 /** Exit codes that no error row carries. */
 const OTHER_EXITS = [
   ['0', 'done'],
-  ['10', 'differences found, where a command was asked with `--exit-code`'],
   ['143', 'ended by SIGTERM'],
 ] as const;
 

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { COMMANDS } from '@pxmgr/cli/commands/all';
 import { ERROR_TABLE, type ErrorRow, PRODUCT_VERSION } from '@pxmgr/contract';
 import { describe, expect, it } from 'vitest';
 import { linesThatMatch, ROOT, treeFiles } from '../house/tree.ts';
@@ -34,9 +35,21 @@ describe('texts', () => {
     expect([...new Set(named)].filter((name) => !(name in scripts))).toEqual([]);
   });
 
-  it('name settings, codes and commands that exist', () => {
+  it('name error codes that exist', () => {
     const codes = pages.flatMap((page) => [...page.text.matchAll(/\bPXM_[A-Z_]+\b/g)].map((match) => match[0]));
     expect([...new Set(codes)].filter((code) => !(code in ERROR_TABLE))).toEqual([]);
+  });
+
+  it('name commands that exist', () => {
+    const written = pages.filter((page) => !page.path.startsWith('docs/reference/'));
+    const quoted = written.flatMap((page) => page.text.match(/`[^`\n]+`|^```[\s\S]*?^```/gm) ?? []);
+    const named = quoted.flatMap((text) =>
+      [...text.matchAll(/(?<![-\w/])pxmgr ((?:[a-z]+ ?)+)/g)].map((match) => match[1] ?? ''),
+    );
+    const isKnown = (words: string): boolean =>
+      COMMANDS.some((command) => `${words.trim()} `.startsWith(`${command.path} `));
+    expect(named.length).toBeGreaterThan(0);
+    expect([...new Set(named)].filter((words) => !isKnown(words))).toEqual([]);
   });
 
   it('and packages state one version', () => {
