@@ -17,6 +17,8 @@ export interface Database {
   transaction<T>(work: () => T): T;
   /** Pages in use, in bytes. */
   sizeBytes(): number;
+  /** "ok", or what is wrong with the file. */
+  check(): string;
   /** Folds the write-ahead log back and closes. */
   close(): void;
 }
@@ -73,6 +75,7 @@ function wrap(sql: BetterSqlite.Database, path: string): Database {
     path,
     transaction: (work) => (sql.inTransaction ? work() : sql.transaction(work).immediate()),
     sizeBytes: () => Number(sql.pragma('page_count', { simple: true })) * Number(sql.pragma('page_size', { simple: true })),
+    check: () => String(sql.pragma('quick_check(1)', { simple: true })),
     close: () => {
       if (!sql.open) return;
       sql.pragma('wal_checkpoint(TRUNCATE)');

@@ -1,0 +1,26 @@
+import type { JoinServiceService } from '@pxmgr/contract/controller';
+import { toPxmError } from '@pxmgr/kit/error/to-problem';
+import { ANONYMOUS } from '@pxmgr/kit/rpc/identity';
+import type { Implementation } from '@pxmgr/kit/rpc/handlers';
+import { parseNodeName } from '@pxmgr/contract';
+import type { Joining } from '../fleet/join.ts';
+import type { Auditor } from './audit.ts';
+
+/** The only service where callers have no certificate yet; every attempt is audited. */
+export function joinService(joining: Joining, auditor: Auditor): Implementation<typeof JoinServiceService> {
+  return {
+    joinNode: async (request, context) => {
+      const name = parseNodeName(request.nodeName);
+      const what = { method: 'JoinService/JoinNode', target: name.ok ? name.value : '(no valid name)' };
+      try {
+        const answer = await joining.join(request);
+        context.logger.info({ node: request.nodeName, uid: answer.nodeUid }, 'node joined');
+        auditor.record({ kind: 'agent', name: answer.nodeUid }, what, 'OK');
+        return answer;
+      } catch (error) {
+        auditor.record(ANONYMOUS, what, toPxmError(error).code);
+        throw error;
+      }
+    },
+  };
+}
