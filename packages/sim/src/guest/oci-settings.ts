@@ -2,7 +2,7 @@
  * What an OCI image's configuration does to the guest's config (pve-container src/PVE/LXC/Create.pm
  * restore_oci_archive): entrypoint, environment and console mode of the image replace what the caller gave.
  */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { GuestConfig } from '../config-text.ts';
 import type { OciSettings } from '../extract.ts';
@@ -58,9 +58,16 @@ function makeVolumes(volumes: readonly string[], target: OciTarget): void {
     for (const part of join('/', path).split('/').filter((p) => p !== '')) {
       const next = guestPath(target.root, join(at.slice(target.root.length), part)) ?? join(at, part);
       mkdirSync(next, { recursive: true, mode: 0o755 });
+      chownLike(target.root, next);
       at = next;
     }
   }
+}
+
+/** Upstream makes the directory inside the guest's user namespace, so it belongs to the guest's root. */
+function chownLike(root: string, path: string): void {
+  const { uid, gid } = statSync(root);
+  if (process.getuid?.() === 0) chownSync(path, uid, gid);
 }
 
 function letHostManageNetworks(target: OciTarget): void {

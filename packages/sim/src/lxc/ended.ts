@@ -35,10 +35,10 @@ export function writeEndHook(host: Host, guest: LxcGuest): string {
   return hook;
 }
 
-/** From source through tsx; from the bundle by calling the bundle's tool of that name. */
+/** The package's program with its verb for this: the bundle itself, or main.ts through tsx. */
 function entry(root: string): string[] {
   const self = fileURLToPath(import.meta.url);
-  if (!self.endsWith('.ts')) return [self, 'tool', '--root', root, 'guest-ended'];
+  if (!self.endsWith('.ts')) return [self, 'guest-ended', root];
   const tsx = createRequire(import.meta.url).resolve('tsx');
-  return ['--import', pathToFileURL(tsx).href, fileURLToPath(new URL('../door/guest-ended.ts', import.meta.url)), root];
+  return ['--import', pathToFileURL(tsx).href, fileURLToPath(new URL('../main.ts', import.meta.url)), 'guest-ended', root];
 }

@@ -69,7 +69,7 @@ function memoryLines(config: GuestConfig, isV2: boolean): string[] {
 function deviceLines(input: ConfigInput, stages: Stage[]): string[] {
   const lines: string[] = [];
   for (const key of [...input.config.values.keys()].filter((name) => /^dev\d+$/.test(name)).sort()) {
-    const device = parsePropertyString('pve-lxc-dev', input.config.values.get(key) ?? '');
+    const device = parsePropertyString('lxc.dev', input.config.values.get(key) ?? '');
     const path = device['path'] ?? '';
     const node = deviceAt(input.host, path);
     const shift = isMapped(input) ? MAPPED_ROOT : 0;

@@ -89,7 +89,7 @@ function cardsOf(host: Host, vmid: number, config: GuestConfig): NetCard[] {
   for (const [key, text] of config.values) {
     const index = /^net(\d+)$/.exec(key)?.[1];
     if (index === undefined) continue;
-    const net = parsePropertyString('pve-lxc-network', text);
+    const net = parsePropertyString('lxc.net', text);
     const isManaged = net['host-managed'] === '1';
     const fromDhcp = isManaged && net['ip'] === 'dhcp';
     cards.push({

@@ -66,6 +66,7 @@ function holderOf(state: PoolState, name: string): DatasetRecord | SnapshotRecor
 
 export function hold(host: Host, tag: string, name: string): void {
   changePools(host, (state) => {
+    if (!name.includes('@')) refuse(`'${name}' is not a snapshot`);
     const found = findSnapshot(state, name) ?? refuse(`cannot hold snapshot '${name}': dataset does not exist`);
     if (found.snapshot.holds.includes(tag)) refuse(`cannot hold snapshot '${name}': tag already exists on this dataset`);
     found.snapshot.holds.push(tag);

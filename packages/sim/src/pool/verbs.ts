@@ -6,7 +6,7 @@ import { ToolError } from '../tool.ts';
 import { copyTree, isBusy } from './files.ts';
 import { nameProblem } from './names.ts';
 import { isUserProperty, storedValue } from './properties.ts';
-import { changePools, clonesOf, type DatasetRecord, directoryOf, findDataset, findSnapshot, guidOf, newDataset, parentOf, poolOf, type PoolState, readPools, snapshotDirectory, subtree } from './state.ts';
+import { changePools, clonesOf, type DatasetRecord, directoryOf, findDataset, findSnapshot, guidOf, newDataset, parentOf, poolOf, type PoolState, readPools, snapshotDirectory, sorted, subtree } from './state.ts';
 import { otherDirectories, referencedBytes, usageOf } from './usage.ts';
 
 export type Pairs = readonly (readonly [name: string, value: string])[];
@@ -85,6 +85,7 @@ export interface DestroyOptions {
 
 /** What a destroy of that dataset would remove, in ZFS's order: children, snapshots, itself. Holds are not looked at. */
 export function destroyPlan(state: PoolState, name: string, options: DestroyOptions): string[] {
+  if (name.includes('#')) refuse(`bookmark '${name}' does not exist.`);
   if (findDataset(state, name) === undefined) refuse(`cannot open '${name}': dataset does not exist`);
   const all = subtree(state, name);
   const below = [...all.slice(1).map((dataset) => dataset.name), ...all.flatMap((dataset) => dataset.snapshots.map((snapshot) => `${dataset.name}@${snapshot.name}`))];
@@ -93,8 +94,13 @@ export function destroyPlan(state: PoolState, name: string, options: DestroyOpti
   if (below.length > 0 && !options.recursive) refuse(`cannot destroy '${name}': filesystem has children\nuse '-r' to destroy the following datasets:\n${below.join('\n')}`);
   const clones = below.filter((entry) => entry.includes('@')).flatMap((entry) => clonesOf(state, entry)).filter((clone) => !all.some((dataset) => dataset.name === clone));
   if (clones.length > 0 && options.withClones !== true) refuse(`cannot destroy '${name}': filesystem has dependent clones\nuse '-R' to destroy the following datasets:\n${clones.join('\n')}`);
-  const children = all.slice(1).reverse();
-  return [...clones, ...children.flatMap((dataset) => [...snapshotNames(dataset), dataset.name]), ...all.slice(0, 1).flatMap((dataset) => [...snapshotNames(dataset), dataset.name])];
+  return [...clones, ...childrenFirst(state, name)];
+}
+
+function childrenFirst(state: PoolState, name: string): string[] {
+  const children = sorted(state.datasets.filter((dataset) => parentOf(dataset.name) === name));
+  const own = findDataset(state, name);
+  return [...children.flatMap((child) => childrenFirst(state, child.name)), ...(own === undefined ? [] : snapshotNames(own)), name];
 }
 
 function snapshotNames(dataset: DatasetRecord): string[] {
@@ -129,9 +135,19 @@ function heldText(name: string): string {
 /** Full names of the snapshots a `dataset@a,b` argument means; only those that exist. */
 export function matchingSnapshots(state: PoolState, argument: string): string[] {
   const [name = '', list = ''] = argument.split('@');
-  if (findDataset(state, name) === undefined) refuse(`cannot open '${name}': dataset does not exist`);
-  const found = list.split(',').map((tag) => `${name}@${tag}`).filter((full) => findSnapshot(state, full) !== undefined);
+  const dataset = findDataset(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
+  const found = list.split(',').flatMap((part) => tagsOf(dataset, part)).map((tag) => `${name}@${tag}`);
   return found.length > 0 ? found : refuse('could not find any snapshots to destroy; check snapshot names.');
+}
+
+/** `tag`, or `first%last` with either end left out. */
+function tagsOf(dataset: DatasetRecord, part: string): string[] {
+  const tags = dataset.snapshots.map((snapshot) => snapshot.name);
+  if (!part.includes('%')) return tags.filter((tag) => tag === part);
+  const [first = '', last = ''] = part.split('%');
+  const from = first === '' ? 0 : tags.indexOf(first);
+  const to = last === '' ? tags.length - 1 : tags.indexOf(last);
+  return from < 0 || to < 0 ? [] : tags.slice(from, to + 1);
 }
 
 export function destroySnapshots(host: Host, argument: string, options: { defer?: boolean } = {}): void {

@@ -7,15 +7,14 @@ export const TOOLS: Readonly<Record<string, () => Promise<Tool>>> = {
   pveam: async () => (await import('./pveam.ts')).pveam,
   pvesh: async () => (await import('./pvesh.ts')).pvesh,
   qm: async () => (await import('./qm.ts')).qm,
-  pveversion: async () => (await import('./pveversion.ts')).pveversion,
   zfs: async () => (await import('./zfs.ts')).zfs,
   zpool: async () => (await import('./zpool.ts')).zpool,
+  'nvidia-smi': async () => (await import('./nvidia-smi.ts')).nvidiaSmi,
   'lxc-info': async () => (await import('./lxc-info.ts')).lxcInfo,
   'lxc-attach': async () => (await import('./lxc-attach.ts')).lxcAttach,
-  'guest-ended': async () => (await import('./guest-ended.ts')).guestEndedHook,
+  pveversion: async () => (await import('./pveversion.ts')).pveversion,
 };
 
 export function toolNames(): string[] {
-  // The hook of really started guests is called by LXC, not by name from a PATH.
-  return Object.keys(TOOLS).filter((name) => name !== 'guest-ended');
+  return Object.keys(TOOLS);
 }

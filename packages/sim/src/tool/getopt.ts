@@ -1,4 +1,4 @@
-/** Options in the manner of getopt(3), as the zfs programs read them: letters may be joined, values may be attached. */
+/** Options in the manner of getopt(3): letters may be joined, values attached, and options may follow operands. */
 
 export interface Getopt {
   /** Letters given, with the values of those that take one, in their order. */
@@ -12,14 +12,17 @@ export class GetoptError extends Error {}
 export function getopt(argv: readonly string[], letters: string, long: Readonly<Record<string, string>> = {}): Getopt {
   const options = new Map<string, string[]>();
   const add = (letter: string, value: string): void => void options.set(letter, [...(options.get(letter) ?? []), value]);
-  let at = 0;
-  for (; at < argv.length; at += 1) {
+  const operands: string[] = [];
+  for (let at = 0; at < argv.length; at += 1) {
     const word = argv[at] ?? '';
     if (word === '--') {
-      at += 1;
+      operands.push(...argv.slice(at + 1));
       break;
     }
-    if (!word.startsWith('-') || word === '-') break;
+    if (!word.startsWith('-') || word === '-') {
+      operands.push(word);
+      continue;
+    }
     const name = word.startsWith('--') ? long[word.slice(2)] : undefined;
     if (word.startsWith('--')) {
       if (name === undefined) throw new GetoptError(`invalid option '${word.slice(2)}'`);
@@ -42,7 +45,7 @@ export function getopt(argv: readonly string[], letters: string, long: Readonly<
       break;
     }
   }
-  return { options, operands: argv.slice(at) };
+  return { options, operands };
 }
 
 export function has(parsed: Getopt, letter: string): boolean {

@@ -18,6 +18,7 @@ interface Chosen {
 }
 
 export function zfsList(host: Host, call: Getopt, io: ToolIo): void {
+  requireJson(call);
   const view = viewOf(host);
   const columns = columnsOf(last(call, 'o'));
   const chosen = choose(view, call, { names: call.operands, byDefault: ['filesystem', 'volume'] });
@@ -113,7 +114,12 @@ function aligned(rows: readonly (readonly string[])[], columns: readonly string[
   return rows.map((row) => `${row.map(cell).join('  ')}\n`).join('');
 }
 
+function requireJson(call: Getopt): void {
+  if (has(call, 'J') && !has(call, 'j')) throw new GetoptError("'--json-int' only works with '-j' option");
+}
+
 export function zfsGet(host: Host, call: Getopt, io: ToolIo): void {
+  requireJson(call);
   const view = viewOf(host);
   const list = call.operands[0];
   if (list === undefined) throw new GetoptError('missing property argument');

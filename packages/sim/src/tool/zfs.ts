@@ -49,7 +49,7 @@ export const zfs: Tool = async (host, argv, io) => {
     await command.run(host, getopt(argv.slice(1), command.letters, command.long), io);
     return 0;
   } catch (err) {
-    if (err instanceof GetoptError || err instanceof UsageError) return usageEnd(io, err.message, command);
+    if (err instanceof GetoptError || err instanceof UsageError) return usageEnd(io, err.message.replace("missing argument for 'V' option", 'missing size argument'), command);
     if (!(err instanceof ToolError)) throw err;
     // A missing file system of a snapshot is answered with the usage text as well.
     if (err.status === 2) return usageEnd(io, err.message.replace(/\n$/, ''), command);
