@@ -72,45 +72,61 @@ const ZFS: Partial<StorageDocument> = {
   pool: 'rpool',
 };
 
-function storage(part: Partial<StorageDocument>): InventoryDocument {
+function storage(part: Partial<StorageDocument>): StorageDocument {
   const sizes = { totalBytes: gib(500), availableBytes: gib(400), enabled: true, active: true };
-  return { document: { $case: 'storage', value: StorageDocument.fromPartial({ ...sizes, ...part }) } };
+  return StorageDocument.fromPartial({ ...sizes, ...part });
 }
+
+type Content = NonNullable<InventoryDocument['document']>;
 
 /** The documents of a node by kind and id, without the node's own. */
 export function sketchObjects(sketch: NodeSketch): InventoryObject[] {
-  const objects: InventoryObject[] = [];
-  const add = (kind: InventoryKind, id: string, document: InventoryDocument['document']): void => {
-    objects.push(inventoryObject(sketch.name, { kind, id }, { document }));
-  };
-  for (const part of sketch.storages ?? [LOCAL, ZFS]) add('storage', part.id ?? '', storage(part).document);
-  for (const part of sketch.guests ?? []) {
+  const all = [...guestContents(sketch), ...placeContents(sketch), ...deviceContents(sketch)];
+  return all.map(([id, document]) => inventoryObject(sketch.name, { kind: document.$case, id }, { document }));
+}
+
+function guestContents({ guests = [], vms = [] }: NodeSketch): [string, Content][] {
+  const containers = guests.map((part): [string, Content] => {
     const value = ContainerDocument.fromPartial({ status: 'running', memoryBytes: gib(1), cores: 1, ...part });
-    add('container', String(part.vmid), { $case: 'container', value });
-  }
-  for (const part of sketch.vms ?? []) {
+    return [String(part.vmid), { $case: 'container', value }];
+  });
+  const machines = vms.map((part): [string, Content] => {
     const value = VmDocument.fromPartial({ status: 'running', memoryBytes: gib(2), cores: 2, ...part });
-    add('vm', String(part.vmid), { $case: 'vm', value });
-  }
-  for (const part of sketch.gpus ?? []) add('gpu', part.address ?? '', { $case: 'gpu', value: gpu(part) });
-  for (const part of sketch.usb ?? [])
-    add('usb', part.id ?? '', { $case: 'usb', value: UsbDocument.fromPartial(part) });
-  for (const part of sketch.datasets ?? []) {
-    const value = DatasetDocument.fromPartial({ mounted: true, type: 'filesystem', ...part });
-    add('dataset', part.name ?? '', { $case: 'dataset', value });
-  }
-  for (const digest of sketch.images ?? [])
-    add('image', digest, { $case: 'image', value: ImageDocument.fromPartial({ digest }) });
-  for (const volumeId of sketch.templates ?? []) {
-    add('template', volumeId, { $case: 'template', value: TemplateDocument.fromPartial({ volumeId }) });
-  }
-  for (const name of sketch.bridges ?? ['vmbr0']) {
-    add('network', name, {
-      $case: 'network',
-      value: NetworkDocument.fromPartial({ name, type: 'bridge', active: true }),
-    });
-  }
-  return objects;
+    return [String(part.vmid), { $case: 'vm', value }];
+  });
+  return [...containers, ...machines];
+}
+
+function placeContents({
+  storages = [LOCAL, ZFS],
+  datasets = [],
+  images = [],
+  templates = [],
+}: NodeSketch): [string, Content][] {
+  return [
+    ...storages.map((part): [string, Content] => [part.id ?? '', { $case: 'storage', value: storage(part) }]),
+    ...datasets.map((part): [string, Content] => {
+      const value = DatasetDocument.fromPartial({ mounted: true, type: 'filesystem', ...part });
+      return [part.name ?? '', { $case: 'dataset', value }];
+    }),
+    ...images.map((digest): [string, Content] => [
+      digest,
+      { $case: 'image', value: ImageDocument.fromPartial({ digest }) },
+    ]),
+    ...templates.map((volumeId): [string, Content] => {
+      return [volumeId, { $case: 'template', value: TemplateDocument.fromPartial({ volumeId }) }];
+    }),
+  ];
+}
+
+function deviceContents({ gpus = [], usb = [], bridges = ['vmbr0'] }: NodeSketch): [string, Content][] {
+  return [
+    ...gpus.map((part): [string, Content] => [part.address ?? '', { $case: 'gpu', value: gpu(part) }]),
+    ...usb.map((part): [string, Content] => [part.id ?? '', { $case: 'usb', value: UsbDocument.fromPartial(part) }]),
+    ...bridges.map((name): [string, Content] => {
+      return [name, { $case: 'network', value: NetworkDocument.fromPartial({ name, type: 'bridge', active: true }) }];
+    }),
+  ];
 }
 
 function gpu(part: Partial<GpuDocument>): GpuDocument {

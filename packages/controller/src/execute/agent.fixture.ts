@@ -45,6 +45,11 @@ interface Kept {
   readonly waiting: Set<() => void>;
 }
 
+/** What throws becomes a refusal, as in an async handler. */
+function later<T>(make: () => T): Promise<T> {
+  return Promise.resolve().then(make);
+}
+
 export const DIGEST = `sha256:${'a'.repeat(64)}`;
 
 export class PlayedAgent {
@@ -169,29 +174,33 @@ export class PlayedAgent {
 
   #imageService(): Implementation<typeof ImageServiceService> {
     return {
-      resolveImage: async ({ reference, platform }) =>
-        ResolveImageResponse.fromPartial({
-          image: {
-            reference,
-            digest: DIGEST,
-            platform: platform === '' ? 'linux/amd64' : platform,
-            sizeBytes: 100_000_000n,
-          },
-          config: { volumes: this.volumes },
-        }),
-      pullImage: async ({ order, image }) =>
-        this.#start('image.pull', order, {
-          effect: () => {
-            const digest = image?.digest ?? '';
-            this.effects.push('image.pull');
-            this.images.add(digest);
-            const value = ImageDocument.fromPartial({ digest });
-            if (this.publishes)
-              this.#fleet.put(
-                inventoryObject(this.name, { kind: 'image', id: digest }, { document: { $case: 'image', value } }),
-              );
-          },
-        }),
+      resolveImage: ({ reference, platform }) =>
+        later(() =>
+          ResolveImageResponse.fromPartial({
+            image: {
+              reference,
+              digest: DIGEST,
+              platform: platform === '' ? 'linux/amd64' : platform,
+              sizeBytes: 100_000_000n,
+            },
+            config: { volumes: this.volumes },
+          }),
+        ),
+      pullImage: ({ order, image }) =>
+        later(() =>
+          this.#start('image.pull', order, {
+            effect: () => {
+              const digest = image?.digest ?? '';
+              this.effects.push('image.pull');
+              this.images.add(digest);
+              const value = ImageDocument.fromPartial({ digest });
+              if (this.publishes)
+                this.#fleet.put(
+                  inventoryObject(this.name, { kind: 'image', id: digest }, { document: { $case: 'image', value } }),
+                );
+            },
+          }),
+        ),
       listImages: () => Promise.resolve({ images: [] }),
     };
   }
@@ -199,17 +208,17 @@ export class PlayedAgent {
   #guestService(): Implementation<typeof GuestServiceService> {
     const on =
       (kind: string, effect: (vmid: number, request: GuestOrder) => void) =>
-      async (request: GuestOrder): Promise<Answer> => {
+      (request: GuestOrder): Promise<Answer> => {
         const { vmid, order } = request;
-        const work = () => {
+        const work = (): void => {
           effect(vmid, request);
           this.effects.push(`${kind} ${vmid}`);
         };
-        return this.#start(kind, order, { vmid, effect: work });
+        return later(() => this.#start(kind, order, { vmid, effect: work }));
       };
     return {
       listGuests: () => Promise.resolve({ containers: [...this.guests.values()], vms: [] }),
-      getGuest: async ({ vmid }) => ({ container: this.#guest(vmid) }),
+      getGuest: ({ vmid }) => later(() => ({ container: this.#guest(vmid) })),
       createContainer: on('container.create', (vmid, { guestUid, spec }) => {
         if (this.guests.has(vmid)) throw new PxmError('PXM_VMID_TAKEN', { vmid: String(vmid), owner: 'another' });
         this.#set(vmid, {
@@ -267,10 +276,11 @@ export class PlayedAgent {
 
   #operationService(): Implementation<typeof OperationServiceService> {
     return {
-      getOperation: async ({ key }) => {
-        const id = key?.$case === 'id' ? key.value : this.#byKey.get(key?.value ?? '');
-        return { operation: this.#get(id ?? '').operation };
-      },
+      getOperation: ({ key }) =>
+        later(() => {
+          const id = key?.$case === 'id' ? key.value : this.#byKey.get(key?.value ?? '');
+          return { operation: this.#get(id ?? '').operation };
+        }),
       listOperations: () => Promise.resolve({ operations: [] }),
       watchOperation: async ({ id, afterSeq }, { signal }, write) => {
         const kept = this.#get(id);
@@ -288,11 +298,12 @@ export class PlayedAgent {
             });
         }
       },
-      cancelOperation: async ({ id }) => {
-        const kept = this.#get(id);
-        if (kept.operation.state === OperationState.OPERATION_STATE_RUNNING) this.#end(kept, 'cancelled');
-        return { operation: kept.operation };
-      },
+      cancelOperation: ({ id }) =>
+        later(() => {
+          const kept = this.#get(id);
+          if (kept.operation.state === OperationState.OPERATION_STATE_RUNNING) this.#end(kept, 'cancelled');
+          return { operation: kept.operation };
+        }),
     };
   }
 }

@@ -47,7 +47,7 @@ describe('a create plan', () => {
     await until(() => shop.agent('pve2').running('container.create') === 1);
     shop.agent('pve2').letGo('container.create');
     await finish(work, first.id);
-    expect(() => work.executor.apply(plan.id)).toThrowError(expect.objectContaining({ code: 'PXM_PLAN_NOT_OPEN' }));
+    expect(() => work.executor.apply(plan.id)).toThrow(expect.objectContaining({ code: 'PXM_PLAN_NOT_OPEN' }));
     expect(shop.agent('pve2').effects.filter((effect) => effect.startsWith('container.create'))).toHaveLength(1);
   });
 });
