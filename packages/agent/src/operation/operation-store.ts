@@ -39,6 +39,8 @@ export interface OperationStoreParts {
   readonly node: { readonly uid: string; readonly name: string };
   /** Ended operations to keep. */
   readonly keep?: number;
+  /** Called when the work itself begins, with who ordered it. */
+  readonly onBegin?: (operation: Operation, actor: string) => void;
   /** Called at each end: the room above logs it or hints the inventory. */
   readonly onEnd?: (operation: Operation) => void;
 }
@@ -123,6 +125,11 @@ export class OperationStore {
     return options.limit > 0 ? all.slice(0, options.limit) : all;
   }
 
+  /** True while some operation that wants `key` waits or runs. */
+  isBusy(key: string): boolean {
+    return this.#parts.queue.isTaken(key);
+  }
+
   /** All events after `afterSeq`, then those to come; ends with the operation. */
   async *watch(id: string, afterSeq: bigint, signal?: AbortSignal): AsyncGenerator<OperationEvent> {
     const live = this.#live.get(id);
@@ -175,7 +182,14 @@ export class OperationStore {
     this.#settled.set(
       live.id,
       queue
-        .run(request.keys, () => this.#carryOut(live, new Work(live, runner), body), live.abort.signal)
+        .run(
+          request.keys,
+          () => {
+            this.#parts.onBegin?.(live.snapshot(), request.order?.actor ?? '');
+            return this.#carryOut(live, new Work(live, runner), body);
+          },
+          live.abort.signal,
+        )
         .catch((error: unknown) => this.#conclude(live, error))
         .finally(() => this.#retire(live)),
     );

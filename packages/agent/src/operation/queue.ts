@@ -33,6 +33,10 @@ export class OperationQueue {
     return this.#waiting.length;
   }
 
+  isTaken(key: string): boolean {
+    return [...this.#running, ...this.#waiting].some((ticket) => ticket.keys.has(key));
+  }
+
   /** Throws PXM_QUEUE_FULL when nothing more may wait. */
   checkRoom(): void {
     if (this.#waiting.length < this.#limits.waiting) return;
