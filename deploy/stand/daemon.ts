@@ -1,8 +1,8 @@
 /** One of our programs, or a server from Debian, as a child of this process: its output goes to a log file. */
 import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import type { CommandResult, Runner, RunningCommand } from '@pxmgr/kit/exec/command';
 import { systemClock } from '@pxmgr/kit/clock';
+import type { CommandResult, Runner, RunningCommand } from '@pxmgr/kit/exec/command';
 
 export interface DaemonSpec {
   readonly name: string;
@@ -23,7 +23,13 @@ export class Daemon {
   constructor(runner: Runner, spec: DaemonSpec) {
     this.name = spec.name;
     this.logFile = spec.logFile;
-    this.child = runner.start({ file: spec.file, args: spec.args, purpose: `run ${spec.name}`, timeoutMs: Number.POSITIVE_INFINITY, ...(spec.env === undefined ? {} : { env: spec.env }) });
+    this.child = runner.start({
+      file: spec.file,
+      args: spec.args,
+      purpose: `run ${spec.name}`,
+      timeoutMs: Number.POSITIVE_INFINITY,
+      ...(spec.env === undefined ? {} : { env: spec.env }),
+    });
     const log = createWriteStream(spec.logFile, { flags: 'a' });
     for (const stream of [this.child.stdout, this.child.stderr]) {
       const reader = createInterface({ input: stream });
@@ -49,9 +55,13 @@ export class Daemon {
     for (;;) {
       const found = this.lines.find((line) => pattern.test(line));
       if (found !== undefined) return found;
-      if (this.ended !== undefined) throw new Error(`${this.name} ended (status ${this.ended.exitCode ?? this.ended.signal}) before it said ${pattern.source}; last lines:\n${this.lines.slice(-10).join('\n')}`);
+      if (this.ended !== undefined)
+        throw new Error(
+          `${this.name} ended (status ${this.ended.exitCode ?? this.ended.signal}) before it said ${pattern.source}; last lines:\n${this.lines.slice(-10).join('\n')}`,
+        );
       const left = end - systemClock.monotonicMs();
-      if (left <= 0) throw new Error(`${this.name} did not say ${pattern.source} within ${limitMs} ms; see ${this.logFile}`);
+      if (left <= 0)
+        throw new Error(`${this.name} did not say ${pattern.source} within ${limitMs} ms; see ${this.logFile}`);
       await this.woken(left);
     }
   }

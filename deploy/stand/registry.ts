@@ -34,7 +34,12 @@ export class Registry {
     await writePasswordFile(options);
     const config = join(dir, 'config.json');
     writeFileSync(config, JSON.stringify(registryConfig(dir)), { mode: 0o600 });
-    const daemon = new Daemon(runner, { name: 'docker-registry', file: 'docker-registry', args: ['serve', config], logFile: join(dir, 'registry.log') });
+    const daemon = new Daemon(runner, {
+      name: 'docker-registry',
+      file: 'docker-registry',
+      args: ['serve', config],
+      logFile: join(dir, 'registry.log'),
+    });
     const line = await daemon.line(/listening on 127\.0\.0\.1:\d+/, START_LIMIT_MS);
     const address = /127\.0\.0\.1:\d+/.exec(line)?.[0] ?? '';
     const authFile = join(dir, 'auth.json');
@@ -51,7 +56,13 @@ export class Registry {
 async function writePasswordFile(options: RegistryOptions): Promise<void> {
   const file = join(options.dir, 'htpasswd');
   // -i reads the password from standard input: it must not show up in the process list.
-  const result = await options.runner.run({ file: 'htpasswd', args: ['-i', '-B', '-c', file, options.user], stdin: options.password, purpose: 'make the password file of the registry', timeoutMs: 20_000 });
+  const result = await options.runner.run({
+    file: 'htpasswd',
+    args: ['-i', '-B', '-c', file, options.user],
+    stdin: options.password,
+    purpose: 'make the password file of the registry',
+    timeoutMs: 20_000,
+  });
   if (result.exitCode !== 0) throw new Error(`htpasswd failed: ${result.stderr}`);
   if (!readFileSync(file, 'utf8').startsWith(`${options.user}:`)) throw new Error('htpasswd wrote no entry');
 }

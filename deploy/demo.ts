@@ -1,0 +1,111 @@
+/**
+ * `npm run demo`: the main job end to end, with real parts (controller, nats-server, SQLite, agents, registry, skopeo,
+ * LXC where the machine can) on three stand-in Proxmox hosts. Ends by itself; `--keep` leaves the fleet running.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { killInTheMiddle } from './demo/crash.ts';
+import { type Fleet, makeNodes, startRegistry, stopFleet } from './demo/fleet.ts';
+import { runtimeHere } from './demo/furnish.ts';
+import { Narrator } from './demo/narrator.ts';
+import { explainPlacement, lookInside, refuse, runGuest, showFleet, showHistory, tidyUp } from './demo/story.ts';
+import { ControllerProcess } from './stand/controller.ts';
+import { StandDir } from './stand/stand-dir.ts';
+
+const keep = process.argv.includes('--keep');
+const narrator = new Narrator((text) => void process.stdout.write(text));
+const interrupted = new Promise<never>((_resolve, reject) => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => reject(new Error(`stopped by ${signal}`)));
+});
+interrupted.catch(() => undefined);
+
+async function setUp(fleet: Partial<Fleet> & { dir: StandDir }): Promise<Fleet> {
+  const runtime = await runtimeHere();
+  narrator.chapter('Setting up: registry, controller with nats-server, three hosts with agents');
+  narrator.say(
+    runtime.kind === 'lxc'
+      ? 'Containers are really started on this machine, with LXC.'
+      : `Containers are only played on this machine: ${runtime.reason}.`,
+  );
+  const { registry, image } = await startRegistry(fleet.dir);
+  Object.assign(fleet, { registry, image });
+  narrator.say(`registry at ${registry.address} with a password, image ${image} pushed with skopeo`);
+  const controller = await ControllerProcess.create(fleet.dir);
+  Object.assign(fleet, { controller });
+  await controller.start();
+  narrator.say('controller up, nats-server supervised by it, certificate authority made');
+  const nodes = await makeNodes(fleet.dir, controller, registry);
+  Object.assign(fleet, { nodes });
+  for (const node of nodes) {
+    await node.join(await controller.cli.text(['node', 'token', 'create', '--node', node.name]));
+    await node.start();
+    narrator.say(`${node.name} joined with a one-time token and sent its first inventory`);
+  }
+  return { dir: fleet.dir, controller, registry, nodes, image };
+}
+
+async function tell(fleet: Fleet): Promise<void> {
+  await showFleet(fleet, narrator);
+  await explainPlacement(fleet, narrator);
+  await runGuest(fleet, narrator);
+  await lookInside(fleet, narrator, await runtimeHere());
+  await showHistory(fleet, narrator);
+  await refuse(fleet, narrator);
+  await killInTheMiddle(fleet, narrator);
+}
+
+function farewell(fleet: Fleet): void {
+  narrator.chapter('The fleet goes on running');
+  narrator.say(`Use it from another terminal, in this checkout:
+
+  export PXMGR_CONTROLLER=unix:${fleet.controller.socket}
+  npx pxmgr status
+  npx pxmgr container list
+  npx pxmgr run ${fleet.image} --name third --dry-run --show-commands
+
+Logs are in ${fleet.dir.logs}; every command that ran on a host is in commands-<host>.jsonl there.
+Ctrl-C here stops everything and removes it.`);
+}
+
+function next(): void {
+  narrator.say(`
+What you saw ran the shipped programs: pxmgr, pxmgr-controller and three pxmgr-agent processes.
+Try next:
+  npm run demo -- --keep     leave the fleet running and use the command line yourself
+  npm test                   all tests
+  docs/install.md            install it on real Proxmox hosts`);
+}
+
+async function main(): Promise<number> {
+  const dir = new StandDir(mkdtempSync(join(tmpdir(), 'pxmgr-demo-')));
+  const fleet: Partial<Fleet> & { dir: StandDir } = { dir };
+  let failure: unknown;
+  try {
+    const whole = await Promise.race([setUp(fleet), interrupted]);
+    await Promise.race([tell(whole), interrupted]);
+    if (keep) {
+      farewell(whole);
+      await interrupted;
+    } else await Promise.race([tidyUp(whole, narrator), interrupted]);
+  } catch (error) {
+    failure = error;
+  }
+  narrator.chapter('Stopping');
+  const problems = await stopFleet(fleet);
+  for (const problem of problems) narrator.say(problem);
+  const isUserStop = keep && failure instanceof Error && failure.message.startsWith('stopped by');
+  if (failure !== undefined && !isUserStop) {
+    process.stderr.write(
+      `\nthe demo failed: ${failure instanceof Error ? failure.message : String(failure)}\nlogs are kept in ${dir.logs}\n`,
+    );
+    return 1;
+  }
+  rmSync(dir.root, { recursive: true, force: true });
+  narrator.say('Everything is stopped and removed.');
+  if (!keep) next();
+  return problems.length === 0 ? 0 : 1;
+}
+
+process.exit(await main());

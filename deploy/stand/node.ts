@@ -1,0 +1,135 @@
+/** One stand-in Proxmox host with a real agent process on it. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { installTools } from '@pxmgr/sim/door/exec';
+import { Host, type HostSpec } from '@pxmgr/sim/host';
+import { stringify } from 'yaml';
+import type { ControllerProcess } from './controller.ts';
+import { Daemon } from './daemon.ts';
+import { freePorts } from './ports.ts';
+import { bundle, type StandDir, SYSTEM_PATH } from './stand-dir.ts';
+import { waitFor } from './wait.ts';
+
+const START_LIMIT_MS = 30_000;
+
+export interface NodeOptions {
+  readonly dir: StandDir;
+  readonly controller: ControllerProcess;
+  readonly host: HostSpec;
+  /** More agent options, by key of the file. */
+  readonly agent?: Readonly<Record<string, unknown>>;
+}
+
+export class NodeProcess {
+  readonly host: Host;
+  readonly configFile: string;
+  readonly stateDir: string;
+  readonly commandLog: string;
+  private readonly options: NodeOptions;
+  private daemon: Daemon | undefined;
+
+  private constructor(options: NodeOptions, host: Host, configFile: string) {
+    this.options = options;
+    this.host = host;
+    this.configFile = configFile;
+    this.stateDir = options.dir.path(`agent-${host.name}`);
+    this.commandLog = join(options.dir.logs, `commands-${host.name}.jsonl`);
+  }
+
+  get name(): string {
+    return this.host.name;
+  }
+
+  get pid(): number {
+    return this.daemon?.pid ?? 0;
+  }
+
+  /** Makes the host and the agent's configuration; nothing runs yet. */
+  static async create(options: NodeOptions): Promise<NodeProcess> {
+    const { dir } = options;
+    const root = dir.path('hosts', options.host.name);
+    mkdirSync(root, { recursive: true });
+    const host = Host.create(root, options.host);
+    installTools(host.root, { bundle: bundle('pxmgr-sim') });
+    const configFile = dir.path(`agent-${host.name}.yaml`);
+    const node = new NodeProcess(options, host, configFile);
+    mkdirSync(node.stateDir, { recursive: true, mode: 0o700 });
+    const [port] = await freePorts(1);
+    const config = {
+      host_root: host.root,
+      path: `${join(host.root, 'bin')}:${SYSTEM_PATH}`,
+      state_dir: node.stateDir,
+      listen: `127.0.0.1:${port ?? 0}`,
+      advertise: `127.0.0.1:${port ?? 0}`,
+      command_log: node.commandLog,
+      log_level: 'debug',
+      ...options.agent,
+    };
+    writeFileSync(configFile, stringify(config), { mode: 0o600 });
+    return node;
+  }
+
+  /** The token goes through standard input: it is a secret. */
+  async join(token: string): Promise<void> {
+    const result = await this.options.dir.runner.run({
+      file: process.execPath,
+      args: [bundle('pxmgr-agent'), 'join', '-', '--config', this.configFile],
+      stdin: `${token.trim()}\n`,
+      purpose: 'join the fleet',
+      timeoutMs: 30_000,
+    });
+    if (result.exitCode !== 0) throw new Error(`${this.name} could not join: ${result.stderr}${result.stdout}`);
+  }
+
+  /** Starts the agent; returns when the controller sees it up. */
+  async start(): Promise<void> {
+    this.startOnly();
+    await this.waitUp();
+  }
+
+  startOnly(): void {
+    this.daemon = new Daemon(this.options.dir.runner, {
+      name: `pxmgr-agent on ${this.name}`,
+      file: process.execPath,
+      args: [bundle('pxmgr-agent'), '--config', this.configFile],
+      logFile: join(this.options.dir.logs, `agent-${this.name}.log`),
+    });
+  }
+
+  async waitUp(): Promise<void> {
+    await waitFor(`${this.name} is up`, START_LIMIT_MS, async () => {
+      if (this.daemon?.ended !== undefined)
+        throw new Error(`the agent on ${this.name} ended; see ${this.daemon.logFile}`);
+      const nodes = await this.options.controller.cli.json<{ name: string; presence: string; cpuCores?: number }[]>([
+        'node',
+        'list',
+      ]);
+      return nodes.some((node) => node.name === this.name && node.presence === 'up' && (node.cpuCores ?? 0) > 0)
+        ? true
+        : undefined;
+    });
+  }
+
+  /** A command of the host itself, as an administrator would type it there. */
+  async tool(name: string, ...args: readonly string[]): Promise<string> {
+    const result = await this.options.dir.runner.run({
+      file: join(this.host.root, 'bin', name),
+      args,
+      purpose: `run ${name} on ${this.name}`,
+      timeoutMs: 60_000,
+    });
+    return result.stdout;
+  }
+
+  async stop(): Promise<number | null> {
+    const result = await this.daemon?.stop();
+    this.daemon = undefined;
+    return result?.exitCode ?? null;
+  }
+
+  /** SIGKILL in the middle of whatever it does. */
+  async kill(): Promise<void> {
+    await this.daemon?.kill();
+    this.daemon = undefined;
+  }
+}
