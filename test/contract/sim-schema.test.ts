@@ -1,7 +1,6 @@
 /** The stand-in's option parser and checks against inputs and verdicts made by upstream's own code. */
 import { describe, expect, it } from 'vitest';
-import { readCall } from '../../packages/sim/src/schema/command.ts';
-import { checkParameters } from '../../packages/sim/src/schema/command.ts';
+import { checkParameters, readCall } from '../../packages/sim/src/schema/command.ts';
 import { canonical, parsePropertyString } from '../../packages/sim/src/schema/property-string.ts';
 import { toolSchema } from '../../packages/sim/src/schema/schema-data.ts';
 import { FieldError, type Parameters } from '../../packages/sim/src/schema/value.ts';
@@ -32,14 +31,17 @@ interface Cases<T> {
 }
 
 const asText = (params: Parameters | undefined): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(params ?? {}).map(([key, value]) => [key, typeof value === 'object' ? value : String(value)]));
+  Object.fromEntries(
+    Object.entries(params ?? {}).map(([key, value]) => [key, typeof value === 'object' ? value : String(value)]),
+  );
 
 function fieldErrors(run: () => void): Record<string, string> | string | undefined {
   try {
     run();
     return undefined;
   } catch (err) {
-    if (err instanceof FieldError) return Object.fromEntries(Object.entries(err.errors).map(([key, text]) => [key, text.replace(/\n+$/, '')]));
+    if (err instanceof FieldError)
+      return Object.fromEntries(Object.entries(err.errors).map(([key, text]) => [key, text.replace(/\n+$/, '')]));
     return (err as Error).message.replace(/\n$/, '');
   }
 }
@@ -77,7 +79,9 @@ describe.skipIf(!hasSharedData)('snapshot names', () => {
   const cases = vectors<Cases<ParamCase>>('snapshot-names').cases ?? [];
   const properties = toolSchema('pct')['snapshot']?.params ?? {};
   it.each(cases.map((c) => [JSON.stringify(c.params), c] as const))('%s', (_, c) => {
-    expect(fieldErrors(() => checkParameters({ node: 'pve1', vmid: '100', ...c.params }, properties))).toEqual(wanted(c));
+    expect(fieldErrors(() => checkParameters({ node: 'pve1', vmid: '100', ...c.params }, properties))).toEqual(
+      wanted(c),
+    );
   });
 });
 
@@ -91,7 +95,11 @@ describe.skipIf(!hasSharedData)('property strings', () => {
 });
 
 describe.skipIf(!hasSharedData)('sizes', () => {
-  const sizes = vectors<{ parse_size?: [string, number | null][]; format_size?: [number, string | number][]; resize?: ParamCase[] }>('sizes');
+  const sizes = vectors<{
+    parse_size?: [string, number | null][];
+    format_size?: [number, string | number][];
+    resize?: ParamCase[];
+  }>('sizes');
   it.each(sizes.parse_size ?? [])('%s is read', (text, bytes) => {
     expect(parseSize(text) ?? null).toBe(bytes);
   });
@@ -100,6 +108,8 @@ describe.skipIf(!hasSharedData)('sizes', () => {
   });
   it.each((sizes.resize ?? []).map((c) => [JSON.stringify(c.params), c] as const))('resize %s', (_, c) => {
     const properties = toolSchema('pct')['resize']?.params ?? {};
-    expect(fieldErrors(() => checkParameters({ node: 'pve1', vmid: '100', ...c.params }, properties))).toEqual(wanted(c));
+    expect(fieldErrors(() => checkParameters({ node: 'pve1', vmid: '100', ...c.params }, properties))).toEqual(
+      wanted(c),
+    );
   });
 });

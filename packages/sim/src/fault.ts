@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from './host.ts';
 import { readJson, writeFileAtomicSync } from './sim-file.ts';
-import { ToolError } from './tool.ts';
+import { ToolError, type ToolIo } from './tool.ts';
 
 export interface FaultRule {
   /** `tool subcommand` (`pct create`) or the tool alone; `*` for any. */
@@ -46,6 +46,8 @@ export interface FaultPoint {
   readonly command?: string;
   readonly vmid?: number;
   readonly signal: AbortSignal;
+  /** How to die where the process holds more than this tool. */
+  readonly death?: ToolIo['death'];
 }
 
 export function setFaults(host: Host, rules: readonly FaultRule[]): void {
@@ -80,8 +82,9 @@ export async function reach(host: Host, at: FaultPoint, point: string): Promise<
     case 'fail':
       throw new ToolError(rule.message ?? `fault at ${point}`, rule.status ?? 255);
     case 'die':
-      process.kill(process.pid, 'SIGKILL');
-      return wait(60_000, at.signal);
+      if (at.death === undefined) process.kill(process.pid, 'SIGKILL');
+      else at.death.die();
+      return new Promise(() => undefined);
   }
 }
 

@@ -4,9 +4,8 @@
  * the open file description and stays ours until we close it or die.
  * Waits and texts are pve-common src/PVE/Tools.pm lock_file_full's.
  */
-import { constants } from 'node:fs';
+import { constants, mkdirSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Host } from './host.ts';
 import { ToolError } from './tool.ts';
@@ -19,6 +18,8 @@ export interface LockRequest {
   /** Where "trying to acquire lock..." goes: the command's stderr, or the task's output. */
   say(text: string): void;
   readonly signal: AbortSignal;
+  /** The lock is let go at once when this is aborted. */
+  readonly death?: AbortSignal | undefined;
   /** 4 outside a task (EINTR of the time limit), 255 inside. */
   readonly timeoutStatus?: number;
 }
@@ -27,6 +28,7 @@ export async function withFileLock<T>(request: LockRequest, section: () => Promi
   const real = request.host.path(request.path);
   mkdirSync(dirname(real), { recursive: true });
   const file = await open(real, constants.O_CREAT | constants.O_RDWR | constants.O_APPEND, 0o644);
+  request.death?.addEventListener('abort', () => void file.close());
   try {
     if (!(await tryLock(file.fd, ['-n'], request))) {
       request.say('trying to acquire lock...\n');

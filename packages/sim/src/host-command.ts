@@ -1,5 +1,4 @@
 /** `pxmgr-sim host create` and `host watch`. */
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { installTools } from './door/exec.ts';
 import { Host } from './host.ts';
@@ -33,7 +32,7 @@ export async function runHostCommand(verb: 'create' | 'watch', argv: readonly st
     ...(values.ip === undefined ? {} : { ip: values.ip }),
     ...(values.seed === undefined ? {} : { seed: values.seed }),
   });
-  const folder = installTools(host.root, { bundle: values.bundle ?? fileURLToPath(import.meta.url) });
+  const folder = installTools(host.root, { bundle: values.bundle ?? process.argv[1] ?? '' });
   process.stdout.write(`${host.root}\n${folder}\n`);
   return 0;
 }

@@ -16,6 +16,8 @@ export interface ToolIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Process id that tasks of this call carry; default: this process. The in-process door gives each call its own. */
   readonly worker?: { readonly pid: number; readonly startTicks: number };
+  /** Sudden death where the process must live on: locks are let go at the signal, and nothing else is cleaned up. */
+  readonly death?: { readonly signal: AbortSignal; die(): void };
 }
 
 /** argv holds the arguments only, without the program name. Resolves to the exit status. */

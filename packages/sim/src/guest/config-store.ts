@@ -59,14 +59,13 @@ export interface GuestLock {
   readonly waitMs?: number;
   say(text: string): void;
   readonly signal: AbortSignal;
+  readonly death?: AbortSignal | undefined;
   readonly isInTask?: boolean;
 }
 
 /** The config's flock: 10 s, or less where the caller says so. */
 export function withGuestLock<T>(lock: GuestLock, section: () => Promise<T>): Promise<T> {
   const path = `/run/lock/lxc/pve-config-${lock.vmid}.lock`;
-  return withFileLock(
-    { host: lock.host, path, waitMs: lock.waitMs ?? 10_000, say: lock.say, signal: lock.signal, timeoutStatus: lock.isInTask === true ? 255 : 4 },
-    section,
-  );
+  const { host, say, signal, death } = lock;
+  return withFileLock({ host, path, waitMs: lock.waitMs ?? 10_000, say, signal, death, timeoutStatus: lock.isInTask === true ? 255 : 4 }, section);
 }

@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { emptyConfig, type GuestConfig } from '../config-text.ts';
 import { applyChange } from '../guest/change.ts';
-import { loadConfig, removeConfig, requireUnlocked, requireUnprotected, storeConfig, withGuestLock } from '../guest/config-store.ts';
+import { loadConfig, removeConfig, requireUnlocked, requireUnprotected, storeConfig } from '../guest/config-store.ts';
 import { deleteOwnedVolume, destroyDisks } from '../guest/disks.ts';
 import { mountPoints } from '../guest/mount-point.ts';
 import { clampCpuUnits, configProperty } from '../guest/syntax.ts';
@@ -11,7 +11,7 @@ import { splitList } from '../schema/format.ts';
 import { enabledStorage, volumeBackend } from '../storages.ts';
 import type { Task } from '../task.ts';
 import { ToolError } from '../tool.ts';
-import { atPoint, exit, flag, isRunning, lockedInTask, taskOf, text, type Verb } from './context.ts';
+import { atPoint, exit, flag, isRunning, locked, lockedInTask, taskOf, text, type Verb } from './context.ts';
 import { killGuest } from './power.ts';
 
 const NOT_VALUES = new Set(['vmid', 'delete', 'revert', 'digest']);
@@ -23,7 +23,7 @@ export async function set(verb: Verb): Promise<number> {
   const values = new Map(given.filter(([key]) => !NOT_VALUES.has(key)).map(([key, value]) => [key, key === 'cpuunits' ? clampCpuUnits(String(value)) : String(value)]));
   const remove = splitList(text(verb, 'delete') ?? '');
   const revert = splitList(text(verb, 'revert') ?? '');
-  await withGuestLock({ host, vmid, say: io.err, signal: io.signal }, async () => {
+  await locked(verb, async () => {
     await atPoint(verb, 'after-lock');
     const config = loadConfig(host, vmid, io.err);
     requireUnlocked(config);
@@ -62,7 +62,7 @@ function checkLists(verb: Verb, lists: { values: ReadonlyMap<string, string>; re
 
 export async function unlock(verb: Verb): Promise<number> {
   const { host, vmid, io } = verb;
-  await withGuestLock({ host, vmid, say: io.err, signal: io.signal }, async () => {
+  await locked(verb, async () => {
     const config = loadConfig(host, vmid, io.err);
     if ((config.values.get('lock') ?? '') === '') throw new ToolError('no lock found trying to remove any lock\n');
     config.values.delete('lock');

@@ -32,8 +32,19 @@ export function isRunning(verb: Verb): boolean {
 }
 
 export function atPoint(verb: Verb, point: string): Promise<void> {
-  const at: FaultPoint = { tool: verb.tool, command: verb.call.command, vmid: verb.vmid, signal: verb.io.signal };
+  const at: FaultPoint = { tool: verb.tool, command: verb.call.command, vmid: verb.vmid, ...doomOf(verb.io) };
   return reach(verb.host, at, point);
+}
+
+/** What a fault needs to know of the call. */
+export function doomOf(io: ToolIo): Pick<FaultPoint, 'signal' | 'death'> {
+  return { signal: io.signal, ...(io.death === undefined ? {} : { death: io.death }) };
+}
+
+/** The guest's flock outside a task: waiting is told on stderr. */
+export function locked<T>(verb: Verb, section: () => Promise<T>, waitMs?: number): Promise<T> {
+  const { host, vmid, io } = verb;
+  return withGuestLock({ host, vmid, say: io.err, signal: io.signal, death: io.death?.signal, ...(waitMs === undefined ? {} : { waitMs }) }, section);
 }
 
 /** A task of this call; `exit` gives its end to the shell, or 0 for the commands that never tell. */
@@ -47,5 +58,5 @@ export function exit(end: TaskEnd): number {
 
 /** The guest's flock inside a task: waiting is told on the task's output. */
 export function lockedInTask<T>(verb: Verb, task: Task, section: () => Promise<T>): Promise<T> {
-  return withGuestLock({ host: verb.host, vmid: verb.vmid, say: task.log, signal: task.signal, isInTask: true }, section);
+  return withGuestLock({ host: verb.host, vmid: verb.vmid, say: task.log, signal: task.signal, death: verb.io.death?.signal, isInTask: true }, section);
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { emptyConfig, type GuestConfig } from '../config-text.ts';
 import type { Extracted } from '../extract.ts';
 import { applyChange } from '../guest/change.ts';
-import { loadConfig, removeConfig, storeConfig, withGuestLock } from '../guest/config-store.ts';
+import { loadConfig, removeConfig, storeConfig } from '../guest/config-store.ts';
 import { createDisks, destroyDisks, idBase, resolveMounts } from '../guest/disks.ts';
 import { isVolumeKey, parseMountPoint } from '../guest/mount-point.ts';
 import { applyOciSettings } from '../guest/oci-settings.ts';
@@ -17,7 +17,7 @@ import { enabledStorage, findVolume, holdsContainers, volumePath } from '../stor
 import type { Task } from '../task.ts';
 import { errorText, ToolError } from '../tool.ts';
 import { parseVolumeId } from '../volume-names.ts';
-import { atPoint, exit, flag, lockedInTask, taskOf, text, type Verb } from './context.ts';
+import { atPoint, exit, flag, locked, lockedInTask, taskOf, text, type Verb } from './context.ts';
 import { start } from './power.ts';
 
 /** Parameters of the call that are not part of the config. */
@@ -105,9 +105,9 @@ function requireContainers(verb: Verb, id: string): void {
 
 /** The id is ours when a config with nothing but the lock stands there; the flock is held for that moment only. */
 async function reserve(verb: Verb): Promise<void> {
-  const { host, vmid, io } = verb;
+  const { host, vmid } = verb;
   const prefix = `unable to create CT ${vmid} - `;
-  await withGuestLock({ host, vmid, waitMs: 5000, say: io.err, signal: io.signal }, async () => {
+  const reserveStub = async (): Promise<void> => {
     requireFree(verb, prefix);
     const stub = emptyConfig();
     stub.values.set('lock', 'create');
@@ -116,7 +116,8 @@ async function reserve(verb: Verb): Promise<void> {
     } catch (err) {
       throw new ToolError(`${prefix}${errorText(err)}\n`);
     }
-  });
+  };
+  await locked(verb, reserveStub, 5000);
   await atPoint(verb, 'after-lock');
 }
 

@@ -17,6 +17,18 @@ const VERBS: Readonly<Record<string, () => Promise<VerbHandler>>> = {
   status: async () => (await import('../pct/show.ts')).status,
   config: async () => (await import('../pct/show.ts')).config,
   pending: async () => (await import('../pct/show.ts')).pending,
+  exec: async () => (await import('../pct/inside.ts')).exec,
+  enter: async () => (await import('../pct/inside.ts')).enter,
+  push: async () => (await import('../pct/inside.ts')).push,
+  pull: async () => (await import('../pct/inside.ts')).pull,
+  snapshot: async () => (await import('../pct/snapshot.ts')).snapshot,
+  delsnapshot: async () => (await import('../pct/snapshot.ts')).delsnapshot,
+  rollback: async () => (await import('../pct/snapshot.ts')).rollback,
+  listsnapshot: async () => (await import('../pct/snapshot.ts')).listsnapshot,
+  resize: async () => (await import('../pct/volume.ts')).resize,
+  'move-volume': async () => (await import('../pct/volume.ts')).moveVolume,
+  mount: async () => (await import('../pct/volume.ts')).mount,
+  unmount: async () => (await import('../pct/volume.ts')).unmount,
 };
 
 export const pct: Tool = (host: Host, argv, io) => runCommands({ tool: 'pct', host, argv, io, verbs: VERBS });

@@ -78,7 +78,7 @@ const alloc: VerbHandler = async (verb) => {
   const storage = enabledStorage(host, text(verb, 'storage') ?? '');
   const name = text(verb, 'filename') ?? '';
   const format = (text(verb, 'format') ?? /\.(raw|qcow2|vmdk|subvol)$/.exec(name)?.[1] ?? 'raw') as VolumeFormat;
-  const lock = { host, path: `/var/lock/pve-manager/pve-storage-${storage.id}`, waitMs: 10_000, say: io.err, signal: io.signal };
+  const lock = { host, path: `/var/lock/pve-manager/pve-storage-${storage.id}`, waitMs: 10_000, say: io.err, signal: io.signal, death: io.death?.signal };
   const volid = await withFileLock(lock, () =>
     allocVolume(host, storage, { vmid: verb.vmid, ...(name === '' ? {} : { name }), format, sizeBytes: allocBytes(text(verb, 'size') ?? '0'), log: io.out }),
   );

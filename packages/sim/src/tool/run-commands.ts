@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reach, switchesOf } from '../fault.ts';
 import type { Host } from '../host.ts';
-import type { VerbHandler } from '../pct/context.ts';
+import { doomOf, type VerbHandler } from '../pct/context.ts';
 import { readCall } from '../schema/command.ts';
 import { errorText, ToolError, type ToolIo } from '../tool.ts';
 
@@ -21,7 +21,7 @@ export async function runCommands(run: CommandRun): Promise<number> {
     if (delayMs > 0) await sleep(delayMs);
     const call = readCall(tool, run.argv, host.name);
     const vmid = Number(call.params['vmid'] ?? 0);
-    const at = { tool, command: call.command, ...(vmid > 0 ? { vmid } : {}), signal: io.signal };
+    const at = { tool, command: call.command, ...(vmid > 0 ? { vmid } : {}), ...doomOf(io) };
     const verb = run.verbs[call.command];
     if (verb === undefined) throw new ToolError(`${tool} ${call.command} is not part of this stand-in\n`);
     await reach(host, at, 'begin');

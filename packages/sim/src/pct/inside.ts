@@ -1,0 +1,104 @@
+/** exec, enter, push, pull: what reaches into a running guest (pve-container src/PVE/CLI/pct.pm). */
+import { chmodSync, chownSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { GuestConfig } from '../config-text.ts';
+import { loadConfig } from '../guest/config-store.ts';
+import { idBase, resolveMounts } from '../guest/disks.ts';
+import { guestPath } from '../guest/os-setup.ts';
+import { runtimeOf } from '../runtime.ts';
+import { ToolError } from '../tool.ts';
+import { flag, isRunning, locked, taskOf, text, type Verb } from './context.ts';
+
+export async function exec(verb: Verb): Promise<number> {
+  const words = verb.call.params['extra-args'];
+  const argv = Array.isArray(words) ? words.map(String) : [];
+  loadConfig(verb.host, verb.vmid, verb.io.err);
+  if (!isRunning(verb)) throw new ToolError(`container '${verb.vmid}' not running!\n`);
+  if (argv.length === 0) throw new ToolError('missing command\n');
+  const runtime = await runtimeOf(verb.host);
+  return runtime.exec(verb.host, verb.vmid, { argv, keepEnv: text(verb, 'keep-env') !== '0', io: verb.io });
+}
+
+export async function enter(verb: Verb): Promise<number> {
+  loadConfig(verb.host, verb.vmid, verb.io.err);
+  if (!isRunning(verb)) throw new ToolError(`container '${verb.vmid}' not running!\n`);
+  const runtime = await runtimeOf(verb.host);
+  return runtime.exec(verb.host, verb.vmid, { argv: ['/bin/sh'], keepEnv: flag(verb, 'keep-env'), io: verb.io });
+}
+
+/** Exits 0 whatever becomes of its task. */
+export async function push(verb: Verb): Promise<number> {
+  await locked(verb, async () => {
+    if (!isRunning(verb)) throw new ToolError('can only push files to a running CT\n');
+    const config = loadConfig(verb.host, verb.vmid, verb.io.err);
+    await taskOf(verb, 'push_file', async () => {
+      const source = hostFile(verb, text(verb, 'file') ?? '');
+      if (!existsSync(source)) throw new ToolError(`failed to open ${text(verb, 'file') ?? ''} for reading\n`);
+      const bytes = statSync(source).isDirectory() ? '' : readFileSync(source);
+      await writeInside(verb, config, { path: text(verb, 'destination') ?? '', bytes });
+    });
+  });
+  return 0;
+}
+
+/** Exits 0 whatever becomes of its task. */
+export async function pull(verb: Verb): Promise<number> {
+  await locked(verb, async () => {
+    if (!isRunning(verb)) throw new ToolError('can only pull files from a running VM\n');
+    const config = loadConfig(verb.host, verb.vmid, verb.io.err);
+    await taskOf(verb, 'pull_file', async () => {
+      const given = text(verb, 'destination') ?? '';
+      const target = existsSync(dirname(verb.host.path(given))) ? verb.host.path(given) : given;
+      if (!existsSync(dirname(target))) throw new ToolError(`failed to create file: ${given}: No such file or directory\n`);
+      writeFileSync(target, '', { mode: modeOf(verb) });
+      const source = await insidePath(verb, config, text(verb, 'path') ?? '');
+      if (source === undefined) throw new ToolError(`failed to open ${text(verb, 'path') ?? ''}: No such file or directory\n`);
+      if (statSync(source).isFile()) writeFileSync(target, readFileSync(source));
+    });
+  });
+  return 0;
+}
+
+/** A file on the node: below the host's root, or on this machine when the host has none of that name. */
+function hostFile(verb: Verb, path: string): string {
+  const own = verb.host.path(path);
+  return existsSync(own) ? own : path;
+}
+
+function modeOf(verb: Verb): number {
+  const perms = text(verb, 'perms') ?? '0644';
+  return /^0x/i.test(perms) ? Number(perms) : Number.parseInt(perms, 8);
+}
+
+/** The directory that the guest sees at that path: its root or the innermost mount point, links kept inside. */
+async function insidePath(verb: Verb, config: GuestConfig, path: string): Promise<string | undefined> {
+  const mounts = await resolveMounts(verb.host, config);
+  const inner = mounts.filter((m) => m.target !== '/' && (path === m.target || path.startsWith(`${m.target}/`))).sort((a, b) => b.target.length - a.target.length)[0];
+  const root = mounts.find((m) => m.target === '/');
+  if (inner !== undefined) return guestPath(inner.source, path.slice(inner.target.length));
+  return root === undefined ? undefined : guestPath(root.source, path);
+}
+
+async function writeInside(verb: Verb, config: GuestConfig, file: { path: string; bytes: string | Uint8Array }): Promise<void> {
+  const folder = await insidePath(verb, config, dirname(file.path));
+  if (folder === undefined) throw new ToolError(`failed to create file: ${file.path}: No such file or directory\n`);
+  const owner = { user: await accountId(verb, config, 'user'), group: await accountId(verb, config, 'group') };
+  // A link that is already there is followed, as upstream does from inside the guest.
+  const target = (await insidePath(verb, config, file.path)) ?? join(folder, basename(file.path));
+  writeFileSync(target, file.bytes);
+  chmodSync(target, modeOf(verb));
+  if (process.getuid?.() === 0) chownSync(target, idBase(config) + owner.user, idBase(config) + owner.group);
+}
+
+async function accountId(verb: Verb, config: GuestConfig, kind: 'user' | 'group'): Promise<number> {
+  const given = text(verb, kind) ?? '0';
+  if (/^\d+$/.test(given)) {
+    if (Number(given) >= 65_536) throw new ToolError('failed to change file owner: Invalid argument\n');
+    return Number(given);
+  }
+  const table = await insidePath(verb, config, kind === 'user' ? '/etc/passwd' : '/etc/group');
+  const rows = table === undefined ? [] : readFileSync(table, 'utf8').split('\n').map((line) => line.split(':'));
+  const id = rows.find((row) => row[0] === given)?.[2];
+  if (id === undefined) throw new ToolError(`failed to get ${kind === 'user' ? 'uid' : 'gid'} for: ${given}\n`);
+  return Number(id);
+}

@@ -1,0 +1,213 @@
+/** snapshot, delsnapshot, rollback, listsnapshot (pve-guest-common src/PVE/AbstractConfig.pm, the snapshot parts). */
+import { emptySection, type GuestConfig, type GuestSection } from '../config-text.ts';
+import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
+import { addUnused, type MountPoint, mountPoints } from '../guest/mount-point.ts';
+import { hasTemplateMark } from '../guest/change.ts';
+import { findVolume, volumeBackend } from '../storages.ts';
+import type { Task } from '../task.ts';
+import { errorText, ToolError } from '../tool.ts';
+import { atPoint, exit, flag, isRunning, lockedInTask, taskOf, text, type Verb } from './context.ts';
+import { killGuest, start } from './power.ts';
+
+const NOT_COPIED = /^(?:snapstate|snaptime|vmstate|lock|description|unused\d+)$/;
+
+function copySection(from: GuestSection): GuestSection {
+  return { values: new Map([...from.values].filter(([key]) => !NOT_COPIED.test(key))), raw: [...from.raw] };
+}
+
+/** Load, change and store under the guest's lock. */
+async function edit(verb: Verb, task: Task, change: (config: GuestConfig) => void | Promise<void>): Promise<void> {
+  await lockedInTask(verb, task, async () => {
+    const config = loadConfig(verb.host, verb.vmid, task.log);
+    await change(config);
+    storeConfig(verb.host, verb.vmid, config);
+  });
+}
+
+async function eachVolume(verb: Verb, section: GuestSection, step: (point: MountPoint, volume: Awaited<ReturnType<typeof backed>>) => Promise<void>): Promise<void> {
+  for (const point of mountPoints(section)) if (point.kind === 'volume') await step(point, await backed(verb, point.volume));
+}
+
+async function backed(verb: Verb, volid: string): Promise<ReturnType<typeof findVolume> & { backend: Awaited<ReturnType<typeof volumeBackend>> }> {
+  const found = findVolume(verb.host, volid);
+  return { ...found, backend: await volumeBackend(found.storage) };
+}
+
+async function canSnapshot(verb: Verb, section: GuestSection): Promise<boolean> {
+  for (const point of mountPoints(section)) {
+    if (point.kind !== 'volume') return false;
+    const { backend, storage, volname } = await backed(verb, point.volume);
+    if (!backend.canSnapshot(storage, volname)) return false;
+  }
+  return true;
+}
+
+export async function snapshot(verb: Verb): Promise<number> {
+  const name = text(verb, 'snapname') ?? '';
+  if (name === 'current' || name === 'vzdump') throw new ToolError(`unable to use snapshot name '${name}' (reserved name)\n`);
+  const end = await taskOf(verb, 'vzsnapshot', async (task) => {
+    await edit(verb, task, (config) => prepare(verb, { config, name, task }));
+    await atPoint(verb, 'after-prepare');
+    try {
+      const section = loadConfig(verb.host, verb.vmid, task.log).snapshots.get(name) ?? emptySection();
+      await eachVolume(verb, section, (_, v) => v.backend.snapshot(verb.host, v.storage, v.volname, name));
+    } catch (err) {
+      task.log('snapshot create failed: starting cleanup\n');
+      await edit(verb, task, (config) => {
+        config.snapshots.delete(name);
+        config.values.delete('lock');
+      });
+      throw err;
+    }
+    await atPoint(verb, 'before-config');
+    await edit(verb, task, (config) => {
+      config.snapshots.get(name)?.values.delete('snapstate');
+      config.values.delete('lock');
+      config.values.set('parent', name);
+    });
+  });
+  return exit(end);
+}
+
+async function prepare(verb: Verb, at: { config: GuestConfig; name: string; task: Task }): Promise<void> {
+  const { config, name, task } = at;
+  if (hasTemplateMark(config)) throw new ToolError("you can't take a snapshot if it's a template\n");
+  requireUnlocked(config);
+  if (config.snapshots.has(name)) throw new ToolError(`snapshot name '${name}' already used\n`);
+  if (!(await canSnapshot(verb, config))) throw new ToolError('snapshot feature is not available\n');
+  for (const [other, section] of config.snapshots) {
+    if (section.values.get('parent') !== name) continue;
+    task.log(`deleting parent '${name}' reference from '${other}' to avoid bogus snapshot cycle.\n`);
+    section.values.delete('parent');
+  }
+  const taken = copySection(config);
+  taken.values.set('snapstate', 'prepare');
+  taken.values.set('snaptime', String(Math.floor(Date.now() / 1000)));
+  const description = text(verb, 'description') ?? '';
+  if (description !== '') taken.values.set('description', description);
+  config.snapshots.set(name, taken);
+  config.values.set('lock', 'snapshot');
+}
+
+function requireSnapshot(config: GuestConfig, name: string): GuestSection {
+  const section = config.snapshots.get(name);
+  if (section === undefined) throw new ToolError(`snapshot '${name}' does not exist\n`);
+  return section;
+}
+
+export async function delsnapshot(verb: Verb): Promise<number> {
+  const name = text(verb, 'snapname') ?? '';
+  const isForced = flag(verb, 'force');
+  const end = await taskOf(verb, 'vzdelsnapshot', async (task) => {
+    requireSnapshot(loadConfig(verb.host, verb.vmid, task.log), name);
+    await edit(verb, task, (config) => {
+      requireUnlocked(config);
+      if (hasTemplateMark(config)) throw new ToolError("you can't delete a snapshot if vm is a template\n");
+      requireSnapshot(config, name).values.set('snapstate', 'delete');
+      config.values.set('lock', 'snapshot-delete');
+    });
+    await atPoint(verb, 'after-lock');
+    const section = requireSnapshot(loadConfig(verb.host, verb.vmid, task.log), name);
+    await eachVolume(verb, section, async (_, v) => {
+      try {
+        await v.backend.deleteSnapshot(verb.host, v.storage, v.volname, name);
+      } catch (err) {
+        if (!isForced) throw err;
+        task.log(`${errorText(err)}\n`);
+      }
+    });
+    await edit(verb, task, (config) => dropSnapshot(config, name, section));
+  });
+  return exit(end);
+}
+
+/** Volumes that only the snapshot had stay as unused ones. */
+function dropSnapshot(config: GuestConfig, name: string, section: GuestSection): void {
+  const parent = section.values.get('parent');
+  for (const holder of [config, ...config.snapshots.values()]) {
+    if (holder.values.get('parent') !== name) continue;
+    if (parent === undefined) holder.values.delete('parent');
+    else holder.values.set('parent', parent);
+  }
+  config.snapshots.delete(name);
+  config.values.delete('lock');
+  for (const point of mountPoints(section)) if (point.kind === 'volume') addUnused(config, point.volume);
+}
+
+export async function rollback(verb: Verb): Promise<number> {
+  const name = text(verb, 'snapname') ?? '';
+  const end = await taskOf(verb, 'vzrollback', async (task) => {
+    await edit(verb, task, (config) => prepareRollback(verb, { config, name, task }));
+    await atPoint(verb, 'after-lock');
+    const section = requireSnapshot(loadConfig(verb.host, verb.vmid, task.log), name);
+    await eachVolume(verb, section, (_, v) => v.backend.rollback(verb.host, v.storage, v.volname, name));
+    await edit(verb, task, (config) => applySnapshot(config, name));
+  });
+  if (!end.isError && flag(verb, 'start')) await start(verb);
+  return exit(end);
+}
+
+async function prepareRollback(verb: Verb, at: { config: GuestConfig; name: string; task: Task }): Promise<void> {
+  const { config, name, task } = at;
+  if (hasTemplateMark(config)) throw new ToolError("you can't rollback if vm is a template\n");
+  const section = requireSnapshot(config, name);
+  await eachVolume(verb, section, async (point, v) => {
+    if ((await v.backend.newerSnapshots(verb.host, v.storage, v.volname, name)).length > 0) {
+      throw new ToolError(`can't rollback, '${name}' is not most recent snapshot on '${point.volume}'\n`);
+    }
+  });
+  const state = section.values.get('snapstate');
+  if (state !== undefined) throw new ToolError(`unable to rollback to incomplete snapshot (snapstate = ${state})\n`);
+  requireUnlocked(config);
+  if (isRunning(verb)) await killGuest(verb, task, config);
+  config.values.set('lock', 'rollback');
+}
+
+function applySnapshot(config: GuestConfig, name: string): void {
+  const section = requireSnapshot(config, name);
+  const kept = [...config.values].filter(([key]) => /^unused\d+$/.test(key) || key === 'description');
+  const inSnapshot = new Set(mountPoints(section).map((point) => point.volume));
+  const lost = mountPoints(config).filter((point) => point.kind === 'volume' && !inSnapshot.has(point.volume)).map((point) => point.volume);
+  config.values.clear();
+  for (const [key, value] of [...kept, ...copySection(section).values]) config.values.set(key, value);
+  config.raw.splice(0, config.raw.length, ...section.raw);
+  config.pending.values.clear();
+  for (const volume of lost) addUnused(config, volume);
+  config.values.set('parent', name);
+}
+
+interface Leaf {
+  readonly name: string;
+  readonly time?: number;
+  readonly description: string;
+  readonly parent?: string;
+}
+
+export async function listsnapshot(verb: Verb): Promise<number> {
+  const config = loadConfig(verb.host, verb.vmid, verb.io.err);
+  const leaves: Leaf[] = [...config.snapshots].map(([name, section]) => leafOf(name, section));
+  const parent = config.values.get('parent');
+  leaves.push({ name: 'current', description: 'You are here!', ...(parent === undefined ? {} : { parent }) });
+  const known = new Set(leaves.map((leaf) => leaf.name));
+  const byTime = (a: Leaf, b: Leaf): number => (a.time ?? Number.MAX_SAFE_INTEGER) - (b.time ?? Number.MAX_SAFE_INTEGER);
+  const print = (leaf: Leaf, prefix: string): void => {
+    const width = Math.max(30 - prefix.length, 0);
+    verb.io.out(`${prefix} ${leaf.name.padEnd(width)} ${localTime(leaf.time).padEnd(23)} ${leaf.description}\n`);
+    for (const child of leaves.filter((l) => l.parent === leaf.name).sort(byTime)) print(child, ` ${prefix}`);
+  };
+  for (const root of leaves.filter((l) => l.parent === undefined || !known.has(l.parent)).sort(byTime)) print(root, '`->');
+  return 0;
+}
+
+function leafOf(name: string, section: GuestSection): Leaf {
+  const lines = (section.values.get('description') ?? '').split('\n').filter((line) => line !== '');
+  const parent = section.values.get('parent');
+  return { name, time: Number(section.values.get('snaptime') ?? 0), description: lines[0] ?? 'no-description', ...(parent === undefined ? {} : { parent }) };
+}
+
+function localTime(seconds: number | undefined): string {
+  if (seconds === undefined) return '';
+  const t = new Date(seconds * 1000);
+  const two = (n: number): string => String(n).padStart(2, '0');
+  return `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())} ${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}`;
+}
