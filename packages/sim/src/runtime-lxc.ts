@@ -3,10 +3,12 @@
  * lxc/can-run.ts for what it needs). The guest's directory `<root>/.sim/lxc/<name>` holds its LXC files. LXC's monitor
  * is the only process that stays; its hooks mount before the start (lxc/staging.ts) and clean up after the end
  * (lxc/ended.ts). What a node shows of a running guest is published by running.ts.
+ * Not followed: a guest that reboots itself is shown as stopped.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host } from './host.ts';
+import { canRunLxc } from './lxc/can-run.ts';
 import { guestEnded, writeEndHook } from './lxc/ended.ts';
 import { entryWords } from './lxc/entry-words.ts';
 import { lxcConfigOf } from './lxc/guest-config.ts';
@@ -16,10 +18,26 @@ import { type Stage, writeStaging } from './lxc/staging.ts';
 import { GuestTree, pathParts } from './oci/guest-tree.ts';
 import { publishRunning, runningGuest } from './running.ts';
 import type { ExecRequest, GuestRuntime, StartContext, StartResult } from './runtime.ts';
+import { playedRuntime } from './runtime-played.ts';
 
-export { canRunLxc } from './lxc/can-run.ts';
+/** On a machine that cannot run containers the guests of such a host are played, and each start says so. */
+export const lxcRuntime: GuestRuntime = {
+  kind: 'lxc',
+  start: async (context) => {
+    const ability = await canRunLxc();
+    if (ability.ok) return start(context);
+    context.log(`stand-in: containers do not run on this machine (${ability.reason}); this one is only played\n`);
+    return playedRuntime.start(context);
+  },
+  stop: (host, vmid, log) => (isPlayed(host, vmid) ? playedRuntime.stop(host, vmid, log) : stop(host, vmid, log)),
+  shutdown: (host, vmid, options) => (isPlayed(host, vmid) ? playedRuntime.shutdown(host, vmid, options) : shutdown(host, vmid, options)),
+  exec: (host, vmid, request) => (isPlayed(host, vmid) ? playedRuntime.exec(host, vmid, request) : exec(host, vmid, request)),
+  isRunning: (host, vmid) => (isPlayed(host, vmid) ? playedRuntime.isRunning(host, vmid) : isRunning(host, vmid)),
+};
 
-export const lxcRuntime: GuestRuntime = { kind: 'lxc', start, stop, shutdown, exec, isRunning };
+function isPlayed(host: Host, vmid: number): boolean {
+  return runningGuest(host, vmid)?.isPlayed === true;
+}
 
 async function start(context: StartContext): Promise<StartResult> {
   const { host, vmid } = context;
