@@ -1,0 +1,137 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Database } from '../store/open.ts';
+import type { AgentDoor } from './agent-door.ts';
+import { finish, type Incarnation, request, until, Workshop } from './work.fixture.ts';
+
+let shop: Workshop;
+afterEach(async () => {
+  await shop.close();
+});
+
+/** Ends the process at the n-th commit or agent call: the file is closed under it, so nothing more can be written. */
+class Killer {
+  #left: number;
+  #file: Database | undefined;
+
+  constructor(after: number) {
+    this.#left = after;
+  }
+
+  get isDead(): boolean {
+    return this.#file?.sql.open === false;
+  }
+
+  /** `commit` kills after the n-th commit is durable. */
+  database = (file: Database): Database => {
+    this.#file = file;
+    const transaction = <T>(work: () => T): T => {
+      const isOuter = !file.sql.inTransaction;
+      const result = file.transaction(work);
+      if (isOuter) this.#tick();
+      return result;
+    };
+    return { ...file, transaction };
+  };
+
+  /** Before and after each order: sent or not sent, answered or not heard. */
+  door = (agents: AgentDoor): AgentDoor => {
+    const around = <A extends unknown[], R>(call: (...args: A) => Promise<R>) => {
+      return async (...args: A): Promise<R> => {
+        this.#tick();
+        const answer = await call(...args);
+        this.#tick();
+        return answer;
+      };
+    };
+    return {
+      ...agents,
+      pullImage: around(agents.pullImage),
+      createContainer: around(agents.createContainer),
+      startContainer: around(agents.startContainer),
+      destroyContainer: around(agents.destroyContainer),
+    };
+  };
+
+  #tick(): void {
+    this.#left -= 1;
+    if (this.#left === 0) this.#file?.sql.close();
+    if (this.#left <= 0) throw new Error('killed');
+  }
+}
+
+/** Applies a plan in a process that is killed, then in one that lives. Undefined when the first one ended before its kill. */
+async function withKill(after: number): Promise<{ second: Incarnation; operationId: string } | undefined> {
+  const planned = shop.open();
+  const { plan } = await planned.work.planner.planContainer(request());
+  const killer = new Killer(after);
+  const first = shop.open(killer);
+  let operationId = '';
+  try {
+    operationId = first.work.executor.apply(plan.id).id;
+  } catch {
+    // Killed while it was accepting: the caller has no answer and asks again later.
+  }
+  await until(() => killer.isDead || first.work.executor.activeCount === 0);
+  await first.work.executor.settled(operationId);
+  if (!killer.isDead) return undefined;
+  const second = shop.open();
+  second.work.start();
+  const open = second.work.records.operations.byPlan(plan.id);
+  return { second, operationId: open?.operation.id ?? second.work.executor.apply(plan.id).id };
+}
+
+describe('a controller that is killed', () => {
+  it('goes on at the next start, whatever the moment, and nothing is done twice', async () => {
+    let kills = 0;
+    for (let after = 1; ; after += 1) {
+      shop = new Workshop([{ name: 'pve1' }]);
+      await shop.listen();
+      const killed = await withKill(after);
+      const { effects, guests } = shop.agent('pve1');
+      if (killed !== undefined) {
+        const { work } = killed.second;
+        const { record, events } = await finish(work, killed.operationId);
+        expect({ after, state: record.state, problem: record.operation.problem }).toEqual({
+          after,
+          state: 'done',
+          problem: undefined,
+        });
+        expect(events.map((event) => event.seq)).toEqual(events.map((_, index) => BigInt(index + 1)));
+        expect(work.records.reservations.active()).toEqual([]);
+        kills += 1;
+      }
+      expect(effects).toEqual(['image.pull', 'container.create 100', 'container.start 100']);
+      expect(guests.get(100)?.status).toBe('running');
+      if (killed === undefined) break;
+      await shop.close();
+    }
+    expect(kills).toBeGreaterThan(20);
+  });
+
+  it('finishes an undo that it had begun', async () => {
+    let kills = 0;
+    for (let after = 1; ; after += 1) {
+      shop = new Workshop([{ name: 'pve1' }]);
+      await shop.listen();
+      const problem = { code: 'PXM_START_FAILED', message: 'it did not start', hint: '', fields: {}, causes: [] };
+      shop.agent('pve1').plan('container.start', { fails: problem });
+      const killed = await withKill(after);
+      if (killed !== undefined) {
+        const { record } = await finish(killed.second.work, killed.operationId);
+        expect({ after, state: record.state, code: record.operation.problem?.code }).toEqual({
+          after,
+          state: 'failed',
+          code: 'PXM_START_FAILED',
+        });
+        expect(killed.second.work.records.plans.get(record.operation.planId)?.plan.state).toBe('undone');
+        expect(killed.second.work.records.reservations.active()).toEqual([]);
+        kills += 1;
+      }
+      expect(shop.agent('pve1').guests.size).toBe(0);
+      expect(shop.agent('pve1').effects).toEqual(['image.pull', 'container.create 100', 'container.destroy 100']);
+      if (killed === undefined) break;
+      await shop.close();
+    }
+    expect(kills).toBeGreaterThan(20);
+  });
+});

@@ -1,0 +1,215 @@
+import type { Problem } from '@pxmgr/contract/common';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { finish, request, until, Workshop } from './work.fixture.ts';
+
+let shop: Workshop;
+beforeEach(async () => {
+  shop = new Workshop([{ name: 'pve1' }]);
+  await shop.listen();
+});
+afterEach(async () => {
+  await shop.close();
+});
+
+function problem(code: string): Problem {
+  return { code, message: `it failed with ${code}`, hint: '', fields: {}, causes: [] };
+}
+
+describe('a step that fails', () => {
+  it('takes back what the plan made, releases the reservation and rests the vmid', async () => {
+    const { work } = shop.open();
+    shop.agent('pve1').plan('container.start', { fails: problem('PXM_START_FAILED') });
+    const { plan } = await work.planner.planContainer(request());
+    const { record } = await finish(work, work.executor.apply(plan.id).id);
+    expect(record).toMatchObject({ state: 'failed', operation: { problem: { code: 'PXM_START_FAILED' } } });
+    expect(shop.agent('pve1').guests.size).toBe(0);
+    expect(work.records.plans.get(plan.id)?.plan.state).toBe('undone');
+    expect(work.records.reservations.get(plan.reservationId)).toMatchObject({
+      state: 'released',
+      endReason: 'plan failed, undone',
+    });
+    const next = await work.planner.planContainer(request());
+    expect(next.plan.vmid).toBe(101);
+  });
+
+  it('undoes nothing when nothing was made', async () => {
+    const { work } = shop.open();
+    shop.agent('pve1').plan('image.pull', { fails: problem('PXM_DISK_FULL') });
+    const { plan } = await work.planner.planContainer(request());
+    const { record } = await finish(work, work.executor.apply(plan.id).id);
+    expect(record.operation.problem?.code).toBe('PXM_DISK_FULL');
+    expect(shop.agent('pve1').effects).toEqual([]);
+    expect(work.records.reservations.active()).toEqual([]);
+  });
+
+  it('leaves a guest that runs but was not ready in time', async () => {
+    const { work } = shop.open();
+    shop.agent('pve1').plan('container.start', { fails: problem('PXM_NOT_READY') });
+    const { plan } = await work.planner.planContainer(request());
+    const { record } = await finish(work, work.executor.apply(plan.id).id);
+    expect(record).toMatchObject({ state: 'failed', operation: { warnings: ['container 100 was left as it is'] } });
+    expect(shop.agent('pve1').guests.size).toBe(1);
+    expect(work.records.plans.get(plan.id)?.plan.state).toBe('failed');
+  });
+
+  it('says what is left, and keeps it reserved, when the undo fails too', async () => {
+    const { work } = shop.open();
+    shop.agent('pve1').plan('container.start', { fails: problem('PXM_START_FAILED') });
+    shop.agent('pve1').plan('container.destroy', { fails: problem('PXM_DATASET_BUSY') });
+    const { plan } = await work.planner.planContainer(request());
+    const { record } = await finish(work, work.executor.apply(plan.id).id);
+    expect(record.operation.problem?.code).toBe('PXM_UNDO_INCOMPLETE');
+    expect(record.operation.problem?.message).toContain('container 100 on pve1');
+    expect(record.operation.problem?.causes).toEqual(['it failed with PXM_START_FAILED']);
+    expect(work.records.plans.get(plan.id)?.plan.state).toBe('failed');
+    expect(work.records.reservations.active()).toHaveLength(1);
+    // The guest is in the inventory, so the next sweep ends the reservation.
+    expect(work.sweep().reservations).toBe(1);
+    expect(work.records.reservations.active()).toEqual([]);
+  });
+
+  it('never destroys a guest that somebody else put in its place', async () => {
+    const { work } = shop.open();
+    const agent = shop.agent('pve1');
+    agent.plan('container.start', 'held');
+    const { plan } = await work.planner.planContainer(request());
+    const { id } = work.executor.apply(plan.id);
+    await until(() => agent.running('container.start') === 1);
+    const ours = agent.guests.get(100);
+    if (ours !== undefined) agent.guests.set(100, { ...ours, guestUid: 'f'.repeat(32) });
+    work.executor.cancel(id, 'operator:bob');
+    const { record } = await finish(work, id);
+    expect(record.state).toBe('cancelled');
+    expect(agent.guests.get(100)?.guestUid).toBe('f'.repeat(32));
+  });
+});
+
+describe('cancel', () => {
+  it('stops the running step on the agent and takes the plan back', async () => {
+    const { work } = shop.open();
+    const agent = shop.agent('pve1');
+    agent.plan('container.start', 'held');
+    const { plan } = await work.planner.planContainer(request());
+    const { id } = work.executor.apply(plan.id);
+    await until(() => agent.running('container.start') === 1);
+    work.executor.cancel(id, 'operator:bob');
+    const { record } = await finish(work, id);
+    expect(record).toMatchObject({
+      state: 'cancelled',
+      cancelActor: 'operator:bob',
+      operation: { problem: { code: 'PXM_CANCELLED' } },
+    });
+    expect(agent.guests.size).toBe(0);
+    expect(work.records.reservations.get(plan.reservationId)?.endReason).toBe('cancelled, undone');
+    expect(() => work.executor.cancel(id, 'operator:bob')).toThrow(
+      expect.objectContaining({ code: 'PXM_OPERATION_ENDED' }),
+    );
+  });
+
+  it('is remembered over a restart', async () => {
+    const first = shop.open();
+    const agent = shop.agent('pve1');
+    agent.plan('container.create', 'held');
+    const { plan } = await first.work.planner.planContainer(request());
+    const { id } = first.work.executor.apply(plan.id);
+    await until(() => agent.running('container.create') === 1);
+    await first.work.stop();
+    first.work.records.operations.requestCancel(id, 'operator:bob');
+    const second = shop.open();
+    second.work.start();
+    const { record } = await finish(second.work, id);
+    expect(record.state).toBe('cancelled');
+    expect(agent.effects).toEqual(['image.pull']);
+  });
+});
+
+describe('an agent that goes away', () => {
+  it('is waited for: a restart in the middle only pauses the step', async () => {
+    const { work } = shop.open();
+    const agent = shop.agent('pve1');
+    agent.plan('container.create', 'held');
+    const { plan } = await work.planner.planContainer(request());
+    const { id } = work.executor.apply(plan.id);
+    await until(() => agent.running('container.create') === 1);
+    await agent.stop();
+    await until(() =>
+      work.records.operations
+        .events(id, 0n, 999)
+        .some(({ event }) => event?.$case === 'log' && event.value.stream === 'warning'),
+    );
+    await shop.listen('pve1');
+    agent.letGo('container.create');
+    const { record } = await finish(work, id);
+    expect(record.state).toBe('done');
+    expect(agent.effects).toEqual(['image.pull', 'container.create 100', 'container.start 100']);
+  });
+
+  it('gets the order once more when it undid its work after a crash', async () => {
+    const { work } = shop.open();
+    const agent = shop.agent('pve1');
+    agent.plan('container.create', 'undone');
+    const { plan } = await work.planner.planContainer(request());
+    const { record } = await finish(work, work.executor.apply(plan.id).id);
+    expect(record.state).toBe('done');
+    const keys = agent.orders.map((order) => order.idempotencyKey.replace(plan.id, 'P'));
+    expect(keys).toEqual(['P/1', 'P/2', 'P/2/2', 'P/3']);
+  });
+
+  it('does not get it a third time', async () => {
+    const { work } = shop.open();
+    shop.agent('pve1').plan('container.create', 'undone', 'undone');
+    const { plan } = await work.planner.planContainer(request());
+    const { record } = await finish(work, work.executor.apply(plan.id).id);
+    expect(record.state).toBe('failed');
+    expect(work.records.plans.get(plan.id)?.plan.state).toBe('undone');
+  });
+
+  it('ends the operation with honest words when its node is down', async () => {
+    const { work } = shop.open();
+    const agent = shop.agent('pve1');
+    agent.plan('container.create', 'held');
+    const { plan } = await work.planner.planContainer(request());
+    const { id } = work.executor.apply(plan.id);
+    await until(() => agent.running('container.create') === 1);
+    await agent.stop();
+    shop.fleet.setPresence('pve1', 'down');
+    const { record } = await finish(work, id);
+    expect(record.state).toBe('failed');
+    expect(record.operation.problem?.code).toBe('PXM_UNDO_INCOMPLETE');
+    expect(record.operation.problem?.message).toContain('container 100 on pve1, if it was made');
+    expect(record.operation.problem?.causes.join()).toContain('what it was told may still happen there');
+    // Nobody knows what is there: memory and vmid stay reserved until the time is over.
+    expect(work.records.reservations.active()).toHaveLength(1);
+  });
+});
+
+describe('the inventory', () => {
+  it('may lag: the agent itself confirms, and the reservation waits for the inventory', async () => {
+    const { work } = shop.open({ limits: { confirmMs: 20 } });
+    const agent = shop.agent('pve1');
+    agent.publishes = false;
+    const { plan } = await work.planner.planContainer(request());
+    const { record } = await finish(work, work.executor.apply(plan.id).id);
+    expect(record.state).toBe('done');
+    expect(work.records.reservations.active()).toHaveLength(1);
+    agent.publish(100);
+    work.sweep();
+    expect(work.records.reservations.get(plan.reservationId)?.endReason).toBe('observed in inventory');
+  });
+
+  it('that never shows the guest fails the operation and leaves the guest', async () => {
+    const { work } = shop.open({ limits: { confirmMs: 20 } });
+    const agent = shop.agent('pve1');
+    agent.publishes = false;
+    agent.plan('container.start', 'held');
+    const { plan } = await work.planner.planContainer(request());
+    const { id } = work.executor.apply(plan.id);
+    await until(() => agent.running('container.start') === 1);
+    const guest = agent.guests.get(100);
+    agent.letGo('container.start');
+    if (guest !== undefined) agent.guests.set(100, { ...guest, status: 'stopped' });
+    const { record } = await finish(work, id);
+    expect(record.operation.problem?.code).toBe('PXM_CONFIRM_TIMEOUT');
+    expect(agent.guests.size).toBe(1);
+  });
+});
