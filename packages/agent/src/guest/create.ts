@@ -12,7 +12,7 @@ import { applyEnv } from './env-merge.ts';
 import type { GuestParts } from './parts.ts';
 import { parsePropertyString } from './property-string.ts';
 import { type Preflight, prepareCreate } from './preflight.ts';
-import { type HalfMade, undoCreate } from './undo-create.ts';
+import { type HalfMade, identify, undoCreate } from './undo-create.ts';
 
 /** The commands that create would run, after all its checks. Errors: those of the preflight. */
 export async function previewCreate(parts: GuestParts, request: CreateRequest): Promise<HostCommand[]> {
@@ -62,6 +62,8 @@ async function runCreate(parts: GuestParts, { ready, made }: Pick<Making, 'ready
       postCondition: () => {
         const config = parts.files.config(vmid);
         if (config === undefined) return 'there is no configuration';
+        // Another program may have made a guest under this id in the same moment.
+        if (identify(config, made) !== 'ours') return 'the guest under this id is not the one we made';
         if (config.entries.has('lock')) return `it is still locked (${config.entries.get('lock') ?? ''})`;
         return config.entries.has('rootfs') ? undefined : 'it has no root file system';
       },
@@ -88,6 +90,9 @@ async function configure(parts: GuestParts, { request, ready, made }: Making, wo
       { paths: parts.paths, node: parts.files.node, run: (command) => parts.runner.run(command, { signal: work.signal, operationId: work.id }) },
       {
         vmid: made.vmid,
+        guard: (config) => {
+          if (identify(config, made) !== 'ours') throw verifyFailed(parts, made.vmid, 'the guest under this id is not the one we made');
+        },
         change: (config) => {
           applyChanges(config, request, ready);
           wanted = config;
