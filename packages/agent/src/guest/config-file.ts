@@ -64,8 +64,9 @@ export function splitEnv(item: string): [name: string, value: string] {
 }
 
 /** The colon form is what Proxmox writes; both are read for raw lines. */
-const RAW_LINE = /^(lxc\.[a-z0-9_.-]+)(?::|\s*=)\s*(.*?)\s*$/;
-const ENTRY_LINE = /^([a-z][a-z_]*[0-9]*):\s*(.*?)\s*$/;
+const RAW_LINE = /^(lxc\.[a-z0-9_.-]+)(?::|[ \t]*=)[ \t]*(.*?)[ \t\r\f\v]*$/s;
+/** ASCII blanks only: a value may end in what Unicode calls a space, and must not lose it when we write the file. */
+const ENTRY_LINE = /^([a-z][a-z_]*[0-9]*):[ \t]*(.*?)[ \t\r\f\v]*$/s;
 
 function readRaw(section: ConfigSection, key: string, value: string): void {
   if (key === ENV_KEY) section.env.push(splitEnv(value));
@@ -74,7 +75,7 @@ function readRaw(section: ConfigSection, key: string, value: string): void {
 
 function readLine(section: ConfigSection, descriptions: string[], line: string): void {
   if (line.startsWith('#')) {
-    descriptions.push(decodeText(line.slice(1).trimEnd()));
+    descriptions.push(decodeText(line.slice(1)));
     return;
   }
   const [, rawKey, rawValue = ''] = RAW_LINE.exec(line) ?? [];

@@ -17,7 +17,8 @@ const MAX_CHAIN = 5;
 
 function chainOf(leaf: DetailedPeerCertificate): X509Certificate[] {
   const chain: X509Certificate[] = [];
-  let current: DetailedPeerCertificate | undefined = leaf;
+  // The declared type promises every field; a peer without a certificate gives an empty object.
+  let current: Partial<DetailedPeerCertificate> | undefined = leaf;
   while (current?.raw !== undefined && chain.length < MAX_CHAIN) {
     const certificate = new X509Certificate(current.raw);
     if (chain.some((known) => known.fingerprint256 === certificate.fingerprint256)) break;

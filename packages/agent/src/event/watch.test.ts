@@ -1,0 +1,144 @@
+import { FakeClock } from '@pxmgr/kit/clock';
+import { silentLogger } from '@pxmgr/kit/log/logger';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { RunState } from '../guest/run-state.ts';
+import { NodeTree } from '../host/host-tree.fixture.ts';
+import { Causes } from './causes.ts';
+import { InventoryFeed } from './changes.ts';
+import { Outbox } from './outbox.ts';
+import { View } from './view.ts';
+import { HostWatcher } from './watch.ts';
+
+function watch(node: NodeTree) {
+  const clock = new FakeClock();
+  const logger = silentLogger();
+  const { paths, root } = node.tree;
+  const outbox = Outbox.open(`${root}/state/outbox`);
+  const feed = new InventoryFeed({
+    collectors: [],
+    oneGuest: () => [],
+    view: new View(),
+    outbox,
+    causes: new Causes(clock, () => []),
+    clock,
+    logger,
+  });
+  let gpuChanged = false;
+  const watcher = new HostWatcher({
+    paths,
+    nodeName: 'pve1',
+    runState: new RunState(paths, clock),
+    feed,
+    hasGpuChanged: () => gpuChanged,
+    beforeFullLook: () => undefined,
+    pollMs: 200,
+    clock,
+    logger,
+  });
+  const stop = new AbortController();
+  stop.abort();
+  onTestFinished(() => watcher.run(stop.signal));
+  const look = () => {
+    const { kinds, guests } = watcher.look();
+    return { kinds: [...kinds].sort(), guests: [...guests].sort() };
+  };
+  return {
+    clock,
+    feed,
+    watcher,
+    look,
+    plugGpu: () => {
+      gpuChanged = true;
+    },
+  };
+}
+
+describe('HostWatcher', () => {
+  it('says everything first, then nothing until something happens', () => {
+    const { look } = watch(new NodeTree().guest(101, 'arch: amd64\n').start(101));
+    expect(look().kinds).toHaveLength(10);
+    expect(look()).toEqual({ kinds: [], guests: [] });
+  });
+
+  it('names the guest whose configuration was written, made or removed', () => {
+    const node = new NodeTree().guest(101, 'a: 1\n').guest(102, 'a: 1\n');
+    const { look } = watch(node);
+    look();
+    node.guest(101, 'a: 2\n');
+    expect(look()).toEqual({ kinds: ['gpu'], guests: [101] });
+    node.guest(103, 'a: 1\n').destroy(102);
+    expect(look().guests).toEqual([102, 103]);
+  });
+
+  it('names the guest that started or stopped, and looks again for its address while it is young', async () => {
+    const node = new NodeTree().guest(101, 'a: 1\n');
+    const { look, clock } = watch(node);
+    look();
+    node.start(101);
+    expect(look().guests).toEqual([101]);
+    await clock.advance(1_000);
+    expect(look().guests).toEqual([101]);
+    expect(look().guests).toEqual([]);
+    node.stop(101);
+    expect(look().guests).toEqual([101]);
+    await clock.advance(1_000);
+    expect(look().guests).toEqual([]);
+  });
+
+  it('drops everything when the cluster file system has begun anew', () => {
+    const node = new NodeTree().guest(101, 'a: 1\n');
+    const { look } = watch(node);
+    look();
+    node.restartClusterFileSystem();
+    expect(look().kinds).toHaveLength(10);
+  });
+
+  it('reports the cluster file system once when it is away, and looks at all when it is back', () => {
+    const node = new NodeTree().guest(101, 'a: 1\n');
+    const { look, feed } = watch(node);
+    look();
+    node.tree.remove('/etc/pve/.version');
+    expect(look()).toEqual({ kinds: [], guests: [] });
+    expect(feed.failures()).toMatchObject([{ source: '/etc/pve' }]);
+    node.tree.write('/etc/pve/.version', '{"starttime": 1');
+    look();
+    expect(feed.failures()).toHaveLength(1);
+    node.guest(101, 'a: 2\n');
+    expect(look().kinds).toHaveLength(10);
+    expect(feed.failures()).toEqual([]);
+  });
+
+  it('looks at storages after a task that may have filled them, twice, since ZFS is late', async () => {
+    const node = new NodeTree().guest(105, 'a: 1\n');
+    const { look, clock } = watch(node);
+    look();
+    node.tree.write(
+      '/var/log/pve/tasks/active',
+      'UPID:pve1:0001A100:004C0000:6A86E900:vzcreate:105:root@pam: 1 6A86E950 OK\n',
+    );
+    node.tree.write(
+      '/etc/pve/.version',
+      '{"starttime": 1700000000, "vmlist": 2, "storage.cfg": 1, "kvstore": {"pve1": {"tasklist": 9}}}',
+    );
+    expect(look()).toEqual({ kinds: ['gpu'], guests: [105] });
+    for (const ms of [500, 6_500]) {
+      await clock.advance(ms);
+      expect(look().kinds).toEqual(['dataset', 'storage', 'template']);
+    }
+    expect(look().kinds).toEqual([]);
+  });
+
+  it('follows touches, timers and new GPUs', async () => {
+    const { look, clock, feed, plugGpu } = watch(new NodeTree());
+    look();
+    feed.touch(['image'], 101);
+    expect(look()).toEqual({ kinds: ['gpu', 'image'], guests: [101] });
+    await clock.advance(30_000);
+    expect(look().kinds).toEqual(['container', 'network', 'usb']);
+    plugGpu();
+    await clock.advance(30_000);
+    expect(look().kinds).toEqual(['container', 'dataset', 'gpu', 'network', 'node', 'storage', 'usb']);
+    await clock.advance(600_000);
+    expect(look().kinds).toHaveLength(10);
+  });
+});
