@@ -1,0 +1,147 @@
+import type { Operation } from '@pxmgr/contract/common';
+import { OperationState } from '@pxmgr/contract/common';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { recoverAll } from '../operation/recover.ts';
+import { type FixtureHost, makeHost, UID } from './host-fixture.ts';
+import { carryOutVerb, previewVerb, type VerbRequest } from './lifecycle.ts';
+import { verbRecovery } from './verb-recovery.ts';
+
+const CONFIG = `hostname: web\nrootfs: local:101/vm-101-disk-0.raw\nlxc.environment.hooks: PXMGR_GUEST=${UID}\n`;
+
+let host: FixtureHost;
+beforeEach(async () => {
+  host = await makeHost();
+  host.putGuest(101, CONFIG);
+});
+afterEach(() => {
+  host.remove();
+});
+
+async function run(request: Partial<VerbRequest> & Pick<VerbRequest, 'verb'>): Promise<Operation> {
+  const store = host.newStore();
+  const whole = { vmid: 101, guestUid: UID, ...request };
+  const { id } = await store.start(
+    { kind: `container.${whole.verb}`, title: whole.verb, vmid: 101, keys: ['vmid:101'], params: { vmid: 101, guestUid: UID } },
+    (work) => carryOutVerb(host.parts, whole, work),
+  );
+  return await store.settled(id);
+}
+
+const quick = { kind: 'none', port: 0, path: '', timeoutSeconds: 0 };
+
+describe('start', () => {
+  it('believes the world, not the exit status', async () => {
+    host.runner.expect('pct start 101', { exit: 255, stderr: "command 'lxc-info -n 101 -p' failed\n", effect: () => { host.setRunning(101); } });
+    const operation = await run({ verb: 'start', readiness: quick });
+    expect(operation.state).toBe(OperationState.OPERATION_STATE_DONE);
+    expect(operation.warnings[0]).toMatch(/reported a failure, but the result is as wanted/);
+  });
+
+  it.each([
+    [{ exit: 0 }, 'PXM_START_FAILED'],
+    [{ exit: 255, stderr: 'unable to get PID for CT 101 (not running?)\n' }, 'PXM_START_FAILED'],
+    [{ exit: 255, stderr: 'Device /dev/ttyUSB0 does not exist\n' }, 'PXM_DEVICE_NOT_FOUND'],
+    [{ exit: 4, stderr: "can't lock file '/run/lock/lxc/pve-config-101.lock' - got timeout\n" }, 'PXM_LOCK_TIMEOUT'],
+    [{ timedOut: true, exit: null }, 'PXM_COMMAND_TIMEOUT'],
+  ])('%o is %s when nothing runs', async (answer, code) => {
+    host.runner.expect('pct start 101', answer);
+    expect((await run({ verb: 'start', readiness: quick })).problem?.code).toBe(code);
+  });
+
+  it('waits for the port, and tells addresses and ports', async () => {
+    host.write('sys/fs/cgroup/lxc/101/cgroup.procs', '4711\n');
+    host.write('proc/4711/net/tcp', 'sl local_address rem_address st\n0: 00000000:1F90 00000000:0000 0A\n');
+    host.runner.expect('pct start 101', { effect: () => { host.setRunning(101); } });
+    const operation = await run({ verb: 'start', readiness: { kind: 'tcp', port: 8080, path: '', timeoutSeconds: 5 } });
+    expect(operation).toMatchObject({ state: OperationState.OPERATION_STATE_DONE, results: { ports: '8080' } });
+  });
+
+  it('asks over http from inside the network of the guest', async () => {
+    host.write('sys/fs/cgroup/lxc/101/cgroup.procs', '4711\n');
+    host.write('proc/4711/net/tcp', 'sl local_address rem_address st\n0: 00000000:1F90 00000000:0000 0A\n');
+    host.runner.expect('pct start 101', { effect: () => { host.setRunning(101); } });
+    host.runner.expect({ file: 'nsenter', args: (args) => args.join(' ').startsWith('--target 4711 --net -- curl') && args.at(-1) === 'http://127.0.0.1:8080/health' });
+    expect((await run({ verb: 'start', readiness: { kind: 'http', port: 8080, path: '/health', timeoutSeconds: 5 } })).problem).toBeUndefined();
+    host.runner.assertDone();
+  });
+
+  it('says that a program ended at once, with the reason that LXC left', async () => {
+    host.write('run/pve/ct-101.stderr', 'a\nexec: /serve: not found\n');
+    host.runner.expect('pct start 101', { effect: () => { host.setRunning(101); setTimeout(() => { host.setRunning(); }, 20); } });
+    const { problem } = await run({ verb: 'start', readiness: { kind: 'tcp', port: 1, path: '', timeoutSeconds: 5 } });
+    expect(problem).toMatchObject({ code: 'PXM_START_FAILED', message: expect.stringContaining('exec: /serve: not found') as unknown });
+  });
+});
+
+describe('refusals before any command', () => {
+  it.each([
+    ['another guest has the id', 'start', `${CONFIG.replace(UID, 'f'.repeat(32))}`, 'PXM_GUEST_FOREIGN'],
+    ['it is locked', 'start', `${CONFIG}lock: backup\n`, 'PXM_GUEST_LOCKED'],
+    ['it is a template', 'start', `${CONFIG}template: 1\n`, 'PXM_GUEST_TEMPLATE'],
+    ['it is protected', 'destroy', `${CONFIG}protection: 1\n`, 'PXM_GUEST_PROTECTED'],
+    ['it does not run', 'shutdown', CONFIG, 'PXM_GUEST_NOT_RUNNING'],
+  ] as const)('%s', async (_name, verb, config, code) => {
+    host.putGuest(101, config);
+    expect((await run({ verb })).problem?.code).toBe(code);
+    expect(host.runner.calls).toEqual([]);
+  });
+
+  it('runs already, is unknown, no quorum, destroy without a uid', async () => {
+    host.setRunning(101);
+    expect((await run({ verb: 'start' })).problem?.code).toBe('PXM_GUEST_RUNNING');
+    expect((await run({ verb: 'destroy' })).problem?.code).toBe('PXM_GUEST_RUNNING');
+    expect((await run({ verb: 'destroy', guestUid: '' })).problem?.code).toBe('PXM_INPUT_INVALID');
+    expect((await run({ verb: 'start', vmid: 999 })).problem?.code).toBe('PXM_GUEST_NOT_FOUND');
+    host.write('etc/pve/.members', '{"nodename":"pve1","cluster":{"name":"c","quorate":0}}');
+    expect((await run({ verb: 'stop' })).problem?.code).toBe('PXM_NO_QUORUM');
+  });
+});
+
+describe('ending', () => {
+  it('shuts down with a limit of its own, and names a guest that does not react', async () => {
+    host.setRunning(101);
+    host.runner.expect('pct shutdown 101 --timeout 12 --forceStop 0', (command) => {
+      expect(command.timeoutMs).toBe(44_000);
+      return { exit: 255, stderr: 'container did not stop\n' };
+    });
+    expect((await run({ verb: 'shutdown', timeoutSeconds: 12 })).problem).toMatchObject({ code: 'PXM_SHUTDOWN_TIMEOUT', fields: { seconds: '12' } });
+  });
+
+  it('stops and destroys by force, and shows both commands before', async () => {
+    host.setRunning(101);
+    expect(previewVerb(host.parts, { verb: 'destroy', vmid: 101, guestUid: UID, force: true }).map((one) => one.argv.join(' '))).toEqual([
+      'pct stop 101',
+      'pct destroy 101 --destroy-unreferenced-disks 1 --purge 1',
+    ]);
+    host.runner.expect('pct stop 101', { effect: () => { host.setRunning(); } });
+    host.runner.expect('pct destroy 101 --destroy-unreferenced-disks 1 --purge 1', { effect: () => { host.dropGuest(101); } });
+    expect((await run({ verb: 'destroy', force: true })).state).toBe(OperationState.OPERATION_STATE_DONE);
+    host.runner.assertDone();
+  });
+
+  it('a destroy that leaves the configuration has failed, whatever pct says', async () => {
+    host.runner.expect('pct destroy 101 --destroy-unreferenced-disks 1 --purge 1', { exit: 0 });
+    expect((await run({ verb: 'destroy' })).problem?.code).toBe('PXM_VERIFY_FAILED');
+  });
+});
+
+describe('after a crash', () => {
+  it.each([
+    ['start', true, 'resumed'],
+    ['start', false, 'undone'],
+    ['stop', false, 'resumed'],
+    ['stop', true, 'undone'],
+  ] as const)('%s with running=%s is %s', async (verb, isRunning, recovery) => {
+    if (verb === 'stop') host.setRunning(101);
+    let reached: () => void = () => undefined;
+    const begun = new Promise<void>((resolve) => { reached = resolve; });
+    host.runner.expect(`pct ${verb} 101`, { effect: () => { reached(); }, wait: new Promise(() => undefined) });
+    void run({ verb, readiness: quick });
+    await begun;
+    if (isRunning) host.setRunning(101);
+    else host.setRunning();
+    const store = host.newStore();
+    await recoverAll(store, await store.load(), new Map([[`container.${verb}`, verbRecovery(host.parts, verb)]]));
+    expect(store.list({ activeOnly: false, limit: 0 })[0]?.recovery).toBe(recovery);
+  });
+});
