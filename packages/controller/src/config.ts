@@ -1,5 +1,7 @@
 import { limits } from '@pxmgr/contract';
 import { durationMs, field, type Values } from '@pxmgr/kit/config/field';
+import { type Loaded, loadConfig } from '@pxmgr/kit/config/load';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { z } from 'zod';
 
 export const CONFIG_PROGRAM = 'pxmgr-controller';
@@ -47,3 +49,30 @@ export const CONFIG = {
 } as const;
 
 export type Config = Values<typeof CONFIG>;
+
+export interface ConfigSource {
+  readonly file: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** By flag name without dashes. */
+  readonly flags: Readonly<Record<string, string>>;
+}
+
+/** Errors: PXM_CONFIG_INVALID with all problems at once, PXM_CONFIG_UNREADABLE. */
+export function loadControllerConfig(source: ConfigSource): Loaded<typeof CONFIG> {
+  const { file, env, flags } = source;
+  const loaded = loadConfig(CONFIG, { program: CONFIG_PROGRAM, file: file ?? CONFIG_FILE, fileOptional: file === undefined, env, flags, envPrefix: ENV_PREFIX });
+  const problems = contradictions(loaded.values);
+  if (problems.length > 0) throw new PxmError('PXM_CONFIG_INVALID', { program: CONFIG_PROGRAM, count: String(problems.length), problems: problems.join('; ') });
+  return loaded;
+}
+
+/** What no single option can know. */
+function contradictions(values: Config): string[] {
+  const problems: string[] = [];
+  if (values.vmid_first > values.vmid_last) problems.push('vmid_first is above vmid_last');
+  if (values.nats_url !== '' && (values.nats_keys ?? '') === '') problems.push('nats_url needs nats_keys_file: without its signing keys no agent can be let in');
+  if (values.metrics_listen !== '' && !/^(?:127\.0\.0\.1|\[::1\]):/.test(values.metrics_listen)) problems.push('metrics_listen must be on 127.0.0.1 or [::1]');
+  const names = values.pve_endpoints.map((endpoint) => endpoint.name);
+  if (new Set(names).size !== names.length) problems.push('two pve_endpoints have the same name');
+  return problems;
+}

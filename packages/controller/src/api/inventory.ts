@@ -1,10 +1,10 @@
-import { isInventoryKind, type InventoryKind, limits } from '@pxmgr/contract';
+import { INVENTORY_KINDS, type InventoryKind, isInventoryKind, limits } from '@pxmgr/contract';
 import type { InventoryServiceService, ListInventoryRequest, ListInventoryResponse, WatchInventoryRequest, WatchInventoryResponse } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { CallContext, Implementation, Write } from '@pxmgr/kit/rpc/handlers';
 import type { NodeState } from '../domain/node-state.ts';
 import { findObject } from '../inventory/find.ts';
-import { ALL_KINDS, type View } from '../inventory/view.ts';
+import type { View } from '../inventory/view.ts';
 import { Feed } from './feed.ts';
 
 /** Answers from the view in memory. */
@@ -43,7 +43,7 @@ function staleNodes(view: View, only: NodeState | undefined): string[] {
 
 function kindOf(text: string): InventoryKind {
   if (isInventoryKind(text)) return text;
-  throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: `kind "${text}" is not one of ${ALL_KINDS.join(', ')}` });
+  throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: `kind "${text}" is not one of ${INVENTORY_KINDS.join(', ')}` });
 }
 
 function nodeOf(view: View, key: string): NodeState | undefined {
@@ -74,7 +74,7 @@ interface Watching {
 }
 
 async function watch(view: View, request: WatchInventoryRequest, { context, write }: Watching): Promise<void> {
-  const kinds = request.kinds.length === 0 ? ALL_KINDS : request.kinds.map(kindOf);
+  const kinds = request.kinds.length === 0 ? INVENTORY_KINDS : request.kinds.map(kindOf);
   const node = nodeOf(view, request.node);
   const feed = new Feed<WatchInventoryResponse>(context.signal);
   const stop = view.watch((event) => {

@@ -86,6 +86,11 @@ export class Bus {
     return external?.url ?? `tls://${hostInUrl(supervised?.advertise ?? '')}:${String(this.#server?.port ?? 0)}`;
   }
 
+  /** Port of the supervised server; 0 for somebody else's. */
+  get port(): number {
+    return this.#server?.port ?? 0;
+  }
+
   status(): BusStatus {
     const connection = this.#connection;
     return { url: this.url, isConnected: connection !== undefined && !connection.isClosed() && connection.getServer() !== '', isSupervised: this.#server !== undefined, restarts: this.#server?.restarts ?? 0 };

@@ -1,0 +1,208 @@
+/**
+ * Composition root of the controller: builds every object from the configuration and five doors (clock, ids, programs,
+ * log, metrics), starts them in order and stops them in reverse. Nothing else in the program makes long-lived objects.
+ */
+import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { ChangeServiceService, FleetServiceService, GuestServiceService, InventoryServiceService, JoinServiceService } from '@pxmgr/contract/controller';
+import type { Clock, IdSource } from '@pxmgr/kit/clock';
+import type { Runner } from '@pxmgr/kit/exec/command';
+import { registerSecret } from '@pxmgr/kit/log/redact';
+import type { Logger } from '@pxmgr/kit/log/logger';
+import { validityOf } from '@pxmgr/kit/pki/keys';
+import { splitAddress } from '@pxmgr/kit/rpc/probe';
+import { createRpcServer, type RpcServer } from '@pxmgr/kit/rpc/server';
+import type { TlsMaterial } from '@pxmgr/kit/rpc/tls';
+import { Auditor } from './api/audit.ts';
+import { changeService } from './api/change.ts';
+import { controllerChecks } from './api/checks.ts';
+import { fleetService } from './api/fleet.ts';
+import { guestService } from './api/guest.ts';
+import { inventoryService } from './api/inventory.ts';
+import { joinService } from './api/join.ts';
+import { type Config, CONFIG_PROGRAM, type PveEndpoint } from './config.ts';
+import { Joining } from './fleet/join.ts';
+import { Tokens } from './fleet/tokens.ts';
+import { LoopDriver } from './loop/driver.ts';
+import { fleetLoops } from './loop/loops.ts';
+import { createPveProbe, type PveProbe } from './pve/client.ts';
+import { buildFleet, type Fleet } from './wire-fleet.ts';
+import { openState, type State } from './wire-state.ts';
+import { buildWorkSide, type WorkSide } from './wire-work.ts';
+
+export interface ControllerDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly ids: IdSource;
+  readonly runner: Runner;
+  readonly logger: Logger;
+}
+
+const STOP_CALLS_MS = 5000;
+const RENEW_CHECK_MS = 3_600_000;
+const REVOCATION_RETRY_MS = 5000;
+
+/** The whole controller. `start` resolves when it serves; `stop` leaves nothing running. */
+export class Controller {
+  readonly #deps: ControllerDeps;
+  readonly #closers: (() => Promise<void> | void)[] = [];
+  #tls: TlsMaterial | undefined;
+  #grpcPort = 0;
+  #joinPort = 0;
+  #natsPort = 0;
+
+  constructor(deps: ControllerDeps) {
+    this.#deps = deps;
+  }
+
+  get grpcPort(): number {
+    return this.#grpcPort;
+  }
+
+  get joinPort(): number {
+    return this.#joinPort;
+  }
+
+  get natsPort(): number {
+    return this.#natsPort;
+  }
+
+  /** A start that fails undoes what it began. */
+  async start(): Promise<void> {
+    try {
+      await this.#build();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async stop(): Promise<void> {
+    for (let close = this.#closers.pop(); close !== undefined; close = this.#closers.pop()) {
+      try {
+        await close();
+      } catch (error) {
+        this.#deps.logger.error({ err: error }, 'a part did not stop cleanly');
+      }
+    }
+  }
+
+  async #build(): Promise<void> {
+    const { config, clock, logger } = this.#deps;
+    const startedAt = clock.now();
+    const state = await openState(config, clock);
+    this.#closers.push(async () => await state.close());
+    this.#tls = tlsOf(state);
+    const fleet = buildFleet(this.#deps, state);
+    this.#closers.push(() => { fleet.dialer.close(); }, async () => await fleet.stop());
+    await fleet.start();
+    this.#natsPort = fleet.bus.port;
+    const work = buildWorkSide(this.#deps, state, fleet);
+    this.#closers.push(async () => await work.stop());
+    const loops = new LoopDriver(clock, logger);
+    const pve = config.pve_endpoints.map((endpoint) => openEndpoint(endpoint, clock));
+    this.#closers.push(() => { for (const probe of pve) probe.close(); });
+    const server = this.#serve(state, fleet, { work, loops, pve, startedAt });
+    this.#closers.push(async () => await server.stop(STOP_CALLS_MS));
+    await this.#listen(server, state);
+    work.start();
+    for (const loop of [...fleetLoops(this.#loopParts(state, fleet)), ...this.#ownLoops(state, fleet, server), ...work.loops]) loops.add(loop);
+    loops.start();
+    this.#closers.push(async () => await loops.stop());
+    logger.info({ grpc: this.#grpcPort, join: this.#joinPort, nats: fleet.bus.url, nodes: fleet.registry.list().length }, 'controller serves');
+  }
+
+  #serve(state: State, fleet: Fleet, parts: { work: WorkSide; loops: LoopDriver; pve: readonly PveProbe[]; startedAt: Date }): RpcServer {
+    const { clock, logger } = this.#deps;
+    const { stores, database, pki } = state;
+    const auditor = new Auditor(stores.audit, clock);
+    const server = createRpcServer({
+      logger,
+      program: CONFIG_PROGRAM,
+      clock,
+      authorise: (identity, method) => { auditor.authorise(identity, method); },
+      isRevoked: (identity) => identity.kind === 'agent' && fleet.registry.isRevoked(identity.name),
+    });
+    const tokens = new Tokens({ records: stores.tokens, clock, joinAddress: () => this.#reachableAt(state, this.#joinPort), caFingerprint: pki.caFingerprint });
+    const joining = new Joining({
+      tokens, pki, registry: fleet.registry, clock,
+      bus: { url: () => fleet.bus.url, issueJwt: async (uid, key, until) => await fleet.bus.issueJwt(uid, key, until), isUserKey: (text) => fleet.bus.isUserKey(text) },
+      controllerAddress: () => this.#reachableAt(state, this.#grpcPort),
+      transaction: (work) => database.transaction(work),
+    });
+    const checks = controllerChecks({
+      ...stores, ...fleet, database, pve: parts.pve, now: () => clock.now(),
+      loops: () => parts.loops.status(),
+      controllerCertificateExpiresAt: () => validityOf(this.#tls?.cert ?? state.controllerCertificate.certificate).notAfter,
+    });
+    const fleetImplementation = fleetService({
+      view: fleet.view, tokens, startedAt: parts.startedAt, activity: parts.work.activity,
+      bus: () => fleet.bus.status(),
+      changeCount: () => stores.changes.count(),
+      databaseBytes: () => database.sizeBytes(),
+      revoke: async (node) => await fleet.revoke(node, () => { server.cutRevoked(); }),
+      checks: () => checks,
+    });
+    server.addService(FleetServiceService, auditor.wrap(FleetServiceService, fleetImplementation));
+    server.addService(InventoryServiceService, auditor.wrap(InventoryServiceService, inventoryService(fleet.view)));
+    server.addService(ChangeServiceService, auditor.wrap(ChangeServiceService, changeService(stores.changes)));
+    server.addService(GuestServiceService, auditor.wrap(GuestServiceService, guestService(fleet)));
+    server.addService(JoinServiceService, joinService(joining, auditor), { anonymous: true });
+    parts.work.addServices(server, auditor);
+    return server;
+  }
+
+  async #listen(server: RpcServer, state: State): Promise<void> {
+    const { config } = this.#deps;
+    const tls = tlsOf(state);
+    this.#grpcPort = await server.listen({ address: config.listen, tls });
+    this.#joinPort = await server.listenTlsOnly(config.join_listen, tls);
+    if (config.unix_socket === '') return;
+    await mkdir(dirname(config.unix_socket), { recursive: true, mode: 0o755 });
+    await server.listenUnix(config.unix_socket);
+  }
+
+  #reachableAt(state: State, port: number): string {
+    const name = state.names[0] ?? '127.0.0.1';
+    return `${name.includes(':') ? `[${name}]` : name}:${String(port)}`;
+  }
+
+  #loopParts(state: State, fleet: Fleet): Parameters<typeof fleetLoops>[0] {
+    const { clock, config } = this.#deps;
+    return {
+      clock, database: state.database, registry: fleet.registry, repair: fleet.repair, ...state.stores,
+      purge: async (subject) => { await fleet.bus.purge(subject); },
+      changeRetentionMs: config.change_retention,
+      auditRetentionMs: config.audit_retention,
+    };
+  }
+
+  #ownLoops(state: State, fleet: Fleet, server: RpcServer): Parameters<LoopDriver['add']>[0][] {
+    return [
+      { name: 'revocations', description: 'tells the message bus of revoked nodes', periodMs: REVOCATION_RETRY_MS, run: async () => { await fleet.settleRevocations(); } },
+      { name: 'certificate', description: "renews the controller's certificate", periodMs: RENEW_CHECK_MS, run: async () => { await this.#renew(state, fleet, server); } },
+    ];
+  }
+
+  async #renew(state: State, fleet: Fleet, server: RpcServer): Promise<void> {
+    if (this.#tls?.cert === undefined || validityOf(this.#tls.cert).renewAt > this.#deps.clock.now()) return;
+    const { certificate, privateKey } = await state.pki.issueController({ names: state.names });
+    this.#tls = { ca: state.pki.caCertificate, cert: certificate, key: privateKey };
+    server.reloadTls(this.#tls);
+    fleet.dialer.reloadTls(this.#tls);
+    this.#deps.logger.info({ until: validityOf(certificate).notAfter }, 'the certificate of the controller was renewed');
+  }
+}
+
+function tlsOf(state: State): TlsMaterial {
+  const { pki, controllerCertificate } = state;
+  return { ca: pki.caCertificate, cert: controllerCertificate.certificate, key: controllerCertificate.privateKey };
+}
+
+function openEndpoint(endpoint: PveEndpoint, clock: Clock): PveProbe {
+  const token = readFileSync(endpoint.token_file, 'utf8').trim();
+  registerSecret(token);
+  splitAddress(endpoint.address);
+  return createPveProbe({ ...endpoint, token }, clock);
+}
