@@ -69,6 +69,7 @@ export function buildNodeSnapshot(head: NodeHead, objects: Iterable<InventoryObj
     presence: head.presence,
     ...facts(head.document),
     ...sums(parts.guests),
+    imageGuests: imageGuests(parts.guests),
     roots: rootsOf(parts),
     ...parts,
   };
@@ -205,6 +206,14 @@ function sums(
     if (guest.status === 'running') runningMemoryBytes += guest.memoryBytes;
   }
   return { runningMemoryBytes, guestMemoryBytes, guestCores };
+}
+
+function imageGuests(guests: ReadonlyMap<number, GuestView>): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { imageDigest } of guests.values()) {
+    if (imageDigest !== '') counts.set(imageDigest, (counts.get(imageDigest) ?? 0) + 1);
+  }
+  return counts;
 }
 
 /** "/" is left out: it would hold every path and say nothing. */

@@ -66,6 +66,8 @@ export interface NodeSnapshot {
   readonly runningMemoryBytes: number;
   readonly guestMemoryBytes: number;
   readonly guestCores: number;
+  /** Number of guests by the digest of their image. */
+  readonly imageGuests: ReadonlyMap<string, number>;
   readonly storages: ReadonlyMap<string, StorageView>;
   readonly datasets: ReadonlyMap<string, DatasetView>;
   /** Paths under which the node is known to have files: mount points of datasets and directories of storages, without "/". */

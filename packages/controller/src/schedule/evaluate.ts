@@ -49,9 +49,9 @@ export function evaluate(question: Question): Verdict {
     const assessed = assess(terms, node, question.holdings.get(node.uid) ?? NO_HOLDINGS);
     (assessed.isFeasible ? feasible : refused).push(assessed);
   }
-  feasible.sort(byMerit(question.seed));
+  const merited = byMerit(feasible, question.seed);
   refused.sort((a, b) => (a.node.name === b.node.name ? (a.uid < b.uid ? -1 : 1) : a.node.name < b.node.name ? -1 : 1));
-  return { terms, winner: feasible[0], assessed: [...feasible, ...refused] };
+  return { terms, winner: merited[0], assessed: [...merited, ...refused] };
 }
 
 /** One node alone; the ledger asks this again inside its transaction. */

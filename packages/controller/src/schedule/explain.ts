@@ -17,6 +17,9 @@ export function explain(verdict: Verdict): Explanation {
   return { summary: summarise(verdict), candidates };
 }
 
+/** Words cost room; beyond these ranks the figures alone tell enough. */
+const RANKS_IN_WORDS = 20;
+
 function candidate({ terms }: Verdict, assessed: Assessed, rank: number): Candidate {
   const { node, held, fit, values, total } = assessed;
   const scores = values.map((value, index) => {
@@ -25,7 +28,7 @@ function candidate({ terms }: Verdict, assessed: Assessed, rank: number): Candid
       name: criterion?.name ?? '',
       weight: criterion?.weight ?? 0,
       value,
-      text: criterion?.text({ terms, node, held, fit }) ?? '',
+      text: rank <= RANKS_IN_WORDS ? (criterion?.text({ terms, node, held, fit }) ?? '') : '',
     };
   });
   return {

@@ -17,13 +17,20 @@ export function stableHash(text: string): number {
 /** Scores that differ by less are noise of the arithmetic, not a reason. */
 const STEP = 1e-9;
 
-/** Higher total first, then the hash of seed and uid (so that equals do not all go to the first name), then the uid. */
-export function byMerit(seed: string): (a: Contender, b: Contender) => number {
-  return (a, b) => {
-    const [left, right] = [Math.round(a.total / STEP), Math.round(b.total / STEP)];
-    if (left !== right) return right - left;
-    const [first, second] = [stableHash(`${seed}/${a.uid}`), stableHash(`${seed}/${b.uid}`)];
-    if (first !== second) return first - second;
-    return a.uid < b.uid ? -1 : a.uid > b.uid ? 1 : 0;
-  };
+interface Ranked<T> {
+  readonly contender: T;
+  readonly steps: number;
+  readonly hash: number;
+}
+
+/**
+ * Higher total first, then the hash of seed and uid (so that equals do not all go to the first name), then the uid.
+ * Returns a new array.
+ */
+export function byMerit<T extends Contender>(contenders: readonly T[], seed: string): T[] {
+  const ranked = contenders.map((contender): Ranked<T> => {
+    return { contender, steps: Math.round(contender.total / STEP), hash: stableHash(`${seed}/${contender.uid}`) };
+  });
+  ranked.sort((a, b) => b.steps - a.steps || a.hash - b.hash || (a.contender.uid < b.contender.uid ? -1 : 1));
+  return ranked.map((one) => one.contender);
 }

@@ -75,11 +75,7 @@ function gpuText({ terms, node, held, fit }: Sitting): string {
 }
 
 function siblings({ terms, node }: Sitting): number {
-  const { imageDigest } = terms.ask;
-  if (imageDigest === '') return 0;
-  let count = 0;
-  for (const guest of node.guests.values()) if (guest.imageDigest === imageDigest) count += 1;
-  return count;
+  return node.imageGuests.get(terms.ask.imageDigest) ?? 0;
 }
 
 function percent(value: number): string {

@@ -1,0 +1,331 @@
+import { ContainerSpec } from '@pxmgr/contract/common';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { GIB, gib, type NodeSketch, SketchedFleet, sketchObjects, uidOf } from '../domain/fleet.fixture.ts';
+import { askOf, DEFAULT_POLICY, fillDefaults } from '../domain/placement.ts';
+import { type Claim, type Holdings, sumHoldings } from '../domain/reservation.ts';
+import type { NodeSnapshot } from '../domain/snapshot.ts';
+import { buildNodeSnapshot } from '../domain/snapshot-build.ts';
+import { evaluate, type Question, type Verdict } from './evaluate.ts';
+import { explain } from './explain.ts';
+import { CRITERIA } from './rank.ts';
+import { claimOf, resolveSpec } from './resolve.ts';
+
+const DIGEST = `sha256:${'b'.repeat(64)}`;
+
+function snapshots(sketches: readonly NodeSketch[]): NodeSnapshot[] {
+  const fleet = new SketchedFleet(sketches);
+  return sketches.map((sketch) => {
+    const state = fleet.node(sketch.name);
+    if (state === undefined) throw new Error('no such node');
+    return buildNodeSnapshot(state, sketchObjects(sketch));
+  });
+}
+
+type Part = Parameters<typeof ContainerSpec.fromPartial>[0];
+
+function wish(part: Part = {}): ContainerSpec {
+  const image = { reference: 'docker.io/library/nginx:1.27', digest: DIGEST, platform: 'linux/amd64', sizeBytes: 10n };
+  return fillDefaults(
+    ContainerSpec.fromPartial({ name: 'web', source: { $case: 'image', value: image }, ...part }),
+    DEFAULT_POLICY,
+    [],
+  );
+}
+
+function question(nodes: readonly NodeSnapshot[], spec: ContainerSpec, part: Partial<Question> = {}): Question {
+  const ask = askOf(spec, { node: '', excludeNodes: [], vmid: 0 });
+  return { ask, policy: DEFAULT_POLICY, nodes, holdings: new Map(), vmidReserved: [], seed: 'seed', ...part };
+}
+
+function filtersOf(verdict: Verdict, name: string): string[] {
+  return verdict.assessed.find((one) => one.node.name === name)?.fit.reasons.map((reason) => reason.filter) ?? [];
+}
+
+function held(name: string, claim: Partial<Claim>): Map<string, Holdings> {
+  return new Map([[uidOf(name), sumHoldings([{ memoryBytes: 0, cpuCores: 0, pools: [], devices: [], ...claim }], [])]]);
+}
+
+describe('filters', () => {
+  const cases: readonly [string, Partial<NodeSketch>, Part][] = [
+    ['presence', { presence: 'suspect' }, {}],
+    ['quorum', { document: { quorate: false, cluster: 'home' } }, {}],
+    ['capability', { document: { capabilities: ['container.lxc', 'image.pull'] } }, {}],
+    ['architecture', { document: { architecture: 'aarch64' } }, {}],
+    ['cpu', { cores: 2 }, { cores: 4 }],
+    ['memory', { memoryGib: 4 }, { memoryBytes: gib(4) }],
+    ['storage', {}, { storage: 'fast' }],
+    ['storage', { storages: [{ id: 'local', type: 'dir', content: ['vztmpl'] }] }, {}],
+    ['storage_content', {}, { storage: 'local' }],
+    ['pool_space', {}, { rootfsBytes: gib(401) }],
+    ['image', { storages: [{ id: 'tank', type: 'zfspool', content: ['rootdir'] }] }, {}],
+    ['template', {}, { source: { $case: 'template', value: { volumeId: 'local:vztmpl/debian.tar.zst' } } }],
+    ['gpu', {}, { gpu: { count: 1 } }],
+    ['gpu', { gpus: [{ address: '0000:01:00.0', vendor: 'intel' }] }, { gpu: { vendor: 'amd' } }],
+    ['gpu', { gpus: [{ address: '0000:01:00.0', usedBy: [100] }] }, { gpu: { exclusive: true } }],
+    ['gpu', { gpus: [{ address: '0000:01:00.0', vramBytes: gib(4) }] }, { gpu: { vramBytes: gib(8) } }],
+    ['gpu', { gpus: [{ address: '0000:01:00.0', devicePaths: [] }] }, { gpu: { count: 1 } }],
+    ['device', {}, { devices: [{ path: '/dev/serial/by-id/usb-zigbee' }] }],
+    [
+      'dataset',
+      { datasets: [{ name: 'tank/media', mountpoint: '/tank/media', mounted: false }] },
+      { mounts: [{ target: '/m', source: { $case: 'dataset', value: 'tank/media' } }] },
+    ],
+    ['bind_source', {}, { mounts: [{ target: '/m', source: { $case: 'bind', value: '/srv/media' } }] }],
+    ['bridge', {}, { networks: [{ name: 'eth0', bridge: 'vmbr9' }] }],
+  ];
+  it.each(cases)('%s refuses, with what was wanted and found', (filter, sketch, part) => {
+    // The second node is there because a fleet of one has no choice of bind sources to be wrong about.
+    const verdict = evaluate(
+      question(
+        snapshots([
+          { name: 'pve1', ...sketch },
+          { name: 'pve2', presence: 'down' },
+        ]),
+        wish(part),
+      ),
+    );
+    expect(filtersOf(verdict, 'pve1')).toEqual([filter]);
+    const [reason] = verdict.assessed.find((one) => one.node.name === 'pve1')?.fit.reasons ?? [];
+    expect(reason?.text).not.toBe('');
+    expect(reason?.wanted).not.toBe('');
+    expect(reason?.found).not.toBe('');
+  });
+
+  it('report all that is wrong with a node, not the first thing', () => {
+    const [nodes] = [snapshots([{ name: 'pve1', presence: 'down', memoryGib: 2, bridges: [] }])];
+    const verdict = evaluate(
+      question(nodes, wish({ memoryBytes: gib(4), networks: [{ name: 'eth0', bridge: 'vmbr0' }], gpu: { count: 1 } })),
+    );
+    expect(filtersOf(verdict, 'pve1')).toEqual(['presence', 'memory', 'gpu', 'bridge']);
+  });
+
+  it('see a vmid within the cluster, not beyond it', () => {
+    const guests = [{ vmid: 105, name: 'db' }];
+    const nodes = snapshots([
+      { name: 'a1', document: { cluster: 'a' }, guests },
+      { name: 'a2', document: { cluster: 'a' } },
+      { name: 'solo' },
+    ]);
+    const ask = askOf(wish(), { node: '', excludeNodes: [], vmid: 105 });
+    const verdict = evaluate(question(nodes, wish(), { ask }));
+    expect([filtersOf(verdict, 'a1'), filtersOf(verdict, 'a2'), filtersOf(verdict, 'solo')]).toEqual([
+      ['vmid'],
+      ['vmid'],
+      [],
+    ]);
+  });
+
+  it('leave an unknown bind source to the agent of a node that was named', () => {
+    const spec = wish({ mounts: [{ target: '/m', source: { $case: 'bind', value: '/srv/media' } }] });
+    const ask = askOf(spec, { node: 'pve1', excludeNodes: [], vmid: 0 });
+    expect(evaluate(question(snapshots([{ name: 'pve1' }, { name: 'pve2' }]), spec, { ask })).winner?.node.name).toBe(
+      'pve1',
+    );
+  });
+
+  it('find the node whose dataset or storage holds a bind source', () => {
+    const spec = wish({ mounts: [{ target: '/m', source: { $case: 'bind', value: '/tank/media/films' } }] });
+    const nodes = snapshots([
+      { name: 'pve1' },
+      { name: 'pve2', datasets: [{ name: 'tank/media', mountpoint: '/tank/media' }] },
+    ]);
+    expect(evaluate(question(nodes, spec)).winner?.node.name).toBe('pve2');
+  });
+});
+
+describe('choice', () => {
+  it('puts a small ask on the node with most memory left', () => {
+    const nodes = snapshots([
+      { name: 'pve1', cores: 32, memoryGib: 100 },
+      { name: 'pve2', cores: 32, memoryGib: 200 },
+      { name: 'pve3', cores: 32, memoryGib: 300 },
+    ]);
+    expect(evaluate(question(nodes, wish({ cores: 2, memoryBytes: gib(4) }))).winner?.node.name).toBe('pve3');
+  });
+
+  it('fills the smaller card first, then the bigger one, then refuses', () => {
+    const gpus = [
+      { address: '0000:01:00.0', vramBytes: gib(24) },
+      { address: '0000:02:00.0', vramBytes: gib(12) },
+    ];
+    const nodes = snapshots([{ name: 'pve1', gpus }]);
+    const spec = wish({ gpu: { count: 1, vramBytes: gib(8) } });
+    const claims: Claim[] = [];
+    const taken: string[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      const holdings = new Map([[uidOf('pve1'), sumHoldings(claims, [])]]);
+      const { winner, terms } = evaluate(question(nodes, spec, { holdings }));
+      if (winner === undefined) break;
+      claims.push({ ...claimOf(terms, winner), memoryBytes: 0, cpuCores: 0, pools: [] });
+      taken.push(winner.fit.gpus[0]?.address ?? '');
+    }
+    expect(taken).toEqual(['0000:02:00.0', '0000:01:00.0', '0000:01:00.0', '0000:01:00.0']);
+  });
+
+  it('counts promised bytes of a pool and takes the other one', () => {
+    const storages = [
+      { id: 'local', type: 'dir', content: ['vztmpl'] },
+      { id: 'fast', type: 'zfspool', content: ['rootdir'], availableBytes: gib(20) },
+      { id: 'slow', type: 'dir', content: ['rootdir'], availableBytes: gib(100) },
+    ];
+    const nodes = snapshots([{ name: 'pve1', storages }]);
+    const pick = (holdings?: Map<string, Holdings>): string | undefined =>
+      evaluate(question(nodes, wish(), holdings === undefined ? {} : { holdings })).winner?.fit.storage?.id;
+    expect(pick()).toBe('fast');
+    expect(pick(held('pve1', { pools: [{ storage: 'fast', bytes: 15 * GIB }] }))).toBe('slow');
+  });
+
+  it('prefers the node that has the image, all else equal', () => {
+    const nodes = snapshots([{ name: 'pve1' }, { name: 'pve2', images: [DIGEST] }]);
+    for (const seed of ['a', 'b', 'c', 'd'])
+      expect(evaluate(question(nodes, wish(), { seed })).winner?.node.name).toBe('pve2');
+  });
+
+  it('spreads equals over the nodes by the seed', () => {
+    const nodes = snapshots([{ name: 'pve1' }, { name: 'pve2' }, { name: 'pve3' }]);
+    const winners = new Set(
+      Array.from({ length: 40 }, (_, i) => evaluate(question(nodes, wish(), { seed: `s${i}` })).winner?.node.name),
+    );
+    expect(winners.size).toBe(3);
+  });
+
+  it('has weights that sum to 1', () => {
+    expect(CRITERIA.reduce((sum, criterion) => sum + criterion.weight, 0)).toBeCloseTo(1, 12);
+  });
+});
+
+describe('resolveSpec', () => {
+  it('takes stable device names and gives volumes the chosen storage', () => {
+    const gpus = [
+      {
+        address: '0000:03:00.0',
+        devicePaths: ['/dev/dri/by-path/pci-0000:03:00.0-render', '/dev/dri/renderD128', '/dev/kfd'],
+      },
+    ];
+    const spec = wish({
+      gpu: { count: 1 },
+      mounts: [{ target: '/data', source: { $case: 'volume', value: { sizeBytes: gib(1) } } }],
+    });
+    const { winner } = evaluate(question(snapshots([{ name: 'pve1', gpus }]), spec));
+    if (winner === undefined) throw new Error('it fits');
+    const resolved = resolveSpec(spec, winner);
+    expect(resolved.devices.map((device) => device.path)).toEqual([
+      '/dev/dri/by-path/pci-0000:03:00.0-render',
+      '/dev/kfd',
+    ]);
+    expect(resolved.mounts[0]?.source).toEqual({ $case: 'volume', value: { storage: 'local-zfs', sizeBytes: gib(1) } });
+  });
+});
+
+const sketch = fc.record({
+  presence: fc.constantFrom('up' as const, 'up' as const, 'down' as const),
+  cores: fc.integer({ min: 1, max: 32 }),
+  memoryGib: fc.integer({ min: 2, max: 64 }),
+  guests: fc.array(
+    fc.record({ memoryBytes: fc.integer({ min: 1, max: 16 }).map(gib), cores: fc.integer({ min: 0, max: 8 }) }),
+    { maxLength: 4 },
+  ),
+  gpus: fc.array(
+    fc.record({ vramBytes: fc.constantFrom(0n, gib(8), gib(24)), vendor: fc.constantFrom('amd', 'nvidia') }),
+    { maxLength: 2 },
+  ),
+});
+const fleetOf = fc.array(sketch, { minLength: 1, maxLength: 6 }).map((list) =>
+  list.map(
+    (part, i): NodeSketch => ({
+      ...part,
+      name: `node${'abcdefgh'.charAt(i)}`,
+      guests: part.guests.map((guest, j) => ({ ...guest, vmid: 100 + i * 10 + j, name: 'g' })),
+      gpus: part.gpus.map((gpu, j) => ({ ...gpu, address: `0000:0${j}:00.0` })),
+    }),
+  ),
+);
+const wishes = fc
+  .record({
+    memoryBytes: fc.integer({ min: 1, max: 24 }).map(gib),
+    cores: fc.integer({ min: 0, max: 16 }),
+    gpu: fc.option(
+      fc.record({
+        count: fc.integer({ min: 1, max: 2 }),
+        vramBytes: fc.constantFrom(0n, gib(6)),
+        exclusive: fc.boolean(),
+      }),
+      { nil: undefined },
+    ),
+  })
+  .map((part) => wish(part));
+
+describe('for any fleet and wish', () => {
+  it('no node is filled beyond its size, whatever was promised before', () => {
+    fc.assert(
+      fc.property(fleetOf, fc.array(wishes, { minLength: 1, maxLength: 12 }), (fleet, asks) => {
+        const nodes = snapshots(fleet);
+        const claims = new Map<string, Claim[]>();
+        for (const spec of asks) {
+          const holdings = new Map([...claims].map(([uid, list]) => [uid, sumHoldings(list, [])]));
+          const { winner, terms } = evaluate(question(nodes, spec, { holdings }));
+          if (winner !== undefined) claims.set(winner.uid, [...(claims.get(winner.uid) ?? []), claimOf(terms, winner)]);
+        }
+        for (const node of nodes) checkFull(node, claims.get(node.uid) ?? []);
+      }),
+    );
+  });
+
+  it('the answer does not depend on the order of the nodes, and the seed decides it', () => {
+    fc.assert(
+      fc.property(fleetOf, wishes, fc.string(), (fleet, spec, seed) => {
+        const nodes = snapshots(fleet);
+        const first = explain(evaluate(question(nodes, spec, { seed })));
+        expect(explain(evaluate(question([...nodes].reverse(), spec, { seed })))).toEqual(first);
+      }),
+    );
+  });
+
+  it('every node is explained: reasons or scores, ranks without gaps', () => {
+    fc.assert(
+      fc.property(fleetOf, wishes, (fleet, spec) => {
+        const { candidates, summary } = explain(evaluate(question(snapshots(fleet), spec)));
+        expect(candidates.map((one) => one.nodeName).sort()).toEqual(fleet.map((one) => one.name).sort());
+        expect(summary).not.toBe('');
+        for (const one of candidates) expect(one.feasible ? one.scores.length : one.reasons.length).toBeGreaterThan(0);
+        const ranks = candidates.filter((one) => one.feasible).map((one) => one.rank);
+        expect(ranks).toEqual(ranks.map((_, i) => i + 1));
+        for (const score of candidates.flatMap((one) => one.scores)) {
+          expect(score.value).toBeGreaterThanOrEqual(0);
+          expect(score.value).toBeLessThanOrEqual(1);
+        }
+      }),
+    );
+  });
+
+  it('one more node never makes it worse', () => {
+    fc.assert(
+      fc.property(fleetOf, sketch, wishes, (fleet, extra, spec) => {
+        const before = evaluate(question(snapshots(fleet), spec)).winner;
+        const more: NodeSketch = {
+          ...extra,
+          name: 'extra',
+          guests: [],
+          gpus: extra.gpus.map((gpu, j) => ({ ...gpu, address: `0000:0${j}:00.0` })),
+        };
+        const after = evaluate(question(snapshots([...fleet, more]), spec)).winner;
+        if (before !== undefined) expect(after?.total ?? -1).toBeGreaterThanOrEqual(before.total - 1e-9);
+      }),
+    );
+  });
+});
+
+function checkFull(node: NodeSnapshot, claims: readonly Claim[]): void {
+  if (claims.length === 0) return;
+  const memory = claims.reduce((sum, claim) => sum + claim.memoryBytes, node.guestMemoryBytes);
+  expect(memory).toBeLessThanOrEqual(node.memoryBytes - DEFAULT_POLICY.hostMemoryBytes);
+  const cores = claims.reduce((sum, claim) => sum + claim.cpuCores, node.guestCores);
+  expect(cores).toBeLessThanOrEqual(node.cores * DEFAULT_POLICY.cpuOvercommit);
+  for (const gpu of node.gpus) {
+    const holders = claims.flatMap((claim) => claim.devices.filter((device) => device.device === gpu.address));
+    if (holders.some((holder) => holder.exclusive)) expect(holders).toHaveLength(1);
+    const vram = holders.reduce((sum, holder) => sum + holder.vramBytes, 0);
+    if (vram > 0) expect(vram).toBeLessThanOrEqual(gpu.vramBytes);
+  }
+}
