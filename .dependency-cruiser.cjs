@@ -29,7 +29,6 @@ const LAYERS = {
     ['inventory', 'execute', 'change', 'report', 'discover'],
     ['loop'],
     ['api'],
-    ['wire', 'main'],
   ],
   cli: [
     ['exit'],
@@ -40,7 +39,6 @@ const LAYERS = {
     ['global-options', 'commands', 'selftest', 'wizard'],
     ['program', 'terminal'],
     ['start'],
-    ['main'],
   ],
 };
 
@@ -66,7 +64,7 @@ const DOORS = [
 ];
 
 /** Tests and what only they use. */
-const TESTS = '\\.(test|fixture)\\.ts$';
+const TESTS = '(\\.test|[.-]fixture)\\.ts$';
 const NPM = '(^|/)node_modules/';
 const src = (pkg) => `^packages/${pkg}/src/`;
 const room = (pkg, name) => `${src(pkg)}${name}(/|\\.ts$)`;
@@ -101,15 +99,22 @@ const layerRules = Object.entries(LAYERS).flatMap(([pkg, lines]) =>
   ),
 );
 
-/** A file or folder of a layered package that the table does not name would escape it. */
+/** Files beside the rooms that the table does not name (wire, main, config) put the program together: no room sees them. */
+const topRules = Object.entries(LAYERS).map(([pkg, lines]) =>
+  rule(
+    `layer-${pkg}-top`,
+    'what wires the program together hands things down; rooms do not reach up',
+    { path: `${src(pkg)}(${lines.flat().join('|')})(/|\\.ts$)`, pathNot: TESTS },
+    { path: `${src(pkg)}[^/]+\\.ts$`, pathNot: `${src(pkg)}(${lines.flat().join('|')})\\.ts$` },
+  ),
+);
+
+/** A room that the table does not name would escape it. */
 const unnamedRules = Object.entries(LAYERS).map(([pkg, lines]) =>
   rule(
     `layer-${pkg}-unnamed`,
     'add the room to LAYERS',
-    {
-      path: src(pkg),
-      pathNot: `${src(pkg)}(${lines.flat().join('|')}|config|version)(/|\\.ts$|\\.test\\.ts$)`,
-    },
+    { path: `${src(pkg)}[^/]+/`, pathNot: `${src(pkg)}(${lines.flat().join('|')})/` },
     {},
   ),
 );
@@ -191,7 +196,7 @@ const extraRules = [
 ];
 
 module.exports = {
-  forbidden: [...packageRules, ...layerRules, ...unnamedRules, ...doorRules, ...extraRules],
+  forbidden: [...packageRules, ...layerRules, ...topRules, ...unnamedRules, ...doorRules, ...extraRules],
   options: {
     doNotFollow: { path: 'node_modules' },
     exclude: { path: '(^|/)dist/' },

@@ -69,7 +69,7 @@ export default tseslint.config(
   },
   {
     // A describe block is as long as its cases; a case may hand a plain async function where a promise is not needed.
-    files: ['**/*.test.ts', '**/*.fixture.ts', 'test/**/*.ts'],
+    files: ['**/*.test.ts', '**/*{.,-}fixture.ts', 'test/**/*.ts'],
     rules: {
       'max-lines-per-function': 'off',
       '@typescript-eslint/no-non-null-assertion': 'off',
