@@ -13,7 +13,9 @@ import { Lifecycle } from '@pxmgr/kit/lifecycle/lifecycle';
 import { createNotifier } from '@pxmgr/kit/lifecycle/notify';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import { createLogger } from '@pxmgr/kit/log/logger';
+import { createRpcServer } from '@pxmgr/kit/rpc/server';
 import type { AgentConfigValues } from './config.ts';
+import { Authorship } from './event/authorship.ts';
 import type { EventStack } from './event/event-stack.ts';
 import { createEventStack } from './event/event-stack.ts';
 import { nextGeneration } from './event/generation.ts';
@@ -27,122 +29,175 @@ import { HostPaths } from './host/paths.ts';
 import { readPackageVersions } from './host/pve-version.ts';
 import { createMask } from './inventory/collector.ts';
 import type { InventoryParts } from './inventory/collectors.ts';
-import { NO_IMAGES } from './inventory/images.ts';
 import type { Identity } from './join/identity.ts';
 import { requireIdentity } from './join/identity.ts';
+import { authoriseAgentCall } from './rpc/authorise.ts';
+import { addServices } from './rpc/services.ts';
+import type { WorkStack } from './rpc/work-stack.ts';
+import { createWorkStack } from './rpc/work-stack.ts';
 
 /** What every room of a running agent needs. */
-export interface AgentCore {
+interface AgentCore {
   readonly config: AgentConfigValues;
   readonly identity: Identity;
+  readonly nodeName: string;
   readonly paths: HostPaths;
   readonly runner: Runner;
   readonly cluster: Cluster;
   readonly runState: RunState;
-  readonly guests: GuestList;
   readonly logger: Logger;
 }
 
 function createCore(config: AgentConfigValues, logger: Logger): AgentCore {
   const identity = requireIdentity(config.stateDir);
   const paths = new HostPaths(config.hostRoot);
-  const cluster = new Cluster(paths, config.nodeName === '' ? identity.nodeName : config.nodeName);
+  const nodeName = config.nodeName === '' ? identity.nodeName : config.nodeName;
+  const cluster = new Cluster(paths, nodeName);
   const log = config.commandLog === '' ? {} : { commandLog: config.commandLog };
   const runner = createRunner({ path: config.path, logger, ...log });
-  const runState = new RunState(paths, systemClock);
-  const guests = new GuestList(paths, cluster.nodeName(), runState);
-  return { config, identity, paths, runner, cluster, runState, guests, logger };
+  return { config, identity, nodeName, paths, runner, cluster, runState: new RunState(paths, systemClock), logger };
 }
 
-async function inventoryParts(core: AgentCore): Promise<InventoryParts> {
-  const { config, identity, paths, runner, cluster, guests } = core;
+async function inventoryParts(core: AgentCore, work: WorkStack): Promise<InventoryParts> {
+  const { config, identity, nodeName, paths, runner, cluster, runState } = core;
   const packages = await readPackageVersions(paths, runner);
   return {
     paths,
     runner,
     cluster,
-    nodeName: cluster.nodeName(),
+    nodeName,
     facts: await readNodeFacts(paths),
     packages,
     tools: await findTools(config.path, packages, runner),
     agentVersion: PRODUCT_VERSION,
     agentAddress: config.advertise ?? identity.agentAddress,
-    guests,
-    containers: { mask: createMask(identity.natsSeed), originOf: () => undefined },
-    images: NO_IMAGES,
+    guests: new GuestList(paths, nodeName, runState),
+    containers: { mask: createMask(identity.natsSeed), originOf: (uid) => work.records.originOf(uid) },
+    images: work.images,
   };
 }
 
-async function createEvents(core: AgentCore): Promise<EventStack> {
+async function createEvents(core: AgentCore, work: WorkStack): Promise<EventStack> {
   const { config, identity, logger, runState } = core;
+  const seed = new TextEncoder().encode(identity.natsSeed);
   return createEventStack({
-    inventory: await inventoryParts(core),
+    inventory: await inventoryParts(core, work),
     runState,
     outbox: Outbox.open(join(config.stateDir, 'outbox')),
     bus: {
       url: identity.natsUrl,
       nodeUid: identity.nodeUid,
       ca: identity.caCertificate,
-      credentials: () => ({ jwt: identity.natsJwt, seed: new TextEncoder().encode(identity.natsSeed) }),
+      credentials: () => ({ jwt: identity.natsJwt, seed }),
     },
     generation: nextGeneration(join(config.stateDir, 'generation'), systemClock.now()),
     pollMs: config.pollInterval,
-    activeOperations: () => 0,
+    activeOperations: () => work.store.list({ activeOnly: true, limit: 0 }).length,
     clock: systemClock,
     logger,
   });
 }
 
-/** A loop that runs until its signal, as a part of the lifecycle. */
-function loopPart(run: (signal: AbortSignal) => Promise<void>): { start: () => void; stop: () => Promise<void> } {
-  const stop = new AbortController();
-  let done: Promise<void> = Promise.resolve();
-  return {
-    start: () => {
-      done = run(stop.signal);
-    },
-    stop: async () => {
-      stop.abort();
-      await done;
-    },
-  };
+interface AgentParts {
+  readonly work: WorkStack;
+  readonly events: EventStack;
 }
+
+/** Work and events need each other: operations name the authors of changes, events publish what operations made. */
+async function createParts(core: AgentCore): Promise<AgentParts> {
+  const { config, identity, paths, cluster, runState, runner, logger } = core;
+  const later: { authorship?: Authorship } = {};
+  const work = await createWorkStack({
+    options: config,
+    nodeUid: identity.nodeUid,
+    paths,
+    cluster,
+    runState,
+    runner,
+    clock: systemClock,
+    logger,
+    onOperationBegin: (operation, actor) => later.authorship?.begin(operation, actor),
+    onOperationEnd: (operation) => later.authorship?.end(operation),
+  });
+  const events = await createEvents(core, work);
+  later.authorship = new Authorship(events.feed);
+  return { work, events };
+}
+
+function createServer(core: AgentCore, { work, events }: AgentParts): ReturnType<typeof createRpcServer> {
+  const { identity, nodeName, logger } = core;
+  const server = createRpcServer({ logger, program: 'pxmgr-agent', authorise: authoriseAgentCall });
+  return addServices(server, work, {
+    nodeUid: identity.nodeUid,
+    nodeName,
+    position: () => events.publisher.position,
+    objects: (kinds) => events.feed.objects(kinds),
+    resync: (kinds) => events.resync(kinds),
+  });
+}
+
+/** Start order: publish what is there, end what a crash left, then take orders. Stopping goes the other way round. */
+class RunningAgent {
+  readonly #core: AgentCore;
+  readonly #stop = new AbortController();
+  #lock: LockFile | undefined;
+  #parts: AgentParts | undefined;
+  #server: ReturnType<typeof createRpcServer> | undefined;
+  #publishing: Promise<void> = Promise.resolve();
+
+  constructor(core: AgentCore) {
+    this.#core = core;
+  }
+
+  async start(): Promise<void> {
+    const { config, identity, logger } = this.#core;
+    this.#lock = await acquireLockFile(join(config.stateDir, 'lock'), 'pxmgr-agent');
+    this.#parts = await createParts(this.#core);
+    this.#publishing = this.#parts.events.run(this.#stop.signal);
+    await this.#parts.work.recover();
+    this.#server = createServer(this.#core, this.#parts);
+    const tls = { ca: identity.caCertificate, cert: identity.certificate, key: identity.privateKey };
+    const port = await this.#server.listen({ address: config.listen, tls });
+    logger.info({ address: config.listen, port, uid: identity.nodeUid }, 'serving the controller');
+  }
+
+  /** Also after a start that failed half-way. */
+  async stop(): Promise<void> {
+    await this.#server?.stop(STOP_CALLS_MS);
+    await this.#parts?.work.stop();
+    this.#stop.abort();
+    await this.#publishing;
+    await this.#lock?.release();
+  }
+}
+
+/** Calls that still run may finish within this time. */
+const STOP_CALLS_MS = 5_000;
 
 /** Runs until a signal; gives the exit code. `reload` reads the configuration anew for the options that may change. */
 export async function runAgent(config: AgentConfigValues, reload: () => AgentConfigValues): Promise<number> {
-  const level = config.logLevel;
   const logger = createLogger({
     service: 'agent',
     version: PRODUCT_VERSION,
-    level,
+    level: config.logLevel,
     syslogPrefix: process.env['JOURNAL_STREAM'] !== undefined,
   });
   const core = createCore(config, logger);
-  const lifecycle = new Lifecycle({
-    logger,
-    notifier: createNotifier({ runner: core.runner, logger, env: process.env }),
-  });
-  let lock: LockFile | undefined;
-  lifecycle.add('lock', {
+  const notifier = createNotifier({ runner: core.runner, logger, env: process.env });
+  const lifecycle = new Lifecycle({ logger, notifier });
+  const agent = new RunningAgent(core);
+  lifecycle.add('agent', {
     start: async () => {
-      lock = await acquireLockFile(join(config.stateDir, 'lock'), 'pxmgr-agent');
+      try {
+        await agent.start();
+      } catch (error) {
+        await agent.stop();
+        throw error;
+      }
     },
-    stop: async () => {
-      await lock?.release();
-    },
+    stop: () => agent.stop(),
     reload: () => {
       logger.level = reload().logLevel;
-    },
-  });
-  let events: ReturnType<typeof loopPart> | undefined;
-  lifecycle.add('events', {
-    start: async () => {
-      const stack = await createEvents(core);
-      events = loopPart((signal) => stack.run(signal));
-      events.start();
-    },
-    stop: async () => {
-      await events?.stop();
     },
   });
   return await lifecycle.run();
