@@ -3,21 +3,21 @@
  * runs this in a process of its own. So nothing has to watch the guest, and a guest whose app exits by itself leaves
  * as little behind as one that was stopped.
  */
+import { randomUUID } from 'node:crypto';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Host } from '../host.ts';
-import { publishStopped, runningGuest } from '../running.ts';
-import { isAlive } from '../sim-lock.ts';
+import { publishStopped } from '../running.ts';
+import { readText } from '../sim-file.ts';
 import { type LxcGuest, lxcGuest } from './lxc-command.ts';
 import { releaseNetwork } from './network.ts';
 import { shellWord } from './staging.ts';
 
 /** The hook's part: nothing is done when the guest has been started again meanwhile. */
-export async function guestEndedByItself(host: Host, vmid: number): Promise<void> {
-  const shown = runningGuest(host, vmid);
-  if (shown === undefined || !isAlive(shown.pid)) await guestEnded(host, vmid);
+export async function guestEndedByItself(host: Host, ended: { vmid: number; startMark: string }): Promise<void> {
+  if (readText(markFile(lxcGuest(host, ended.vmid))) === ended.startMark) await guestEnded(host, ended.vmid);
 }
 
 /** Harmless for a guest that does not run. */
@@ -26,13 +26,19 @@ export async function guestEnded(host: Host, vmid: number): Promise<void> {
   publishStopped(host, vmid);
 }
 
-/** Writes the hook; the value for lxc.hook.post-stop. */
+/** Writes the hook of this start; the value for lxc.hook.post-stop. */
 export function writeEndHook(host: Host, guest: LxcGuest): string {
   const hook = join(guest.directory, 'post-stop');
-  const argv = [process.execPath, ...entry(host.root), String(guest.vmid)];
+  const startMark = randomUUID();
+  writeFileSync(markFile(guest), startMark);
+  const argv = [process.execPath, ...entry(host.root), String(guest.vmid), startMark];
   writeFileSync(hook, `#!/bin/sh\nexec ${argv.map(shellWord).join(' ')} >>${shellWord(join(guest.directory, 'post-stop.log'))} 2>&1\n`);
   chmodSync(hook, 0o755);
   return hook;
+}
+
+function markFile(guest: LxcGuest): string {
+  return join(guest.directory, 'start-mark');
 }
 
 /** The package's program with its verb for this: the bundle itself, or main.ts through tsx. */
