@@ -1,7 +1,7 @@
 /** The agent's options. Loader, flags, environment, example file and reference page come from this table. */
 import { parseNodeName } from '@pxmgr/contract';
 import type { Values } from '@pxmgr/kit/config/field';
-import { durationMs, field, sizeBytes } from '@pxmgr/kit/config/field';
+import { durationMs, field } from '@pxmgr/kit/config/field';
 import { z } from 'zod';
 
 export const ENV_PREFIX = 'PXMGR_AGENT_';
@@ -71,11 +71,6 @@ export const AgentConfig = {
     default: '',
     description:
       'Signature policy for pulled images (containers-policy.json); empty = every image that its digest names.',
-  }),
-  imageCacheSize: field({
-    type: sizeBytes(),
-    default: '20GiB',
-    description: 'Upper limit for cached image layers; the least recently used go first.',
   }),
   commandLog: field({
     type: z.union([z.literal(''), AbsolutePath]),

@@ -35,6 +35,7 @@ import { authoriseAgentCall } from './rpc/authorise.ts';
 import { addServices } from './rpc/services.ts';
 import type { WorkStack } from './rpc/work-stack.ts';
 import { createWorkStack } from './rpc/work-stack.ts';
+import { serveSelfMetrics } from './self-metrics.ts';
 
 /** What every room of a running agent needs. */
 interface AgentCore {
@@ -77,13 +78,17 @@ async function inventoryParts(core: AgentCore, work: WorkStack): Promise<Invento
   };
 }
 
-async function createEvents(core: AgentCore, work: WorkStack): Promise<EventStack> {
+function activeOperations(work: WorkStack): number {
+  return work.store.list({ activeOnly: true, limit: 0 }).length;
+}
+
+async function createEvents(core: AgentCore, work: WorkStack, outbox: Outbox): Promise<EventStack> {
   const { config, identity, logger, runState } = core;
   const seed = new TextEncoder().encode(identity.natsSeed);
   return createEventStack({
     inventory: await inventoryParts(core, work),
     runState,
-    outbox: Outbox.open(join(config.stateDir, 'outbox')),
+    outbox,
     bus: {
       url: identity.natsUrl,
       nodeUid: identity.nodeUid,
@@ -92,7 +97,7 @@ async function createEvents(core: AgentCore, work: WorkStack): Promise<EventStac
     },
     generation: nextGeneration(join(config.stateDir, 'generation'), systemClock.now()),
     pollMs: config.pollInterval,
-    activeOperations: () => work.store.list({ activeOnly: true, limit: 0 }).length,
+    activeOperations: () => activeOperations(work),
     clock: systemClock,
     logger,
   });
@@ -101,6 +106,7 @@ async function createEvents(core: AgentCore, work: WorkStack): Promise<EventStac
 interface AgentParts {
   readonly work: WorkStack;
   readonly events: EventStack;
+  readonly outbox: Outbox;
 }
 
 /** Work and events need each other: operations name the authors of changes, events publish what operations made. */
@@ -119,9 +125,10 @@ async function createParts(core: AgentCore): Promise<AgentParts> {
     onOperationBegin: (operation, actor) => later.authorship?.begin(operation, actor),
     onOperationEnd: (operation) => later.authorship?.end(operation),
   });
-  const events = await createEvents(core, work);
+  const outbox = Outbox.open(join(config.stateDir, 'outbox'));
+  const events = await createEvents(core, work, outbox);
   later.authorship = new Authorship(events.feed);
-  return { work, events };
+  return { work, events, outbox };
 }
 
 function createServer(core: AgentCore, { work, events }: AgentParts): ReturnType<typeof createRpcServer> {
@@ -143,6 +150,7 @@ class RunningAgent {
   #lock: LockFile | undefined;
   #parts: AgentParts | undefined;
   #server: ReturnType<typeof createRpcServer> | undefined;
+  #stopMetrics: () => Promise<void> = () => Promise.resolve();
   #publishing: Promise<void> = Promise.resolve();
 
   constructor(core: AgentCore) {
@@ -156,15 +164,28 @@ class RunningAgent {
     this.#publishing = this.#parts.events.run(this.#stop.signal);
     await this.#parts.work.recover();
     this.#server = createServer(this.#core, this.#parts);
+    await this.#serveMetrics(this.#parts);
     const tls = { ca: identity.caCertificate, cert: identity.certificate, key: identity.privateKey };
     const port = await this.#server.listen({ address: config.listen, tls });
     logger.info({ address: config.listen, port, uid: identity.nodeUid }, 'serving the controller');
+  }
+
+  async #serveMetrics({ outbox, events, work }: AgentParts): Promise<void> {
+    const listen = this.#core.config.metricsListen;
+    if (listen === '') return;
+    this.#stopMetrics = await serveSelfMetrics({
+      listen,
+      outbox,
+      feed: events.feed,
+      activeOperations: () => activeOperations(work),
+    });
   }
 
   /** Also after a start that failed half-way. */
   async stop(): Promise<void> {
     await this.#server?.stop(STOP_CALLS_MS);
     await this.#parts?.work.stop();
+    await this.#stopMetrics();
     this.#stop.abort();
     await this.#publishing;
     await this.#lock?.release();

@@ -1,4 +1,5 @@
 /** The outward half of the agent in one piece: watcher, feed, outbox, publisher, heartbeat, resync. */
+import type { InventoryKind } from '@pxmgr/contract';
 import type { Clock } from '@pxmgr/kit/clock';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import type { RunState } from '../guest/run-state.ts';
@@ -33,6 +34,8 @@ export interface EventStack {
   readonly watcher: HostWatcher;
   readonly publisher: Publisher;
   readonly bus: BusConnection;
+  /** Publishes kinds anew (all when none is named), then a manifest; gives the number of objects. */
+  resync(kinds: readonly InventoryKind[]): number;
   /** Works until the signal; never rejects. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -98,17 +101,17 @@ export function createEventStack(parts: EventStackParts): EventStack {
   images.onChange(() => {
     feed.touch(['image', 'template']);
   });
+  const resync = (kinds: readonly InventoryKind[]): number => {
+    const published = feed.resync(kinds);
+    publisher.requestManifest();
+    return published;
+  };
   bus.onConnection((fresh) => {
-    const resync = (kinds: Parameters<InventoryFeed['resync']>[0]): number => {
-      const published = feed.resync(kinds);
-      publisher.requestManifest();
-      return published;
-    };
     answerResync(fresh, nodeUid, { resync, logger });
     heartbeat.beat();
   });
   const run = async (signal: AbortSignal): Promise<void> => {
     await Promise.all([watcher, publisher, heartbeat, bus].map((part) => part.run(signal)));
   };
-  return { feed, watcher, publisher, bus, run };
+  return { feed, watcher, publisher, bus, resync, run };
 }
