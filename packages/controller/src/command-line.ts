@@ -63,10 +63,13 @@ function configVerb(verb: string | undefined): 'show' | 'check' | 'example' {
 
 function operatorCommand(rest: readonly string[], flags: Map<string, string>): ControllerCommand {
   const [verb, operator] = rest;
-  if (verb !== 'create') throw usage(verb === undefined ? 'operator needs: create NAME --role ROLE' : `unknown command "operator ${verb}"`);
-  if (operator === undefined || !OPERATOR_NAME.test(operator)) throw usage('operator create needs a NAME of letters, digits, ".", "_", "@" and "-"');
+  if (verb !== 'create')
+    throw usage(verb === undefined ? 'operator needs: create NAME --role ROLE' : `unknown command "operator ${verb}"`);
+  if (operator === undefined || !OPERATOR_NAME.test(operator))
+    throw usage('operator create needs a NAME of letters, digits, ".", "_", "@" and "-"');
   const role = flags.get('role');
-  if (role === undefined || !ROLES.includes(role)) throw usage(`operator create needs --role, one of ${ROLES.join(', ')}`);
+  if (role === undefined || !ROLES.includes(role))
+    throw usage(`operator create needs --role, one of ${ROLES.join(', ')}`);
   const folder = flags.get('out') ?? '.';
   flags.delete('role');
   flags.delete('out');
@@ -118,7 +121,8 @@ ${options.join('\n')}
 
 /** Text of `config VERB`; a bad configuration throws before. */
 export function configText(verb: 'show' | 'check' | 'example', source: ConfigSource): string {
-  if (verb === 'example') return renderExample(CONFIG, { title: 'Configuration of pxmgr-controller', envPrefix: ENV_PREFIX });
+  if (verb === 'example')
+    return renderExample(CONFIG, { title: 'Configuration of pxmgr-controller', envPrefix: ENV_PREFIX });
   const loaded = loadControllerConfig(source);
   if (verb === 'check') return 'the configuration is valid\n';
   const rows = showConfig(CONFIG, loaded);

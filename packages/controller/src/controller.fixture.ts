@@ -5,7 +5,12 @@ import { join } from 'node:path';
 import { jetstream } from '@nats-io/jetstream';
 import { createUser, type KeyPair } from '@nats-io/nkeys';
 import { CONTRACT_VERSION, heartbeatSubject, inboxPrefix, manifestSubject, parseJoinToken } from '@pxmgr/contract';
-import { FleetServiceClient, JoinServiceClient, type JoinNodeRequest, type JoinNodeResponse } from '@pxmgr/contract/controller';
+import {
+  FleetServiceClient,
+  type JoinNodeRequest,
+  type JoinNodeResponse,
+  JoinServiceClient,
+} from '@pxmgr/contract/controller';
 import { HeartbeatMessage, ManifestMessage } from '@pxmgr/contract/event';
 import { createIdSource, systemClock } from '@pxmgr/kit/clock';
 import { createRunner } from '@pxmgr/kit/exec/run';
@@ -54,7 +59,13 @@ interface Ports {
 
 function make(folder: string, ports: Ports): Controller {
   const at = (port: number): string => `127.0.0.1:${String(port)}`;
-  const flags = { 'state-dir': join(folder, 'state'), listen: at(ports.grpc), 'join-listen': at(ports.join), 'nats-listen': at(ports.nats), 'unix-socket': join(folder, 'controller.sock') };
+  const flags = {
+    'state-dir': join(folder, 'state'),
+    listen: at(ports.grpc),
+    'join-listen': at(ports.join),
+    'nats-listen': at(ports.nats),
+    'unix-socket': join(folder, 'controller.sock'),
+  };
   const config = loadControllerConfig({ file: undefined, env: {}, flags }).values;
   const runner = createRunner({ path: config.path, logger: silentLogger() });
   return new Controller({ config, clock: systemClock, ids: createIdSource(), runner, logger: silentLogger() });
@@ -70,8 +81,11 @@ export async function startTestController(): Promise<TestController> {
     channels.push(channel);
     return channel;
   };
-  const root = keep(createChannel({ address: `unix:${join(folder, 'controller.sock')}`, unreachable: 'PXM_CONTROLLER_UNREACHABLE' }));
-  const token = async (nodeName = ''): Promise<string> => (await root.call(root.client(FleetServiceClient), 'createToken', { nodeName, ttlSeconds: 0 })).token;
+  const root = keep(
+    createChannel({ address: `unix:${join(folder, 'controller.sock')}`, unreachable: 'PXM_CONTROLLER_UNREACHABLE' }),
+  );
+  const token = async (nodeName = ''): Promise<string> =>
+    (await root.call(root.client(FleetServiceClient), 'createToken', { nodeName, ttlSeconds: 0 })).token;
   return {
     get controller() {
       return controller;
@@ -82,7 +96,13 @@ export async function startTestController(): Promise<TestController> {
     operator: async (name, role) => {
       const pki = await openPki(join(folder, 'state/pki'), systemClock);
       const { certificate, privateKey } = await pki.issueOperator(name, role);
-      return keep(createChannel({ address: `127.0.0.1:${String(controller.grpcPort)}`, tls: { ca: pki.caCertificate, cert: certificate, key: privateKey }, peer: { kind: 'controller' } }));
+      return keep(
+        createChannel({
+          address: `127.0.0.1:${String(controller.grpcPort)}`,
+          tls: { ca: pki.caCertificate, cert: certificate, key: privateKey },
+          peer: { kind: 'controller' },
+        }),
+      );
     },
     joinedAgent: async (name) => await joinAgent(await token(name), name, connections),
     restart: async () => {
@@ -101,16 +121,37 @@ export async function startTestController(): Promise<TestController> {
 }
 
 /** The join call as an agent makes it: CA by fingerprint, keys made locally. */
-export async function callJoin(token: string, part: Partial<JoinNodeRequest> = {}): Promise<{ response: JoinNodeResponse; user: KeyPair; key: string }> {
+export async function callJoin(
+  token: string,
+  part: Partial<JoinNodeRequest> = {},
+): Promise<{ response: JoinNodeResponse; user: KeyPair; key: string }> {
   const parsed = parseJoinToken(token);
   if (parsed === undefined) throw new Error('not a token');
   const ca = await fetchCaCertificate(parsed.address, parsed.caFingerprint);
   const user = createUser();
   const csr = await createCsr({ commonName: 'whatever the agent likes' });
-  const channel = createChannel({ address: parsed.address, tls: { ca }, peer: { kind: 'controller' }, unreachable: 'PXM_CONTROLLER_UNREACHABLE' });
+  const channel = createChannel({
+    address: parsed.address,
+    tls: { ca },
+    peer: { kind: 'controller' },
+    unreachable: 'PXM_CONTROLLER_UNREACHABLE',
+  });
   try {
-    const request = { secret: parsed.secret, nodeName: 'pve1', certificateRequest: csr.request, natsPublicKey: user.getPublicKey(), agentAddress: '127.0.0.1:7450', agentVersion: '0.1.0', contractVersion: CONTRACT_VERSION, ...part };
-    return { response: await channel.call(channel.client(JoinServiceClient), 'joinNode', request), user, key: csr.privateKey };
+    const request = {
+      secret: parsed.secret,
+      nodeName: 'pve1',
+      certificateRequest: csr.request,
+      natsPublicKey: user.getPublicKey(),
+      agentAddress: '127.0.0.1:7450',
+      agentVersion: '0.1.0',
+      contractVersion: CONTRACT_VERSION,
+      ...part,
+    };
+    return {
+      response: await channel.call(channel.client(JoinServiceClient), 'joinNode', request),
+      user,
+      key: csr.privateKey,
+    };
   } finally {
     channel.close();
   }
@@ -126,12 +167,25 @@ async function joinAgent(token: string, name: string, connections: NatsConnectio
     user,
     talk,
     connect: async () => {
-      const connection = await connect({ servers: response.natsUrl, tls: { ca: response.caCertificate }, authenticator: jwtAuthenticator(response.natsJwt, user.getSeed()), inboxPrefix: inboxPrefix(response.nodeUid), reconnect: false, timeout: 5000 });
+      const connection = await connect({
+        servers: response.natsUrl,
+        tls: { ca: response.caCertificate },
+        authenticator: jwtAuthenticator(response.natsJwt, user.getSeed()),
+        inboxPrefix: inboxPrefix(response.nodeUid),
+        reconnect: false,
+        timeout: 5000,
+      });
       connections.push(connection);
       return connection;
     },
     beat: (connection) => {
-      const message = HeartbeatMessage.create({ generation: talk.generation, revision: talk.revision, at: new Date(), nodeName: name, agentVersion: '0.1.0' });
+      const message = HeartbeatMessage.create({
+        generation: talk.generation,
+        revision: talk.revision,
+        at: new Date(),
+        nodeName: name,
+        agentVersion: '0.1.0',
+      });
       connection.publish(heartbeatSubject(response.nodeUid), HeartbeatMessage.encode(message).finish());
     },
     publish: async (connection, ...messages) => {

@@ -1,6 +1,12 @@
 import { parseJoinToken } from '@pxmgr/contract';
 import { NodeServiceClient } from '@pxmgr/contract/agent';
-import { ChangeServiceClient, FleetServiceClient, InventoryServiceClient, JoinServiceClient, Presence } from '@pxmgr/contract/controller';
+import {
+  ChangeServiceClient,
+  FleetServiceClient,
+  InventoryServiceClient,
+  JoinServiceClient,
+  Presence,
+} from '@pxmgr/contract/controller';
 import { createChannel } from '@pxmgr/kit/rpc/channel';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from './bus/bus.fixture.ts';
@@ -29,30 +35,62 @@ describe('the main road', () => {
     const agent = await test.joinedAgent('pve1');
     const connection = await agent.connect();
     agent.beat(connection);
-    await agent.publish(connection, agent.talk.say('container', '101', containerDocument(101, { name: 'web' }), { resync: true }));
+    await agent.publish(
+      connection,
+      agent.talk.say('container', '101', containerDocument(101, { name: 'web' }), { resync: true }),
+    );
     await until('it is listed', async () => (await ids()).includes('pve1 101'));
     const { nodes } = await test.root.call(fleet(), 'listNodes', {});
-    expect(nodes).toMatchObject([{ name: 'pve1', uid: agent.uid, presence: Presence.PRESENCE_UP, containers: 1, containersRunning: 0 }]);
+    expect(nodes).toMatchObject([
+      { name: 'pve1', uid: agent.uid, presence: Presence.PRESENCE_UP, containers: 1, containersRunning: 0 },
+    ]);
 
     const seen: string[] = [];
     const watching = (async () => {
-      for await (const { action, object } of test.root.callStream(inventory(), 'watchInventory', { kinds: ['container'], node: '', sendCurrent: true })) {
+      for await (const { action, object } of test.root.callStream(inventory(), 'watchInventory', {
+        kinds: ['container'],
+        node: '',
+        sendCurrent: true,
+      })) {
         seen.push(`${action} ${object?.id ?? ''}`);
         if (seen.length === 2) return;
       }
     })();
     await until('the current state came', () => seen.length === 1);
     const cause = { upid: 'UPID:pve1:1', user: 'root@pam', operationId: '', actor: '' };
-    await agent.publish(connection, agent.talk.say('container', '101', containerDocument(101, { name: 'web', status: 'running' }), { cause }));
+    await agent.publish(
+      connection,
+      agent.talk.say('container', '101', containerDocument(101, { name: 'web', status: 'running' }), { cause }),
+    );
     await watching;
     expect(seen).toEqual(['current 101', 'updated 101']);
 
-    const history = await test.root.call(changes(), 'listChanges', { node: '', kind: '', object: 'web', since: undefined, until: undefined, limit: 0, beforeId: 0n });
-    expect(history.changes).toMatchObject([{ summary: 'status: stopped -> running', author: 'root@pam', nodeName: 'pve1', objectId: '101' }]);
+    const history = await test.root.call(changes(), 'listChanges', {
+      node: '',
+      kind: '',
+      object: 'web',
+      since: undefined,
+      until: undefined,
+      limit: 0,
+      beforeId: 0n,
+    });
+    expect(history.changes).toMatchObject([
+      { summary: 'status: stopped -> running', author: 'root@pam', nodeName: 'pve1', objectId: '101' },
+    ]);
     const status = await test.root.call(fleet(), 'getStatus', {});
-    expect(status).toMatchObject({ natsConnected: true, natsSupervised: true, nodesUp: 1, objects: { container: 1 }, containersRunning: 1, changes: 1n });
+    expect(status).toMatchObject({
+      natsConnected: true,
+      natsSupervised: true,
+      nodesUp: 1,
+      objects: { container: 1 },
+      containersRunning: 1,
+      changes: 1n,
+    });
     const found = await test.root.call(inventory(), 'getInventory', { kind: 'container', key: 'web', node: '' });
-    expect(found.object?.document?.document).toMatchObject({ $case: 'container', value: { name: 'web', status: 'running' } });
+    expect(found.object?.document?.document).toMatchObject({
+      $case: 'container',
+      value: { name: 'web', status: 'running' },
+    });
   });
 
   it('survives a restart: inventory, tokens, identities', async () => {
@@ -67,17 +105,37 @@ describe('the main road', () => {
   });
 
   it('pages', async () => {
-    const first = await test.root.call(inventory(), 'listInventory', { kind: 'container', node: '', pageSize: 1, pageToken: '' });
-    const second = await test.root.call(inventory(), 'listInventory', { kind: 'container', node: '', pageSize: 1, pageToken: first.nextPageToken });
+    const first = await test.root.call(inventory(), 'listInventory', {
+      kind: 'container',
+      node: '',
+      pageSize: 1,
+      pageToken: '',
+    });
+    const second = await test.root.call(inventory(), 'listInventory', {
+      kind: 'container',
+      node: '',
+      pageSize: 1,
+      pageToken: first.nextPageToken,
+    });
     expect([first.objects[0]?.id, second.objects[0]?.id, second.nextPageToken]).toEqual(['101', '201', '']);
-    await expect(test.root.call(inventory(), 'listInventory', { kind: 'container', node: '', pageSize: 1, pageToken: '???' })).rejects.toMatchObject({ code: 'PXM_INPUT_INVALID' });
-    await expect(test.root.call(inventory(), 'listInventory', { kind: 'spaceship', node: '', pageSize: 1, pageToken: '' })).rejects.toMatchObject({ code: 'PXM_INPUT_INVALID' });
+    await expect(
+      test.root.call(inventory(), 'listInventory', { kind: 'container', node: '', pageSize: 1, pageToken: '???' }),
+    ).rejects.toMatchObject({ code: 'PXM_INPUT_INVALID' });
+    await expect(
+      test.root.call(inventory(), 'listInventory', { kind: 'spaceship', node: '', pageSize: 1, pageToken: '' }),
+    ).rejects.toMatchObject({ code: 'PXM_INPUT_INVALID' });
   });
 
   it('checks itself', async () => {
     const { checks } = await test.root.call(fleet(), 'runSelftest', {});
     const byCode = Object.fromEntries(checks.map((check) => [check.code, check.status]));
-    expect(byCode).toMatchObject({ CHECK_DATABASE: 'ok', CHECK_NATS: 'ok', CHECK_INGEST: 'ok', CHECK_CERTIFICATE: 'ok', CHECK_LOOPS: 'ok' });
+    expect(byCode).toMatchObject({
+      CHECK_DATABASE: 'ok',
+      CHECK_NATS: 'ok',
+      CHECK_INGEST: 'ok',
+      CHECK_CERTIFICATE: 'ok',
+      CHECK_LOOPS: 'ok',
+    });
     // These agents have no gRPC server: that is what the check is for.
     expect(byCode['CHECK_AGENT_CALL']).toBe('failed');
   });
@@ -92,30 +150,46 @@ describe('joining', () => {
 
   it('gives one place to many who use one token at the same time', async () => {
     const token = await test.token();
-    const results = await Promise.allSettled(['r1', 'r2', 'r3', 'r4'].map(async (nodeName) => await callJoin(token, { nodeName })));
+    const results = await Promise.allSettled(
+      ['r1', 'r2', 'r3', 'r4'].map(async (nodeName) => await callJoin(token, { nodeName })),
+    );
     expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(1);
   });
 
   it('keeps a token that was used wrongly', async () => {
     const token = await test.token('only-me');
-    await expect(callJoin(token, { nodeName: 'somebody-else' })).rejects.toMatchObject({ code: 'PXM_TOKEN_NODE_MISMATCH' });
-    await expect(callJoin(token, { nodeName: 'only-me', certificateRequest: 'nonsense' })).rejects.toMatchObject({ code: 'PXM_INPUT_INVALID' });
-    await expect(callJoin(token, { nodeName: 'only-me', natsPublicKey: 'UXYZ', agentAddress: 'here' })).rejects.toMatchObject({ code: 'PXM_INPUT_INVALID', fields: { count: '2' } });
-    await expect(callJoin(token, { nodeName: 'only-me', contractVersion: 99 })).rejects.toMatchObject({ code: 'PXM_CONTRACT_MISMATCH' });
-    await expect(callJoin(token, { nodeName: 'only-me', secret: 'guessed' })).rejects.toMatchObject({ code: 'PXM_TOKEN_INVALID' });
+    await expect(callJoin(token, { nodeName: 'somebody-else' })).rejects.toMatchObject({
+      code: 'PXM_TOKEN_NODE_MISMATCH',
+    });
+    await expect(callJoin(token, { nodeName: 'only-me', certificateRequest: 'nonsense' })).rejects.toMatchObject({
+      code: 'PXM_INPUT_INVALID',
+    });
+    await expect(
+      callJoin(token, { nodeName: 'only-me', natsPublicKey: 'UXYZ', agentAddress: 'here' }),
+    ).rejects.toMatchObject({ code: 'PXM_INPUT_INVALID', fields: { count: '2' } });
+    await expect(callJoin(token, { nodeName: 'only-me', contractVersion: 99 })).rejects.toMatchObject({
+      code: 'PXM_CONTRACT_MISMATCH',
+    });
+    await expect(callJoin(token, { nodeName: 'only-me', secret: 'guessed' })).rejects.toMatchObject({
+      code: 'PXM_TOKEN_INVALID',
+    });
     expect((await callJoin(token, { nodeName: 'only-me' })).response.nodeUid).toMatch(/^n-[a-z2-7]{16}$/);
   });
 
   it('does not give a taken name to another key', async () => {
     await callJoin(await test.token(), { nodeName: 'taken' });
-    await expect(callJoin(await test.token(), { nodeName: 'taken' })).rejects.toMatchObject({ code: 'PXM_NODE_NAME_TAKEN' });
+    await expect(callJoin(await test.token(), { nodeName: 'taken' })).rejects.toMatchObject({
+      code: 'PXM_NODE_NAME_TAKEN',
+    });
   });
 
   it('offers nothing else on the door without certificates', async () => {
     const { address } = parseJoinToken(await test.token()) ?? { address: '' };
     const ca = (await test.joinedAgent('door')).identity.caCertificate;
     const channel = createChannel({ address, tls: { ca }, peer: { kind: 'controller' } });
-    await expect(channel.call(channel.client(FleetServiceClient), 'listNodes', {})).rejects.toMatchObject({ code: 'PXM_CAPABILITY_MISSING' });
+    await expect(channel.call(channel.client(FleetServiceClient), 'listNodes', {})).rejects.toMatchObject({
+      code: 'PXM_CAPABILITY_MISSING',
+    });
     channel.close();
   });
 });
@@ -124,23 +198,39 @@ describe('who may do what', () => {
   it('lets roles do what their table says, and audits what was refused', async () => {
     const viewer = await test.operator('vera', 'viewer');
     expect((await viewer.call(viewer.client(FleetServiceClient), 'listNodes', {})).nodes.length).toBeGreaterThan(0);
-    await expect(viewer.call(viewer.client(FleetServiceClient), 'createToken', { nodeName: '', ttlSeconds: 0 })).rejects.toMatchObject({ code: 'PXM_FORBIDDEN', fields: { identity: 'operator:vera', role: 'admin' } });
+    await expect(
+      viewer.call(viewer.client(FleetServiceClient), 'createToken', { nodeName: '', ttlSeconds: 0 }),
+    ).rejects.toMatchObject({ code: 'PXM_FORBIDDEN', fields: { identity: 'operator:vera', role: 'admin' } });
     const admin = await test.operator('ada', 'admin');
-    expect((await admin.call(admin.client(FleetServiceClient), 'createToken', { nodeName: '', ttlSeconds: 0 })).token).toMatch(/^pxj1\./);
+    expect(
+      (await admin.call(admin.client(FleetServiceClient), 'createToken', { nodeName: '', ttlSeconds: 0 })).token,
+    ).toMatch(/^pxj1\./);
   });
 
   it('gives agents no operator calls', async () => {
     const agent = await test.joinedAgent('curious');
-    const channel = createChannel({ address: agent.identity.controllerAddress, tls: agent.tls, peer: { kind: 'controller' } });
-    await expect(channel.call(channel.client(FleetServiceClient), 'listNodes', {})).rejects.toMatchObject({ code: 'PXM_FORBIDDEN' });
+    const channel = createChannel({
+      address: agent.identity.controllerAddress,
+      tls: agent.tls,
+      peer: { kind: 'controller' },
+    });
+    await expect(channel.call(channel.client(FleetServiceClient), 'listNodes', {})).rejects.toMatchObject({
+      code: 'PXM_FORBIDDEN',
+    });
     await expect(channel.call(channel.client(JoinServiceClient), 'joinNode', {} as never)).rejects.toBeDefined();
     channel.close();
   });
 
   it('refuses a caller without a certificate', async () => {
     const ca = (await test.joinedAgent('nobody')).identity.caCertificate;
-    const channel = createChannel({ address: `127.0.0.1:${String(test.controller.grpcPort)}`, tls: { ca }, peer: { kind: 'controller' } });
-    await expect(channel.call(channel.client(NodeServiceClient), 'getNode', {})).rejects.toMatchObject({ code: 'PXM_AUTH_CERTIFICATE_REQUIRED' });
+    const channel = createChannel({
+      address: `127.0.0.1:${String(test.controller.grpcPort)}`,
+      tls: { ca },
+      peer: { kind: 'controller' },
+    });
+    await expect(channel.call(channel.client(NodeServiceClient), 'getNode', {})).rejects.toMatchObject({
+      code: 'PXM_AUTH_CERTIFICATE_REQUIRED',
+    });
     channel.close();
   });
 });
@@ -155,11 +245,19 @@ describe('revoking', () => {
     await connection.closed();
     expect(await ids()).not.toContain('leaver 301');
     await expect(agent.connect()).rejects.toThrow(/authorization/i);
-    const channel = createChannel({ address: agent.identity.controllerAddress, tls: agent.tls, peer: { kind: 'controller' } });
-    await expect(channel.call(channel.client(FleetServiceClient), 'listNodes', {})).rejects.toMatchObject({ code: 'PXM_AUTH_REVOKED' });
+    const channel = createChannel({
+      address: agent.identity.controllerAddress,
+      tls: agent.tls,
+      peer: { kind: 'controller' },
+    });
+    await expect(channel.call(channel.client(FleetServiceClient), 'listNodes', {})).rejects.toMatchObject({
+      code: 'PXM_AUTH_REVOKED',
+    });
     channel.close();
     await test.restart();
-    await expect(test.root.call(fleet(), 'getNode', { node: 'leaver' })).rejects.toMatchObject({ code: 'PXM_NODE_NOT_FOUND' });
+    await expect(test.root.call(fleet(), 'getNode', { node: 'leaver' })).rejects.toMatchObject({
+      code: 'PXM_NODE_NOT_FOUND',
+    });
     expect(await ids()).not.toContain('leaver 301');
     expect((await test.joinedAgent('leaver')).uid).not.toBe(agent.uid);
   });

@@ -27,7 +27,11 @@ async function main(argv: readonly string[]): Promise<number> {
 
 function explain(error: unknown): number {
   const { code, message, hint, causes } = toProblem(error);
-  const lines = [`error[${code}]: ${message}`, ...causes.map((cause) => `  caused by: ${cause}`), ...(hint === '' ? [] : [`  hint: ${hint}`])];
+  const lines = [
+    `error[${code}]: ${message}`,
+    ...causes.map((cause) => `  caused by: ${cause}`),
+    ...(hint === '' ? [] : [`  hint: ${hint}`]),
+  ];
   process.stderr.write(`${lines.join('\n')}\n`);
   return error instanceof PxmError ? error.row.exit : 1;
 }

@@ -20,7 +20,11 @@ export interface NewOperator {
 /** Writes certificate, key and CA for one person and tells how to use them. Errors: PXM_FILE_DENIED. */
 export async function createOperator(config: Config, operator: NewOperator): Promise<string> {
   const folder = resolve(operator.folder);
-  const files = { ca: join(folder, 'ca.crt'), cert: join(folder, `${operator.name}.crt`), key: join(folder, `${operator.name}.key`) };
+  const files = {
+    ca: join(folder, 'ca.crt'),
+    cert: join(folder, `${operator.name}.crt`),
+    key: join(folder, `${operator.name}.key`),
+  };
   try {
     const pki = await openPki(pkiFolder(config), systemClock);
     const issued = await pki.issueOperator(operator.name, operator.role);
@@ -30,12 +34,17 @@ export async function createOperator(config: Config, operator: NewOperator): Pro
     await writeFileAtomic(files.ca, pki.caCertificate, { mode: 0o644 });
     return describe(config, operator, { files, until: validityOf(issued.certificate).notAfter });
   } catch (error) {
-    if (systemCode(error) === 'EACCES' || systemCode(error) === 'EPERM') throw new PxmError('PXM_FILE_DENIED', { path: pathOf(error) ?? folder }, { cause: error });
+    if (systemCode(error) === 'EACCES' || systemCode(error) === 'EPERM')
+      throw new PxmError('PXM_FILE_DENIED', { path: pathOf(error) ?? folder }, { cause: error });
     throw error;
   }
 }
 
-function describe(config: Config, operator: NewOperator, made: { files: { ca: string; cert: string; key: string }; until: Date }): string {
+function describe(
+  config: Config,
+  operator: NewOperator,
+  made: { files: { ca: string; cert: string; key: string }; until: Date },
+): string {
   const address = `${reachableNames(config)[0] ?? 'localhost'}:${String(splitAddress(config.listen).port)}`;
   return `${operator.name} (${operator.role}) until ${made.until.toISOString().slice(0, 10)}
 

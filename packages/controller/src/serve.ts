@@ -10,8 +10,17 @@ import type { Config } from './config.ts';
 import { Controller } from './wire.ts';
 
 /** Runs the daemon until a signal; gives the exit code. `reload` reads the configuration again. */
-export async function serve(config: Config, reload: () => Config, env: Readonly<Record<string, string | undefined>>): Promise<number> {
-  const logger = createLogger({ service: 'controller', version: PRODUCT_VERSION, level: config.log_level, syslogPrefix: env['JOURNAL_STREAM'] !== undefined });
+export async function serve(
+  config: Config,
+  reload: () => Config,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<number> {
+  const logger = createLogger({
+    service: 'controller',
+    version: PRODUCT_VERSION,
+    level: config.log_level,
+    syslogPrefix: env['JOURNAL_STREAM'] !== undefined,
+  });
   const metrics = new Metrics();
   const runner = createRunner({ path: config.path, logger, onResult: commandMetrics(metrics) });
   const controller = new Controller({ config, clock: systemClock, ids: createIdSource(), runner, logger });

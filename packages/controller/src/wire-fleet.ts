@@ -17,7 +17,7 @@ import { MetricsBoard } from './inventory/metrics.ts';
 import { Repair } from './inventory/repair.ts';
 import { View } from './inventory/view.ts';
 import { ObjectWriter } from './inventory/write-object.ts';
-import type { ControllerDeps } from './wire.ts';
+import type { ControllerDeps } from './wire-deps.ts';
 import type { State } from './wire-state.ts';
 
 const REPAIR_READ_MS = 30_000;
@@ -45,16 +45,52 @@ export function buildFleet(deps: ControllerDeps, state: State): Fleet {
   const metrics = new MetricsBoard();
   const view = new View(registry, metrics);
   loadView(view, stores.objects);
-  const dialer = new Dialer({ registry, tls: { ca: pki.caCertificate, cert: controllerCertificate.certificate, key: controllerCertificate.privateKey }, clock });
-  const bus = new Bus({ runner: deps.runner, clock, logger, folder: join(deps.config.state_dir, 'nats'), revocations: () => revocationsOf(registry), ...busSource(deps.config, state) });
+  const dialer = new Dialer({
+    registry,
+    tls: { ca: pki.caCertificate, cert: controllerCertificate.certificate, key: controllerCertificate.privateKey },
+    clock,
+  });
+  const bus = new Bus({
+    runner: deps.runner,
+    clock,
+    logger,
+    folder: join(deps.config.state_dir, 'nats'),
+    revocations: () => revocationsOf(registry),
+    ...busSource(deps.config, state),
+  });
   const gaps = new GapTracker();
   const nameOf = (uid: string): string | undefined => registry.nameOf(uid);
-  const writer = new ObjectWriter({ objects: stores.objects, changes: stores.changes, describe: describeChange, nameOf });
+  const writer = new ObjectWriter({
+    objects: stores.objects,
+    changes: stores.changes,
+    describe: describeChange,
+    nameOf,
+  });
   const ingest = new Ingest({ database: state.database, ...stores, writer, gaps, view, clock, logger, nameOf });
-  const repair = new Repair({ database: state.database, objects: stores.objects, writer, ingest, gaps, view, sources: repairSources(bus, dialer), clock, logger, isMember: (uid) => registry.isMember(uid) });
+  const repair = new Repair({
+    database: state.database,
+    objects: stores.objects,
+    writer,
+    ingest,
+    gaps,
+    view,
+    sources: repairSources(bus, dialer),
+    clock,
+    logger,
+    isMember: (uid) => registry.isMember(uid),
+  });
   const skew = new Map<string, number>();
   const members = { registry, metrics, view, gaps, repair, skew };
-  return { bus, registry, dialer, view, repair, clockSkewMs: (uid) => skew.get(uid), ...connection(deps, { ...members, bus, ingest }), ...departures(deps, state, { ...members, bus, dialer }) };
+  return {
+    bus,
+    registry,
+    dialer,
+    view,
+    repair,
+    clockSkewMs: (uid) => skew.get(uid),
+    ...connection(deps, { ...members, bus, ingest }),
+    ...departures(deps, state, { ...members, bus, dialer }),
+  };
 }
 
 interface Members {
@@ -103,7 +139,11 @@ function connection(deps: ControllerDeps, parts: Members & { ingest: Ingest }): 
   };
 }
 
-function departures(deps: ControllerDeps, state: State, parts: Members & { dialer: Dialer }): Pick<Fleet, 'revoke' | 'settleRevocations'> {
+function departures(
+  deps: ControllerDeps,
+  state: State,
+  parts: Members & { dialer: Dialer },
+): Pick<Fleet, 'revoke' | 'settleRevocations'> {
   const { registry, view, gaps, repair, metrics, skew, bus, dialer } = parts;
   const untold = new Set<string>();
   const settleRevocations = async (): Promise<void> => {
@@ -137,7 +177,10 @@ function departures(deps: ControllerDeps, state: State, parts: Members & { diale
       dialer.hangUp(uid);
       cut();
       await settleRevocations().catch((error: unknown) => {
-        deps.logger.error({ err: error, node: name }, 'the message bus could not be told of a revocation yet; it is tried again');
+        deps.logger.error(
+          { err: error, node: name },
+          'the message bus could not be told of a revocation yet; it is tried again',
+        );
       });
       return { uid, name };
     },
@@ -146,7 +189,9 @@ function departures(deps: ControllerDeps, state: State, parts: Members & { diale
 
 function revocationsOf(registry: Registry): Record<string, number> {
   // Void is what was issued up to this second; the same key never joins again.
-  return Object.fromEntries(registry.revokedKeys().map(({ natsPublicKey, at }) => [natsPublicKey, Math.floor(at.getTime() / 1000) + 1]));
+  return Object.fromEntries(
+    registry.revokedKeys().map(({ natsPublicKey, at }) => [natsPublicKey, Math.floor(at.getTime() / 1000) + 1]),
+  );
 }
 
 function repairSources(bus: Bus, dialer: Dialer): ConstructorParameters<typeof Repair>[0]['sources'] {
@@ -156,13 +201,33 @@ function repairSources(bus: Bus, dialer: Dialer): ConstructorParameters<typeof R
       await bus.askResync(uid, kinds);
     },
     readInventory: async (uid, kinds) =>
-      await dialer.reach(uid, async (channel) => await channel.call(channel.client(NodeServiceClient), 'getInventory', { kinds: [...kinds] }, { deadlineMs: REPAIR_READ_MS })),
+      await dialer.reach(
+        uid,
+        async (channel) =>
+          await channel.call(
+            channel.client(NodeServiceClient),
+            'getInventory',
+            { kinds: [...kinds] },
+            { deadlineMs: REPAIR_READ_MS },
+          ),
+      ),
   };
 }
 
-function busSource(config: Config, state: State): Pick<ConstructorParameters<typeof Bus>[0], 'supervised' | 'external'> {
+function busSource(
+  config: Config,
+  state: State,
+): Pick<ConstructorParameters<typeof Bus>[0], 'supervised' | 'external'> {
   const { pki, names, busCertificate, externalBusCa } = state;
-  if (config.nats_url !== '') return { external: { url: config.nats_url, ca: externalBusCa ?? pki.caCertificate, keys: config.nats_keys ?? '' } };
+  if (config.nats_url !== '')
+    return { external: { url: config.nats_url, ca: externalBusCa ?? pki.caCertificate, keys: config.nats_keys ?? '' } };
   const tls = { certificate: busCertificate.certificate, key: busCertificate.privateKey, ca: pki.caCertificate };
-  return { supervised: { program: config.nats_server_path, listen: splitAddress(config.nats_listen), tls, advertise: names[0] ?? '127.0.0.1' } };
+  return {
+    supervised: {
+      program: config.nats_server_path,
+      listen: splitAddress(config.nats_listen),
+      tls,
+      advertise: names[0] ?? '127.0.0.1',
+    },
+  };
 }

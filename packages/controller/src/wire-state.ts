@@ -92,8 +92,13 @@ export function reachableNames(config: Pick<Config, 'advertise' | 'listen'>): st
   if (config.advertise.length > 0) return [...config.advertise];
   const { host } = splitAddress(config.listen);
   if (host !== '0.0.0.0' && host !== '::') return [host];
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []).filter((address) => !address.internal && !isLinkLocal(address.address));
-  const ordered = [...addresses.filter((address) => address.family === 'IPv4'), ...addresses.filter((address) => address.family === 'IPv6')];
+  const addresses = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter((address) => !address.internal && !isLinkLocal(address.address));
+  const ordered = [
+    ...addresses.filter((address) => address.family === 'IPv4'),
+    ...addresses.filter((address) => address.family === 'IPv6'),
+  ];
   return [...ordered.map((address) => address.address), hostname()];
 }
 

@@ -10,7 +10,7 @@ import { createGrpcAgents } from './execute/grpc-agents.ts';
 import { DEFAULT_LIMITS } from './execute/run-context.ts';
 import { buildWork } from './execute/work.ts';
 import type { Loop } from './loop/driver.ts';
-import type { ControllerDeps } from './wire.ts';
+import type { ControllerDeps } from './wire-deps.ts';
 import type { Fleet } from './wire-fleet.ts';
 import type { State } from './wire-state.ts';
 
@@ -48,9 +48,21 @@ export function buildWorkSide(deps: ControllerDeps, state: State, fleet: Fleet):
     activity: {
       operationsActive: () => work.records.operations.open().length,
       reservationsActive: () => work.records.reservations.active().length,
-      reservedMemoryBytes: (uid) => work.records.reservations.active().reduce((sum, held) => (held.nodeUid === uid ? sum + BigInt(held.memoryBytes) : sum), 0n),
+      reservedMemoryBytes: (uid) =>
+        work.records.reservations
+          .active()
+          .reduce((sum, held) => (held.nodeUid === uid ? sum + BigInt(held.memoryBytes) : sum), 0n),
     },
-    loops: [{ name: 'work', description: 'ends reservations and plans that expired', periodMs: SWEEP_MS, run: () => { work.sweep(); } }],
+    loops: [
+      {
+        name: 'work',
+        description: 'ends reservations and plans that expired',
+        periodMs: SWEEP_MS,
+        run: () => {
+          work.sweep();
+        },
+      },
+    ],
     addServices: (server, auditor) => {
       server.addService(PlacementServiceService, auditor.wrap(PlacementServiceService, placementService(work)));
       server.addService(OperationServiceService, auditor.wrap(OperationServiceService, operationService(work)));

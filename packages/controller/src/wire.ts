@@ -5,39 +5,21 @@
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { ChangeServiceService, FleetServiceService, GuestServiceService, InventoryServiceService, JoinServiceService } from '@pxmgr/contract/controller';
-import type { Clock, IdSource } from '@pxmgr/kit/clock';
-import type { Runner } from '@pxmgr/kit/exec/command';
+import type { Clock } from '@pxmgr/kit/clock';
 import { registerSecret } from '@pxmgr/kit/log/redact';
-import type { Logger } from '@pxmgr/kit/log/logger';
 import { validityOf } from '@pxmgr/kit/pki/keys';
 import { splitAddress } from '@pxmgr/kit/rpc/probe';
-import { createRpcServer, type RpcServer } from '@pxmgr/kit/rpc/server';
+import type { RpcServer } from '@pxmgr/kit/rpc/server';
 import type { TlsMaterial } from '@pxmgr/kit/rpc/tls';
-import { Auditor } from './api/audit.ts';
-import { changeService } from './api/change.ts';
-import { controllerChecks } from './api/checks.ts';
-import { fleetService } from './api/fleet.ts';
-import { guestService } from './api/guest.ts';
-import { inventoryService } from './api/inventory.ts';
-import { joinService } from './api/join.ts';
-import { type Config, CONFIG_PROGRAM, type PveEndpoint } from './config.ts';
-import { Joining } from './fleet/join.ts';
-import { Tokens } from './fleet/tokens.ts';
+import type { PveEndpoint } from './config.ts';
 import { LoopDriver } from './loop/driver.ts';
 import { fleetLoops } from './loop/loops.ts';
 import { createPveProbe, type PveProbe } from './pve/client.ts';
+import { buildServer } from './wire-api.ts';
+import type { ControllerDeps } from './wire-deps.ts';
 import { buildFleet, type Fleet } from './wire-fleet.ts';
 import { openState, type State } from './wire-state.ts';
-import { buildWorkSide, type WorkSide } from './wire-work.ts';
-
-export interface ControllerDeps {
-  readonly config: Config;
-  readonly clock: Clock;
-  readonly ids: IdSource;
-  readonly runner: Runner;
-  readonly logger: Logger;
-}
+import { buildWorkSide } from './wire-work.ts';
 
 const STOP_CALLS_MS = 5000;
 const RENEW_CHECK_MS = 3_600_000;
@@ -95,62 +77,46 @@ export class Controller {
     this.#closers.push(async () => await state.close());
     this.#tls = tlsOf(state);
     const fleet = buildFleet(this.#deps, state);
-    this.#closers.push(() => { fleet.dialer.close(); }, async () => await fleet.stop());
+    this.#closers.push(
+      () => {
+        fleet.dialer.close();
+      },
+      async () => await fleet.stop(),
+    );
     await fleet.start();
     this.#natsPort = fleet.bus.port;
     const work = buildWorkSide(this.#deps, state, fleet);
     this.#closers.push(async () => await work.stop());
     const loops = new LoopDriver(clock, logger);
     const pve = config.pve_endpoints.map((endpoint) => openEndpoint(endpoint, clock));
-    this.#closers.push(() => { for (const probe of pve) probe.close(); });
-    const server = this.#serve(state, fleet, { work, loops, pve, startedAt });
+    this.#closers.push(() => {
+      for (const probe of pve) probe.close();
+    });
+    const server = buildServer(this.#deps, state, {
+      fleet,
+      work,
+      loops,
+      pve,
+      startedAt,
+      joinAddress: () => this.#reachableAt(state, this.#joinPort),
+      controllerAddress: () => this.#reachableAt(state, this.#grpcPort),
+      certificate: () => this.#tls?.cert ?? state.controllerCertificate.certificate,
+    });
     this.#closers.push(async () => await server.stop(STOP_CALLS_MS));
     await this.#listen(server, state);
     work.start();
-    for (const loop of [...fleetLoops(this.#loopParts(state, fleet)), ...this.#ownLoops(state, fleet, server), ...work.loops]) loops.add(loop);
+    for (const loop of [
+      ...fleetLoops(this.#loopParts(state, fleet)),
+      ...this.#ownLoops(state, fleet, server),
+      ...work.loops,
+    ])
+      loops.add(loop);
     loops.start();
     this.#closers.push(async () => await loops.stop());
-    logger.info({ grpc: this.#grpcPort, join: this.#joinPort, nats: fleet.bus.url, nodes: fleet.registry.list().length }, 'controller serves');
-  }
-
-  #serve(state: State, fleet: Fleet, parts: { work: WorkSide; loops: LoopDriver; pve: readonly PveProbe[]; startedAt: Date }): RpcServer {
-    const { clock, logger } = this.#deps;
-    const { stores, database, pki } = state;
-    const auditor = new Auditor(stores.audit, clock);
-    const server = createRpcServer({
-      logger,
-      program: CONFIG_PROGRAM,
-      clock,
-      authorise: (identity, method) => { auditor.authorise(identity, method); },
-      isRevoked: (identity) => identity.kind === 'agent' && fleet.registry.isRevoked(identity.name),
-    });
-    const tokens = new Tokens({ records: stores.tokens, clock, joinAddress: () => this.#reachableAt(state, this.#joinPort), caFingerprint: pki.caFingerprint });
-    const joining = new Joining({
-      tokens, pki, registry: fleet.registry, clock,
-      bus: { url: () => fleet.bus.url, issueJwt: async (uid, key, until) => await fleet.bus.issueJwt(uid, key, until), isUserKey: (text) => fleet.bus.isUserKey(text) },
-      controllerAddress: () => this.#reachableAt(state, this.#grpcPort),
-      transaction: (work) => database.transaction(work),
-    });
-    const checks = controllerChecks({
-      ...stores, ...fleet, database, pve: parts.pve, now: () => clock.now(),
-      loops: () => parts.loops.status(),
-      controllerCertificateExpiresAt: () => validityOf(this.#tls?.cert ?? state.controllerCertificate.certificate).notAfter,
-    });
-    const fleetImplementation = fleetService({
-      view: fleet.view, tokens, startedAt: parts.startedAt, activity: parts.work.activity,
-      bus: () => fleet.bus.status(),
-      changeCount: () => stores.changes.count(),
-      databaseBytes: () => database.sizeBytes(),
-      revoke: async (node) => await fleet.revoke(node, () => { server.cutRevoked(); }),
-      checks: () => checks,
-    });
-    server.addService(FleetServiceService, auditor.wrap(FleetServiceService, fleetImplementation));
-    server.addService(InventoryServiceService, auditor.wrap(InventoryServiceService, inventoryService(fleet.view)));
-    server.addService(ChangeServiceService, auditor.wrap(ChangeServiceService, changeService(stores.changes)));
-    server.addService(GuestServiceService, auditor.wrap(GuestServiceService, guestService(fleet)));
-    server.addService(JoinServiceService, joinService(joining, auditor), { anonymous: true });
-    parts.work.addServices(server, auditor);
-    return server;
+    logger.info(
+      { grpc: this.#grpcPort, join: this.#joinPort, nats: fleet.bus.url, nodes: fleet.registry.list().length },
+      'controller serves',
+    );
   }
 
   async #listen(server: RpcServer, state: State): Promise<void> {
@@ -171,8 +137,14 @@ export class Controller {
   #loopParts(state: State, fleet: Fleet): Parameters<typeof fleetLoops>[0] {
     const { clock, config } = this.#deps;
     return {
-      clock, database: state.database, registry: fleet.registry, repair: fleet.repair, ...state.stores,
-      purge: async (subject) => { await fleet.bus.purge(subject); },
+      clock,
+      database: state.database,
+      registry: fleet.registry,
+      repair: fleet.repair,
+      ...state.stores,
+      purge: async (subject) => {
+        await fleet.bus.purge(subject);
+      },
       changeRetentionMs: config.change_retention,
       auditRetentionMs: config.audit_retention,
     };
@@ -180,8 +152,22 @@ export class Controller {
 
   #ownLoops(state: State, fleet: Fleet, server: RpcServer): Parameters<LoopDriver['add']>[0][] {
     return [
-      { name: 'revocations', description: 'tells the message bus of revoked nodes', periodMs: REVOCATION_RETRY_MS, run: async () => { await fleet.settleRevocations(); } },
-      { name: 'certificate', description: "renews the controller's certificate", periodMs: RENEW_CHECK_MS, run: async () => { await this.#renew(state, fleet, server); } },
+      {
+        name: 'revocations',
+        description: 'tells the message bus of revoked nodes',
+        periodMs: REVOCATION_RETRY_MS,
+        run: async () => {
+          await fleet.settleRevocations();
+        },
+      },
+      {
+        name: 'certificate',
+        description: "renews the controller's certificate",
+        periodMs: RENEW_CHECK_MS,
+        run: async () => {
+          await this.#renew(state, fleet, server);
+        },
+      },
     ];
   }
 
@@ -191,7 +177,10 @@ export class Controller {
     this.#tls = { ca: state.pki.caCertificate, cert: certificate, key: privateKey };
     server.reloadTls(this.#tls);
     fleet.dialer.reloadTls(this.#tls);
-    this.#deps.logger.info({ until: validityOf(certificate).notAfter }, 'the certificate of the controller was renewed');
+    this.#deps.logger.info(
+      { until: validityOf(certificate).notAfter },
+      'the certificate of the controller was renewed',
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Clock } from '@pxmgr/kit/clock';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
-import { type Identity, identityText } from '@pxmgr/kit/rpc/identity';
 import type { CallContext, Implementation, ServiceDefinition } from '@pxmgr/kit/rpc/handlers';
+import { type Identity, identityText } from '@pxmgr/kit/rpc/identity';
 import type { AuditEntry } from '../store/audit.ts';
 import { authorise, RULES, shortMethod } from './authorise.ts';
 
@@ -24,7 +24,8 @@ export class Auditor {
     try {
       authorise(identity, method);
     } catch (error) {
-      if (RULES[shortMethod(method)]?.mutates === true) this.record(identity, { method: shortMethod(method), target: '' }, toPxmError(error).code);
+      if (RULES[shortMethod(method)]?.mutates === true)
+        this.record(identity, { method: shortMethod(method), target: '' }, toPxmError(error).code);
       throw error;
     }
   }
@@ -33,11 +34,15 @@ export class Auditor {
     this.#log.insert({ at: this.#clock.now(), identity: identityText(identity), ...what, outcome });
   }
 
-  /** The same implementation, with an audit row for each call of a method that changes something. */
+  /**
+   * The same implementation, with an audit row for each call of a method that changes something. A method that takes a
+   * stream of requests records itself: its target is in the first of them.
+   */
   wrap<Def extends ServiceDefinition>(definition: Def, implementation: Implementation<Def>): Implementation<Def> {
     const wrapped = Object.entries(implementation).map(([name, handler]) => {
       const method = shortMethod(definition[name]?.path ?? name);
-      return [name, RULES[method]?.mutates === true ? this.#audited(method, handler as AnyHandler) : handler];
+      const isAudited = RULES[method]?.mutates === true && definition[name]?.requestStream === false;
+      return [name, isAudited ? this.#audited(method, handler as AnyHandler) : handler] as const;
     });
     return Object.fromEntries(wrapped) as Implementation<Def>;
   }
@@ -63,7 +68,13 @@ const TARGET_FIELDS = ['node', 'nodeName', 'planId', 'id', 'name', 'key', 'refer
 
 /** Name of the thing a request is about: the first field that names one, also one level down. */
 function targetOf(request: unknown): string {
-  return nameIn(request) ?? Object.values(toRecord(request)).map(nameIn).find((name) => name !== undefined) ?? deepName(request);
+  return (
+    nameIn(request) ??
+    Object.values(toRecord(request))
+      .map(nameIn)
+      .find((name) => name !== undefined) ??
+    deepName(request)
+  );
 }
 
 function deepName(request: unknown): string {

@@ -1,10 +1,26 @@
-import { ChangeServiceService, FleetServiceService, GuestServiceService, InventoryServiceService, OperationServiceService, PlacementServiceService } from '@pxmgr/contract/controller';
+import {
+  ChangeServiceService,
+  FleetServiceService,
+  GuestServiceService,
+  InventoryServiceService,
+  OperationServiceService,
+  PlacementServiceService,
+} from '@pxmgr/contract/controller';
 import type { Identity, Role } from '@pxmgr/kit/rpc/identity';
 import { describe, expect, it } from 'vitest';
 import { authorise, RULES, shortMethod } from './authorise.ts';
 
-const SERVICES = [FleetServiceService, InventoryServiceService, ChangeServiceService, GuestServiceService, PlacementServiceService, OperationServiceService];
-const METHODS = SERVICES.flatMap((service) => Object.values(service).map((method) => method.path.slice(1)));
+const SERVICES = [
+  FleetServiceService,
+  InventoryServiceService,
+  ChangeServiceService,
+  GuestServiceService,
+  PlacementServiceService,
+  OperationServiceService,
+];
+const METHODS = SERVICES.flatMap((service) => Object.values<{ readonly path: string }>(service)).map((method) =>
+  method.path.slice(1),
+);
 const operator = (role: Role): Identity => ({ kind: 'operator', name: 'anna', role });
 
 function may(identity: Identity, method: string): boolean {
@@ -24,12 +40,16 @@ describe('authorise', () => {
   it('lets each role do what its table says and what lower roles may', () => {
     for (const method of METHODS) {
       const role = RULES[shortMethod(method)]?.role;
-      expect([may(operator('viewer'), method), may(operator('operator'), method), may(operator('admin'), method)], method).toEqual([role === 'viewer', role !== 'admin', true]);
+      expect(
+        [may(operator('viewer'), method), may(operator('operator'), method), may(operator('admin'), method)],
+        method,
+      ).toEqual([role === 'viewer', role !== 'admin', true]);
     }
   });
 
   it('gives a viewer nothing that changes anything', () => {
-    for (const [method, rule] of Object.entries(RULES)) if (rule.mutates === true) expect(rule.role, method).not.toBe('viewer');
+    for (const [method, rule] of Object.entries(RULES))
+      if (rule.mutates === true) expect(rule.role, method).not.toBe('viewer');
   });
 
   it('refuses agents, the controller itself, and methods nobody knows', () => {
@@ -37,10 +57,14 @@ describe('authorise', () => {
       expect(may({ kind: 'agent', name: 'n-a' }, method), method).toBe(false);
       expect(may({ kind: 'controller', name: 'controller' }, method), method).toBe(false);
     }
-    expect(() => authorise(operator('admin'), 'pxmgr.controller.v1.FleetService/Explode')).toThrowError(expect.objectContaining({ code: 'PXM_FORBIDDEN' }));
+    expect(() => authorise(operator('admin'), 'pxmgr.controller.v1.FleetService/Explode')).toThrow(
+      expect.objectContaining({ code: 'PXM_FORBIDDEN' }),
+    );
   });
 
   it('names who, what and the role that is needed', () => {
-    expect(() => authorise(operator('viewer'), 'pxmgr.controller.v1.FleetService/RevokeNode')).toThrowError(/operator:anna may not call FleetService\/RevokeNode/);
+    expect(() => authorise(operator('viewer'), 'pxmgr.controller.v1.FleetService/RevokeNode')).toThrow(
+      /operator:anna may not call FleetService\/RevokeNode/,
+    );
   });
 });

@@ -51,5 +51,9 @@ export function authorise(identity: Identity, method: string): void {
   const rule = RULES[shortMethod(method)];
   const has = identity.kind === 'operator' ? RANK[identity.role ?? 'viewer'] : 0;
   if (rule !== undefined && has >= RANK[rule.role]) return;
-  throw new PxmError('PXM_FORBIDDEN', { identity: identityText(identity), method: shortMethod(method), role: rule?.role ?? 'admin' });
+  throw new PxmError('PXM_FORBIDDEN', {
+    identity: identityText(identity),
+    method: shortMethod(method),
+    role: rule?.role ?? 'admin',
+  });
 }

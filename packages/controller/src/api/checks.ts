@@ -40,7 +40,13 @@ export function controllerChecks(parts: CheckParts): SelfCheck[] {
     { code: 'CHECK_AGENT_CALL', title: 'agents answer calls', run: async (signal) => await checkCalls(parts, signal) },
     { code: 'CHECK_AGENT_CLOCK', title: 'clocks agree', run: () => checkClocks(parts) },
     { code: 'CHECK_LOOPS', title: 'background loops', run: () => checkLoops(parts) },
-    ...parts.pve.map((probe): SelfCheck => ({ code: 'CHECK_PVE', title: `Proxmox API ${probe.name}`, run: async (signal) => await checkPve(probe, signal) })),
+    ...parts.pve.map(
+      (probe): SelfCheck => ({
+        code: 'CHECK_PVE',
+        title: `Proxmox API ${probe.name}`,
+        run: async (signal) => await checkPve(probe, signal),
+      }),
+    ),
   ];
 }
 
@@ -58,7 +64,12 @@ async function checkBus({ bus }: CheckParts): Promise<CheckVerdict> {
   const ms = await bus.ping();
   const { url, isSupervised, restarts } = bus.status();
   const detail = `${url}, ${isSupervised ? 'supervised' : 'external'}, round trip ${ms.toFixed(0)} ms`;
-  if (restarts > 0) return { status: 'warning', detail: `${detail}, restarted ${String(restarts)} times`, fix: 'see the controller log for the words of nats-server' };
+  if (restarts > 0)
+    return {
+      status: 'warning',
+      detail: `${detail}, restarted ${String(restarts)} times`,
+      fix: 'see the controller log for the words of nats-server',
+    };
   return ok(detail);
 }
 
@@ -66,8 +77,14 @@ async function checkIngest({ bus, cursors }: CheckParts): Promise<CheckVerdict> 
   const backlog = await bus.backlog();
   const parked = cursors.parkedCount();
   const detail = `${String(backlog)} waiting, ${String(parked)} put aside`;
-  if (backlog > BACKLOG_WARNING) return { status: 'warning', detail, fix: 'the controller cannot keep up: look at its CPU and disk' };
-  if (parked > 0) return { status: 'warning', detail, fix: 'an agent of another version sends what this controller cannot read; see the log' };
+  if (backlog > BACKLOG_WARNING)
+    return { status: 'warning', detail, fix: 'the controller cannot keep up: look at its CPU and disk' };
+  if (parked > 0)
+    return {
+      status: 'warning',
+      detail,
+      fix: 'an agent of another version sends what this controller cannot read; see the log',
+    };
   return ok(detail);
 }
 
@@ -77,35 +94,56 @@ function checkCertificates({ registry, controllerCertificateExpiresAt, now }: Ch
   const own = days(controllerCertificateExpiresAt());
   if (soon.length > 0) {
     const names = soon.map((node) => `${node.name} (${String(days(node.certificateExpiresAt))} d)`).join(', ');
-    return { status: 'warning', detail: `certificates end soon: ${names}`, fix: 'join those nodes again with a new token: pxmgr node token create' };
+    return {
+      status: 'warning',
+      detail: `certificates end soon: ${names}`,
+      fix: 'join those nodes again with a new token: pxmgr node token create',
+    };
   }
   return ok(`the controller's is valid for ${String(own)} days`);
 }
 
 function checkPresence({ registry }: CheckParts): CheckVerdict {
   const nodes = registry.list();
-  if (nodes.length === 0) return { status: 'skipped', detail: 'no node has joined yet', fix: 'pxmgr node token create' };
+  if (nodes.length === 0)
+    return { status: 'skipped', detail: 'no node has joined yet', fix: 'pxmgr node token create' };
   const silent = nodes.filter((node) => node.presence !== 'up');
   if (silent.length === 0) return ok(`${String(nodes.length)} up`);
   const names = silent.map((node) => `${node.name} (${node.presence})`).join(', ');
-  return { status: 'failed', detail: `${String(silent.length)} of ${String(nodes.length)} are not up: ${names}`, fix: 'check the hosts and "systemctl status pxmgr-agent" on them' };
+  return {
+    status: 'failed',
+    detail: `${String(silent.length)} of ${String(nodes.length)} are not up: ${names}`,
+    fix: 'check the hosts and "systemctl status pxmgr-agent" on them',
+  };
 }
 
 async function checkCalls({ registry, dialer }: CheckParts, signal: AbortSignal): Promise<CheckVerdict> {
   const nodes = registry.list().filter((node) => node.presence !== 'down');
   if (nodes.length === 0) return { status: 'skipped', detail: 'no node to call' };
-  const results = await fanOut(nodes, async (node) =>
-    await dialer.reach(node.uid, async (channel) => await channel.call(channel.client(NodeServiceClient), 'getNode', {}, { deadlineMs: AGENT_CALL_MS, signal })),
+  const results = await fanOut(
+    nodes,
+    async (node) =>
+      await dialer.reach(
+        node.uid,
+        async (channel) =>
+          await channel.call(channel.client(NodeServiceClient), 'getNode', {}, { deadlineMs: AGENT_CALL_MS, signal }),
+      ),
   );
   const failed = results.flatMap((result) => (result.ok ? [] : [`${result.node.name}: ${result.error.message}`]));
   if (failed.length === 0) return ok(`${String(nodes.length)} answered`);
-  return { status: 'failed', detail: failed.join('; '), fix: 'the controller must reach the agents at their address (port 7450): check firewalls' };
+  return {
+    status: 'failed',
+    detail: failed.join('; '),
+    fix: 'the controller must reach the agents at their address (port 7450): check firewalls',
+  };
 }
 
 function checkClocks({ registry, clockSkewMs }: CheckParts): CheckVerdict {
   const skewed = registry.list().flatMap((node) => {
     const skew = clockSkewMs(node.uid);
-    return skew !== undefined && Math.abs(skew) > SKEW_WARNING_MS ? [`${node.name} ${skew > 0 ? '+' : ''}${(skew / 1000).toFixed(0)} s`] : [];
+    return skew !== undefined && Math.abs(skew) > SKEW_WARNING_MS
+      ? [`${node.name} ${skew > 0 ? '+' : ''}${(skew / 1000).toFixed(0)} s`]
+      : [];
   });
   if (skewed.length === 0) return ok('within 5 s');
   return { status: 'warning', detail: skewed.join(', '), fix: 'run chrony on every host' };
@@ -114,7 +152,11 @@ function checkClocks({ registry, clockSkewMs }: CheckParts): CheckVerdict {
 function checkLoops({ loops }: CheckParts): CheckVerdict {
   const failing = loops().filter((loop) => loop.lastError !== undefined);
   if (failing.length === 0) return ok(`${String(loops().length)} run`);
-  return { status: 'warning', detail: `failing: ${failing.map((loop) => loop.name).join(', ')}`, fix: 'see the controller log' };
+  return {
+    status: 'warning',
+    detail: `failing: ${failing.map((loop) => loop.name).join(', ')}`,
+    fix: 'see the controller log',
+  };
 }
 
 async function checkPve(probe: PveProbe, signal: AbortSignal): Promise<CheckVerdict> {

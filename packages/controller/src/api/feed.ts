@@ -11,9 +11,13 @@ export class Feed<T> implements AsyncIterable<T> {
 
   constructor(signal: AbortSignal) {
     this.#signal = signal;
-    signal.addEventListener('abort', () => {
-      this.#wake();
-    }, { once: true });
+    signal.addEventListener(
+      'abort',
+      () => {
+        this.#wake();
+      },
+      { once: true },
+    );
   }
 
   push(item: T): void {
@@ -30,7 +34,12 @@ export class Feed<T> implements AsyncIterable<T> {
         yield item;
         continue;
       }
-      if (this.#isTooSlow) throw new PxmError('PXM_CANCELLED', { what: 'the watch' }, { detail: 'the watcher did not keep up; begin again with the current state' });
+      if (this.#isTooSlow)
+        throw new PxmError(
+          'PXM_CANCELLED',
+          { what: 'the watch' },
+          { detail: 'the watcher did not keep up; begin again with the current state' },
+        );
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

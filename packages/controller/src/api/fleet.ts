@@ -1,8 +1,14 @@
 import { PRODUCT_VERSION } from '@pxmgr/contract';
-import { type FleetServiceService, type GetStatusResponse, type Node, Presence, type RevokeNodeResponse } from '@pxmgr/contract/controller';
+import {
+  type FleetServiceService,
+  type GetStatusResponse,
+  type Node,
+  Presence,
+  type RevokeNodeResponse,
+} from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { identityText } from '@pxmgr/kit/rpc/identity';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
+import { identityText } from '@pxmgr/kit/rpc/identity';
 import type { BusStatus } from '../bus/bus.ts';
 import type { NodeState } from '../domain/node-state.ts';
 import type { Tokens } from '../fleet/tokens.ts';
@@ -40,13 +46,19 @@ export function fleetService(parts: FleetParts): Implementation<typeof FleetServ
       if (node === undefined) throw new PxmError('PXM_NODE_NOT_FOUND', { node: request.node });
       return await Promise.resolve({ node: toNode(parts, node) });
     },
-    createToken: async (request, context) => await Promise.resolve(parts.tokens.create({ ...request, actor: identityText(context.identity) })),
+    createToken: async (request, context) =>
+      await Promise.resolve(parts.tokens.create({ ...request, actor: identityText(context.identity) })),
     revokeNode: async (request) => await parts.revoke(request.node),
     runSelftest: async (_request, context) => ({ checks: await runChecks(parts.checks(), context.signal) }),
   };
 }
 
-const PRESENCE = { joined: Presence.PRESENCE_JOINED, up: Presence.PRESENCE_UP, suspect: Presence.PRESENCE_SUSPECT, down: Presence.PRESENCE_DOWN } as const;
+const PRESENCE = {
+  joined: Presence.PRESENCE_JOINED,
+  up: Presence.PRESENCE_UP,
+  suspect: Presence.PRESENCE_SUSPECT,
+  down: Presence.PRESENCE_DOWN,
+} as const;
 
 function status(parts: FleetParts): GetStatusResponse {
   const { view, activity } = parts;
@@ -71,9 +83,19 @@ function status(parts: FleetParts): GetStatusResponse {
   };
 }
 
+type Figures = 'cpuFraction' | 'memoryUsedBytes' | 'memoryTotalBytes' | 'load1' | 'uptimeSeconds';
+
+function figuresOf({ metrics, document }: NodeState): Pick<Node, Figures> {
+  if (metrics === undefined) {
+    const memoryTotalBytes = document?.memoryBytes ?? 0n;
+    return { cpuFraction: 0, memoryUsedBytes: 0n, memoryTotalBytes, load1: 0, uptimeSeconds: 0n };
+  }
+  const { cpuFraction, memoryUsedBytes, memoryTotalBytes, load1, uptimeSeconds } = metrics;
+  return { cpuFraction, memoryUsedBytes, memoryTotalBytes, load1, uptimeSeconds };
+}
+
 function toNode({ view, activity }: FleetParts, node: NodeState): Node {
   const containers = view.guests(node.uid).filter((guest) => guest.kind === 'container');
-  const { metrics } = node;
   return {
     uid: node.uid,
     name: node.name,
@@ -83,11 +105,7 @@ function toNode({ view, activity }: FleetParts, node: NodeState): Node {
     certificateExpiresAt: node.certificateExpiresAt,
     generation: node.generation,
     document: node.document,
-    cpuFraction: metrics?.cpuFraction ?? 0,
-    memoryUsedBytes: metrics?.memoryUsedBytes ?? 0n,
-    memoryTotalBytes: metrics?.memoryTotalBytes ?? node.document?.memoryBytes ?? 0n,
-    load1: metrics?.load1 ?? 0,
-    uptimeSeconds: metrics?.uptimeSeconds ?? 0n,
+    ...figuresOf(node),
     memoryReservedBytes: activity.reservedMemoryBytes(node.uid),
     containers: containers.length,
     containersRunning: containers.filter((guest) => guest.status === 'running').length,

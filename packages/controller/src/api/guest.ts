@@ -1,16 +1,31 @@
-import { type ExecContainerRequest, GuestServiceClient, ImageServiceClient, type ResolveImageResponse } from '@pxmgr/contract/agent';
-import type { ExecGuestRequest, ExecGuestResponse, ExecGuestStart, GuestServiceService, InspectImageRequest, InspectImageResponse } from '@pxmgr/contract/controller';
+import {
+  type ExecContainerRequest,
+  GuestServiceClient,
+  ImageServiceClient,
+  type ResolveImageResponse,
+} from '@pxmgr/contract/agent';
+import type {
+  ExecGuestRequest,
+  ExecGuestResponse,
+  ExecGuestStart,
+  GuestServiceService,
+  InspectImageRequest,
+  InspectImageResponse,
+} from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { identityText } from '@pxmgr/kit/rpc/identity';
+import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import type { BidiCall } from '@pxmgr/kit/rpc/channel';
 import type { CallContext, Implementation, Write } from '@pxmgr/kit/rpc/handlers';
+import { identityText } from '@pxmgr/kit/rpc/identity';
 import type { FleetView } from '../domain/fleet-view.ts';
 import type { NodeState } from '../domain/node-state.ts';
 import type { Dialer } from '../fleet/dial.ts';
+import type { Auditor } from './audit.ts';
 
 export interface GuestParts {
   readonly view: FleetView;
   readonly dialer: Dialer;
+  readonly auditor: Auditor;
 }
 
 const INSPECT_MS = 60_000;
@@ -30,19 +45,42 @@ interface Caller {
   readonly write: Write<ExecGuestResponse>;
 }
 
-async function exec(parts: GuestParts, messages: AsyncIterable<ExecGuestRequest>, { context, write }: Caller): Promise<void> {
+async function exec(parts: GuestParts, messages: AsyncIterable<ExecGuestRequest>, caller: Caller): Promise<void> {
   const iterator = messages[Symbol.asyncIterator]();
   const start = startOf(await iterator.next());
-  const container = parts.view.container({ key: start.guest?.key ?? '', node: start.guest?.node || undefined });
-  const channel = parts.dialer.channel(container.nodeUid);
-  const call = channel.callBidi(channel.client(GuestServiceClient), 'execContainer', { signal: context.signal, traceId: context.traceId });
-  await call.write({ request: { $case: 'start', value: { argv: [], env: [], timeoutSeconds: 0, ...start.exec, vmid: Number(container.id), actor: identityText(context.identity) } } });
+  const { identity } = caller.context;
+  const what = { method: 'GuestService/ExecGuest', target: start.guest?.key ?? '' };
+  try {
+    await passThrough(parts, { start, iterator }, caller);
+    parts.auditor.record(identity, what, 'OK');
+  } catch (error) {
+    parts.auditor.record(identity, what, toPxmError(error).code);
+    throw error;
+  }
+}
+
+interface Incoming {
+  readonly start: ExecGuestStart;
+  readonly iterator: AsyncIterator<ExecGuestRequest>;
+}
+
+async function passThrough(
+  { view, dialer }: GuestParts,
+  { start, iterator }: Incoming,
+  { context, write }: Caller,
+): Promise<void> {
+  const container = view.container({ key: start.guest?.key ?? '', node: start.guest?.node });
+  const channel = dialer.channel(container.nodeUid);
+  const { signal, traceId, identity } = context;
+  const call = channel.callBidi(channel.client(GuestServiceClient), 'execContainer', { signal, traceId });
+  const order = { argv: [], env: [], timeoutSeconds: 0, ...start.exec };
+  const value = { ...order, vmid: Number(container.id), actor: identityText(identity) };
+  await call.write({ request: { $case: 'start', value } });
   // The command may end while its standard input is still open: the answers decide, not the input.
-  const forwarding = forward(iterator, call).catch(() => {
+  void forward(iterator, call).catch(() => {
     call.end();
   });
   for await (const message of call.messages) await write(message);
-  void forwarding;
 }
 
 function startOf(first: IteratorResult<ExecGuestRequest>): ExecGuestStart {
@@ -51,7 +89,10 @@ function startOf(first: IteratorResult<ExecGuestRequest>): ExecGuestStart {
   throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: 'the first message must say what to run' });
 }
 
-async function forward(iterator: AsyncIterator<ExecGuestRequest>, call: BidiCall<ExecContainerRequest, unknown>): Promise<void> {
+async function forward(
+  iterator: AsyncIterator<ExecGuestRequest>,
+  call: BidiCall<ExecContainerRequest, unknown>,
+): Promise<void> {
   for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
     const { request } = next.value;
     if (request?.$case === 'stdin') await call.write({ request });
@@ -60,10 +101,21 @@ async function forward(iterator: AsyncIterator<ExecGuestRequest>, call: BidiCall
   call.end();
 }
 
-async function inspect({ view, dialer }: GuestParts, request: InspectImageRequest, context: CallContext): Promise<InspectImageResponse> {
+async function inspect(
+  { view, dialer }: GuestParts,
+  request: InspectImageRequest,
+  context: CallContext,
+): Promise<InspectImageResponse> {
   const node = inspectingNode(view, request.node);
-  const image: ResolveImageResponse = await dialer.reach(node.uid, async (channel) =>
-    await channel.call(channel.client(ImageServiceClient), 'resolveImage', { reference: request.reference, platform: request.platform }, { deadlineMs: INSPECT_MS, signal: context.signal, traceId: context.traceId }),
+  const image: ResolveImageResponse = await dialer.reach(
+    node.uid,
+    async (channel) =>
+      await channel.call(
+        channel.client(ImageServiceClient),
+        'resolveImage',
+        { reference: request.reference, platform: request.platform },
+        { deadlineMs: INSPECT_MS, signal: context.signal, traceId: context.traceId },
+      ),
   );
   return { image, nodeName: node.name };
 }

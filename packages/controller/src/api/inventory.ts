@@ -1,5 +1,11 @@
 import { INVENTORY_KINDS, type InventoryKind, isInventoryKind, limits } from '@pxmgr/contract';
-import type { InventoryServiceService, ListInventoryRequest, ListInventoryResponse, WatchInventoryRequest, WatchInventoryResponse } from '@pxmgr/contract/controller';
+import type {
+  InventoryServiceService,
+  ListInventoryRequest,
+  ListInventoryResponse,
+  WatchInventoryRequest,
+  WatchInventoryResponse,
+} from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { CallContext, Implementation, Write } from '@pxmgr/kit/rpc/handlers';
 import type { NodeState } from '../domain/node-state.ts';
@@ -11,7 +17,10 @@ import { Feed } from './feed.ts';
 export function inventoryService(view: View): Implementation<typeof InventoryServiceService> {
   return {
     listInventory: async (request) => await Promise.resolve(list(view, request)),
-    getInventory: async (request) => await Promise.resolve({ object: findObject(view, { kind: kindOf(request.kind), key: request.key, node: request.node }) }),
+    getInventory: async (request) =>
+      await Promise.resolve({
+        object: findObject(view, { kind: kindOf(request.kind), key: request.key, node: request.node }),
+      }),
     watchInventory: async (request, context, write) => {
       await watch(view, request, { context, write });
     },
@@ -43,7 +52,10 @@ function staleNodes(view: View, only: NodeState | undefined): string[] {
 
 function kindOf(text: string): InventoryKind {
   if (isInventoryKind(text)) return text;
-  throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: `kind "${text}" is not one of ${INVENTORY_KINDS.join(', ')}` });
+  throw new PxmError('PXM_INPUT_INVALID', {
+    count: '1',
+    problems: `kind "${text}" is not one of ${INVENTORY_KINDS.join(', ')}`,
+  });
 }
 
 function nodeOf(view: View, key: string): NodeState | undefined {
@@ -61,7 +73,8 @@ function readPageToken(text: string): { nodeName: string; id: string } | undefin
   if (text === '') return undefined;
   try {
     const value: unknown = JSON.parse(Buffer.from(text, 'base64url').toString('utf8'));
-    if (Array.isArray(value) && typeof value[0] === 'string' && typeof value[1] === 'string') return { nodeName: value[0], id: value[1] };
+    if (Array.isArray(value) && typeof value[0] === 'string' && typeof value[1] === 'string')
+      return { nodeName: value[0], id: value[1] };
   } catch {
     // Falls through: the token is not one of ours.
   }
@@ -84,7 +97,8 @@ async function watch(view: View, request: WatchInventoryRequest, { context, writ
   });
   try {
     if (request.sendCurrent) {
-      for (const kind of kinds) for (const object of view.iterate(kind, node?.uid)) await write({ action: 'current', object });
+      for (const kind of kinds)
+        for (const object of view.iterate(kind, node?.uid)) await write({ action: 'current', object });
     }
     for await (const message of feed) await write(message);
   } finally {

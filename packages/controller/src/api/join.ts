@@ -1,8 +1,8 @@
+import { parseNodeName } from '@pxmgr/contract';
 import type { JoinServiceService } from '@pxmgr/contract/controller';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
-import { ANONYMOUS } from '@pxmgr/kit/rpc/identity';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
-import { parseNodeName } from '@pxmgr/contract';
+import { ANONYMOUS } from '@pxmgr/kit/rpc/identity';
 import type { Joining } from '../fleet/join.ts';
 import type { Auditor } from './audit.ts';
 

@@ -1,7 +1,11 @@
 import type { Check } from '@pxmgr/contract/controller';
-import { toPxmError, toProblem } from '@pxmgr/kit/error/to-problem';
+import { toProblem, toPxmError } from '@pxmgr/kit/error/to-problem';
 
-export type CheckVerdict = { readonly status: 'ok' | 'warning' | 'failed' | 'skipped'; readonly detail: string; readonly fix?: string };
+export type CheckVerdict = {
+  readonly status: 'ok' | 'warning' | 'failed' | 'skipped';
+  readonly detail: string;
+  readonly fix?: string;
+};
 
 /** One thing that can be wrong, with a stable code and what to do about it. */
 export interface SelfCheck {
@@ -25,6 +29,13 @@ async function runCheck(check: SelfCheck, signal: AbortSignal): Promise<Check> {
     return { ...base, status, detail, fix, durationMs: duration() };
   } catch (error) {
     const failure = toPxmError(error);
-    return { ...base, status: 'failed', detail: failure.message, fix: failure.hint ?? '', problem: toProblem(failure), durationMs: duration() };
+    return {
+      ...base,
+      status: 'failed',
+      detail: failure.message,
+      fix: failure.hint ?? '',
+      problem: toProblem(failure),
+      durationMs: duration(),
+    };
   }
 }

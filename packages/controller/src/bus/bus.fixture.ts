@@ -29,13 +29,34 @@ export interface TestBus {
 async function selfSigned(folder: string): Promise<{ certificate: string; key: string }> {
   const key = join(folder, 'tls.key');
   const certificate = join(folder, 'tls.crt');
-  const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=test'];
+  const args = [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-days',
+    '2',
+    '-subj',
+    '/CN=test',
+  ];
   const runner = createRunner({ path: PATH, logger: silentLogger() });
-  await runner.run({ file: 'openssl', args: [...args, '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost', '-keyout', key, '-out', certificate], purpose: 'test certificate', timeoutMs: 20_000 });
+  await runner.run({
+    file: 'openssl',
+    args: [...args, '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost', '-keyout', key, '-out', certificate],
+    purpose: 'test certificate',
+    timeoutMs: 20_000,
+  });
   return { certificate: await readFile(certificate, 'utf8'), key: await readFile(key, 'utf8') };
 }
 
-export async function createTestServer(folder: string, keys: BusKeys, port = 0): Promise<{ server: NatsServer; ca: string }> {
+export async function createTestServer(
+  folder: string,
+  keys: BusKeys,
+  port = 0,
+): Promise<{ server: NatsServer; ca: string }> {
   const tls = await selfSigned(folder);
   const server = new NatsServer({
     runner: createRunner({ path: PATH, logger: silentLogger() }),
@@ -47,7 +68,10 @@ export async function createTestServer(folder: string, keys: BusKeys, port = 0):
     tls: { certificate: tls.certificate, key: tls.key, ca: tls.certificate },
     operatorJwt: await operatorJwt(keys),
     systemAccount: keys.system.getPublicKey(),
-    accounts: { [keys.system.getPublicKey()]: await systemAccountJwt(keys), [keys.fleet.getPublicKey()]: await fleetAccountJwt(keys, {}) },
+    accounts: {
+      [keys.system.getPublicKey()]: await systemAccountJwt(keys),
+      [keys.fleet.getPublicKey()]: await fleetAccountJwt(keys, {}),
+    },
   });
   return { server, ca: tls.certificate };
 }
@@ -69,10 +93,29 @@ export async function startTestBus(): Promise<TestBus> {
     folder,
     ca,
     url,
-    controller: async () => keep(await connectBus({ url, ca }, { name: 'controller', jwt: await controllerUserJwt(keys), seed: keys.controllerUser.getSeed() }, silentLogger())),
+    controller: async () =>
+      keep(
+        await connectBus(
+          { url, ca },
+          { name: 'controller', jwt: await controllerUserJwt(keys), seed: keys.controllerUser.getSeed() },
+          silentLogger(),
+        ),
+      ),
     agent: async (uid, user = createUser()) => {
-      const jwt = await agentUserJwt({ role: keys.agentRole, account: keys.fleet.getPublicKey() }, uid, user.getPublicKey(), new Date(Date.now() + 3_600_000));
-      return keep(await connect({ servers: url, tls: { ca }, authenticator: jwtAuthenticator(jwt, user.getSeed()), inboxPrefix: inboxPrefix(uid), reconnect: false, timeout: 5000 }));
+      const jwt = await agentUserJwt(
+        { role: keys.agentRole, account: keys.fleet.getPublicKey() },
+        { nodeUid: uid, publicKey: user.getPublicKey(), expiresAt: new Date(Date.now() + 3_600_000) },
+      );
+      return keep(
+        await connect({
+          servers: url,
+          tls: { ca },
+          authenticator: jwtAuthenticator(jwt, user.getSeed()),
+          inboxPrefix: inboxPrefix(uid),
+          reconnect: false,
+          timeout: 5000,
+        }),
+      );
     },
     close: async () => {
       await Promise.all(open.map(async (connection) => await connection.close()));

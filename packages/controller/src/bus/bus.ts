@@ -10,9 +10,17 @@ import type { Runner } from '@pxmgr/kit/exec/command';
 import { writeFileAtomic } from '@pxmgr/kit/fs/atomic';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import type { NatsConnection } from 'nats';
-import { type BusMessage, readNodeSubjects } from './consume.ts';
 import { connectBus } from './connect.ts';
-import { agentUserJwt, controllerUserJwt, fleetAccountJwt, isUserPublicKey, operatorJwt, type Revocations, systemAccountJwt } from './jwt.ts';
+import { type BusMessage, readNodeSubjects } from './consume.ts';
+import {
+  agentUserJwt,
+  controllerUserJwt,
+  fleetAccountJwt,
+  isUserPublicKey,
+  operatorJwt,
+  type Revocations,
+  systemAccountJwt,
+} from './jwt.ts';
 import { type BusKeys, createBusKeys, parseBusKeys, readBusKeys, renderBusKeys } from './keys.ts';
 import { Revoker } from './revoke.ts';
 import { NatsServer } from './server.ts';
@@ -93,7 +101,12 @@ export class Bus {
 
   status(): BusStatus {
     const connection = this.#connection;
-    return { url: this.url, isConnected: connection !== undefined && !connection.isClosed() && connection.getServer() !== '', isSupervised: this.#server !== undefined, restarts: this.#server?.restarts ?? 0 };
+    return {
+      url: this.url,
+      isConnected: connection !== undefined && !connection.isClosed() && connection.getServer() !== '',
+      isSupervised: this.#server !== undefined,
+      restarts: this.#server?.restarts ?? 0,
+    };
   }
 
   /** Round trip in milliseconds. Errors: PXM_NATS_DOWN. */
@@ -107,13 +120,19 @@ export class Bus {
 
   /** Inventory messages that wait for us. */
   async backlog(): Promise<number> {
-    const info = await (await jetstreamManager(this.connection, { timeout: 3000 })).consumers.info(INVENTORY_STREAM, INVENTORY_CONSUMER);
+    const info = await (await jetstreamManager(this.connection, { timeout: 3000 })).consumers.info(
+      INVENTORY_STREAM,
+      INVENTORY_CONSUMER,
+    );
     return info.num_pending + info.num_ack_pending;
   }
 
   async issueJwt(nodeUid: string, publicKey: string, expiresAt: Date): Promise<string> {
     const keys = this.#needKeys();
-    return await agentUserJwt({ role: keys.agentRole, account: keys.fleet.getPublicKey() }, nodeUid, publicKey, expiresAt);
+    return await agentUserJwt(
+      { role: keys.agentRole, account: keys.fleet.getPublicKey() },
+      { nodeUid, publicKey, expiresAt },
+    );
   }
 
   isUserKey(text: string): boolean {
@@ -158,9 +177,23 @@ export class Bus {
   async #startServer(keys: BusKeys): Promise<NatsServer> {
     const { supervised, runner, clock, logger, folder, revocations } = this.#options;
     if (supervised === undefined) throw new Error('the bus is neither supervised nor external');
-    const accounts = { [keys.system.getPublicKey()]: await systemAccountJwt(keys), [keys.fleet.getPublicKey()]: await fleetAccountJwt(keys, revocations()) };
+    const accounts = {
+      [keys.system.getPublicKey()]: await systemAccountJwt(keys),
+      [keys.fleet.getPublicKey()]: await fleetAccountJwt(keys, revocations()),
+    };
     const { program, listen, tls } = supervised;
-    const server = new NatsServer({ runner, clock, logger, program, folder, listen, tls, operatorJwt: await operatorJwt(keys), systemAccount: keys.system.getPublicKey(), accounts });
+    const server = new NatsServer({
+      runner,
+      clock,
+      logger,
+      program,
+      folder,
+      listen,
+      tls,
+      operatorJwt: await operatorJwt(keys),
+      systemAccount: keys.system.getPublicKey(),
+      accounts,
+    });
     await server.start();
     return server;
   }

@@ -43,7 +43,8 @@ export async function connectBus(address: BusAddress, user: BusUser, logger: Log
 
 async function report(connection: NatsConnection, logger: Logger): Promise<void> {
   for await (const status of connection.status()) {
-    if (status.type === 'disconnect' || status.type === 'reconnect') logger.info({ state: status.type }, 'message bus connection changed');
+    if (status.type === 'disconnect' || status.type === 'reconnect')
+      logger.info({ state: status.type }, 'message bus connection changed');
     if (status.type === 'error') logger.warn({ err: status.error }, 'message bus reports an error');
   }
 }

@@ -5,7 +5,13 @@ import { silentLogger } from '@pxmgr/kit/log/logger';
 import type { NatsConnection } from 'nats';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startTestBus, type TestBus, until } from './bus.fixture.ts';
-import { type BatchSink, type BusMessage, InventoryConsumer, readNodeSubjects, type StreamPosition } from './consume.ts';
+import {
+  type BatchSink,
+  type BusMessage,
+  InventoryConsumer,
+  readNodeSubjects,
+  type StreamPosition,
+} from './consume.ts';
 import { ensureStreams } from './streams.ts';
 
 const NODE = 'n-aaaaaaaaaaaaaaaa';
@@ -55,7 +61,9 @@ async function publish(...texts: string[]): Promise<void> {
   for (const text of texts) await jetstream(connection).publish(subjectOf(text), text);
 }
 
-const ackFloor = async (): Promise<number> => (await (await jetstreamManager(connection)).consumers.info(INVENTORY_STREAM, INVENTORY_CONSUMER)).ack_floor.stream_seq;
+const ackFloor = async (): Promise<number> =>
+  (await (await jetstreamManager(connection)).consumers.info(INVENTORY_STREAM, INVENTORY_CONSUMER)).ack_floor
+    .stream_seq;
 
 describe('InventoryConsumer', () => {
   it('delivers in order and acknowledges only what was committed', async () => {
@@ -105,7 +113,14 @@ describe('InventoryConsumer', () => {
     await until('the first arrives', () => sink.texts.includes('a'));
     const before = sink.stored?.streamCreated;
     await (await jetstreamManager(connection)).streams.delete(INVENTORY_STREAM);
-    await until('it made the stream again', async () => await publish('b').then(() => true, () => false));
+    await until(
+      'it made the stream again',
+      async () =>
+        await publish('b').then(
+          () => true,
+          () => false,
+        ),
+    );
     await until('the second arrives', () => sink.texts.includes('b'));
     expect(sink.stored?.streamCreated).not.toBe(before);
     await consumer.stop();
@@ -113,7 +128,11 @@ describe('InventoryConsumer', () => {
 
   it('groups many messages', async () => {
     const sink = new MemorySink();
-    await Promise.all(Array.from({ length: 1200 }, async (_, index) => jetstream(connection).publish(subjectOf(String(index)), String(index))));
+    await Promise.all(
+      Array.from({ length: 1200 }, async (_, index) =>
+        jetstream(connection).publish(subjectOf(String(index)), String(index)),
+      ),
+    );
     const consumer = consumerOf(sink);
     await until('all arrive', () => sink.texts.length === 1200);
     expect(Math.max(...sink.batches.map((batch) => batch.length))).toBeGreaterThan(100);

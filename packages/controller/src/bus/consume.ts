@@ -1,4 +1,10 @@
-import { type ConsumerMessages, type JetStreamManager, jetstream, jetstreamManager, type JsMsg } from '@nats-io/jetstream';
+import {
+  type ConsumerMessages,
+  type JetStreamManager,
+  type JsMsg,
+  jetstream,
+  jetstreamManager,
+} from '@nats-io/jetstream';
 import { INVENTORY_CONSUMER, INVENTORY_FILTER, INVENTORY_STREAM } from '@pxmgr/contract';
 import type { Clock } from '@pxmgr/kit/clock';
 import type { Logger } from '@pxmgr/kit/log/logger';
@@ -78,11 +84,16 @@ export class InventoryConsumer {
         waitMs = RETRY_FIRST_MS;
         await this.#readUntilEnd(streamCreated);
       } catch (error) {
-        if (!signal.aborted) this.#options.logger.warn({ err: error }, 'reading the inventory stream was interrupted');
+        if (!this.#isStopping())
+          this.#options.logger.warn({ err: error }, 'reading the inventory stream was interrupted');
       }
       await this.#pause(waitMs);
       waitMs = Math.min(waitMs * 2, RETRY_LAST_MS);
     }
+  }
+
+  #isStopping(): boolean {
+    return this.#stopping.signal.aborted;
   }
 
   async #pause(ms: number): Promise<void> {
@@ -97,13 +108,25 @@ export class InventoryConsumer {
     const anew = await this.#mustStartOver(manager, stream.created, sink.position());
     if (anew) logger.info({ stream: INVENTORY_STREAM }, 'reading the whole inventory stream');
     await ensureConsumer(manager, anew);
-    const consumer = await jetstream(connection, { timeout: 10_000 }).consumers.get(INVENTORY_STREAM, INVENTORY_CONSUMER);
-    this.#messages = await consumer.consume({ max_messages: IN_FLIGHT, threshold_messages: IN_FLIGHT / 2, idle_heartbeat: 5000, abort_on_missing_resource: true });
+    const consumer = await jetstream(connection, { timeout: 10_000 }).consumers.get(
+      INVENTORY_STREAM,
+      INVENTORY_CONSUMER,
+    );
+    this.#messages = await consumer.consume({
+      max_messages: IN_FLIGHT,
+      threshold_messages: IN_FLIGHT / 2,
+      idle_heartbeat: 5000,
+      abort_on_missing_resource: true,
+    });
     if (this.#stopping.signal.aborted) this.#messages.stop();
     return stream.created;
   }
 
-  async #mustStartOver(manager: JetStreamManager, streamCreated: string, position: StreamPosition | undefined): Promise<boolean> {
+  async #mustStartOver(
+    manager: JetStreamManager,
+    streamCreated: string,
+    position: StreamPosition | undefined,
+  ): Promise<boolean> {
     if (position?.streamCreated !== streamCreated) return true;
     const floor = await consumerFloor(manager);
     // Acknowledged beyond what we hold: our database is an older copy, so messages are gone for this consumer.
@@ -133,7 +156,10 @@ export class InventoryConsumer {
         this.#committed += messages.length;
         return;
       } catch (error) {
-        this.#options.logger.error({ err: error, seq: position.sequence }, 'a batch of inventory messages was not stored; trying again');
+        this.#options.logger.error(
+          { err: error, seq: position.sequence },
+          'a batch of inventory messages was not stored; trying again',
+        );
       }
       await this.#pause(waitMs);
       if (this.#stopping.signal.aborted) throw new Error('stopped with a batch that was not stored');
@@ -144,7 +170,10 @@ export class InventoryConsumer {
 /** The last message of every object of one node, for repair; ends when the stream has no more of them. */
 export async function readNodeSubjects(connection: NatsConnection, nodeUid: string): Promise<BusMessage[]> {
   const filter = INVENTORY_FILTER.replace('>', `${nodeUid}.>`);
-  const consumer = await jetstream(connection, { timeout: 10_000 }).consumers.get(INVENTORY_STREAM, { filter_subjects: filter, deliver_policy: 'last_per_subject' } as never);
+  const consumer = await jetstream(connection, { timeout: 10_000 }).consumers.get(INVENTORY_STREAM, {
+    filter_subjects: filter,
+    deliver_policy: 'last_per_subject',
+  } as never);
   const found: BusMessage[] = [];
   try {
     if ((await consumer.info()).num_pending === 0) return found;

@@ -5,7 +5,16 @@ import { AGENT_PERMISSIONS } from '@pxmgr/contract';
 import type { BusKeys } from './keys.ts';
 
 /** -1 = no limit. The encoder turns what is left out into 0, which the server reads as "none at all". */
-const NO_LIMITS = { subs: -1, data: -1, payload: -1, imports: -1, exports: -1, wildcards: true, conn: -1, leaf: -1 } as const;
+const NO_LIMITS = {
+  subs: -1,
+  data: -1,
+  payload: -1,
+  imports: -1,
+  exports: -1,
+  wildcards: true,
+  conn: -1,
+  leaf: -1,
+} as const;
 const JETSTREAM = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 } as const;
 const USER_LIMITS = { subs: -1, data: -1, payload: -1 } as const;
 
@@ -54,9 +63,21 @@ export interface AgentSigner {
   readonly account: string;
 }
 
-export async function agentUserJwt(signer: AgentSigner, nodeUid: string, publicKey: string, expiresAt: Date): Promise<string> {
+export interface AgentUser {
+  readonly nodeUid: string;
+  readonly publicKey: string;
+  readonly expiresAt: Date;
+}
+
+export async function agentUserJwt(signer: AgentSigner, { nodeUid, publicKey, expiresAt }: AgentUser): Promise<string> {
   const exp = Math.floor(expiresAt.getTime() / 1000);
-  return await encodeUser(nodeUid, fromPublic(publicKey), fromPublic(signer.account), {}, { signer: signer.role, scopedUser: true, exp });
+  return await encodeUser(
+    nodeUid,
+    fromPublic(publicKey),
+    fromPublic(signer.account),
+    {},
+    { signer: signer.role, scopedUser: true, exp },
+  );
 }
 
 /** True for a public user nkey ("U...") with a right checksum. */

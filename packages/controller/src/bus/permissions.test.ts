@@ -57,7 +57,9 @@ describe('what an agent may do on the bus', () => {
     agent.publish(heartbeatSubject(ALICE), 'own');
     await until('the own heartbeat arrives', () => heard.includes(heartbeatSubject(ALICE)));
     await until('both refusals are told', () => refusals.length >= 2);
-    expect(refusals.map((refusal) => refusal.subject).sort()).toEqual([heartbeatSubject(BOB), inventorySubject(BOB, 'storage', 'local')].sort());
+    expect(refusals.map((refusal) => refusal.subject).sort()).toEqual(
+      [heartbeatSubject(BOB), inventorySubject(BOB, 'storage', 'local')].sort(),
+    );
     expect(heard.filter((subject) => subject.includes(BOB))).toEqual([]);
     subscription.unsubscribe();
   });
@@ -110,8 +112,17 @@ describe('who gets in', () => {
   const attempt = async (keys: BusKeys): Promise<NatsConnection> => {
     const user = createUser();
     const signer = { role: keys.agentRole, account: keys.fleet.getPublicKey() };
-    const jwt = await agentUserJwt(signer, ALICE, user.getPublicKey(), new Date(Date.now() + 60_000));
-    return await connect({ servers: bus.url, tls: { ca: bus.ca }, authenticator: jwtAuthenticator(jwt, user.getSeed()), reconnect: false });
+    const jwt = await agentUserJwt(signer, {
+      nodeUid: ALICE,
+      publicKey: user.getPublicKey(),
+      expiresAt: new Date(Date.now() + 60_000),
+    });
+    return await connect({
+      servers: bus.url,
+      tls: { ca: bus.ca },
+      authenticator: jwtAuthenticator(jwt, user.getSeed()),
+      reconnect: false,
+    });
   };
 
   it('refuses a user that another fleet signed', async () => {
@@ -119,10 +130,14 @@ describe('who gets in', () => {
   });
 
   it('refuses a user without credentials', async () => {
-    await expect(connect({ servers: bus.url, tls: { ca: bus.ca }, reconnect: false })).rejects.toThrow(/authorization/i);
+    await expect(connect({ servers: bus.url, tls: { ca: bus.ca }, reconnect: false })).rejects.toThrow(
+      /authorization/i,
+    );
   });
 
   it('lets nobody in without TLS, and we trust only our CA', async () => {
-    await expect(connect({ servers: bus.url, tls: {}, reconnect: false })).rejects.toThrow(/self-signed|unable to verify/i);
+    await expect(connect({ servers: bus.url, tls: {}, reconnect: false })).rejects.toThrow(
+      /self-signed|unable to verify/i,
+    );
   });
 });

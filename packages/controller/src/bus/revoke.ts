@@ -23,12 +23,22 @@ export class Revoker {
   /** `revocations` is the whole list: what it leaves out is allowed again. Errors: PXM_NATS_DOWN. */
   async revoke(revocations: Revocations): Promise<void> {
     const account = await fleetAccountJwt(this.#keys, revocations);
-    const user = { name: 'controller-sys', jwt: await systemUserJwt(this.#keys), seed: this.#keys.systemUser.getSeed() };
+    const user = {
+      name: 'controller-sys',
+      jwt: await systemUserJwt(this.#keys),
+      seed: this.#keys.systemUser.getSeed(),
+    };
     const connection = await connectBus(this.#address, user, silentLogger());
     try {
-      const answer = (await connection.request('$SYS.REQ.CLAIMS.UPDATE', account, { timeout: 5000 })).json<ClaimsAnswer>();
+      const answer = (
+        await connection.request('$SYS.REQ.CLAIMS.UPDATE', account, { timeout: 5000 })
+      ).json<ClaimsAnswer>();
       if (answer.data?.code === 200) return;
-      throw new PxmError('PXM_NATS_DOWN', { url: this.#address.url }, { detail: `it refused the new account: ${answer.error?.description ?? 'no reason given'}` });
+      throw new PxmError(
+        'PXM_NATS_DOWN',
+        { url: this.#address.url },
+        { detail: `it refused the new account: ${answer.error?.description ?? 'no reason given'}` },
+      );
     } finally {
       await connection.close();
     }

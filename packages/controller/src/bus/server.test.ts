@@ -43,8 +43,18 @@ describe('the supervised nats-server', () => {
     const created = (await ensureStreams(controller)).created;
     const { pid, port } = { pid: bus.server.pid ?? 0, port: bus.server.port };
     process.kill(pid, 'SIGKILL');
-    await until('a new server runs', () => bus.server.restarts >= 1 && bus.server.pid !== pid && isAlive(bus.server.pid ?? 0));
-    await until('the connection answers again', async () => await controller.rtt().then(() => true, () => false));
+    await until(
+      'a new server runs',
+      () => bus.server.restarts >= 1 && bus.server.pid !== pid && isAlive(bus.server.pid ?? 0),
+    );
+    await until(
+      'the connection answers again',
+      async () =>
+        await controller.rtt().then(
+          () => true,
+          () => false,
+        ),
+    );
     expect(bus.server.port).toBe(port);
     expect((await ensureStreams(controller)).created).toBe(created);
     await bus.close();
@@ -65,7 +75,10 @@ describe('the supervised nats-server', () => {
   it('says why it cannot start', async () => {
     const busy = await startTestBus();
     const { server } = await createTestServer(folder, createBusKeys(), busy.server.port);
-    await expect(server.start()).rejects.toMatchObject({ code: 'PXM_NATS_START_FAILED', message: expect.stringMatching(/address already in use/) });
+    await expect(server.start()).rejects.toMatchObject({
+      code: 'PXM_NATS_START_FAILED',
+      message: expect.stringMatching(/address already in use/) as string,
+    });
     await busy.close();
   });
 

@@ -124,7 +124,10 @@ export class NatsServer {
       if (lastWords.length > 5) lastWords.shift();
     };
     const { runner, program, clock } = this.#options;
-    const command = runner.start({ file: program, args: ['-c', config], purpose: 'message bus', timeoutMs: Infinity, killGraceMs: 5000 }, { onLine });
+    const command = runner.start(
+      { file: program, args: ['-c', config], purpose: 'message bus', timeoutMs: Infinity, killGraceMs: 5000 },
+      { onLine },
+    );
     this.#command = command;
     const limit = new AbortController();
     try {
@@ -170,7 +173,8 @@ export class NatsServer {
       const result = await current?.done;
       if (signal.aborted) return;
       if (clock.monotonicMs() - startedMs > STABLE_MS) backoffMs = BACKOFF_FIRST_MS;
-      if (result !== undefined) logger.error({ exit: result.exitCode, signal: result.signal }, 'nats-server ended; it is started again');
+      if (result !== undefined)
+        logger.error({ exit: result.exitCode, signal: result.signal }, 'nats-server ended; it is started again');
       await clock.sleep(backoffMs, signal).catch(() => undefined);
       if (this.#isStopping()) return;
       backoffMs = Math.min(backoffMs * 2, BACKOFF_LAST_MS);
@@ -190,7 +194,8 @@ export class NatsServer {
   async #endOrphan(): Promise<void> {
     const pid = Number(await readFile(this.#path('server.pid'), 'utf8').catch(() => ''));
     if (!Number.isInteger(pid) || pid <= 1) return;
-    const isOurs = async (): Promise<boolean> => (await readFile(`/proc/${String(pid)}/cmdline`, 'utf8').catch(() => '')).includes(this.#path('server.conf'));
+    const isOurs = async (): Promise<boolean> =>
+      (await readFile(`/proc/${String(pid)}/cmdline`, 'utf8').catch(() => '')).includes(this.#path('server.conf'));
     if (!(await isOurs())) return;
     this.#options.logger.warn({ pid }, 'ending the nats-server that an earlier controller left behind');
     process.kill(pid, 'SIGTERM');
@@ -205,5 +210,9 @@ async function writePrivate(path: string, text: string): Promise<void> {
 }
 
 function startFailed(lastWords: readonly string[], reason: string): PxmError {
-  return new PxmError('PXM_NATS_START_FAILED', {}, { detail: `${reason}${lastWords.length === 0 ? '' : `; it said: ${lastWords.join(' | ')}`}` });
+  return new PxmError(
+    'PXM_NATS_START_FAILED',
+    {},
+    { detail: `${reason}${lastWords.length === 0 ? '' : `; it said: ${lastWords.join(' | ')}`}` },
+  );
 }

@@ -1,11 +1,34 @@
-import { AckPolicy, type ConsumerInfo, DeliverPolicy, DiscardPolicy, type JetStreamManager, jetstreamManager, RetentionPolicy, StorageType, type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
+import {
+  AckPolicy,
+  type ConsumerInfo,
+  DeliverPolicy,
+  DiscardPolicy,
+  type JetStreamManager,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+  type StreamInfo,
+} from '@nats-io/jetstream';
 import { EVENT_STREAM, INVENTORY_CONSUMER, INVENTORY_FILTER, INVENTORY_STREAM } from '@pxmgr/contract';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { nanos, type NatsConnection } from 'nats';
+import { type NatsConnection, nanos } from 'nats';
 
 const DAY_MS = 86_400_000;
 
-type Wanted = Pick<StreamConfig, 'name' | 'subjects' | 'storage' | 'retention' | 'discard' | 'max_msgs_per_subject' | 'max_age' | 'max_bytes' | 'duplicate_window' | 'allow_direct'>;
+type Wanted = Pick<
+  StreamConfig,
+  | 'name'
+  | 'subjects'
+  | 'storage'
+  | 'retention'
+  | 'discard'
+  | 'max_msgs_per_subject'
+  | 'max_age'
+  | 'max_bytes'
+  | 'duplicate_window'
+  | 'allow_direct'
+>;
 
 /** Last state of every object: one message per subject, for ever. */
 const INVENTORY: Wanted = {
@@ -45,10 +68,19 @@ export async function ensureStreams(connection: NatsConnection): Promise<StreamI
 async function ensureStream(manager: JetStreamManager, wanted: Wanted): Promise<StreamInfo> {
   const found = await infoOrUndefined(manager, wanted.name);
   if (found !== undefined && differences(wanted, found.config).length === 0) return found;
-  const info = found === undefined ? await manager.streams.add({ ...wanted }) : await manager.streams.update(wanted.name, { ...wanted });
+  const info =
+    found === undefined
+      ? await manager.streams.add({ ...wanted })
+      : await manager.streams.update(wanted.name, { ...wanted });
   const lost = differences(wanted, info.config);
   if (lost.length > 0) {
-    throw new PxmError('PXM_NATS_DOWN', { url: 'its address' }, { detail: `stream ${wanted.name} came back without ${lost.join(', ')}: the server is too old or another one made the stream` });
+    throw new PxmError(
+      'PXM_NATS_DOWN',
+      { url: 'its address' },
+      {
+        detail: `stream ${wanted.name} came back without ${lost.join(', ')}: the server is too old or another one made the stream`,
+      },
+    );
   }
   return info;
 }
@@ -75,7 +107,12 @@ async function infoOrUndefined(manager: JetStreamManager, stream: string): Promi
 
 /** JetStream's "not found" for a stream or consumer (nats-io/nats-server server/errors.json: 10059, 10014). */
 export function isMissing(error: unknown): boolean {
-  return error instanceof Error && (/stream not found|consumer not found/i.test(error.message) || error.name === 'StreamNotFoundError' || error.name === 'ConsumerNotFoundError');
+  return (
+    error instanceof Error &&
+    (/stream not found|consumer not found/i.test(error.message) ||
+      error.name === 'StreamNotFoundError' ||
+      error.name === 'ConsumerNotFoundError')
+  );
 }
 
 /** The durable consumer of the inventory. `anew` throws an existing one away: everything is delivered again. */

@@ -3,7 +3,7 @@
  * matter (same transaction as the object), reading them back is store/changes.ts. Knows documents, not messages.
  */
 import type { ChangeAction, ChangeDraft, FieldDiff, Observation } from '../domain/change.ts';
-import { flattenDocument, type FlatDocument } from './flatten.ts';
+import { type FlatDocument, flattenDocument } from './flatten.ts';
 
 /** Figures that move by themselves: alone they are no change, the metrics carry them. */
 const MOVING = new Set(['storage.available_bytes', 'dataset.used_bytes', 'dataset.available_bytes']);
@@ -79,7 +79,9 @@ function summarise(action: ChangeAction, fields: readonly FieldDiff[]): string {
   if (action === 'deleted') return 'deleted';
   // Status first: it is what people look for.
   const ordered = [...fields].sort((a, b) => Number(b.path.endsWith('.status')) - Number(a.path.endsWith('.status')));
-  const shown = ordered.slice(0, SUMMARY_FIELDS).map((field) => `${shortPath(field.path)}: ${short(field.before)} -> ${short(field.after)}`);
+  const shown = ordered
+    .slice(0, SUMMARY_FIELDS)
+    .map((field) => `${shortPath(field.path)}: ${short(field.before)} -> ${short(field.after)}`);
   const more = fields.length - shown.length;
   return shown.join('; ') + (more > 0 ? ` and ${String(more)} more` : '');
 }

@@ -1,5 +1,5 @@
-import type { Cause } from '@pxmgr/contract/event';
 import type { InventoryDocument } from '@pxmgr/contract/common';
+import type { Cause } from '@pxmgr/contract/event';
 
 /** gap = messages were lost between two states, so what is recorded may stand for several changes. */
 export type ChangeAction = 'created' | 'updated' | 'deleted' | 'gap';

@@ -66,14 +66,23 @@ export class Dialer {
   #callable(key: string): KnownNode {
     const node = this.#options.registry.get(key);
     if (node.presence !== 'down') return node;
-    throw new PxmError('PXM_NODE_DOWN', { node: node.name, presence: node.presence, seen: node.lastSeenAt?.toISOString() ?? 'never' });
+    throw new PxmError('PXM_NODE_DOWN', {
+      node: node.name,
+      presence: node.presence,
+      seen: node.lastSeenAt?.toISOString() ?? 'never',
+    });
   }
 
   #line(node: KnownNode): Channel {
     const known = this.#lines.get(node.uid);
     if (known?.address === node.address) return known.channel;
     known?.channel.close();
-    const channel = createChannel({ address: node.address, tls: this.#tls, peer: { kind: 'agent', name: node.uid }, peerName: node.name });
+    const channel = createChannel({
+      address: node.address,
+      tls: this.#tls,
+      peer: { kind: 'agent', name: node.uid },
+      peerName: node.name,
+    });
     this.#lines.set(node.uid, { address: node.address, channel });
     return channel;
   }

@@ -2,13 +2,18 @@ import type { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import type { KnownNode } from './registry.ts';
 
-export type NodeResult<T> = { readonly node: KnownNode; readonly ok: true; readonly value: T } | { readonly node: KnownNode; readonly ok: false; readonly error: PxmError };
+export type NodeResult<T> =
+  | { readonly node: KnownNode; readonly ok: true; readonly value: T }
+  | { readonly node: KnownNode; readonly ok: false; readonly error: PxmError };
 
 /** How many agents are asked at the same time. */
 const AT_ONCE = 32;
 
 /** Asks many nodes; one that fails does not disturb the others. Results in the order of `nodes`. */
-export async function fanOut<T>(nodes: readonly KnownNode[], ask: (node: KnownNode) => Promise<T>): Promise<NodeResult<T>[]> {
+export async function fanOut<T>(
+  nodes: readonly KnownNode[],
+  ask: (node: KnownNode) => Promise<T>,
+): Promise<NodeResult<T>[]> {
   const results: NodeResult<T>[] = [];
   let next = 0;
   const worker = async (): Promise<void> => {

@@ -57,24 +57,41 @@ export class Joining {
       tokens.use(token, uid);
       this.#register(uid, request, certificate);
     });
-    return { nodeUid: uid, certificate, caCertificate: pki.caCertificate, natsUrl: bus.url(), natsJwt: jwt, controllerAddress: controllerAddress() };
+    return {
+      nodeUid: uid,
+      certificate,
+      caCertificate: pki.caCertificate,
+      natsUrl: bus.url(),
+      natsJwt: jwt,
+      controllerAddress: controllerAddress(),
+    };
   }
 
   #check(request: JoinNodeRequest): void {
     if (!mayTalk(CONTRACT_VERSION, request.contractVersion)) {
-      throw new PxmError('PXM_CONTRACT_MISMATCH', { peer: `the agent on ${request.nodeName}`, theirs: String(request.contractVersion), ours: String(CONTRACT_VERSION) });
+      throw new PxmError('PXM_CONTRACT_MISMATCH', {
+        peer: `the agent on ${request.nodeName}`,
+        theirs: String(request.contractVersion),
+        ours: String(CONTRACT_VERSION),
+      });
     }
     const problems: string[] = [];
     const name = parseNodeName(request.nodeName);
     if (!name.ok) problems.push(`node_name ${name.reason}`);
     if (!this.#options.bus.isUserKey(request.natsPublicKey)) problems.push('nats_public_key is not a public user key');
     if (!isAddress(request.agentAddress)) problems.push('agent_address must be host:port');
-    if (problems.length > 0) throw new PxmError('PXM_INPUT_INVALID', { count: String(problems.length), problems: problems.join('; ') });
+    if (problems.length > 0)
+      throw new PxmError('PXM_INPUT_INVALID', { count: String(problems.length), problems: problems.join('; ') });
   }
 
   #checkPlace(uid: string, nodeName: string): void {
     const { registry } = this.#options;
-    if (registry.isRevoked(uid)) throw new PxmError('PXM_AUTH_REVOKED', { identity: `agent:${uid}` }, { hint: 'make new keys: join again with --force' });
+    if (registry.isRevoked(uid))
+      throw new PxmError(
+        'PXM_AUTH_REVOKED',
+        { identity: `agent:${uid}` },
+        { hint: 'make new keys: join again with --force' },
+      );
     const holder = registry.find(nodeName);
     if (holder !== undefined && holder.uid !== uid) throw new PxmError('PXM_NODE_NAME_TAKEN', { node: nodeName });
   }

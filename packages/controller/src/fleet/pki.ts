@@ -39,21 +39,43 @@ export class Pki {
 
   /** Client towards agents and server for everybody. */
   async issueController(reachable: Reachable): Promise<KeyedCertificate> {
-    return await issueCertificate(this.#ca, { uri: identityUri({ kind: 'controller', name: 'controller' }), commonName: 'pxmgr-controller', ...split(reachable), days: CONTROLLER_DAYS, now: this.#clock.now() });
+    return await issueCertificate(this.#ca, {
+      uri: identityUri({ kind: 'controller', name: 'controller' }),
+      commonName: 'pxmgr-controller',
+      ...split(reachable),
+      days: CONTROLLER_DAYS,
+      now: this.#clock.now(),
+    });
   }
 
   /** For the supervised nats-server. Its URI is no identity of ours: it can be used for nothing else. */
   async issueBus(reachable: Reachable): Promise<KeyedCertificate> {
-    return await issueCertificate(this.#ca, { uri: 'pxmgr-nats:server', commonName: 'pxmgr-nats', ...split(reachable), days: BUS_DAYS, now: this.#clock.now() });
+    return await issueCertificate(this.#ca, {
+      uri: 'pxmgr-nats:server',
+      commonName: 'pxmgr-nats',
+      ...split(reachable),
+      days: BUS_DAYS,
+      now: this.#clock.now(),
+    });
   }
 
   async issueOperator(name: string, role: Role): Promise<KeyedCertificate> {
-    return await issueCertificate(this.#ca, { uri: identityUri({ kind: 'operator', name, role }), commonName: name, days: OPERATOR_DAYS, now: this.#clock.now() });
+    return await issueCertificate(this.#ca, {
+      uri: identityUri({ kind: 'operator', name, role }),
+      commonName: name,
+      days: OPERATOR_DAYS,
+      now: this.#clock.now(),
+    });
   }
 
   /** Only the public key of the request is taken. Errors: PXM_INPUT_INVALID. */
   async signAgent(request: string, nodeUid: string, nodeName: string): Promise<string> {
-    return await signCsr(this.#ca, request, { uri: identityUri({ kind: 'agent', name: nodeUid }), commonName: nodeName, days: AGENT_CERTIFICATE_DAYS, now: this.#clock.now() });
+    return await signCsr(this.#ca, request, {
+      uri: identityUri({ kind: 'agent', name: nodeUid }),
+      commonName: nodeName,
+      days: AGENT_CERTIFICATE_DAYS,
+      now: this.#clock.now(),
+    });
   }
 }
 
@@ -63,7 +85,10 @@ export async function openPki(folder: string, clock: Clock): Promise<Pki> {
   const paths = { certificate: join(folder, 'ca.crt'), key: join(folder, 'ca.key') };
   const [certificate, privateKey] = await Promise.all([readOrUndefined(paths.certificate), readOrUndefined(paths.key)]);
   if (certificate !== undefined && privateKey !== undefined) return new Pki({ certificate, privateKey }, clock);
-  if (certificate !== undefined) throw new Error(`${paths.key} is missing beside ${paths.certificate}: a new CA would lock out every agent; restore it, or remove both`);
+  if (certificate !== undefined)
+    throw new Error(
+      `${paths.key} is missing beside ${paths.certificate}: a new CA would lock out every agent; restore it, or remove both`,
+    );
   const ca = await createCa({ commonName: 'pxmgr fleet CA', now: clock.now() });
   // The key first: a crash in between leaves no certificate, and the next start makes a new pair.
   await writeFileAtomic(paths.key, ca.privateKey, { mode: 0o600 });

@@ -84,7 +84,7 @@ describe('membership', () => {
     expect(registry.hear(UID, SIGN)).toBe(false);
     expect(registry.isRevoked(UID)).toBe(true);
     expect(open().isRevoked(UID)).toBe(true);
-    expect(() => registry.get('pve1')).toThrowError(expect.objectContaining({ code: 'PXM_NODE_NOT_FOUND' }));
+    expect(() => registry.get('pve1')).toThrow(expect.objectContaining({ code: 'PXM_NODE_NOT_FOUND' }));
     registry.add(record({ uid: 'n-bbbbbbbbbbbbbbbb' }));
     expect(registry.get('pve1').uid).toBe('n-bbbbbbbbbbbbbbbb');
   });

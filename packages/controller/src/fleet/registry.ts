@@ -69,7 +69,9 @@ export class Registry {
 
   /** By uid or name; revoked nodes are not found. */
   find(key: string): KnownNode | undefined {
-    const entry = this.#live(key) ?? [...this.#entries.values()].find((other) => other.record.name === key && other.record.revokedAt === undefined);
+    const entry =
+      this.#live(key) ??
+      [...this.#entries.values()].find((other) => other.record.name === key && other.record.revokedAt === undefined);
     return entry === undefined ? undefined : this.#known(entry);
   }
 
@@ -181,7 +183,9 @@ export class Registry {
   #presenceOf(entry: Entry): Presence {
     if (entry.heardMs !== undefined) return presenceFromSilence(this.#clock.monotonicMs() - entry.heardMs);
     const { lastSeenAt } = entry.record;
-    return presenceFromSilence(lastSeenAt === undefined ? undefined : Math.max(0, this.#clock.now().getTime() - lastSeenAt.getTime()));
+    return presenceFromSilence(
+      lastSeenAt === undefined ? undefined : Math.max(0, this.#clock.now().getTime() - lastSeenAt.getTime()),
+    );
   }
 
   #tell(entry: Entry): void {

@@ -60,10 +60,16 @@ export class Tokens {
     registerSecret(secret);
     const createdAt = clock.now();
     // Whole seconds, as the token text carries them.
-    const expiresAt = new Date((Math.floor(createdAt.getTime() / 1000) + (order.ttlSeconds || limits.JOIN_TOKEN_SECONDS)) * 1000);
+    const expiresAt = new Date(
+      (Math.floor(createdAt.getTime() / 1000) + (order.ttlSeconds || limits.JOIN_TOKEN_SECONDS)) * 1000,
+    );
     const nodeName = order.nodeName === '' ? undefined : order.nodeName;
     records.insert({ hash: hashSecret(secret), nodeName, createdAt, expiresAt, actor: order.actor });
-    return { token: formatJoinToken({ address: joinAddress(), caFingerprint, secret, expiresAt, nodeName }), expiresAt, nodeName: order.nodeName };
+    return {
+      token: formatJoinToken({ address: joinAddress(), caFingerprint, secret, expiresAt, nodeName }),
+      expiresAt,
+      nodeName: order.nodeName,
+    };
   }
 
   /**
@@ -73,14 +79,17 @@ export class Tokens {
     const token = this.#options.records.find(hashSecret(secret));
     if (token === undefined) throw new PxmError('PXM_TOKEN_INVALID');
     if (token.usedAt !== undefined) throw new PxmError('PXM_TOKEN_USED');
-    if (token.expiresAt <= this.#options.clock.now()) throw new PxmError('PXM_TOKEN_EXPIRED', { at: token.expiresAt.toISOString() });
-    if (token.nodeName !== undefined && token.nodeName !== nodeName) throw new PxmError('PXM_TOKEN_NODE_MISMATCH', { expected: token.nodeName, node: nodeName });
+    if (token.expiresAt <= this.#options.clock.now())
+      throw new PxmError('PXM_TOKEN_EXPIRED', { at: token.expiresAt.toISOString() });
+    if (token.nodeName !== undefined && token.nodeName !== nodeName)
+      throw new PxmError('PXM_TOKEN_NODE_MISMATCH', { expected: token.nodeName, node: nodeName });
     return token;
   }
 
   /** Uses it up. Errors: PXM_TOKEN_USED when somebody was faster. */
   use(token: TokenRecord, nodeUid: string): void {
-    if (!this.#options.records.use(token.hash, this.#options.clock.now(), nodeUid)) throw new PxmError('PXM_TOKEN_USED');
+    if (!this.#options.records.use(token.hash, this.#options.clock.now(), nodeUid))
+      throw new PxmError('PXM_TOKEN_USED');
   }
 }
 
@@ -88,8 +97,10 @@ function checkOrder(order: TokenOrder): void {
   const problems: string[] = [];
   const name = order.nodeName === '' ? undefined : parseNodeName(order.nodeName);
   if (name?.ok === false) problems.push(`node_name ${name.reason}`);
-  if (order.ttlSeconds > limits.JOIN_TOKEN_MAX_SECONDS) problems.push(`ttl_seconds must be at most ${String(limits.JOIN_TOKEN_MAX_SECONDS)}`);
-  if (problems.length > 0) throw new PxmError('PXM_INPUT_INVALID', { count: String(problems.length), problems: problems.join('; ') });
+  if (order.ttlSeconds > limits.JOIN_TOKEN_MAX_SECONDS)
+    problems.push(`ttl_seconds must be at most ${String(limits.JOIN_TOKEN_MAX_SECONDS)}`);
+  if (problems.length > 0)
+    throw new PxmError('PXM_INPUT_INVALID', { count: String(problems.length), problems: problems.join('; ') });
 }
 
 /** The secret has 192 random bits: a plain hash is enough, there is nothing to guess. */

@@ -27,7 +27,12 @@ export function findObject(view: Readable, input: ObjectKeyInput): InventoryObje
   const node = nodeOf(view, input.node);
   const objects = view.objects(kind, node?.uid);
   const matches = objects.filter((object) => object.id === input.key);
-  const found = matches.length > 0 ? matches : objects.filter((object) => otherNames(object.document).some((name) => name === input.key || name === normalise(kind, input.key)));
+  const found =
+    matches.length > 0
+      ? matches
+      : objects.filter((object) =>
+          otherNames(object.document).some((name) => name === input.key || name === normalise(kind, input.key)),
+        );
   if (found.length === 0) throw new PxmError('PXM_OBJECT_NOT_FOUND', { kind, key: input.key });
   return theOnly(found, input.key);
 }
@@ -36,16 +41,29 @@ function findGuest(view: Readable, input: GuestKeyInput & { kind: 'container' | 
   const node = nodeOf(view, input.node);
   const guests = candidates(view, input, node);
   const first = guests[0];
-  if (first === undefined) throw new PxmError('PXM_GUEST_NOT_FOUND', { guest: input.key, where: node === undefined ? '' : ` on ${node.name}` });
-  if (guests.length > 1) throw ambiguous(input.key, guests.map((guest) => `${String(guest.vmid)} on ${guest.nodeName}`));
+  if (first === undefined)
+    throw new PxmError('PXM_GUEST_NOT_FOUND', {
+      guest: input.key,
+      where: node === undefined ? '' : ` on ${node.name}`,
+    });
+  if (guests.length > 1)
+    throw ambiguous(
+      input.key,
+      guests.map((guest) => `${String(guest.vmid)} on ${guest.nodeName}`),
+    );
   const object = view.object(first.nodeUid, first.kind, String(first.vmid));
   if (object === undefined) throw new PxmError('PXM_GUEST_NOT_FOUND', { guest: input.key, where: '' });
   return object;
 }
 
 /** A number is a vmid first; a guest whose name is a number is found when no guest has that vmid. */
-function candidates(view: Readable, input: GuestKeyInput & { kind: string }, node: NodeState | undefined): readonly GuestSummary[] {
-  const fits = (guest: GuestSummary): boolean => guest.kind === input.kind && (node === undefined || guest.nodeUid === node.uid);
+function candidates(
+  view: Readable,
+  input: GuestKeyInput & { kind: string },
+  node: NodeState | undefined,
+): readonly GuestSummary[] {
+  const fits = (guest: GuestSummary): boolean =>
+    guest.kind === input.kind && (node === undefined || guest.nodeUid === node.uid);
   const byVmid = /^[0-9]{3,9}$/.test(input.key) ? view.guestsByVmid(Number(input.key)).filter(fits) : [];
   return byVmid.length > 0 ? byVmid : view.guests(node?.uid).filter((guest) => fits(guest) && guest.name === input.key);
 }
@@ -59,7 +77,11 @@ function nodeOf(view: Readable, key: string | undefined): NodeState | undefined 
 
 function theOnly(found: readonly InventoryObject[], key: string): InventoryObject {
   const [first, ...others] = found;
-  if (first === undefined || others.length > 0) throw ambiguous(key, found.map((object) => `${object.id} on ${object.nodeName}`));
+  if (first === undefined || others.length > 0)
+    throw ambiguous(
+      key,
+      found.map((object) => `${object.id} on ${object.nodeName}`),
+    );
   return first;
 }
 

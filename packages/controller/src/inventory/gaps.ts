@@ -69,7 +69,8 @@ export class GapTracker {
   /** Nodes whose first hole is older than the time given. */
   due(nowMs: number, patienceMs: number): string[] {
     const found: string[] = [];
-    for (const [uid, track] of this.#tracks) if (track.ahead.size > 0 && nowMs - track.sinceMs >= patienceMs) found.push(uid);
+    for (const [uid, track] of this.#tracks)
+      if (track.ahead.size > 0 && nowMs - track.sinceMs >= patienceMs) found.push(uid);
     return found;
   }
 
@@ -78,7 +79,10 @@ export class GapTracker {
     const track = this.#tracks.get(nodeUid);
     const highest = this.highest(nodeUid);
     if (track === undefined || highest === undefined) return undefined;
-    const last = upTo !== undefined && comparePositions(upTo, highest) > 0 && upTo.generation === track.generation ? upTo.revision : highest.revision;
+    const last =
+      upTo !== undefined && comparePositions(upTo, highest) > 0 && upTo.generation === track.generation
+        ? upTo.revision
+        : highest.revision;
     const from = track.revision + 1n;
     const missing = Number(last - track.revision) - track.ahead.size;
     const { generation } = track;

@@ -8,12 +8,23 @@ describe('ingest', () => {
     test.deliver(alice.say('container', '101', containerDocument(101), { resync: true }));
     expect(test.summaries()).toEqual([]);
     test.deliver(
-      alice.say('container', '101', containerDocument(101, { status: 'running' }), { cause: { upid: 'UPID:pve1:1', user: 'root@pam', operationId: '', actor: '' } }),
+      alice.say('container', '101', containerDocument(101, { status: 'running' }), {
+        cause: { upid: 'UPID:pve1:1', user: 'root@pam', operationId: '', actor: '' },
+      }),
       alice.say('container', '102', containerDocument(102)),
       alice.gone('container', '101'),
     );
-    expect(test.summaries()).toEqual(['container 101 deleted: deleted', 'container 102 created: created', 'container 101 updated: status: stopped -> running']);
-    expect(test.changes.list({ limit: 3 })[2]).toMatchObject({ author: 'root@pam', upid: 'UPID:pve1:1', nodeName: 'alpha', objectName: 'ct101' });
+    expect(test.summaries()).toEqual([
+      'container 101 deleted: deleted',
+      'container 102 created: created',
+      'container 101 updated: status: stopped -> running',
+    ]);
+    expect(test.changes.list({ limit: 3 })[2]).toMatchObject({
+      author: 'root@pam',
+      upid: 'UPID:pve1:1',
+      nodeName: 'alpha',
+      objectName: 'ct101',
+    });
     expect(test.view.objects('container').map((object) => object.id)).toEqual(['102']);
   });
 
@@ -44,7 +55,12 @@ describe('ingest', () => {
     const { alice } = test;
     const good = alice.say('container', '102', containerDocument(102));
     const lying = { ...alice.say('container', '103', containerDocument(103)), subject: good.subject };
-    test.deliver({ subject: good.subject, sequence: 1, data: new Uint8Array([255, 255, 255]) }, lying, { ...good, subject: 'px.inv.x' }, good);
+    test.deliver(
+      { subject: good.subject, sequence: 1, data: new Uint8Array([255, 255, 255]) },
+      lying,
+      { ...good, subject: 'px.inv.x' },
+      good,
+    );
     expect(test.cursors.parkedCount()).toBe(3);
     expect(test.view.objects('container').map((object) => object.id)).toEqual(['102']);
   });
@@ -60,7 +76,10 @@ describe('ingest', () => {
   it('stores objects, history and position together or not at all', () => {
     const test = createTestInventory();
     const { alice } = test;
-    const messages = [alice.say('container', '101', containerDocument(101)), alice.say('container', '102', containerDocument(102))];
+    const messages = [
+      alice.say('container', '101', containerDocument(101)),
+      alice.say('container', '102', containerDocument(102)),
+    ];
     test.database.sql.exec("CREATE TRIGGER stop BEFORE INSERT ON cursor BEGIN SELECT RAISE(ABORT, 'disk full'); END");
     expect(() => test.deliver(...messages)).toThrow('disk full');
     expect(test.view.objects('container')).toEqual([]);
@@ -73,7 +92,10 @@ describe('ingest', () => {
 
   it('knows everything again after a restart', () => {
     const before = createTestInventory();
-    before.deliver(before.alice.say('container', '101', containerDocument(101, { status: 'running' })), before.bob.say('storage', 'local', storageDocument('local')));
+    before.deliver(
+      before.alice.say('container', '101', containerDocument(101, { status: 'running' })),
+      before.bob.say('storage', 'local', storageDocument('local')),
+    );
     const after = createTestInventory({}, before.database);
     expect(after.view.objects('container')).toEqual(before.view.objects('container'));
     expect(after.view.objects('storage')).toEqual(before.view.objects('storage'));
@@ -85,7 +107,10 @@ describe('ingest', () => {
     const { alice } = test;
     const seen: string[] = [];
     const stop = test.view.watch((event) => seen.push(`${event.action} ${event.object.id}`));
-    test.deliver(alice.say('container', '101', containerDocument(101)), alice.say('container', '101', containerDocument(101, { status: 'running' })));
+    test.deliver(
+      alice.say('container', '101', containerDocument(101)),
+      alice.say('container', '101', containerDocument(101, { status: 'running' })),
+    );
     test.deliver(alice.gone('container', '101'));
     stop();
     test.deliver(alice.say('container', '102', containerDocument(102)));

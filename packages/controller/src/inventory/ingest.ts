@@ -79,7 +79,23 @@ export class Ingest implements BatchSink {
     const nodeName = nameOf(nodeUid) ?? nodeUid;
     const now = clock.now();
     const summary = `${String(gap.missing)} message(s) between revisions ${String(gap.from)} and ${String(gap.to)} were not seen; states in between are unknown`;
-    changes.insert({ observedAt: now, nodeUid, nodeName, kind: 'node', objectId: nodeUid, objectName: nodeName, action: 'gap', upid: '', author: '', operationId: '', fields: [], summary }, now);
+    changes.insert(
+      {
+        observedAt: now,
+        nodeUid,
+        nodeName,
+        kind: 'node',
+        objectId: nodeUid,
+        objectName: nodeName,
+        action: 'gap',
+        upid: '',
+        author: '',
+        operationId: '',
+        fields: [],
+        summary,
+      },
+      now,
+    );
     logger.info({ node: nodeName, missing: gap.missing }, 'inventory messages were superseded or lost');
   }
 
@@ -90,8 +106,17 @@ export class Ingest implements BatchSink {
     for (const message of batch) {
       const read = readInventoryMessage(message.subject, message.data, now);
       if (!read.ok) {
-        cursors.park({ at: now, subject: message.subject, sequence: message.sequence, reason: read.reason, payload: message.data });
-        this.#options.logger.warn({ subject: message.subject, seq: message.sequence, reason: read.reason }, 'a message was put aside');
+        cursors.park({
+          at: now,
+          subject: message.subject,
+          sequence: message.sequence,
+          reason: read.reason,
+          payload: message.data,
+        });
+        this.#options.logger.warn(
+          { subject: message.subject, seq: message.sequence, reason: read.reason },
+          'a message was put aside',
+        );
         continue;
       }
       const { observed } = read;
@@ -99,7 +124,10 @@ export class Ingest implements BatchSink {
         this.#strangers += 1;
         continue;
       }
-      const firstGeneration = firsts.get(observed.nodeUid) ?? objects.position(observed.nodeUid)?.firstGeneration ?? observed.position.generation;
+      const firstGeneration =
+        firsts.get(observed.nodeUid) ??
+        objects.position(observed.nodeUid)?.firstGeneration ??
+        observed.position.generation;
       firsts.set(observed.nodeUid, firstGeneration);
       const write = writer.write(observed, { recordedAt: now, firstGeneration });
       if (write !== undefined) writes.push(write);
@@ -114,9 +142,15 @@ export class Ingest implements BatchSink {
     const highest = new Map<string, Observed['position']>();
     for (const { nodeUid, position } of seen) {
       const known = highest.get(nodeUid) ?? objects.position(nodeUid);
-      if (known === undefined || position.generation > known.generation || (position.generation === known.generation && position.revision > known.revision)) highest.set(nodeUid, position);
+      if (
+        known === undefined ||
+        position.generation > known.generation ||
+        (position.generation === known.generation && position.revision > known.revision)
+      )
+        highest.set(nodeUid, position);
     }
-    for (const [uid, position] of highest) objects.putPosition(uid, { ...position, firstGeneration: firsts.get(uid) ?? position.generation });
+    for (const [uid, position] of highest)
+      objects.putPosition(uid, { ...position, firstGeneration: firsts.get(uid) ?? position.generation });
   }
 
   #finish(seen: readonly Observed[], writes: readonly ViewWrite[]): void {

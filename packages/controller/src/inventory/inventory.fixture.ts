@@ -14,14 +14,19 @@ import { ObjectStore } from '../store/objects.ts';
 import { type Database, openDatabase } from '../store/open.ts';
 import { GapTracker } from './gaps.ts';
 import { Ingest } from './ingest.ts';
+import { loadView } from './load.ts';
 import { MetricsBoard } from './metrics.ts';
 import { Repair, type RepairSources } from './repair.ts';
 import { View } from './view.ts';
-import { loadView } from './load.ts';
 import { ObjectWriter } from './write-object.ts';
 
 export function containerDocument(vmid: number, part: Partial<ContainerDocument> = {}): InventoryDocument {
-  return { document: { $case: 'container', value: ContainerDocument.create({ vmid, name: `ct${String(vmid)}`, status: 'stopped', ...part }) } };
+  return {
+    document: {
+      $case: 'container',
+      value: ContainerDocument.create({ vmid, name: `ct${String(vmid)}`, status: 'stopped', ...part }),
+    },
+  };
 }
 
 export function storageDocument(id: string, part: Partial<StorageDocument> = {}): InventoryDocument {
@@ -41,6 +46,7 @@ export class FakeAgent {
     this.name = name;
   }
 
+  // eslint-disable-next-line @typescript-eslint/max-params -- tests read better so
   say(kind: InventoryKind, id: string, document: InventoryDocument, part: Partial<InventoryMessage> = {}): BusMessage {
     this.objects.set(`${kind} ${id}`, { kind, id, document });
     return this.#message(kind, id, { document, hash: hashDocument(document), ...part });
@@ -53,7 +59,9 @@ export class FakeAgent {
 
   /** Everything again, as after a start. */
   republish(kinds?: readonly InventoryKind[]): BusMessage[] {
-    return [...this.objects.values()].filter((object) => kinds?.includes(object.kind) ?? true).map(({ kind, id, document }) => this.say(kind, id, document, { resync: true }));
+    return [...this.objects.values()]
+      .filter((object) => kinds?.includes(object.kind) ?? true)
+      .map(({ kind, id, document }) => this.say(kind, id, document, { resync: true }));
   }
 
   restart(): void {
@@ -63,7 +71,8 @@ export class FakeAgent {
 
   manifest(): ManifestMessage {
     const kinds = new Map<string, { id: string; hash: string }[]>();
-    for (const { kind, id, document } of this.objects.values()) kinds.set(kind, [...(kinds.get(kind) ?? []), { id, hash: hashDocument(document) }]);
+    for (const { kind, id, document } of this.objects.values())
+      kinds.set(kind, [...(kinds.get(kind) ?? []), { id, hash: hashDocument(document) }]);
     return ManifestMessage.create({
       generation: this.generation,
       revision: this.revision,
@@ -73,8 +82,20 @@ export class FakeAgent {
 
   #message(kind: InventoryKind, id: string, part: Partial<InventoryMessage>): BusMessage {
     this.revision += 1n;
-    const message = InventoryMessage.create({ generation: this.generation, revision: this.revision, observedAt: new Date('2026-01-01T00:00:01Z'), kind, id, nodeName: this.name, ...part });
-    return { subject: inventorySubject(this.uid, kind, id), sequence: 0, data: InventoryMessage.encode(message).finish() };
+    const message = InventoryMessage.create({
+      generation: this.generation,
+      revision: this.revision,
+      observedAt: new Date('2026-01-01T00:00:01Z'),
+      kind,
+      id,
+      nodeName: this.name,
+      ...part,
+    });
+    return {
+      subject: inventorySubject(this.uid, kind, id),
+      sequence: 0,
+      data: InventoryMessage.encode(message).finish(),
+    };
   }
 }
 
@@ -108,12 +129,31 @@ const NO_SOURCES: RepairSources = {
   readInventory: async () => await Promise.reject(new Error('not expected')),
 };
 
-export function createTestInventory(sources: Partial<RepairSources> = {}, database = openDatabase(':memory:')): TestInventory {
+export function createTestInventory(
+  sources: Partial<RepairSources> = {},
+  database = openDatabase(':memory:'),
+): TestInventory {
   const clock = new FakeClock();
   const logger = silentLogger();
   const registry = new Registry(new NodeStore(database), clock, logger);
-  for (const [uid, name] of [[ALICE, 'alpha'], [BOB, 'beta']] as const) {
-    if (!registry.isMember(uid)) registry.add({ uid, name, address: '127.0.0.1:1', natsPublicKey: `U${name}`, certificateSerial: '01', certificateExpiresAt: new Date('2027-01-01'), agentVersion: '0', joinedAt: clock.now(), lastSeenAt: undefined, generation: 0n, revokedAt: undefined });
+  for (const [uid, name] of [
+    [ALICE, 'alpha'],
+    [BOB, 'beta'],
+  ] as const) {
+    if (!registry.isMember(uid))
+      registry.add({
+        uid,
+        name,
+        address: '127.0.0.1:1',
+        natsPublicKey: `U${name}`,
+        certificateSerial: '01',
+        certificateExpiresAt: new Date('2027-01-01'),
+        agentVersion: '0',
+        joinedAt: clock.now(),
+        lastSeenAt: undefined,
+        generation: 0n,
+        revokedAt: undefined,
+      });
   }
   const objects = new ObjectStore(database);
   const changes = new ChangeStore(database);
@@ -125,10 +165,31 @@ export function createTestInventory(sources: Partial<RepairSources> = {}, databa
   const nameOf = (uid: string): string | undefined => registry.nameOf(uid);
   const writer = new ObjectWriter({ objects, changes, describe: describeChange, nameOf });
   const ingest = new Ingest({ database, objects, changes, cursors, writer, gaps, view, clock, logger, nameOf });
-  const repair = new Repair({ database, objects, writer, ingest, gaps, view, sources: { ...NO_SOURCES, ...sources }, clock, logger, isMember: (uid) => registry.isMember(uid) });
+  const repair = new Repair({
+    database,
+    objects,
+    writer,
+    ingest,
+    gaps,
+    view,
+    sources: { ...NO_SOURCES, ...sources },
+    clock,
+    logger,
+    isMember: (uid) => registry.isMember(uid),
+  });
   let sequence = 0;
   return {
-    clock, database, registry, objects, changes, cursors, view, metrics, gaps, ingest, repair,
+    clock,
+    database,
+    registry,
+    objects,
+    changes,
+    cursors,
+    view,
+    metrics,
+    gaps,
+    ingest,
+    repair,
     alice: new FakeAgent(ALICE, 'alpha'),
     bob: new FakeAgent(BOB, 'beta'),
     deliver: (...messages) => {
@@ -139,6 +200,9 @@ export function createTestInventory(sources: Partial<RepairSources> = {}, databa
       await clock.advance(0);
       await repair.settle();
     },
-    summaries: () => changes.list({ limit: 100 }).map((change) => `${change.kind} ${change.objectId} ${change.action}: ${change.summary}`),
+    summaries: () =>
+      changes
+        .list({ limit: 100 })
+        .map((change) => `${change.kind} ${change.objectId} ${change.action}: ${change.summary}`),
   };
 }

@@ -1,4 +1,4 @@
-import { isInventoryKind, type InventoryKind, parseInventorySubject, type Position } from '@pxmgr/contract';
+import { type InventoryKind, isInventoryKind, type Position, parseInventorySubject } from '@pxmgr/contract';
 import type { InventoryDocument } from '@pxmgr/contract/common';
 import { type Cause, InventoryMessage } from '@pxmgr/contract/event';
 
@@ -17,7 +17,9 @@ export interface Observed {
   readonly resync: boolean;
 }
 
-export type ReadMessage = { readonly ok: true; readonly observed: Observed } | { readonly ok: false; readonly reason: string };
+export type ReadMessage =
+  | { readonly ok: true; readonly observed: Observed }
+  | { readonly ok: false; readonly reason: string };
 
 /** Counters are stored as doubles; an agent would need 285,000 years at 1,000 events/s. */
 const COUNTER_MAX = BigInt(Number.MAX_SAFE_INTEGER);
@@ -61,11 +63,11 @@ function decode(data: Uint8Array): InventoryMessage | undefined {
 function problemOf(message: InventoryMessage, address: { kind: string; id: string }): string | undefined {
   if (message.kind !== address.kind || message.id !== address.id) return 'kind and id do not agree with the subject';
   if (address.id === '' || address.id.length > ID_MAX) return 'the id is empty or too long';
-  if (message.generation > COUNTER_MAX || message.revision > COUNTER_MAX) return 'generation or revision is out of range';
+  if (message.generation > COUNTER_MAX || message.revision > COUNTER_MAX)
+    return 'generation or revision is out of range';
   if (Number.isNaN(message.observedAt?.getTime() ?? 0)) return 'the time is not a time';
-  if (message.deleted) return undefined;
-  if (message.document?.document?.$case !== address.kind) return 'the document is missing or of another kind';
-  return undefined;
+  const hasDocument = message.deleted || isKindOfDocument(address.kind, message.document);
+  return hasDocument ? undefined : 'the document is missing or of another kind';
 }
 
 /** The same from an answer of the agent's GetInventory. */

@@ -6,7 +6,9 @@ describe('a hole in the revisions', () => {
   it('that closes by itself within the patience leaves no trace', async () => {
     const test = createTestInventory();
     const { alice } = test;
-    const messages = [101, 102, 103, 104].map((vmid) => alice.say('container', String(vmid), containerDocument(vmid), { resync: true }));
+    const messages = [101, 102, 103, 104].map((vmid) =>
+      alice.say('container', String(vmid), containerDocument(vmid), { resync: true }),
+    );
     test.deliver(...[0, 3].flatMap((index) => messages[index] ?? []));
     await test.clock.advance(150);
     test.repair.tick();
@@ -45,7 +47,10 @@ describe('a manifest', () => {
       },
     });
     const { alice } = test;
-    test.deliver(alice.say('container', '101', containerDocument(101)), alice.say('storage', 'local', storageDocument('local')));
+    test.deliver(
+      alice.say('container', '101', containerDocument(101)),
+      alice.say('storage', 'local', storageDocument('local')),
+    );
     test.repair.takeManifest(ALICE, alice.manifest());
     await test.settle();
     expect(asked).toEqual([]);
@@ -60,7 +65,10 @@ describe('a manifest', () => {
       },
     });
     const { alice } = test;
-    const messages = [alice.say('container', '101', containerDocument(101)), alice.say('container', '102', containerDocument(102))];
+    const messages = [
+      alice.say('container', '101', containerDocument(101)),
+      alice.say('container', '102', containerDocument(102)),
+    ];
     test.repair.takeManifest(ALICE, alice.manifest());
     test.deliver(...messages);
     await test.settle();
@@ -77,7 +85,10 @@ describe('a manifest', () => {
       },
     });
     const { alice } = test;
-    test.deliver(alice.say('container', '101', containerDocument(101)), alice.say('storage', 'local', storageDocument('local')));
+    test.deliver(
+      alice.say('container', '101', containerDocument(101)),
+      alice.say('storage', 'local', storageDocument('local')),
+    );
     // A loss that the revisions cannot show: the database went back to an older copy.
     test.database.sql.prepare("DELETE FROM object WHERE id = '101'").run();
     test.repair.takeManifest(ALICE, alice.manifest());
@@ -91,11 +102,30 @@ describe('a manifest', () => {
       readInventory: async () => {
         const { generation, revision } = alice;
         const document = containerDocument(101);
-        return await Promise.resolve({ generation, revision, objects: [{ kind: 'container', id: '101', nodeUid: ALICE, nodeName: 'alpha', generation, revision: 1n, observedAt: undefined, hash: 'right', document }] });
+        return await Promise.resolve({
+          generation,
+          revision,
+          objects: [
+            {
+              kind: 'container',
+              id: '101',
+              nodeUid: ALICE,
+              nodeName: 'alpha',
+              generation,
+              revision: 1n,
+              observedAt: undefined,
+              hash: 'right',
+              document,
+            },
+          ],
+        });
       },
     });
     const { alice } = test;
-    test.deliver(alice.say('container', '101', containerDocument(101)), alice.say('container', '999', containerDocument(999)));
+    test.deliver(
+      alice.say('container', '101', containerDocument(101)),
+      alice.say('container', '999', containerDocument(999)),
+    );
     alice.objects.delete('container 999');
     for (let round = 0; round < 2; round += 1) {
       test.repair.takeManifest(ALICE, alice.manifest());
@@ -123,7 +153,9 @@ describe('a new generation', () => {
   it('removes what it does not repeat, once its manifest says that it is whole', async () => {
     const test = createTestInventory();
     const { alice } = test;
-    test.deliver(...[101, 102].map((vmid) => alice.say('container', String(vmid), containerDocument(vmid), { resync: true })));
+    test.deliver(
+      ...[101, 102].map((vmid) => alice.say('container', String(vmid), containerDocument(vmid), { resync: true })),
+    );
     alice.objects.delete('container 102');
     alice.restart();
     test.deliver(...alice.republish());
@@ -139,7 +171,13 @@ describe('a new generation', () => {
     const { alice } = test;
     test.deliver(alice.say('container', '101', containerDocument(101), { resync: true }));
     alice.restart();
-    test.deliver(alice.say('container', '101', containerDocument(101, { status: 'running' }), { resync: true }), alice.say('container', '102', containerDocument(102), { resync: true }));
-    expect(test.summaries()).toEqual(['container 102 created: created', 'container 101 updated: status: stopped -> running']);
+    test.deliver(
+      alice.say('container', '101', containerDocument(101, { status: 'running' }), { resync: true }),
+      alice.say('container', '102', containerDocument(102), { resync: true }),
+    );
+    expect(test.summaries()).toEqual([
+      'container 102 created: created',
+      'container 101 updated: status: stopped -> running',
+    ]);
   });
 });

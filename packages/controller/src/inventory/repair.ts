@@ -1,4 +1,11 @@
-import { comparePositions, hashManifest, INVENTORY_KINDS, type InventoryKind, isInventoryKind, type Position } from '@pxmgr/contract';
+import {
+  comparePositions,
+  hashManifest,
+  INVENTORY_KINDS,
+  type InventoryKind,
+  isInventoryKind,
+  type Position,
+} from '@pxmgr/contract';
 import type { InventoryObject } from '@pxmgr/contract/common';
 import type { ManifestMessage } from '@pxmgr/contract/event';
 import type { Clock } from '@pxmgr/kit/clock';
@@ -80,9 +87,11 @@ export class Repair {
   /** To be called several times a second. */
   tick(): void {
     const nowMs = this.#options.clock.monotonicMs();
-    for (const uid of this.#options.gaps.due(nowMs, GAP_PATIENCE_MS)) this.#start(uid, async () => await this.#closeGap(uid));
+    for (const uid of this.#options.gaps.due(nowMs, GAP_PATIENCE_MS))
+      this.#start(uid, async () => await this.#closeGap(uid));
     for (const [uid, pending] of this.#pending) {
-      if (nowMs - pending.receivedMs >= MANIFEST_PATIENCE_MS) this.#start(uid, async () => await this.#catchUp(uid, pending.manifest));
+      if (nowMs - pending.receivedMs >= MANIFEST_PATIENCE_MS)
+        this.#start(uid, async () => await this.#catchUp(uid, pending.manifest));
     }
   }
 
@@ -101,7 +110,10 @@ export class Repair {
     if (this.#busy.has(nodeUid)) return;
     const running = work()
       .catch((error: unknown) => {
-        this.#options.logger.warn({ err: error, uid: nodeUid }, 'a repair of the inventory failed; the next manifest tries again');
+        this.#options.logger.warn(
+          { err: error, uid: nodeUid },
+          'a repair of the inventory failed; the next manifest tries again',
+        );
       })
       .finally(() => {
         this.#busy.delete(nodeUid);
@@ -180,7 +192,9 @@ export class Repair {
     });
     view.write(writes);
     const present = new Set(truth.objects.map((object) => `${object.kind} ${object.id}`));
-    const left = kinds.flatMap((kind) => objects.ofNodeKind(nodeUid, kind)).filter((stored) => !present.has(`${stored.kind} ${stored.id}`) && comparePositions(stored.position, truth) <= 0);
+    const left = kinds
+      .flatMap((kind) => objects.ofNodeKind(nodeUid, kind))
+      .filter((stored) => !present.has(`${stored.kind} ${stored.id}`) && comparePositions(stored.position, truth) <= 0);
     if (left.length > 0) this.#remove(left, truth);
   }
 
@@ -191,7 +205,7 @@ export class Repair {
     database.transaction(() => {
       writes.length = 0;
       for (const stored of left) {
-        const write = writer.writeAbsent(stored, position, at, at);
+        const write = writer.writeAbsent(stored, position, at);
         if (write !== undefined) writes.push(write);
       }
     });
@@ -199,8 +213,22 @@ export class Repair {
   }
 }
 
-function toObserved(nodeUid: string, object: InventoryObject, receivedAt: Date): Parameters<ObjectWriter['write']>[0] | undefined {
+function toObserved(
+  nodeUid: string,
+  object: InventoryObject,
+  receivedAt: Date,
+): Parameters<ObjectWriter['write']>[0] | undefined {
   const { kind, id, generation, revision, hash, document } = object;
   if (!isInventoryKind(kind) || !isKindOfDocument(kind, document)) return undefined;
-  return { nodeUid, kind, id, position: { generation, revision }, observedAt: object.observedAt ?? receivedAt, hash, document, cause: undefined, resync: true };
+  return {
+    nodeUid,
+    kind,
+    id,
+    position: { generation, revision },
+    observedAt: object.observedAt ?? receivedAt,
+    hash,
+    document,
+    cause: undefined,
+    resync: true,
+  };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ALICE, containerDocument, createTestInventory, storageDocument } from './inventory.fixture.ts';
 import { findObject } from './find.ts';
+import { ALICE, containerDocument, createTestInventory, storageDocument } from './inventory.fixture.ts';
 import { compareIds } from './view.ts';
 
 describe('the view', () => {
@@ -13,15 +13,22 @@ describe('the view', () => {
 
   it('refuses what is not there, with the words a person needs', () => {
     const test = createTestInventory();
-    expect(() => test.view.container({ key: 'web' })).toThrowError(expect.objectContaining({ code: 'PXM_GUEST_NOT_FOUND' }));
-    expect(() => test.view.container({ key: '101', node: 'nowhere' })).toThrowError(expect.objectContaining({ code: 'PXM_NODE_NOT_FOUND' }));
-    expect(() => findObject(test.view, { kind: 'storage', key: 'x' })).toThrowError(expect.objectContaining({ code: 'PXM_OBJECT_NOT_FOUND' }));
+    expect(() => test.view.container({ key: 'web' })).toThrow(expect.objectContaining({ code: 'PXM_GUEST_NOT_FOUND' }));
+    expect(() => test.view.container({ key: '101', node: 'nowhere' })).toThrow(
+      expect.objectContaining({ code: 'PXM_NODE_NOT_FOUND' }),
+    );
+    expect(() => findObject(test.view, { kind: 'storage', key: 'x' })).toThrow(
+      expect.objectContaining({ code: 'PXM_OBJECT_NOT_FOUND' }),
+    );
   });
 
   it('does not choose between two guests of one name', () => {
     const test = createTestInventory();
-    test.deliver(test.alice.say('container', '101', containerDocument(101, { name: 'web' })), test.bob.say('container', '101', containerDocument(101, { name: 'web' })));
-    expect(() => test.view.container({ key: 'web' })).toThrowError(/names 2 guests: 101 on alpha, 101 on beta/);
+    test.deliver(
+      test.alice.say('container', '101', containerDocument(101, { name: 'web' })),
+      test.bob.say('container', '101', containerDocument(101, { name: 'web' })),
+    );
+    expect(() => test.view.container({ key: 'web' })).toThrow(/names 2 guests: 101 on alpha, 101 on beta/);
     expect(test.view.container({ key: 'web', node: 'beta' }).nodeName).toBe('beta');
     expect(test.view.guestsByVmid(101)).toHaveLength(2);
   });
@@ -29,16 +36,24 @@ describe('the view', () => {
   it('pages through a kind without missing or repeating', () => {
     const test = createTestInventory();
     const vmids = [9, 10, 100, 101, 1000].map((n) => n + 100);
-    test.deliver(...vmids.map((vmid) => test.alice.say('container', String(vmid), containerDocument(vmid))), test.bob.say('container', '105', containerDocument(105)));
+    test.deliver(
+      ...vmids.map((vmid) => test.alice.say('container', String(vmid), containerDocument(vmid))),
+      test.bob.say('container', '105', containerDocument(105)),
+    );
     const all = [...test.view.iterate('container')].map((object) => `${object.nodeName} ${object.id}`);
     expect(all).toEqual(['alpha 109', 'alpha 110', 'alpha 200', 'alpha 201', 'alpha 1100', 'beta 105']);
-    const rest = [...test.view.iterate('container', undefined, { nodeName: 'alpha', id: '201' })].map((object) => `${object.nodeName} ${object.id}`);
+    const rest = [...test.view.iterate('container', undefined, { nodeName: 'alpha', id: '201' })].map(
+      (object) => `${object.nodeName} ${object.id}`,
+    );
     expect(rest).toEqual(['alpha 1100', 'beta 105']);
   });
 
   it('forgets a node that left, and tells it', () => {
     const test = createTestInventory();
-    test.deliver(test.alice.say('container', '101', containerDocument(101)), test.alice.say('storage', 'local', storageDocument('local')));
+    test.deliver(
+      test.alice.say('container', '101', containerDocument(101)),
+      test.alice.say('storage', 'local', storageDocument('local')),
+    );
     const seen: string[] = [];
     test.view.watch((event) => seen.push(`${event.action} ${event.object.kind}`));
     test.view.forget(ALICE);

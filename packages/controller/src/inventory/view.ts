@@ -16,9 +16,16 @@ import { documentOf, type EntrySource, toEntry, toInventoryObject, type ViewEntr
 /** A committed write, in the order of the transaction. */
 export type ViewWrite =
   | { readonly action: 'created' | 'updated'; readonly source: EntrySource }
-  | { readonly action: 'deleted'; readonly key: { readonly nodeUid: string; readonly kind: InventoryKind; readonly id: string } }
+  | {
+      readonly action: 'deleted';
+      readonly key: { readonly nodeUid: string; readonly kind: InventoryKind; readonly id: string };
+    }
   /** Same content, newer position. */
-  | { readonly action: 'touched'; readonly key: { readonly nodeUid: string; readonly kind: InventoryKind; readonly id: string }; readonly position: Position };
+  | {
+      readonly action: 'touched';
+      readonly key: { readonly nodeUid: string; readonly kind: InventoryKind; readonly id: string };
+      readonly position: Position;
+    };
 
 type Shelf = Map<string, ViewEntry>;
 type NodeShelves = Map<InventoryKind, Shelf>;
@@ -71,17 +78,25 @@ export class View implements FleetView {
   }
 
   /** Lazily, in the order of `objects`, from after the given place on. */
-  *iterate(kind: InventoryKind, nodeUid?: string, after?: { readonly nodeName: string; readonly id: string }): IterableIterator<InventoryObject> {
+  *iterate(
+    kind: InventoryKind,
+    nodeUid?: string,
+    after?: { readonly nodeName: string; readonly id: string },
+  ): IterableIterator<InventoryObject> {
     for (const node of this.#registry.list()) {
       if (nodeUid !== undefined && node.uid !== nodeUid) continue;
       if (after !== undefined && node.name < after.nodeName) continue;
-      const shelf = this.#nodes.get(node.uid)?.get(kind);
-      if (shelf === undefined) continue;
-      const limit = after !== undefined && node.name === after.nodeName ? after.id : undefined;
-      for (const id of [...shelf.keys()].sort(compareIds)) {
-        const entry = shelf.get(id);
-        if (entry !== undefined && (limit === undefined || compareIds(id, limit) > 0)) yield toInventoryObject(entry, node.name);
-      }
+      const limit = node.name === after?.nodeName ? after.id : undefined;
+      yield* this.#shelfOf(node, kind, limit);
+    }
+  }
+
+  /** An object that goes while the caller pauses is left out. */
+  *#shelfOf(node: KnownNode, kind: InventoryKind, afterId: string | undefined): IterableIterator<InventoryObject> {
+    const shelf: Shelf = this.#nodes.get(node.uid)?.get(kind) ?? new Map<string, ViewEntry>();
+    for (const id of [...shelf.keys()].sort(compareIds)) {
+      const entry = afterId === undefined || compareIds(id, afterId) > 0 ? shelf.get(id) : undefined;
+      if (entry !== undefined) yield toInventoryObject(entry, node.name);
     }
   }
 
@@ -95,7 +110,8 @@ export class View implements FleetView {
     const uids = nodeUid === undefined ? this.#registry.list().map((node) => node.uid) : [nodeUid];
     for (const uid of uids) {
       for (const kind of ['container', 'vm'] as const) {
-        for (const entry of this.#nodes.get(uid)?.get(kind)?.values() ?? []) if (entry.guest !== undefined) found.push({ ...entry.guest, nodeName: this.#nameOf(uid) });
+        for (const entry of this.#nodes.get(uid)?.get(kind)?.values() ?? [])
+          if (entry.guest !== undefined) found.push({ ...entry.guest, nodeName: this.#nameOf(uid) });
       }
     }
     return found;
@@ -103,7 +119,8 @@ export class View implements FleetView {
 
   guestsByVmid(vmid: number): readonly GuestSummary[] {
     const found: GuestSummary[] = [];
-    for (const entry of this.#byVmid.get(vmid) ?? []) if (entry.guest !== undefined) found.push({ ...entry.guest, nodeName: this.#nameOf(entry.nodeUid) });
+    for (const entry of this.#byVmid.get(vmid) ?? [])
+      if (entry.guest !== undefined) found.push({ ...entry.guest, nodeName: this.#nameOf(entry.nodeUid) });
     return found;
   }
 

@@ -38,14 +38,24 @@ export class ObjectWriter {
     if (stored !== undefined && !this.#isNews(observed.position, stored.position, rules)) return undefined;
     if (observed.document === undefined) return this.#writeGone(observed, stored, rules);
     if (stored !== undefined && !stored.deleted && stored.hash === observed.hash) return this.#touch(observed, stored);
-    return this.#writeState(observed, observed.document, stored, rules);
+    return this.#writeState({ ...observed, document: observed.document }, stored, rules);
   }
 
   /** The node has no such object any more, though it never said so: found by comparing. */
-  writeAbsent(stored: StoredObject, position: Position, at: Date, recordedAt: Date): ViewWrite | undefined {
+  writeAbsent(stored: StoredObject, position: Position, at: Date): ViewWrite | undefined {
     const { nodeUid, kind, id } = stored;
-    const observed: Observed = { nodeUid, kind, id, position, observedAt: at, hash: '', document: undefined, cause: undefined, resync: true };
-    return this.#writeGone(observed, stored, { recordedAt, firstGeneration: undefined });
+    const observed: Observed = {
+      nodeUid,
+      kind,
+      id,
+      position,
+      observedAt: at,
+      hash: '',
+      document: undefined,
+      cause: undefined,
+      resync: true,
+    };
+    return this.#writeGone(observed, stored, { recordedAt: at, firstGeneration: undefined });
   }
 
   #isNews(position: Position, stored: Position, rules: WriteRules): boolean {
@@ -59,28 +69,45 @@ export class ObjectWriter {
     return { action: 'touched', key: keyOf(observed), position: observed.position };
   }
 
-  #writeState(observed: Observed, document: InventoryDocument, stored: StoredObject | undefined, rules: WriteRules): ViewWrite {
+  #writeState(
+    observed: Observed & { readonly document: InventoryDocument },
+    stored: StoredObject | undefined,
+    rules: WriteRules,
+  ): ViewWrite {
+    const { document } = observed;
     const bytes = InventoryDocument.encode(document).finish();
     const { nodeUid, kind, id, position, hash, observedAt } = observed;
     this.#options.objects.put({ nodeUid, kind, id, position, hash, observedAt, deleted: false, document: bytes });
     const before = beforeOf(stored);
     const isBeginning = observed.resync && stored === undefined && position.generation === rules.firstGeneration;
-    if (!isBeginning) this.#record(observed, before, document, rules);
-    return { action: before === undefined ? 'created' : 'updated', source: { nodeUid, kind, id, hash, observedAt, position, bytes, document } };
+    if (!isBeginning) this.#record(observed, before, rules);
+    return {
+      action: before === undefined ? 'created' : 'updated',
+      source: { nodeUid, kind, id, hash, observedAt, position, bytes, document },
+    };
   }
 
   #writeGone(observed: Observed, stored: StoredObject | undefined, rules: WriteRules): ViewWrite | undefined {
     const { nodeUid, kind, id, position, observedAt } = observed;
     const newest = stored !== undefined && comparePositions(stored.position, position) > 0 ? stored.position : position;
-    this.#options.objects.put({ nodeUid, kind, id, position: newest, hash: '', observedAt, deleted: true, document: undefined });
+    this.#options.objects.put({
+      nodeUid,
+      kind,
+      id,
+      position: newest,
+      hash: '',
+      observedAt,
+      deleted: true,
+      document: undefined,
+    });
     const before = beforeOf(stored);
     if (before === undefined) return undefined;
-    this.#record(observed, before, undefined, rules);
+    this.#record(observed, before, rules);
     return { action: 'deleted', key: keyOf(observed) };
   }
 
-  #record(observed: Observed, before: InventoryDocument | undefined, after: InventoryDocument | undefined, rules: WriteRules): void {
-    const { nodeUid, kind, id, observedAt, cause } = observed;
+  #record(observed: Observed, before: InventoryDocument | undefined, rules: WriteRules): void {
+    const { nodeUid, kind, id, observedAt, cause, document: after } = observed;
     const nodeName = this.#options.nameOf(nodeUid) ?? nodeUid;
     const change = this.#options.describe({ nodeUid, nodeName, kind, id, observedAt, before, after, cause });
     if (change !== undefined) this.#options.changes.insert(change, rules.recordedAt);

@@ -37,7 +37,10 @@ it('runs each loop at its period, one run at a time, and survives failures', asy
   expect(most).toBe(1);
   expect(slow).toBe(3);
   expect(failing).toBe(11);
-  expect(driver.status().find((status) => status.name === 'failing')).toMatchObject({ failures: failing, runs: failing });
+  expect(driver.status().find((status) => status.name === 'failing')).toMatchObject({
+    failures: failing,
+    runs: failing,
+  });
   await driver.stop();
   await clock.advance(1000);
   expect(failing).toBe(11);

@@ -41,7 +41,14 @@ export class LoopDriver {
 
   add(loop: Loop): this {
     this.#loops.push(loop);
-    this.#status.set(loop.name, { name: loop.name, runs: 0, failures: 0, lastRunAt: undefined, lastMs: 0, lastError: undefined });
+    this.#status.set(loop.name, {
+      name: loop.name,
+      runs: 0,
+      failures: 0,
+      lastRunAt: undefined,
+      lastMs: 0,
+      lastError: undefined,
+    });
     return this;
   }
 
@@ -75,7 +82,8 @@ export class LoopDriver {
       await loop.run(signal);
     } catch (error) {
       lastError = error;
-      if (!signal.aborted) this.#logger.warn({ err: error, loop: loop.name }, 'a background loop failed; it runs again');
+      if (!signal.aborted)
+        this.#logger.warn({ err: error, loop: loop.name }, 'a background loop failed; it runs again');
     }
     const before = this.#status.get(loop.name);
     this.#status.set(loop.name, {

@@ -50,9 +50,20 @@ describe('PveEngine', () => {
     const seen: string[] = [];
     const address = await serve((request, response) => {
       seen.push(`${request.method ?? ''} ${request.url ?? ''} ${request.headers.authorization ?? ''}`);
-      response.end(JSON.stringify({ data: [{ id: 'node/pve1', type: 'node' }, { id: 'lxc/101', type: 'lxc' }, { id: 'storage/pve1/local', type: 'storage' }] }));
+      response.end(
+        JSON.stringify({
+          data: [
+            { id: 'node/pve1', type: 'node' },
+            { id: 'lxc/101', type: 'lxc' },
+            { id: 'storage/pve1/local', type: 'storage' },
+          ],
+        }),
+      );
     });
-    const probe = createPveProbe({ name: 'home', address, fingerprint: fingerprint(tls.cert).toUpperCase(), token: TOKEN }, systemClock);
+    const probe = createPveProbe(
+      { name: 'home', address, fingerprint: fingerprint(tls.cert).toUpperCase(), token: TOKEN },
+      systemClock,
+    );
     expect(await probe.resources(new AbortController().signal)).toEqual({ nodes: 1, guests: 1, storages: 1 });
     expect(seen).toEqual([`GET /api2/json/cluster/resources PVEAPIToken=${TOKEN}`]);
     probe.close();
@@ -64,7 +75,9 @@ describe('PveEngine', () => {
       requests += 1;
       response.end('{}');
     });
-    await expect(open(address, { fingerprint: '00'.repeat(32) }).doRequest('get', '/api2/json/version', '')).rejects.toMatchObject({ code: 'PXM_AUTH_SERVER_UNTRUSTED' });
+    await expect(
+      open(address, { fingerprint: '00'.repeat(32) }).doRequest('get', '/api2/json/version', ''),
+    ).rejects.toMatchObject({ code: 'PXM_AUTH_SERVER_UNTRUSTED' });
     expect(requests).toBe(0);
   });
 
@@ -78,7 +91,9 @@ describe('PveEngine', () => {
     expect(await open(address).doRequest('get', '/api2/json/version', '')).toBe('done');
     expect(methods).toEqual(['GET', 'GET', 'GET']);
     methods.length = 0;
-    await expect(open(address).doRequest('post', '/api2/json/nodes/pve1/lxc', '', { vmid: 101 })).rejects.toMatchObject({ code: 'PXM_PVE_UNREACHABLE' });
+    await expect(open(address).doRequest('post', '/api2/json/nodes/pve1/lxc', '', { vmid: 101 })).rejects.toMatchObject(
+      { code: 'PXM_PVE_UNREACHABLE' },
+    );
     expect(methods).toEqual(['POST']);
   });
 
@@ -104,12 +119,17 @@ describe('PveEngine', () => {
     const address = await serve((_request, response) => {
       response.writeHead(status, reason).end();
     });
-    await expect(open(address).doRequest('put', '/api2/json/x', '')).rejects.toMatchObject({ code, message: expect.stringContaining(reason) as string });
+    await expect(open(address).doRequest('put', '/api2/json/x', '')).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining(reason) as string,
+    });
   });
 
   it('does not wait for ever, and is not confused by an answer that is no JSON', async () => {
     const silent = await serve(() => undefined);
-    await expect(open(silent, { deadlineMs: 50 }).doRequest('delete', '/api2/json/x', '')).rejects.toMatchObject({ code: 'PXM_PVE_UNREACHABLE' });
+    await expect(open(silent, { deadlineMs: 50 }).doRequest('delete', '/api2/json/x', '')).rejects.toMatchObject({
+      code: 'PXM_PVE_UNREACHABLE',
+    });
     server?.closeAllConnections();
     server?.close();
     const odd = await serve((_request, response) => {

@@ -2,7 +2,7 @@
  * pve/: the Proxmox API. `proxmox-api` gives paths and types; requests go through our own engine: pinned certificate,
  * a deadline per call, reads may be repeated, writes never, failures with codes. No other room speaks HTTP to Proxmox.
  */
-import { type IncomingMessage, request as httpRequest } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { FingerprintMismatch, PinnedAgent } from './pinned-agent.ts';
@@ -17,7 +17,8 @@ export interface EngineOptions {
   readonly deadlineMs?: number;
 }
 
-export type Parameters = Readonly<Record<string, unknown>>;
+type Scalar = string | number | bigint | boolean | null | undefined;
+export type Parameters = Readonly<Record<string, Scalar | readonly Scalar[]>>;
 
 const DEADLINE_MS = 20_000;
 const READ_ATTEMPTS = 3;
@@ -41,6 +42,7 @@ export class PveEngine {
   }
 
   /** `path` is complete (/api2/json/...), with values in it already escaped. */
+  // eslint-disable-next-line @typescript-eslint/max-params -- the shape that proxmox-api calls
   async doRequest(httpMethod: string, path: string, _pathTemplate: string, params: Parameters = {}): Promise<unknown> {
     const method = httpMethod.toUpperCase();
     if (method !== 'GET') return await this.#once(method, path, params);
@@ -70,7 +72,8 @@ export class PveEngine {
     const { address } = this.#options;
     const reason = `${String(answer.status)} ${answer.reason}`.trim();
     // 595-599: pveproxy could not reach the node that it passes the request on to.
-    if (answer.status === 502 || answer.status === 503 || answer.status === 504 || answer.status >= 595) return new PxmError('PXM_PVE_UNREACHABLE', { address }, { detail: reason });
+    if (answer.status === 502 || answer.status === 503 || answer.status === 504 || answer.status >= 595)
+      return new PxmError('PXM_PVE_UNREACHABLE', { address }, { detail: reason });
     return new PxmError('PXM_PVE_REFUSED', { address, reason });
   }
 
@@ -79,7 +82,11 @@ export class PveEngine {
       const parsed: unknown = JSON.parse(answer.body);
       return typeof parsed === 'object' && parsed !== null && 'data' in parsed ? parsed.data : undefined;
     } catch (error) {
-      throw new PxmError('PXM_PVE_REFUSED', { address: this.#options.address, reason: 'it answered with something that is not JSON' }, { cause: error });
+      throw new PxmError(
+        'PXM_PVE_REFUSED',
+        { address: this.#options.address, reason: 'it answered with something that is not JSON' },
+        { cause: error },
+      );
     }
   }
 
@@ -91,18 +98,36 @@ export class PveEngine {
     const headers = {
       accept: 'application/json',
       authorization: `PVEAPIToken=${token}`,
-      ...(hasBody ? { 'content-type': 'application/x-www-form-urlencoded', 'content-length': String(Buffer.byteLength(query)) } : {}),
+      ...(hasBody
+        ? { 'content-type': 'application/x-www-form-urlencoded', 'content-length': String(Buffer.byteLength(query)) }
+        : {}),
     };
     try {
       const response = await new Promise<IncomingMessage>((resolve, reject) => {
-        const request = httpRequest({ agent: this.#agent, host: hostname.replace(/^\[|\]$/g, ''), port, method, path: hasBody || query === '' ? path : `${path}?${query}`, headers, signal: deadline });
+        const request = httpRequest({
+          agent: this.#agent,
+          host: hostname.replace(/^\[|\]$/g, ''),
+          port,
+          method,
+          path: hasBody || query === '' ? path : `${path}?${query}`,
+          headers,
+          signal: deadline,
+        });
         request.once('response', resolve);
         request.once('error', reject);
         request.end(hasBody ? query : undefined);
       });
       return { status: response.statusCode ?? 0, reason: response.statusMessage ?? '', body: await readBody(response) };
     } catch (error) {
-      if (error instanceof FingerprintMismatch) throw new PxmError('PXM_AUTH_SERVER_UNTRUSTED', { peer: address }, { cause: error, hint: 'compare with "pvenode cert info" on the node, then correct the fingerprint of this endpoint' });
+      if (error instanceof FingerprintMismatch)
+        throw new PxmError(
+          'PXM_AUTH_SERVER_UNTRUSTED',
+          { peer: address },
+          {
+            cause: error,
+            hint: 'compare with "pvenode cert info" on the node, then correct the fingerprint of this endpoint',
+          },
+        );
       throw new PxmError('PXM_PVE_UNREACHABLE', { address }, { cause: error });
     }
   }
@@ -123,10 +148,14 @@ async function readBody(response: IncomingMessage): Promise<string> {
 export function encodeParameters(params: Parameters): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(params)) {
-    for (const item of Array.isArray(value) ? (value as unknown[]) : [value]) {
+    for (const item of isList(value) ? value : [value]) {
       if (item === undefined || item === null) continue;
-      query.append(name, typeof item === 'boolean' ? (item ? '1' : '0') : String(item as string | number | bigint));
+      query.append(name, typeof item === 'boolean' ? (item ? '1' : '0') : String(item));
     }
   }
   return query.toString();
+}
+
+function isList(value: Scalar | readonly Scalar[]): value is readonly Scalar[] {
+  return Array.isArray(value);
 }

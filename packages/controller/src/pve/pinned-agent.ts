@@ -28,8 +28,16 @@ export class PinnedAgent extends Agent {
   }
 
   /** Node.js takes the socket from the callback when nothing is returned. */
-  override createConnection(options: ClientRequestArgs, callback?: (error: Error | null, socket: Duplex) => void): undefined {
-    const socket = connect({ host: options.host ?? 'localhost', port: Number(options.port), rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] });
+  override createConnection(
+    options: ClientRequestArgs,
+    callback?: (error: Error | null, socket: Duplex) => void,
+  ): undefined {
+    const socket = connect({
+      host: options.host ?? 'localhost',
+      port: Number(options.port),
+      rejectUnauthorized: false,
+      ALPNProtocols: ['http/1.1'],
+    });
     const answer = callback as ((error: Error | null, socket?: Duplex) => void) | undefined;
     const fail = (error: Error): void => {
       socket.destroy();

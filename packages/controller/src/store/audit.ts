@@ -38,7 +38,13 @@ export class AuditStore {
   }
 
   latest(limit: number): AuditEntry[] {
-    return this.#latest.all(limit).map((row) => ({ at: fromMs(row.at_ms), identity: row.identity, method: row.method, target: row.target, outcome: row.outcome }));
+    return this.#latest.all(limit).map((row) => ({
+      at: fromMs(row.at_ms),
+      identity: row.identity,
+      method: row.method,
+      target: row.target,
+      outcome: row.outcome,
+    }));
   }
 
   prune(before: Date): number {

@@ -54,7 +54,9 @@ export class ChangeStore {
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
     this.#get = sql.prepare<[bigint], ChangeRow>('SELECT * FROM change WHERE id = ?');
     this.#count = sql.prepare('SELECT count(*) FROM change').pluck();
-    this.#prune = sql.prepare('DELETE FROM change WHERE id IN (SELECT id FROM change WHERE recorded_ms < ? ORDER BY id LIMIT ?)');
+    this.#prune = sql.prepare(
+      'DELETE FROM change WHERE id IN (SELECT id FROM change WHERE recorded_ms < ? ORDER BY id LIMIT ?)',
+    );
   }
 
   insert(change: ChangeDraft, recordedAt: Date): void {
@@ -83,7 +85,10 @@ export class ChangeStore {
   list(query: ChangeQuery): ChangeRecord[] {
     const { where, values } = conditions(query);
     const text = `SELECT * FROM change ${where} ORDER BY id DESC LIMIT ?`;
-    return this.#database.sql.prepare<unknown[], ChangeRow>(text).all(...values, query.limit).map(toChange);
+    return this.#database.sql
+      .prepare<unknown[], ChangeRow>(text)
+      .all(...values, query.limit)
+      .map(toChange);
   }
 
   count(): number {

@@ -29,7 +29,9 @@ export class CursorStore {
 
   constructor(database: Database) {
     const { sql } = database;
-    this.#get = sql.prepare<[string], { stream_created: string; sequence: number }>('SELECT stream_created, sequence FROM cursor WHERE name = ?');
+    this.#get = sql.prepare<[string], { stream_created: string; sequence: number }>(
+      'SELECT stream_created, sequence FROM cursor WHERE name = ?',
+    );
     this.#put = sql.prepare(`
       INSERT INTO cursor (name, stream_created, sequence) VALUES (?, ?, ?)
       ON CONFLICT (name) DO UPDATE SET stream_created = excluded.stream_created, sequence = excluded.sequence`);

@@ -15,14 +15,18 @@ export interface Migration {
  * Errors: PXM_DATABASE_CORRUPT when an applied migration differs from ours or is unknown to us (newer release).
  */
 export function migrate(sql: BetterSqlite.Database, path: string, migrations: readonly Migration[]): void {
-  sql.exec('CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_ms INTEGER NOT NULL) STRICT');
+  sql.exec(
+    'CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_ms INTEGER NOT NULL) STRICT',
+  );
   const applied = new Map(readApplied(sql).map((row) => [row.number, row]));
   const known = new Map(migrations.map((migration) => [migration.number, migration]));
   if (known.size !== migrations.length) throw new Error('two migrations have the same number');
   for (const row of applied.values()) {
     const migration = known.get(row.number);
-    if (migration === undefined) throw refuse(path, `it was made by a newer release (migration ${String(row.number)} ${row.name})`);
-    if (checksum(migration) !== row.checksum) throw refuse(path, `migration ${String(row.number)} ${row.name} is not the one that was applied`);
+    if (migration === undefined)
+      throw refuse(path, `it was made by a newer release (migration ${String(row.number)} ${row.name})`);
+    if (checksum(migration) !== row.checksum)
+      throw refuse(path, `migration ${String(row.number)} ${row.name} is not the one that was applied`);
   }
   const missing = migrations.filter((migration) => !applied.has(migration.number));
   for (const migration of [...missing].sort((a, b) => a.number - b.number)) apply(sql, migration);
@@ -39,7 +43,9 @@ function readApplied(sql: BetterSqlite.Database): AppliedRow[] {
 }
 
 function apply(sql: BetterSqlite.Database, migration: Migration): void {
-  const insert = sql.prepare("INSERT INTO migration (number, name, checksum, applied_ms) VALUES (?, ?, ?, unixepoch('subsec') * 1000)");
+  const insert = sql.prepare(
+    "INSERT INTO migration (number, name, checksum, applied_ms) VALUES (?, ?, ?, unixepoch('subsec') * 1000)",
+  );
   sql
     .transaction(() => {
       sql.exec(migration.sql);
@@ -53,5 +59,9 @@ function checksum(migration: Migration): string {
 }
 
 function refuse(path: string, reason: string): PxmError {
-  return new PxmError('PXM_DATABASE_CORRUPT', { path, reason }, { hint: 'use the release of pxmgr-controller that wrote it, or restore a backup' });
+  return new PxmError(
+    'PXM_DATABASE_CORRUPT',
+    { path, reason },
+    { hint: 'use the release of pxmgr-controller that wrote it, or restore a backup' },
+  );
 }

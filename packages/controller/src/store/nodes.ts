@@ -58,7 +58,9 @@ export class NodeStore {
       VALUES (@uid, @name, @address, @natsPublicKey, @certificateSerial, @certificateExpires, @agentVersion, @joined, @lastSeen, @generation, @revoked)
       ON CONFLICT (uid) DO UPDATE SET name = excluded.name, address = excluded.address, certificate_serial = excluded.certificate_serial,
         certificate_expires_ms = excluded.certificate_expires_ms, agent_version = excluded.agent_version, joined_ms = excluded.joined_ms`);
-    this.#see = sql.prepare('UPDATE node SET last_seen_ms = ?, generation = max(generation, ?), address = ?, agent_version = ? WHERE uid = ?');
+    this.#see = sql.prepare(
+      'UPDATE node SET last_seen_ms = ?, generation = max(generation, ?), address = ?, agent_version = ? WHERE uid = ?',
+    );
     this.#revoke = sql.prepare('UPDATE node SET revoked_ms = ? WHERE uid = ? AND revoked_ms IS NULL');
   }
 
@@ -89,7 +91,13 @@ export class NodeStore {
   }
 
   see(sighting: NodeSighting): void {
-    this.#see.run(toMs(sighting.lastSeenAt), sighting.generation, sighting.address, sighting.agentVersion, sighting.uid);
+    this.#see.run(
+      toMs(sighting.lastSeenAt),
+      sighting.generation,
+      sighting.address,
+      sighting.agentVersion,
+      sighting.uid,
+    );
   }
 
   /** False when it was revoked before or is unknown. */

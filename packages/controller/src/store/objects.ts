@@ -44,7 +44,11 @@ interface PositionRow {
 }
 
 function toPosition(row: PositionRow): NodePosition {
-  return { firstGeneration: BigInt(row.first_generation), generation: BigInt(row.generation), revision: BigInt(row.revision) };
+  return {
+    firstGeneration: BigInt(row.first_generation),
+    generation: BigInt(row.generation),
+    revision: BigInt(row.revision),
+  };
 }
 
 function toObject(row: ObjectRow): StoredObject {
@@ -79,21 +83,37 @@ export class ObjectStore {
 
   constructor(database: Database) {
     const { sql } = database;
-    this.#get = sql.prepare<[string, string, string], ObjectRow>('SELECT * FROM object WHERE node_uid = ? AND kind = ? AND id = ?');
+    this.#get = sql.prepare<[string, string, string], ObjectRow>(
+      'SELECT * FROM object WHERE node_uid = ? AND kind = ? AND id = ?',
+    );
     this.#put = sql.prepare(`
       INSERT INTO object (node_uid, kind, id, generation, revision, hash, observed_ms, deleted, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (node_uid, kind, id) DO UPDATE SET generation = excluded.generation, revision = excluded.revision, hash = excluded.hash,
         observed_ms = excluded.observed_ms, deleted = excluded.deleted, document = excluded.document`);
     this.#all = sql.prepare<[], ObjectRow>('SELECT * FROM object WHERE deleted = 0');
-    this.#older = sql.prepare<[string, bigint], ObjectRow>('SELECT * FROM object WHERE node_uid = ? AND generation < ? AND deleted = 0');
-    this.#manifest = sql.prepare<[string, string], ManifestEntry>('SELECT id, hash FROM object WHERE node_uid = ? AND kind = ? AND deleted = 0');
-    this.#ofNodeKind = sql.prepare<[string, string], ObjectRow>('SELECT * FROM object WHERE node_uid = ? AND kind = ? AND deleted = 0');
+    this.#older = sql.prepare<[string, bigint], ObjectRow>(
+      'SELECT * FROM object WHERE node_uid = ? AND generation < ? AND deleted = 0',
+    );
+    this.#manifest = sql.prepare<[string, string], ManifestEntry>(
+      'SELECT id, hash FROM object WHERE node_uid = ? AND kind = ? AND deleted = 0',
+    );
+    this.#ofNodeKind = sql.prepare<[string, string], ObjectRow>(
+      'SELECT * FROM object WHERE node_uid = ? AND kind = ? AND deleted = 0',
+    );
     this.#purge = sql.prepare('DELETE FROM object WHERE node_uid = ? AND kind = ? AND id = ? AND deleted = 1');
     this.#forget = sql.prepare('DELETE FROM object WHERE node_uid = ?');
-    this.#getPosition = sql.prepare<[string], PositionRow>('SELECT first_generation, generation, revision FROM node_position WHERE node_uid = ?');
+    this.#getPosition = sql.prepare<[string], PositionRow>(
+      'SELECT first_generation, generation, revision FROM node_position WHERE node_uid = ?',
+    );
     this.#allPositions = sql.prepare<[], PositionRow & { node_uid: string }>('SELECT * FROM node_position');
-    this.#touched = sql.prepare('SELECT 1 FROM object WHERE node_uid = ? AND kind = ? AND generation >= ? AND (generation > ? OR revision > ?) LIMIT 1').pluck();
-    this.#tombstones = sql.prepare<[number, number], ObjectRow>('SELECT * FROM object WHERE deleted = 1 AND observed_ms < ? LIMIT ?');
+    this.#touched = sql
+      .prepare(
+        'SELECT 1 FROM object WHERE node_uid = ? AND kind = ? AND generation >= ? AND (generation > ? OR revision > ?) LIMIT 1',
+      )
+      .pluck();
+    this.#tombstones = sql.prepare<[number, number], ObjectRow>(
+      'SELECT * FROM object WHERE deleted = 1 AND observed_ms < ? LIMIT ?',
+    );
     this.#putPosition = sql.prepare(`
       INSERT INTO node_position (node_uid, first_generation, generation, revision) VALUES (?, ?, ?, ?)
       ON CONFLICT (node_uid) DO UPDATE SET generation = excluded.generation, revision = excluded.revision`);
@@ -107,7 +127,17 @@ export class ObjectStore {
 
   put(object: StoredObject): void {
     const { generation, revision } = object.position;
-    this.#put.run(object.nodeUid, object.kind, object.id, generation, revision, object.hash, toMs(object.observedAt), object.deleted ? 1 : 0, object.document ?? null);
+    this.#put.run(
+      object.nodeUid,
+      object.kind,
+      object.id,
+      generation,
+      revision,
+      object.hash,
+      toMs(object.observedAt),
+      object.deleted ? 1 : 0,
+      object.document ?? null,
+    );
   }
 
   /** Everything that exists; an iterator, so 100,000 rows are never held at once. */

@@ -30,7 +30,7 @@ describe('openDatabase', () => {
   it('refuses a file that is no database, without touching it', () => {
     const path = join(folder, 'controller.db');
     writeFileSync(path, 'this is not a database, but it is long enough to look at'.repeat(40));
-    expect(() => openDatabase(path)).toThrowError(expect.objectContaining({ code: 'PXM_DATABASE_CORRUPT' }));
+    expect(() => openDatabase(path)).toThrow(expect.objectContaining({ code: 'PXM_DATABASE_CORRUPT' }));
   });
 
   it('refuses a database of a newer release', () => {
@@ -38,7 +38,7 @@ describe('openDatabase', () => {
     const database = openDatabase(path);
     database.sql.prepare("INSERT INTO migration VALUES (9999, 'future', 'x', 0)").run();
     database.close();
-    expect(() => openDatabase(path)).toThrowError(/newer release/);
+    expect(() => openDatabase(path)).toThrow(/newer release/);
   });
 
   it('joins nested transactions and rolls all of it back', () => {
@@ -62,12 +62,16 @@ describe('migrate', () => {
   it('refuses a migration whose text changed after it was applied', () => {
     const sql = new BetterSqlite(':memory:');
     migrate(sql, 'x', [one]);
-    expect(() => migrate(sql, 'x', [{ ...one, sql: 'CREATE TABLE one (b INTEGER) STRICT' }])).toThrowError(/not the one that was applied/);
+    expect(() => migrate(sql, 'x', [{ ...one, sql: 'CREATE TABLE one (b INTEGER) STRICT' }])).toThrow(
+      /not the one that was applied/,
+    );
   });
 
   it('leaves nothing behind of a migration that fails half-way', () => {
     const sql = new BetterSqlite(':memory:');
-    expect(() => migrate(sql, 'x', [one, { number: 2, name: 'two', sql: 'CREATE TABLE two (a INTEGER) STRICT; SELECT broken' }])).toThrow();
+    expect(() =>
+      migrate(sql, 'x', [one, { number: 2, name: 'two', sql: 'CREATE TABLE two (a INTEGER) STRICT; SELECT broken' }]),
+    ).toThrow();
     const tables = sql.prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").pluck().all();
     expect(tables).toEqual(['migration', 'one']);
   });

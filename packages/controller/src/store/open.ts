@@ -7,7 +7,7 @@ import { chmodSync, existsSync } from 'node:fs';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import BetterSqlite from 'better-sqlite3';
 import { migrate } from './migrate.ts';
-import { MIGRATIONS } from './migrations/index.ts';
+import { MIGRATIONS } from './migrations/all.ts';
 
 /** The open database. Repositories prepare on `sql`; everybody else only passes it on. */
 export interface Database {
@@ -74,7 +74,8 @@ function wrap(sql: BetterSqlite.Database, path: string): Database {
     sql,
     path,
     transaction: (work) => (sql.inTransaction ? work() : sql.transaction(work).immediate()),
-    sizeBytes: () => Number(sql.pragma('page_count', { simple: true })) * Number(sql.pragma('page_size', { simple: true })),
+    sizeBytes: () =>
+      Number(sql.pragma('page_count', { simple: true })) * Number(sql.pragma('page_size', { simple: true })),
     check: () => String(sql.pragma('quick_check(1)', { simple: true })),
     close: () => {
       if (!sql.open) return;

@@ -30,7 +30,9 @@ export class TokenStore {
 
   constructor(database: Database) {
     const { sql } = database;
-    this.#insert = sql.prepare('INSERT INTO token (hash, node_name, created_ms, expires_ms, actor) VALUES (?, ?, ?, ?, ?)');
+    this.#insert = sql.prepare(
+      'INSERT INTO token (hash, node_name, created_ms, expires_ms, actor) VALUES (?, ?, ?, ?, ?)',
+    );
     this.#find = sql.prepare<[string], TokenRow>('SELECT * FROM token WHERE hash = ?');
     this.#use = sql.prepare('UPDATE token SET used_ms = ?, used_by = ? WHERE hash = ? AND used_ms IS NULL');
     this.#prune = sql.prepare('DELETE FROM token WHERE expires_ms < ?');
