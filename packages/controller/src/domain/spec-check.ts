@@ -15,7 +15,7 @@ import type { ContainerSpec, GpuRequest, Readiness } from '@pxmgr/contract/commo
 import type { PlacementConstraints } from '@pxmgr/contract/controller';
 import type { Complain } from './complaint.ts';
 import { checkDevices, checkMounts, normaliseMounts } from './spec-mounts.ts';
-import { checkNetworks } from './spec-networks.ts';
+import { checkNetworks, nameNetworks } from './spec-networks.ts';
 
 export interface Checked {
   /** The spec in its normal form; meaningful only without problems. */
@@ -45,18 +45,22 @@ export function checkSpec(spec: ContainerSpec, constraints: PlacementConstraints
   return { spec: problems.length === 0 ? normalise(spec) : spec, problems };
 }
 
-/** One spelling for what can be written in several. */
+/** One spelling for what can be written in several; interfaces get the names that were left open. */
 function normalise(spec: ContainerSpec): ContainerSpec {
-  const source = spec.source;
-  if (source?.$case !== 'image') return { ...spec, gpu: normaliseGpu(spec.gpu), mounts: normaliseMounts(spec.mounts) };
-  const reference = parseImageReference(source.value.reference);
-  const text = reference.ok ? formatImageReference(reference.value) : source.value.reference;
   return {
     ...spec,
-    gpu: normaliseGpu(spec.gpu),
+    source: normaliseSource(spec.source),
+    networks: nameNetworks(spec.networks),
     mounts: normaliseMounts(spec.mounts),
-    source: { $case: 'image', value: { ...source.value, reference: text } },
+    gpu: normaliseGpu(spec.gpu),
   };
+}
+
+function normaliseSource(source: ContainerSpec['source']): ContainerSpec['source'] {
+  if (source?.$case !== 'image') return source;
+  const reference = parseImageReference(source.value.reference);
+  if (!reference.ok) return source;
+  return { $case: 'image', value: { ...source.value, reference: formatImageReference(reference.value) } };
 }
 
 function normaliseGpu(gpu: GpuRequest | undefined): GpuRequest | undefined {
@@ -67,12 +71,14 @@ function normaliseGpu(gpu: GpuRequest | undefined): GpuRequest | undefined {
 
 const PLATFORM = /^linux\/[a-z0-9]+(?:\/[a-z0-9]+)?$/;
 
-function checkSource({ source }: ContainerSpec, complain: Complain): void {
+function checkSource({ source, privileged }: ContainerSpec, complain: Complain): void {
   if (source === undefined) {
     complain('source', 'name an image or a template');
     return;
   }
   if (source.$case === 'image') {
+    // `pct create` unpacks OCI layers only with mapped ids: proxmox/pve-container src/PVE/LXC/Create.pm.
+    if (privileged) complain('privileged', 'a container of an image must be unprivileged');
     const { reference, digest, platform } = source.value;
     const parsed = parseImageReference(reference);
     if (!parsed.ok) complain('image', parsed.reason);
@@ -126,7 +132,7 @@ function checkEnvironment(spec: ContainerSpec, complain: Complain): void {
   const seen = new Set<string>();
   spec.env.forEach(({ name, value, remove }, index) => {
     const field = `env[${index}]`;
-    if (!/^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name)) complain(field, `"${name}" is not a name of a variable`);
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) complain(field, `"${name}" is not a name of a variable`);
     if (seen.has(name)) complain(field, `${name} is given twice`);
     if (hasControlCharacters(value)) complain(field, `the value of ${name} holds a line break or control character`);
     if (remove && value !== '') complain(field, `${name} cannot be removed and set at once`);

@@ -13,6 +13,18 @@ const VLAN_MAX = 4094;
 const MTU_MIN = 64;
 const MTU_MAX = 65_535;
 
+/** eth0, eth1, ...: the first name that no other interface has. */
+export function nameNetworks(networks: readonly NetworkInterface[]): NetworkInterface[] {
+  const taken = new Set(networks.map((network) => network.name));
+  return networks.map((network) => {
+    if (network.name !== '') return network;
+    let index = 0;
+    while (taken.has(`eth${index}`)) index += 1;
+    taken.add(`eth${index}`);
+    return { ...network, name: `eth${index}` };
+  });
+}
+
 export function checkNetworks(spec: ContainerSpec, complain: Complain): void {
   const { networks } = spec;
   if (networks.length > limits.NET_INDEX_MAX + 1)

@@ -120,7 +120,10 @@ export class Planner {
     const vmid = wanted === 0 ? ledger.freeVmid() : wanted;
     return {
       evaluation,
-      plan: this.#draft({ wish, request, evaluation, chosen }, { vmid, token, planId: '', guestUid: '' }),
+      plan: this.#draft(
+        { wish, request, evaluation, chosen },
+        { vmid, token, planId: '', guestUid: this.#parts.ids.guestUid() },
+      ),
     };
   }
 

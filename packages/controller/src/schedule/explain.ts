@@ -51,7 +51,7 @@ function summarise(verdict: Verdict): string {
   if (second === undefined)
     return `${winner.node.name}: ${assessed.length === 1 ? 'the only node, and it fits' : `the only one of ${String(assessed.length)} nodes that fits`}.`;
   const lead = leads(winner, second);
-  return `${winner.node.name} of ${String(feasible.length)} nodes that fit: ${lead === '' ? `equal to ${second.node.name}` : `ahead of ${second.node.name} in ${lead}`}.`;
+  return `${winner.node.name} is the best of ${String(feasible.length)} nodes that fit: ${lead === '' ? `equal to ${second.node.name}` : `ahead of ${second.node.name} in ${lead}`}.`;
 }
 
 /** The criteria that made the difference, the largest first. */
@@ -81,9 +81,10 @@ function whyNone(assessed: readonly Assessed[]): string {
     const first: Reason | undefined = one.fit.reasons[0];
     if (first !== undefined) names.set(first.filter, [...(names.get(first.filter) ?? []), one.node.name]);
   }
-  return FILTERS.filter((filter) => names.has(filter))
-    .map((filter) => `${filter.replaceAll('_', ' ')} on ${nodeList(names.get(filter) ?? [])}`)
-    .join(', ');
+  return Object.entries(FILTERS)
+    .filter(([filter]) => names.has(filter))
+    .map(([filter, words]) => `${nodeList(names.get(filter) ?? [])}: ${words}`)
+    .join('; ');
 }
 
 function nodeList(names: readonly string[]): string {

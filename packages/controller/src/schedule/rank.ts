@@ -68,7 +68,7 @@ function gpuValue({ terms, node, held, fit }: Sitting): number {
 
 function gpuText({ terms, node, held, fit }: Sitting): string {
   if (terms.ask.gpu === undefined)
-    return node.gpus.length === 0 ? 'no GPU is kept idle' : 'has GPUs that others may need';
+    return node.gpus.length === 0 ? 'has no GPU to keep free' : 'has GPUs that others may need';
   return fit.gpus
     .map((card) => `${card.address}${card.vramBytes > 0 ? ` with ${formatSize(freeVram(card, held))} free` : ''}`)
     .join(', ');
@@ -76,6 +76,13 @@ function gpuText({ terms, node, held, fit }: Sitting): string {
 
 function siblings({ terms, node }: Sitting): number {
   return node.imageGuests.get(terms.ask.imageDigest) ?? 0;
+}
+
+function spreadText(on: Sitting): string {
+  const count = siblings(on);
+  return count === 0
+    ? 'no other guest of the image'
+    : `${String(count)} other ${count === 1 ? 'guest' : 'guests'} of the image`;
 }
 
 function percent(value: number): string {
@@ -102,7 +109,7 @@ export const CRITERIA: readonly Criterion[] = [
     name: 'spread',
     weight: 0.1,
     value: (on) => 1 / (1 + siblings(on)),
-    text: (on) => `${String(siblings(on))} guests of the same image`,
+    text: spreadText,
   },
 ];
 

@@ -12,29 +12,29 @@ export interface Trial {
   readonly reasons: Reason[];
 }
 
-/** Each filter that can refuse a node, in the order in which reasons are listed. */
-export const FILTERS = [
-  'constraint',
-  'presence',
-  'inventory',
-  'quorum',
-  'capability',
-  'architecture',
-  'cpu',
-  'memory',
-  'storage',
-  'storage_content',
-  'pool_space',
-  'image',
-  'template',
-  'gpu',
-  'device',
-  'dataset',
-  'bind_source',
-  'bridge',
-  'vmid',
-] as const;
-export type FilterName = (typeof FILTERS)[number];
+/** Each filter that can refuse a node, in the order in which reasons are listed, with a few words for summaries. */
+export const FILTERS = {
+  constraint: 'not meant by the request',
+  presence: 'not up',
+  inventory: 'no inventory yet',
+  quorum: 'no quorum',
+  capability: 'lacks an ability',
+  architecture: 'another architecture',
+  cpu: 'too few cores',
+  memory: 'too little memory',
+  storage: 'storage missing',
+  storage_content: 'storage not for containers',
+  pool_space: 'too little space',
+  image: 'cannot pull the image',
+  template: 'template missing',
+  gpu: 'no GPU that fits',
+  device: 'device missing or taken',
+  dataset: 'dataset missing',
+  bind_source: 'bind source unknown',
+  bridge: 'bridge missing',
+  vmid: 'vmid taken',
+} as const;
+export type FilterName = keyof typeof FILTERS;
 
 export function refusal(filter: FilterName, text: string, found: { wanted: string; found: string }): Reason {
   return { filter, text, wanted: found.wanted, found: found.found };
