@@ -3,7 +3,18 @@
  * real character devices that lead to the null device, so a guest can be given one; without root they are plain files.
  * File names and contents follow the Linux drivers (amdgpu, i915/xe, NVIDIA's open kernel modules) and lspci's ids.
  */
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import type { Host } from './host.ts';
 import { isRoot, runProgram } from './machine.ts';
@@ -43,11 +54,36 @@ interface Model {
 
 const GIB = 1024 ** 3;
 const MODELS: Readonly<Record<GpuKind, Model>> = {
-  nvidia: { vendor: '10de', vendorName: 'NVIDIA Corporation', device: '2503', name: 'GA106 [GeForce RTX 3060]', driver: 'nvidia', vramBytes: 12 * GIB },
-  amd: { vendor: '1002', vendorName: 'Advanced Micro Devices, Inc. [AMD/ATI]', device: '744c', name: 'Navi 31 [Radeon RX 7900 XT/7900 XTX]', driver: 'amdgpu', vramBytes: 24 * GIB },
-  intel: { vendor: '8086', vendorName: 'Intel Corporation', device: '4680', name: 'AlderLake-S GT1', driver: 'i915', vramBytes: 0 },
+  nvidia: {
+    vendor: '10de',
+    vendorName: 'NVIDIA Corporation',
+    device: '2503',
+    name: 'GA106 [GeForce RTX 3060]',
+    driver: 'nvidia',
+    vramBytes: 12 * GIB,
+  },
+  amd: {
+    vendor: '1002',
+    vendorName: 'Advanced Micro Devices, Inc. [AMD/ATI]',
+    device: '744c',
+    name: 'Navi 31 [Radeon RX 7900 XT/7900 XTX]',
+    driver: 'amdgpu',
+    vramBytes: 24 * GIB,
+  },
+  intel: {
+    vendor: '8086',
+    vendorName: 'Intel Corporation',
+    device: '4680',
+    name: 'AlderLake-S GT1',
+    driver: 'i915',
+    vramBytes: 0,
+  },
 };
-const PRODUCT: Readonly<Record<GpuKind, string>> = { nvidia: 'NVIDIA GeForce RTX 3060', amd: 'AMD Radeon RX 7900 XTX', intel: 'Intel UHD Graphics 770' };
+const PRODUCT: Readonly<Record<GpuKind, string>> = {
+  nvidia: 'NVIDIA GeForce RTX 3060',
+  amd: 'AMD Radeon RX 7900 XTX',
+  intel: 'Intel UHD Graphics 770',
+};
 
 const VIDEO_GID = 44;
 const RENDER_GID = 104;
@@ -86,7 +122,10 @@ export async function addGpu(host: Host, spec: GpuSpec): Promise<void> {
 
 async function addDrm(host: Host, at: { real: string; address: string; index: number }): Promise<void> {
   const { real, address, index } = at;
-  for (const [name, suffix, gid] of [[`card${index}`, 'card', VIDEO_GID], [`renderD${128 + index}`, 'render', RENDER_GID]] as const) {
+  for (const [name, suffix, gid] of [
+    [`card${index}`, 'card', VIDEO_GID],
+    [`renderD${128 + index}`, 'render', RENDER_GID],
+  ] as const) {
     put(host, `${real}/drm/${name}/dev`, `226:${name.replace(/\D+/, '')}\n`);
     link(host, `${real}/drm/${name}/device`, real);
     link(host, `/sys/class/drm/${name}`, `${real}/drm/${name}`);
@@ -97,7 +136,13 @@ async function addDrm(host: Host, at: { real: string; address: string; index: nu
 
 async function addNvidia(host: Host, card: { address: string; vramBytes: number }): Promise<void> {
   const minor = countOf(host, '/dev', (name) => /^nvidia\d+$/.test(name));
-  const facts = [`Model: \t\t ${PRODUCT.nvidia}`, 'IRQ:   \t\t 140', `GPU UUID: \t GPU-11111111-2222-3333-4444-55555555555${minor}`, `Bus Location: \t ${card.address}`, `Device Minor: \t ${minor}`];
+  const facts = [
+    `Model: \t\t ${PRODUCT.nvidia}`,
+    'IRQ:   \t\t 140',
+    `GPU UUID: \t GPU-11111111-2222-3333-4444-55555555555${minor}`,
+    `Bus Location: \t ${card.address}`,
+    `Device Minor: \t ${minor}`,
+  ];
   put(host, `/proc/driver/nvidia/gpus/${card.address}/information`, `${facts.join('\n')}\n`);
   put(host, '/proc/driver/nvidia/version', 'NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.95.05\n');
   put(host, `/proc/driver/nvidia/gpus/${card.address}/standin_memory_mib`, `${card.vramBytes / 1024 ** 2}\n`);
@@ -107,11 +152,20 @@ async function addNvidia(host: Host, card: { address: string; vramBytes: number 
 /** Takes the card out again, as after a failed riser or a changed slot. */
 export function removeGpu(host: Host, address: string): void {
   const drm = host.path(`/sys/devices/pci0000:00/${address}/drm`);
-  for (const name of existsSync(drm) ? readdirSync(drm) : []) for (const path of [`/dev/dri/${name}`, `/sys/class/drm/${name}`]) rmSync(host.path(path), { force: true });
+  for (const name of existsSync(drm) ? readdirSync(drm) : [])
+    for (const path of [`/dev/dri/${name}`, `/sys/class/drm/${name}`]) rmSync(host.path(path), { force: true });
   const nvidia = `/proc/driver/nvidia/gpus/${address}`;
-  const minor = existsSync(host.path(nvidia)) ? /Device Minor:\s*(\d+)/.exec(readFileSync(host.path(`${nvidia}/information`), 'utf8'))?.[1] : undefined;
+  const minor = existsSync(host.path(nvidia))
+    ? /Device Minor:\s*(\d+)/.exec(readFileSync(host.path(`${nvidia}/information`), 'utf8'))?.[1]
+    : undefined;
   if (minor !== undefined) rmSync(host.path(`/dev/nvidia${minor}`), { force: true });
-  for (const path of [nvidia, `${PCI}/${address}`, `/sys/devices/pci0000:00/${address}`, `/dev/dri/by-path/pci-${address}-card`, `/dev/dri/by-path/pci-${address}-render`]) {
+  for (const path of [
+    nvidia,
+    `${PCI}/${address}`,
+    `/sys/devices/pci0000:00/${address}`,
+    `/dev/dri/by-path/pci-${address}-card`,
+    `/dev/dri/by-path/pci-${address}-render`,
+  ]) {
     rmSync(host.path(path), { recursive: true, force: true });
   }
 }
@@ -120,7 +174,16 @@ export async function addUsb(host: Host, spec: UsbSpec): Promise<void> {
   const real = `/sys/devices/pci0000:00/0000:00:14.0/usb${spec.id.split('-')[0] ?? '1'}/${spec.id}`;
   const busnum = Number(spec.id.split('-')[0] ?? '1');
   const devnum = 2 + countOf(host, '/sys/bus/usb/devices', (name) => /^\d+-[\d.]+$/.test(name));
-  const attributes = { idVendor: spec.vendorId, idProduct: spec.productId, manufacturer: spec.manufacturer, product: spec.product, serial: spec.serial, bDeviceClass: '00', busnum: String(busnum), devnum: String(devnum) };
+  const attributes = {
+    idVendor: spec.vendorId,
+    idProduct: spec.productId,
+    manufacturer: spec.manufacturer,
+    product: spec.product,
+    serial: spec.serial,
+    bDeviceClass: '00',
+    busnum: String(busnum),
+    devnum: String(devnum),
+  };
   for (const [name, value] of Object.entries(attributes)) put(host, `${real}/${name}`, `${value}\n`);
   link(host, `/sys/bus/usb/devices/${spec.id}`, real);
   await node(host, `/dev/bus/usb/${pad(busnum)}/${pad(devnum)}`, { gid: 0, mode: 0o664 });
@@ -129,24 +192,43 @@ export async function addUsb(host: Host, spec: UsbSpec): Promise<void> {
   put(host, `${real}/${spec.id}:1.0/${spec.port === 'ttyACM' ? 'tty/' : ''}${port}/dev`, '188:0\n');
   await node(host, `/dev/${port}`, { gid: DIALOUT_GID, mode: 0o660 });
   const word = (text: string): string => text.replace(/[^A-Za-z0-9#+\-.:=@_]/g, '_');
-  link(host, `/dev/serial/by-id/usb-${word(spec.manufacturer)}_${word(spec.product)}_${word(spec.serial)}-if00${spec.port === 'ttyUSB' ? '-port0' : ''}`, `/dev/${port}`);
+  link(
+    host,
+    `/dev/serial/by-id/usb-${word(spec.manufacturer)}_${word(spec.product)}_${word(spec.serial)}-if00${spec.port === 'ttyUSB' ? '-port0' : ''}`,
+    `/dev/${port}`,
+  );
 }
 
 /** Pulls the plug. */
 export function removeUsb(host: Host, id: string): void {
   const real = `/sys/devices/pci0000:00/0000:00:14.0/usb${id.split('-')[0] ?? '1'}/${id}`;
   const attribute = (name: string): string => pad(Number(readFileSync(host.path(`${real}/${name}`), 'utf8')));
-  const ports = readdirSync(host.path(real), { recursive: true, encoding: 'utf8' }).map((path) => basename(path)).filter((name) => /^tty(USB|ACM)\d+$/.test(name));
+  const ports = readdirSync(host.path(real), { recursive: true, encoding: 'utf8' })
+    .map((path) => basename(path))
+    .filter((name) => /^tty(USB|ACM)\d+$/.test(name));
   const byId = host.path('/dev/serial/by-id');
-  for (const name of existsSync(byId) ? readdirSync(byId) : []) if (ports.some((port) => linkLeadsTo(join(byId, name), port))) rmSync(join(byId, name));
-  for (const path of [`/dev/bus/usb/${attribute('busnum')}/${attribute('devnum')}`, ...ports.map((port) => `/dev/${port}`), `/sys/bus/usb/devices/${id}`, real]) rmSync(host.path(path), { recursive: true, force: true });
+  for (const name of existsSync(byId) ? readdirSync(byId) : [])
+    if (ports.some((port) => linkLeadsTo(join(byId, name), port))) rmSync(join(byId, name));
+  for (const path of [
+    `/dev/bus/usb/${attribute('busnum')}/${attribute('devnum')}`,
+    ...ports.map((port) => `/dev/${port}`),
+    `/sys/bus/usb/devices/${id}`,
+    real,
+  ])
+    rmSync(host.path(path), { recursive: true, force: true });
 }
 
 /** What nvidia-smi knows: bus id in its own spelling and memory in MiB. */
 export function nvidiaCards(host: Host): { busId: string; memoryMib: string; model: string }[] {
   const folder = host.path('/proc/driver/nvidia/gpus');
   if (!existsSync(folder)) return [];
-  return readdirSync(folder).sort().map((address) => ({ busId: `0000${address}`.toUpperCase(), memoryMib: readFileSync(join(folder, address, 'standin_memory_mib'), 'utf8').trim(), model: PRODUCT.nvidia }));
+  return readdirSync(folder)
+    .sort()
+    .map((address) => ({
+      busId: `0000${address}`.toUpperCase(),
+      memoryMib: readFileSync(join(folder, address, 'standin_memory_mib'), 'utf8').trim(),
+      model: PRODUCT.nvidia,
+    }));
 }
 
 function linkLeadsTo(path: string, name: string): boolean {
@@ -178,7 +260,12 @@ async function node(host: Host, path: string, access: { gid: number; mode: numbe
   if (existsSync(real)) return;
   mkdirSync(dirname(real), { recursive: true });
   if (!isRoot()) return writeFileSync(real, 'a device node of a stand-in host that was not made by root\n');
-  const made = await runProgram({ file: 'mknod', args: [real, 'c', '1', '3'], purpose: 'make a device node', timeoutMs: 10_000 });
+  const made = await runProgram({
+    file: 'mknod',
+    args: [real, 'c', '1', '3'],
+    purpose: 'make a device node',
+    timeoutMs: 10_000,
+  });
   if (made.exitCode !== 0) return writeFileSync(real, `no device node: ${made.stderr}`);
   chownSync(real, 0, access.gid);
   chmodSync(real, access.mode);
@@ -186,7 +273,12 @@ async function node(host: Host, path: string, access: { gid: number; mode: numbe
 
 function writeGroups(host: Host): void {
   const path = host.path('/etc/group');
-  if (!existsSync(path)) put(host, '/etc/group', `root:x:0:\ntty:x:5:\ndialout:x:${DIALOUT_GID}:\nvideo:x:${VIDEO_GID}:\nrender:x:${RENDER_GID}:\n`);
+  if (!existsSync(path))
+    put(
+      host,
+      '/etc/group',
+      `root:x:0:\ntty:x:5:\ndialout:x:${DIALOUT_GID}:\nvideo:x:${VIDEO_GID}:\nrender:x:${RENDER_GID}:\n`,
+    );
 }
 
 function addPciId(host: Host, model: Model): void {

@@ -1,9 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { buildDemoImage } from './image-fixture.ts';
 import { commandOf, hasProgram, machineRunner, runProgram } from './machine.ts';
@@ -28,24 +27,35 @@ describe('the demo image', () => {
     expect((await buildDemoImage(folder, { name: 'hello', version: '1.1' })).digest).not.toBe(first.digest);
   });
 
-  it.skipIf(!hasProgram('skopeo') || !hasProgram('docker-registry'))('goes to a registry and back with its digest', async () => {
-    const { path, digest } = await buildDemoImage(folder, { name: 'hello', version: '1.0' });
-    const port = await freePort();
-    const config = join(folder, 'registry.yml');
-    writeFileSync(config, `version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: ${join(folder, 'registry')}\nhttp:\n  addr: 127.0.0.1:${port}\n`);
-    const registry = machineRunner().start(commandOf({ file: 'docker-registry', args: ['serve', config], purpose: 'test' }));
-    try {
-      const reference = `docker://127.0.0.1:${port}/demo/hello:1.0`;
-      await answering(port);
-      await skopeo('copy', '--dest-tls-verify=false', `oci-archive:${path}`, reference);
-      const found = JSON.parse(await skopeo('inspect', '--tls-verify=false', reference)) as { Digest: string; Env: string[] };
-      expect(found.Digest).toBe(digest);
-      expect(found.Env).toContain('APP_VERSION=1.0');
-    } finally {
-      registry.terminate();
-      await registry.done;
-    }
-  });
+  it.skipIf(!hasProgram('skopeo') || !hasProgram('docker-registry'))(
+    'goes to a registry and back with its digest',
+    async () => {
+      const { path, digest } = await buildDemoImage(folder, { name: 'hello', version: '1.0' });
+      const port = await freePort();
+      const config = join(folder, 'registry.yml');
+      writeFileSync(
+        config,
+        `version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: ${join(folder, 'registry')}\nhttp:\n  addr: 127.0.0.1:${port}\n`,
+      );
+      const registry = machineRunner().start(
+        commandOf({ file: 'docker-registry', args: ['serve', config], purpose: 'test' }),
+      );
+      try {
+        const reference = `docker://127.0.0.1:${port}/demo/hello:1.0`;
+        await answering(port);
+        await skopeo('copy', '--dest-tls-verify=false', `oci-archive:${path}`, reference);
+        const found = JSON.parse(await skopeo('inspect', '--tls-verify=false', reference)) as {
+          Digest: string;
+          Env: string[];
+        };
+        expect(found.Digest).toBe(digest);
+        expect(found.Env).toContain('APP_VERSION=1.0');
+      } finally {
+        registry.terminate();
+        await registry.done;
+      }
+    },
+  );
 });
 
 function freePort(): Promise<number> {

@@ -16,7 +16,32 @@ export interface DemoImage {
 export const DEMO_PORT = 8080;
 
 const BUSYBOX_PLACES = ['/bin/busybox', '/usr/bin/busybox'] as const;
-const APPLETS = ['sh', 'httpd', 'cat', 'echo', 'env', 'grep', 'hostname', 'id', 'ip', 'kill', 'ls', 'mkdir', 'mount', 'printf', 'ps', 'pwd', 'rm', 'sleep', 'stat', 'touch', 'tr', 'true', 'wc', 'wget'] as const;
+const APPLETS = [
+  'sh',
+  'httpd',
+  'cat',
+  'echo',
+  'env',
+  'grep',
+  'hostname',
+  'id',
+  'ip',
+  'kill',
+  'ls',
+  'mkdir',
+  'mount',
+  'printf',
+  'ps',
+  'pwd',
+  'rm',
+  'sleep',
+  'stat',
+  'touch',
+  'tr',
+  'true',
+  'wc',
+  'wget',
+] as const;
 const WEB_USER = 1000;
 
 /** The server logs to stdout, ends with status 0 on TERM, and keeps a line per start in its volume. */
@@ -40,7 +65,12 @@ export function demoSpec(image: DemoImage): ImageSpec {
   return {
     layers: [baseLayer(), appLayer(page)],
     config: {
-      Env: ['PATH=/usr/local/bin:/usr/bin:/bin', `APP_NAME=${image.name}`, `APP_VERSION=${image.version}`, `PORT=${DEMO_PORT}`],
+      Env: [
+        'PATH=/usr/local/bin:/usr/bin:/bin',
+        `APP_NAME=${image.name}`,
+        `APP_VERSION=${image.version}`,
+        `PORT=${DEMO_PORT}`,
+      ],
       Entrypoint: ['/usr/local/bin/serve'],
       User: 'web',
       WorkingDir: '/srv',
@@ -53,14 +83,34 @@ export function demoSpec(image: DemoImage): ImageSpec {
 }
 
 function baseLayer(): TreeEntry[] {
-  const folders = ['bin', 'dev', 'etc', 'proc', 'root', 'run', 'sbin', 'srv', 'sys', 'usr', 'usr/bin', 'usr/local', 'usr/local/bin', 'var'];
+  const folders = [
+    'bin',
+    'dev',
+    'etc',
+    'proc',
+    'root',
+    'run',
+    'sbin',
+    'srv',
+    'sys',
+    'usr',
+    'usr/bin',
+    'usr/local',
+    'usr/local/bin',
+    'var',
+  ];
   return [
-    ...folders.map((path): TreeEntry => ({ path: `${path}/`, type: 'directory', ...(path === 'root' ? { mode: 0o700 } : {}) })),
+    ...folders.map(
+      (path): TreeEntry => ({ path: `${path}/`, type: 'directory', ...(path === 'root' ? { mode: 0o700 } : {}) }),
+    ),
     { path: 'tmp/', type: 'directory', mode: 0o1777 },
     { path: 'var/run', type: 'symlink', to: '../run' },
     { path: 'bin/busybox', mode: 0o755, content: staticBusybox() },
     ...APPLETS.map((name): TreeEntry => ({ path: `bin/${name}`, type: 'symlink', to: 'busybox' })),
-    { path: 'etc/os-release', content: 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.22.0\nPRETTY_NAME="Alpine Linux v3.22"\n' },
+    {
+      path: 'etc/os-release',
+      content: 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.22.0\nPRETTY_NAME="Alpine Linux v3.22"\n',
+    },
     { path: 'etc/alpine-release', content: '3.22.0\n' },
     { path: 'etc/passwd', content: `root:x:0:0:root:/root:/bin/sh\nweb:x:${WEB_USER}:${WEB_USER}:web:/srv:/bin/sh\n` },
     { path: 'etc/group', content: `root:x:0:\nvideo:x:44:web\nrender:x:104:\nweb:x:${WEB_USER}:\n` },
@@ -82,7 +132,8 @@ let busybox: Buffer | undefined;
 
 function staticBusybox(): Buffer {
   busybox ??= BUSYBOX_PLACES.map(readStatic).find((bytes) => bytes !== undefined);
-  if (busybox === undefined) throw new Error('the demo image needs a statically linked busybox (Debian package busybox-static)');
+  if (busybox === undefined)
+    throw new Error('the demo image needs a statically linked busybox (Debian package busybox-static)');
   return busybox;
 }
 
@@ -96,7 +147,16 @@ function readStatic(path: string): Buffer | undefined {
   }
 }
 
-export const BAD_IMAGES = ['control-character-env', 'wrong-blob-digest', 'truncated', 'nested-index', 'unknown-user', 'unsupported-os', 'docker-media-types', 'large-uid'] as const;
+export const BAD_IMAGES = [
+  'control-character-env',
+  'wrong-blob-digest',
+  'truncated',
+  'nested-index',
+  'unknown-user',
+  'unsupported-os',
+  'docker-media-types',
+  'large-uid',
+] as const;
 export type BadImage = (typeof BAD_IMAGES)[number];
 
 /** Writes \`bad-<kind>.tar\` into the directory: the demo image with one fault. */
@@ -115,11 +175,23 @@ function spoil(good: ImageSpec, kind: BadImage): ImageSpec {
     case 'unknown-user':
       return { ...good, config: { ...good.config, User: 'nosuch' } };
     case 'unsupported-os':
-      return { ...good, layers: [...good.layers, [{ path: 'etc/.wh.alpine-release' }, { path: 'etc/os-release', content: 'ID=wolfi\nVERSION_ID=1\n' }]] };
+      return {
+        ...good,
+        layers: [
+          ...good.layers,
+          [{ path: 'etc/.wh.alpine-release' }, { path: 'etc/os-release', content: 'ID=wolfi\nVERSION_ID=1\n' }],
+        ],
+      };
     case 'large-uid':
       return extraLayer({ path: 'opt/big', uid: 70_000, gid: 70_000, content: 'x' });
     case 'docker-media-types':
-      return { ...good, mediaTypes: { config: 'application/vnd.docker.container.image.v1+json', layer: 'application/vnd.docker.image.rootfs.diff.tar.gzip' } };
+      return {
+        ...good,
+        mediaTypes: {
+          config: 'application/vnd.docker.container.image.v1+json',
+          layer: 'application/vnd.docker.image.rootfs.diff.tar.gzip',
+        },
+      };
     case 'nested-index':
       return { ...good, tamper: nestIndex };
     case 'wrong-blob-digest':

@@ -24,7 +24,10 @@ export async function isOciArchive(archive: string, options: ListingOptions): Pr
   let hasLayout = false;
   let hasIndex = false;
   let hasBlobs = false;
-  const command = { ...commandOf({ file: 'tar', args: ['-tf', archive], purpose: 'list a template', timeoutMs: 600_000 }), maxOutputBytes: 4096 };
+  const command = {
+    ...commandOf({ file: 'tar', args: ['-tf', archive], purpose: 'list a template', timeoutMs: 600_000 }),
+    maxOutputBytes: 4096,
+  };
   const result = await machineRunner().run(command, {
     signal: options.signal,
     onLine: (stream, line) => {
@@ -35,7 +38,10 @@ export async function isOciArchive(archive: string, options: ListingOptions): Pr
     },
   });
   if (options.signal.aborted) throw new ToolError('received interrupt');
-  if (result.exitCode !== 0) throw new ToolError(`command 'tar -tf ${quoted(options.host.inHost(archive))}' failed: exit code ${result.exitCode ?? 255}`);
+  if (result.exitCode !== 0)
+    throw new ToolError(
+      `command 'tar -tf ${quoted(options.host.inHost(archive))}' failed: exit code ${result.exitCode ?? 255}`,
+    );
   return hasLayout && hasIndex && hasBlobs;
 }
 
@@ -137,7 +143,11 @@ function texts(config: RawImageConfig, key: string): string[] | undefined {
 }
 
 /** Program that decompresses to stdout, for what this platform cannot read itself. */
-const DECOMPRESSORS: Readonly<Record<string, readonly string[]>> = { '.xz': ['xz', '-dc'], '.bz2': ['bzip2', '-dc'], '.lzo': ['lzop', '-dc'] };
+const DECOMPRESSORS: Readonly<Record<string, readonly string[]>> = {
+  '.xz': ['xz', '-dc'],
+  '.bz2': ['bzip2', '-dc'],
+  '.lzo': ['lzop', '-dc'],
+};
 
 async function extractPlain(archive: string, root: string, options: ExtractOptions): Promise<Extracted> {
   const shown = options.host.inHost(archive);
@@ -151,14 +161,21 @@ async function extractPlain(archive: string, root: string, options: ExtractOptio
     const bytes = await unpack(tree, source, {
       accepts: isOutsideDev,
       progress: (done) => progress(options, done),
-      failure: (path, err) => (err instanceof ToolError ? err : new Error(`tar: ${path}: ${err instanceof OutsideError ? err.message : ioText(err)}`)),
+      failure: (path, err) =>
+        err instanceof ToolError
+          ? err
+          : new Error(`tar: ${path}: ${err instanceof OutsideError ? err.message : ioText(err)}`),
     });
-    options.log(`Total bytes read: ${bytes} (${iec(bytes)}B, ${iec(bytes / Math.max(1, Date.now() - began) * 1000)}B/s)\n`);
+    options.log(
+      `Total bytes read: ${bytes} (${iec(bytes)}B, ${iec((bytes / Math.max(1, Date.now() - began)) * 1000)}B/s)\n`,
+    );
     return { detected: 'tar', bytes, warnings: [] };
   } catch (err) {
     if (err instanceof ToolError) throw err;
     options.log(`${(err as Error).message}\ntar: Exiting with failure status due to previous errors\n`);
-    throw new ToolError(`command 'tar xpf - --totals -C ${options.host.inHost(root)} --skip-old-files --anchored --exclude './dev/*'' failed: exit code 2`);
+    throw new ToolError(
+      `command 'tar xpf - --totals -C ${options.host.inHost(root)} --skip-old-files --anchored --exclude './dev/*'' failed: exit code 2`,
+    );
   }
 }
 
@@ -170,9 +187,14 @@ function openPlain(archive: string, suffix: string | undefined): Readable {
   file.destroy();
   const [program, ...args] = DECOMPRESSORS[suffix] ?? [];
   if (program === undefined) throw new ToolError(`unrecognized compression format: ${suffix}`);
-  const running = machineRunner().start(commandOf({ file: program, args: [...args, archive], purpose: 'decompress a template', timeoutMs: 3_600_000 }));
+  const running = machineRunner().start(
+    commandOf({ file: program, args: [...args, archive], purpose: 'decompress a template', timeoutMs: 3_600_000 }),
+  );
   running.done.then(
-    (result) => (result.exitCode === 0 ? undefined : running.stdout.destroy(new Error(`${program}: exit code ${result.exitCode ?? 255}`))),
+    (result) =>
+      result.exitCode === 0
+        ? undefined
+        : running.stdout.destroy(new Error(`${program}: exit code ${result.exitCode ?? 255}`)),
     (err: unknown) => running.stdout.destroy(err as Error),
   );
   return running.stdout;

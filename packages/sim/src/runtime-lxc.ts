@@ -11,8 +11,18 @@ import type { Host } from './host.ts';
 import { canRunLxc } from './lxc/can-run.ts';
 import { guestEnded, writeEndHook } from './lxc/ended.ts';
 import { entryWords } from './lxc/entry-words.ts';
+import { linkFigures } from './lxc/figures.ts';
 import { lxcConfigOf } from './lxc/guest-config.ts';
-import { configFile, lxcCommand, type LxcGuest, lxcGuest, lxcInitPid, lxcRunner, lxcState, onGuest } from './lxc/lxc-command.ts';
+import {
+  configFile,
+  type LxcGuest,
+  lxcCommand,
+  lxcGuest,
+  lxcInitPid,
+  lxcRunner,
+  lxcState,
+  onGuest,
+} from './lxc/lxc-command.ts';
 import { prepareNetwork, publishAddresses } from './lxc/network.ts';
 import { type Stage, writeStaging } from './lxc/staging.ts';
 import { GuestTree, pathParts } from './oci/guest-tree.ts';
@@ -30,8 +40,10 @@ export const lxcRuntime: GuestRuntime = {
     return playedRuntime.start(context);
   },
   stop: (host, vmid, log) => (isPlayed(host, vmid) ? playedRuntime.stop(host, vmid, log) : stop(host, vmid, log)),
-  shutdown: (host, vmid, options) => (isPlayed(host, vmid) ? playedRuntime.shutdown(host, vmid, options) : shutdown(host, vmid, options)),
-  exec: (host, vmid, request) => (isPlayed(host, vmid) ? playedRuntime.exec(host, vmid, request) : exec(host, vmid, request)),
+  shutdown: (host, vmid, options) =>
+    isPlayed(host, vmid) ? playedRuntime.shutdown(host, vmid, options) : shutdown(host, vmid, options),
+  exec: (host, vmid, request) =>
+    isPlayed(host, vmid) ? playedRuntime.exec(host, vmid, request) : exec(host, vmid, request),
   isRunning: (host, vmid) => (isPlayed(host, vmid) ? playedRuntime.isRunning(host, vmid) : isRunning(host, vmid)),
 };
 
@@ -60,6 +72,7 @@ async function start(context: StartContext): Promise<StartResult> {
   const pid = await lxcInitPid(guest);
   if (pid === undefined) return gone(host, vmid);
   publishRunning(host, { vmid, kind: 'lxc', pid, since: Date.now(), isPlayed: false });
+  linkFigures(host, guest);
   await publishAddresses(host, guest, { network, log: context.log });
   // The hook of a guest that ended at once may have run before it was published.
   return (await lxcState(guest)) === 'STOPPED' ? gone(host, vmid) : { ok: true, pid };
@@ -73,7 +86,10 @@ async function gone(host: Host, vmid: number): Promise<StartResult> {
 function writeConfig(context: StartContext, guest: LxcGuest, network: readonly string[]): void {
   const { host, vmid, config, unprivileged } = context;
   const { lines, stages } = lxcConfigOf({ host, vmid, config, unprivileged, network });
-  const hooks = [`lxc.hook.pre-start = ${writeStaging(guest.directory, vmid, [...treeStages(context), ...stages])}`, `lxc.hook.post-stop = ${writeEndHook(host, guest)}`];
+  const hooks = [
+    `lxc.hook.pre-start = ${writeStaging(guest.directory, vmid, [...treeStages(context), ...stages])}`,
+    `lxc.hook.post-stop = ${writeEndHook(host, guest)}`,
+  ];
   writeFileSync(configFile(guest), `${[...lines, ...hooks].join('\n')}\n`);
 }
 
@@ -93,8 +109,19 @@ function treeStages({ rootfs, mounts, unprivileged }: StartContext): Stage[] {
 /** undefined when the guest runs, else the task's error text. */
 async function startDaemon(guest: LxcGuest, context: StartContext): Promise<string | undefined> {
   const logFile = join(guest.directory, 'lxc.log');
-  const args = [...onGuest(guest), '-d', '-o', logFile, '-l', 'ERROR', '--', ...entryWords(context.config.values.get('entrypoint') ?? '/sbin/init')];
-  const result = await lxcRunner().run(lxcCommand('lxc-start', args, { purpose: 'start a guest', timeoutMs: 60_000 }), { signal: context.signal });
+  const args = [
+    ...onGuest(guest),
+    '-d',
+    '-o',
+    logFile,
+    '-l',
+    'ERROR',
+    '--',
+    ...entryWords(context.config.values.get('entrypoint') ?? '/sbin/init'),
+  ];
+  const result = await lxcRunner().run(lxcCommand('lxc-start', args, { purpose: 'start a guest', timeoutMs: 60_000 }), {
+    signal: context.signal,
+  });
   if (result.exitCode === 0) return undefined;
   if (context.signal.aborted) return 'received interrupt';
   const messages = startErrors(logFile).replaceAll(guest.name, String(guest.vmid));
@@ -109,7 +136,9 @@ const ONLY_OF_DAEMON = new Set(['main', 'wait_on_daemonized_start', '__lxc_start
 /** `function: line message` as lxc-start prints errors on its stderr, which is where a node takes them from. */
 function startErrors(logFile: string): string {
   if (!existsSync(logFile)) return '';
-  const lines = readFileSync(logFile, 'utf8').split('\n').map((line) => /ERROR\s+\S+ - \S+\.c:(\w+):(\d+) - (.*)$/.exec(line));
+  const lines = readFileSync(logFile, 'utf8')
+    .split('\n')
+    .map((line) => /ERROR\s+\S+ - \S+\.c:(\w+):(\d+) - (.*)$/.exec(line));
   return lines
     .filter((match) => match !== null && !ONLY_OF_DAEMON.has(match[1] ?? ''))
     .map((match) => `${match?.[1] ?? ''}: ${match?.[2] ?? ''} ${match?.[3] ?? ''}\n`)
@@ -123,7 +152,11 @@ async function stop(host: Host, vmid: number, log: (text: string) => void): Prom
   await guestEnded(host, vmid);
 }
 
-async function shutdown(host: Host, vmid: number, options: { timeoutMs: number; log: (text: string) => void; signal: AbortSignal }): Promise<boolean> {
+async function shutdown(
+  host: Host,
+  vmid: number,
+  options: { timeoutMs: number; log: (text: string) => void; signal: AbortSignal },
+): Promise<boolean> {
   const seconds = Math.max(1, Math.ceil(options.timeoutMs / 1000));
   const exitCode = await lxcStop(host, vmid, ['--nokill', '-t', String(seconds)], options.signal);
   if (await isRunning(host, vmid)) {
@@ -134,7 +167,12 @@ async function shutdown(host: Host, vmid: number, options: { timeoutMs: number; 
   return true;
 }
 
-async function lxcStop(host: Host, vmid: number, args: readonly string[], signal?: AbortSignal): Promise<number | null> {
+async function lxcStop(
+  host: Host,
+  vmid: number,
+  args: readonly string[],
+  signal?: AbortSignal,
+): Promise<number | null> {
   const guest = lxcGuest(host, vmid);
   if ((await lxcState(guest)) === 'STOPPED') return 0;
   const command = lxcCommand('lxc-stop', [...onGuest(guest), ...args], { purpose: 'stop a guest' });
@@ -150,8 +188,15 @@ async function exec(host: Host, vmid: number, request: ExecRequest): Promise<num
   const guest = lxcGuest(host, vmid);
   const { io } = request;
   const args = [...onGuest(guest), ...attachOptions(request), '--', ...request.argv];
-  const env = request.keepEnv ? Object.fromEntries(Object.entries(io.env).filter((pair): pair is [string, string] => pair[1] !== undefined && pair[0] !== 'PATH')) : {};
-  const running = lxcRunner().start({ ...lxcCommand('lxc-attach', args, { purpose: 'run a command in a guest' }), env, cwd: '/' }, { signal: io.signal });
+  const env = request.keepEnv
+    ? Object.fromEntries(
+        Object.entries(io.env).filter((pair): pair is [string, string] => pair[1] !== undefined && pair[0] !== 'PATH'),
+      )
+    : {};
+  const running = lxcRunner().start(
+    { ...lxcCommand('lxc-attach', args, { purpose: 'run a command in a guest' }), env, cwd: '/' },
+    { signal: io.signal },
+  );
   running.stdout.on('data', (part: Uint8Array) => io.out(part));
   running.stderr.on('data', (part: Buffer) => io.err(part.toString('utf8').replaceAll(guest.name, String(vmid))));
   running.stdin.on('error', () => undefined); // the program may end without reading its input

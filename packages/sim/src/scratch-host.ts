@@ -20,8 +20,18 @@ export interface Collected {
 export function collectIo(stdin = ''): Collected {
   const streams = { out: [] as Uint8Array[], err: [] as Uint8Array[] };
   const take = (to: Uint8Array[]) => (data: string | Uint8Array) => void to.push(Buffer.from(data));
-  const io: ToolIo = { stdin: bytesOf(stdin), out: take(streams.out), err: take(streams.err), signal: new AbortController().signal, env: {} };
-  return { io, stdout: () => Buffer.concat(streams.out).toString('utf8'), stderr: () => Buffer.concat(streams.err).toString('utf8') };
+  const io: ToolIo = {
+    stdin: bytesOf(stdin),
+    out: take(streams.out),
+    err: take(streams.err),
+    signal: new AbortController().signal,
+    env: {},
+  };
+  return {
+    io,
+    stdout: () => Buffer.concat(streams.out).toString('utf8'),
+    stderr: () => Buffer.concat(streams.err).toString('utf8'),
+  };
 }
 
 async function* bytesOf(text: string): AsyncGenerator<Uint8Array> {

@@ -13,7 +13,15 @@ export interface Ability {
 }
 
 const PROGRAMS = ['lxc-start', 'lxc-stop', 'lxc-info', 'lxc-attach', 'lxc-execute'] as const;
-const PROBE_CONFIG = ['lxc.monitor.unshare = 1', 'lxc.net.0.type = empty', 'lxc.idmap = u 0 100000 65536', 'lxc.idmap = g 0 100000 65536', 'lxc.console.path = none', 'lxc.tty.max = 0', ''].join('\n');
+const PROBE_CONFIG = [
+  'lxc.monitor.unshare = 1',
+  'lxc.net.0.type = empty',
+  'lxc.idmap = u 0 100000 65536',
+  'lxc.idmap = g 0 100000 65536',
+  'lxc.console.path = none',
+  'lxc.tty.max = 0',
+  '',
+].join('\n');
 
 let answer: Promise<Ability> | undefined;
 
@@ -29,10 +37,24 @@ async function probe(): Promise<Ability> {
   const directory = mkdtempSync(join(tmpdir(), 'pxsim-probe-'));
   try {
     writeFileSync(join(directory, 'config'), `${PROBE_CONFIG}lxc.hook.pre-start = ${writeStaging(directory, 0, [])}\n`);
-    const args = ['-P', '/var/lib/lxc', '-n', `px-probe-${process.pid}`, '-f', join(directory, 'config'), '--', '/bin/true'];
-    const result = await lxcRunner().run(lxcCommand('lxc-execute', args, { purpose: 'see whether containers run here', timeoutMs: 30_000 }));
+    const args = [
+      '-P',
+      '/var/lib/lxc',
+      '-n',
+      `px-probe-${process.pid}`,
+      '-f',
+      join(directory, 'config'),
+      '--',
+      '/bin/true',
+    ];
+    const result = await lxcRunner().run(
+      lxcCommand('lxc-execute', args, { purpose: 'see whether containers run here', timeoutMs: 30_000 }),
+    );
     if (result.exitCode === 0) return { ok: true, reason: '' };
-    return { ok: false, reason: `a container that runs "true" ended with ${result.exitCode ?? result.signal ?? 'no status'}: ${result.stderr.trim().split('\n')[0] ?? ''}` };
+    return {
+      ok: false,
+      reason: `a container that runs "true" ended with ${result.exitCode ?? result.signal ?? 'no status'}: ${result.stderr.trim().split('\n')[0] ?? ''}`,
+    };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -32,7 +32,10 @@ export function writeEndHook(host: Host, guest: LxcGuest): string {
   const startMark = randomUUID();
   writeFileSync(markFile(guest), startMark);
   const argv = [process.execPath, ...entry(host.root), String(guest.vmid), startMark];
-  writeFileSync(hook, `#!/bin/sh\nexec ${argv.map(shellWord).join(' ')} >>${shellWord(join(guest.directory, 'post-stop.log'))} 2>&1\n`);
+  writeFileSync(
+    hook,
+    `#!/bin/sh\nexec ${argv.map(shellWord).join(' ')} >>${shellWord(join(guest.directory, 'post-stop.log'))} 2>&1\n`,
+  );
   chmodSync(hook, 0o755);
   return hook;
 }
@@ -46,5 +49,11 @@ function entry(root: string): string[] {
   const self = fileURLToPath(import.meta.url);
   if (!self.endsWith('.ts')) return [self, 'guest-ended', root];
   const tsx = createRequire(import.meta.url).resolve('tsx');
-  return ['--import', pathToFileURL(tsx).href, fileURLToPath(new URL('../main.ts', import.meta.url)), 'guest-ended', root];
+  return [
+    '--import',
+    pathToFileURL(tsx).href,
+    fileURLToPath(new URL('../main.ts', import.meta.url)),
+    'guest-ended',
+    root,
+  ];
 }

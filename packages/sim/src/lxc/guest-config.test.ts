@@ -30,14 +30,23 @@ describe('the LXC configuration of a guest', () => {
 
   it('gives every environment item as it is, and drops what only this host knows', () => {
     config.values.set('env', ['A=1', 'B=two words'].join('\0'));
-    config.raw.push(['lxc.environment.hooks', 'PXMGR_GUEST=x'], ['lxc.apparmor.profile', 'generated'], ['lxc.init.uid', '1000']);
+    config.raw.push(
+      ['lxc.environment.hooks', 'PXMGR_GUEST=x'],
+      ['lxc.apparmor.profile', 'generated'],
+      ['lxc.init.uid', '1000'],
+    );
     const { lines } = made();
-    expect(lines).toEqual(expect.arrayContaining(['lxc.environment = A=1', 'lxc.environment = B=two words', 'lxc.init.uid = 1000']));
+    expect(lines).toEqual(
+      expect.arrayContaining(['lxc.environment = A=1', 'lxc.environment = B=two words', 'lxc.init.uid = 1000']),
+    );
     expect(lines.join('\n')).not.toMatch(/hooks|apparmor/);
   });
 
   it('finds files named by in-host paths below the host', () => {
-    config.raw.push(['lxc.console.logfile', '/var/log/pxmgr/ct/101.log'], ['lxc.hook.autodev', '/usr/lib/pxmgr/autodev']);
+    config.raw.push(
+      ['lxc.console.logfile', '/var/log/pxmgr/ct/101.log'],
+      ['lxc.hook.autodev', '/usr/lib/pxmgr/autodev'],
+    );
     const { lines, stages } = made();
     expect(lines).toContain(`lxc.console.logfile = ${host.root}/var/log/pxmgr/ct/101.log`);
     expect(stages).toEqual([{ kind: 'copy', source: `${host.root}/usr/lib/pxmgr/autodev`, target: 'staged/hook1' }]);
@@ -53,8 +62,21 @@ describe('the LXC configuration of a guest', () => {
     await addGpu(host, { kind: 'amd', address: '0000:03:00.0' });
     config.values.set('dev0', '/dev/dri/by-path/pci-0000:03:00.0-render,gid=104,mode=0660');
     const { lines, stages } = made();
-    expect(stages).toEqual([{ kind: 'device', target: 'staged/dev0', type: 'c', major: 1, minor: 3, uid: 100_000, gid: 100_104, mode: '0660' }]);
-    expect(lines).toContain('lxc.mount.entry = /var/lib/lxc/101/staged/dev0 dev/dri/by-path/pci-0000:03:00.0-render none bind,create=file 0 0');
+    expect(stages).toEqual([
+      {
+        kind: 'device',
+        target: 'staged/dev0',
+        type: 'c',
+        major: 1,
+        minor: 3,
+        uid: 100_000,
+        gid: 100_104,
+        mode: '0660',
+      },
+    ]);
+    expect(lines).toContain(
+      'lxc.mount.entry = /var/lib/lxc/101/staged/dev0 dev/dri/by-path/pci-0000:03:00.0-render none bind,create=file 0 0',
+    );
   });
 
   it('refuses a device that is missing or none', () => {

@@ -5,7 +5,7 @@
  * entrypoint is given as words (entry-words.ts), and files named by in-host paths are staged (staging.ts). LXC before 7
  * ignores lxc.init.groups in a guest with an id map.
  */
-import { existsSync, readlinkSync, statSync, type Stats } from 'node:fs';
+import { existsSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import type { GuestConfig } from '../config-text.ts';
 import type { Host } from '../host.ts';
@@ -35,18 +35,28 @@ export function lxcConfigOf(input: ConfigInput): ConfigOutput {
   const isV2 = existsSync('/sys/fs/cgroup/cgroup.controllers');
   const lines = [`lxc.include = ${INCLUDE}/common.conf`];
   if (isMapped(input)) lines.push(`lxc.include = ${INCLUDE}/userns.conf`);
-  lines.push('lxc.monitor.unshare = 1', 'lxc.environment = TERM=linux', `lxc.uts.name = ${config.values.get('hostname') ?? `CT${vmid}`}`, `lxc.tty.max = ${config.values.get('tty') ?? '2'}`);
-  if (isMapped(input) && !hasOwnMap(config)) lines.push(...['u', 'g'].map((kind) => `lxc.idmap = ${kind} 0 ${MAPPED_ROOT} 65536`));
+  lines.push(
+    'lxc.monitor.unshare = 1',
+    'lxc.environment = TERM=linux',
+    `lxc.uts.name = ${config.values.get('hostname') ?? `CT${vmid}`}`,
+    `lxc.tty.max = ${config.values.get('tty') ?? '2'}`,
+  );
+  if (isMapped(input) && !hasOwnMap(config))
+    lines.push(...['u', 'g'].map((kind) => `lxc.idmap = ${kind} 0 ${MAPPED_ROOT} 65536`));
   // The distribution's include makes /run a tmpfs without making the directory (lxc config/templates/alpine.common.conf).
-  if (config.values.get('ostype') === 'alpine') lines.push('lxc.mount.entry = run run tmpfs rw,nodev,relatime,mode=755 0 0');
+  if (config.values.get('ostype') === 'alpine')
+    lines.push('lxc.mount.entry = run run tmpfs rw,nodev,relatime,mode=755 0 0');
   const entrypoint = config.values.get('entrypoint');
-  if (entrypoint !== undefined && entrypoint !== '/sbin/init') lines.push('lxc.mount.entry = shm dev/shm tmpfs rw,nosuid,nodev,create=dir 0 0');
+  if (entrypoint !== undefined && entrypoint !== '/sbin/init')
+    lines.push('lxc.mount.entry = shm dev/shm tmpfs rw,nosuid,nodev,create=dir 0 0');
   lines.push(...memoryLines(config, isV2), `lxc.rootfs.path = dir:${stagedPath(vmid, 'rootfs')}`);
   lines.push(...input.network);
-  for (const item of (config.values.get('env') ?? '').split('\0').filter((text) => text !== '')) lines.push(`lxc.environment = ${item}`);
+  for (const item of (config.values.get('env') ?? '').split('\0').filter((text) => text !== ''))
+    lines.push(`lxc.environment = ${item}`);
   const stages: Stage[] = [];
   lines.push(...deviceLines(input, stages), ...rawLines(input, { stages, isV2 }));
-  if (!config.raw.some(([key]) => key === 'lxc.console.logfile')) lines.push(`lxc.console.logfile = ${input.host.path(`/var/log/lxc/${vmid}.log`)}`);
+  if (!config.raw.some(([key]) => key === 'lxc.console.logfile'))
+    lines.push(`lxc.console.logfile = ${input.host.path(`/var/log/lxc/${vmid}.log`)}`);
   return { lines, stages };
 }
 
@@ -63,7 +73,11 @@ function memoryLines(config: GuestConfig, isV2: boolean): string[] {
   if (!isV2) return existsSync('/sys/fs/cgroup/memory') ? [`lxc.cgroup.memory.limit_in_bytes = ${bytes}`] : [];
   // high is 1016/1024 of max (pve-container src/PVE/LXC/Config.pm calculate_memory_constraints).
   const swapBytes = Number(config.values.get('swap') ?? '512') * 1024 * 1024;
-  return [`lxc.cgroup2.memory.max = ${bytes}`, `lxc.cgroup2.memory.high = ${Math.floor((bytes * 1016) / 1024)}`, `lxc.cgroup2.memory.swap.max = ${swapBytes}`];
+  return [
+    `lxc.cgroup2.memory.max = ${bytes}`,
+    `lxc.cgroup2.memory.high = ${Math.floor((bytes * 1016) / 1024)}`,
+    `lxc.cgroup2.memory.swap.max = ${swapBytes}`,
+  ];
 }
 
 function deviceLines(input: ConfigInput, stages: Stage[]): string[] {
@@ -74,7 +88,14 @@ function deviceLines(input: ConfigInput, stages: Stage[]): string[] {
     const node = deviceAt(input.host, path);
     const shift = isMapped(input) ? MAPPED_ROOT : 0;
     const target = `staged/${key}`;
-    stages.push({ kind: 'device', target, ...node, uid: Number(device['uid'] ?? '0') + shift, gid: Number(device['gid'] ?? '0') + shift, mode: device['mode'] ?? '0660' });
+    stages.push({
+      kind: 'device',
+      target,
+      ...node,
+      uid: Number(device['uid'] ?? '0') + shift,
+      gid: Number(device['gid'] ?? '0') + shift,
+      mode: device['mode'] ?? '0660',
+    });
     lines.push(`lxc.mount.entry = ${stagedPath(input.vmid, target)} ${path.slice(1)} none bind,create=file 0 0`);
     if (shift === 0) lines.push(`lxc.cgroup.devices.allow = ${node.type} ${node.major}:${node.minor} rwm`);
   }
@@ -86,7 +107,11 @@ function deviceAt(host: Host, path: string): { type: 'b' | 'c'; major: number; m
   if (stat === undefined) throw new Error(`Device ${path} does not exist`);
   if (!stat.isBlockDevice() && !stat.isCharacterDevice()) throw new Error(`${path} is not a device`);
   const { rdev } = stat;
-  return { type: stat.isBlockDevice() ? 'b' : 'c', major: (rdev >> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >> 12) & 0xfff00) };
+  return {
+    type: stat.isBlockDevice() ? 'b' : 'c',
+    major: (rdev >> 8) & 0xfff,
+    minor: (rdev & 0xff) | ((rdev >> 12) & 0xfff00),
+  };
 }
 
 /** Follows links as the node would: an absolute target starts at the host's root, not at this machine's. */
@@ -110,7 +135,8 @@ function linkTarget(real: string): string | undefined {
   }
 }
 
-const DROPPED = /^lxc\.(apparmor|seccomp|selinux|environment\.hooks|cgroup\.relative|cgroup\.dir|monitor\.unshare|rootfs\.path)/;
+const DROPPED =
+  /^lxc\.(apparmor|seccomp|selinux|environment\.hooks|cgroup\.relative|cgroup\.dir|monitor\.unshare|rootfs\.path)/;
 const HOST_FILE = /^lxc\.(console\.logfile|log\.file|include|hook\.(pre-start|start-host|stop|post-stop|destroy))$/;
 /** Hooks that run inside the guest's user namespace, which cannot reach a file in a closed directory. */
 const MAPPED_HOOK = /^lxc\.hook\.(pre-mount|mount|autodev|start)$/;
@@ -119,7 +145,11 @@ function rawLines(input: ConfigInput, to: { stages: Stage[]; isV2: boolean }): s
   return input.config.raw.flatMap(([key, value], index) => rawLine(input, { key, value, index }, to));
 }
 
-function rawLine(input: ConfigInput, line: { key: string; value: string; index: number }, to: { stages: Stage[]; isV2: boolean }): string[] {
+function rawLine(
+  input: ConfigInput,
+  line: { key: string; value: string; index: number },
+  to: { stages: Stage[]; isV2: boolean },
+): string[] {
   const { key, value } = line;
   if (DROPPED.test(key)) return [];
   if (HOST_FILE.test(key)) return [`${key} = ${input.host.path(value)}`];
@@ -129,14 +159,16 @@ function rawLine(input: ConfigInput, line: { key: string; value: string; index: 
     return [`${key} = ${stagedPath(input.vmid, target)}`];
   }
   if (key === 'lxc.mount.entry' && value.startsWith('/')) return mountEntry(input, line, to.stages);
-  if (key.startsWith('lxc.cgroup2.') && !to.isV2) return key.startsWith('lxc.cgroup2.devices.') ? [`${key.replace('cgroup2', 'cgroup')} = ${value}`] : [];
+  if (key.startsWith('lxc.cgroup2.') && !to.isV2)
+    return key.startsWith('lxc.cgroup2.devices.') ? [`${key.replace('cgroup2', 'cgroup')} = ${value}`] : [];
   return [`${key} = ${value}`];
 }
 
 function mountEntry(input: ConfigInput, line: { value: string; index: number }, stages: Stage[]): string[] {
   const [source = '', ...rest] = line.value.split(/\s+/);
   const real = input.host.path(source);
-  if (!existsSync(real)) return [`lxc.mount.entry = ${stagedPath(input.vmid, `staged/absent${line.index}`)} ${rest.join(' ')}`];
+  if (!existsSync(real))
+    return [`lxc.mount.entry = ${stagedPath(input.vmid, `staged/absent${line.index}`)} ${rest.join(' ')}`];
   const target = `staged/mount${line.index}`;
   stages.push({ kind: 'bind', source: real, target, readOnly: false });
   return [`lxc.mount.entry = ${stagedPath(input.vmid, target)} ${rest.join(' ')}`];

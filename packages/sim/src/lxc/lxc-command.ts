@@ -51,19 +51,27 @@ export function configFile(guest: LxcGuest): string {
   return join(guest.directory, 'config');
 }
 
-export function lxcCommand(program: string, args: readonly string[], options: { purpose: string; timeoutMs?: number }): Command {
+export function lxcCommand(
+  program: string,
+  args: readonly string[],
+  options: { purpose: string; timeoutMs?: number },
+): Command {
   return { file: `/usr/bin/${program}`, args, purpose: options.purpose, timeoutMs: options.timeoutMs ?? LONG_MS };
 }
 
 /** `lxc-info`'s state word, or `STOPPED` when LXC does not know the guest. */
 export async function lxcState(guest: LxcGuest): Promise<string> {
-  const result = await lxcRunner().run(lxcCommand('lxc-info', [...onGuest(guest), '-s', '-H'], { purpose: 'state of a guest', timeoutMs: 20_000 }));
+  const result = await lxcRunner().run(
+    lxcCommand('lxc-info', [...onGuest(guest), '-s', '-H'], { purpose: 'state of a guest', timeoutMs: 20_000 }),
+  );
   return result.exitCode === 0 ? result.stdout.trim() : 'STOPPED';
 }
 
 /** Process id of the guest's init on this machine; undefined when it does not run. */
 export async function lxcInitPid(guest: LxcGuest): Promise<number | undefined> {
-  const result = await lxcRunner().run(lxcCommand('lxc-info', [...onGuest(guest), '-p', '-H'], { purpose: 'init of a guest', timeoutMs: 20_000 }));
+  const result = await lxcRunner().run(
+    lxcCommand('lxc-info', [...onGuest(guest), '-p', '-H'], { purpose: 'init of a guest', timeoutMs: 20_000 }),
+  );
   const pid = Number(result.stdout.trim());
   return result.exitCode === 0 && Number.isInteger(pid) && pid > 0 ? pid : undefined;
 }

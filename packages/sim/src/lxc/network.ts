@@ -41,7 +41,11 @@ interface NetRecord {
 const DHCP_GATEWAY = '198.18.0.1';
 
 /** Makes the bridges and returns the lines for LXC. `log` hears why the network is smaller than asked for. */
-export async function prepareNetwork(host: Host, guest: LxcGuest, options: { config: GuestConfig; log: (text: string) => void }): Promise<GuestNetwork> {
+export async function prepareNetwork(
+  host: Host,
+  guest: LxcGuest,
+  options: { config: GuestConfig; log: (text: string) => void },
+): Promise<GuestNetwork> {
   const cards = cardsOf(host, guest.vmid, options.config);
   const bridges = [...new Set(cards.map((card) => card.bridge))];
   noteUse(host, guest, bridges);
@@ -58,7 +62,11 @@ export async function prepareNetwork(host: Host, guest: LxcGuest, options: { con
 const LOOPBACK_ONLY = ['lxc.net.0.type = empty', 'lxc.net.0.flags = up'] as const;
 
 /** After the start: makes the guest's addresses reachable from this machine and leaves the lease file a DHCP client leaves. */
-export async function publishAddresses(host: Host, guest: LxcGuest, options: { network: GuestNetwork; log: (text: string) => void }): Promise<void> {
+export async function publishAddresses(
+  host: Host,
+  guest: LxcGuest,
+  options: { network: GuestNetwork; log: (text: string) => void },
+): Promise<void> {
   const routes: { address: string; bridge: string }[] = [];
   for (const card of options.network.cards) {
     if (card.ip === undefined || !card.isUp) continue;
@@ -79,7 +87,8 @@ export async function releaseNetwork(host: Host, guest: LxcGuest): Promise<void>
   for (const route of record.routes) await ip(['route', 'del', `${route.address}/32`, 'dev', route.bridge]);
   for (const bridge of record.bridges) {
     rmSync(useFile(host, bridge, guest.vmid), { force: true });
-    if (existsSync(useFolder(host, bridge)) && readdirSync(useFolder(host, bridge)).length === 0) await ip(['link', 'del', bridge]);
+    if (existsSync(useFolder(host, bridge)) && readdirSync(useFolder(host, bridge)).length === 0)
+      await ip(['link', 'del', bridge]);
   }
   rmSync(recordFile(guest), { force: true });
 }
@@ -98,7 +107,11 @@ function cardsOf(host: Host, vmid: number, config: GuestConfig): NetCard[] {
       bridge: `pxbr-${shortHash(`${host.root}\0${net['bridge'] ?? 'vmbr0'}`)}`,
       hwaddr: net['hwaddr'],
       isUp: isManaged && net['link_down'] !== '1',
-      ip: fromDhcp ? leasedAddress(`${host.root}\0${vmid}\0${index}`) : isManaged && net['ip'] !== 'manual' ? net['ip'] : undefined,
+      ip: fromDhcp
+        ? leasedAddress(`${host.root}\0${vmid}\0${index}`)
+        : isManaged && net['ip'] !== 'manual'
+          ? net['ip']
+          : undefined,
       gateway: fromDhcp ? DHCP_GATEWAY : isManaged ? net['gw'] : undefined,
       ip6: isManaged && !/^(auto|dhcp|manual)$/.test(net['ip6'] ?? 'auto') ? net['ip6'] : undefined,
       gateway6: isManaged ? net['gw6'] : undefined,
@@ -141,7 +154,9 @@ async function makeBridge(name: string): Promise<string | undefined> {
 
 /** undefined when it worked, else what `ip` said. An address that is already there counts as done. */
 async function ip(args: readonly string[]): Promise<string | undefined> {
-  const result = await runProgram({ file: 'ip', args, purpose: 'network of a guest', timeoutMs: 10_000 }).catch((err: unknown) => err as Error);
+  const result = await runProgram({ file: 'ip', args, purpose: 'network of a guest', timeoutMs: 10_000 }).catch(
+    (err: unknown) => err as Error,
+  );
   if (result instanceof Error) return result.message;
   if (result.exitCode === 0) return undefined;
   return result.stderr.trim().split('\n')[0] ?? 'unknown';
@@ -178,5 +193,8 @@ function writeRecord(guest: LxcGuest, record: NetRecord): void {
 function writeLease(host: Host, vmid: number, lease: { card: string; address: string }): void {
   const folder = host.path(`/var/lib/lxc/${vmid}/hook`);
   mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}/dhclient4-${lease.card}.leases`, `lease {\n  interface "${lease.card}";\n  fixed-address ${lease.address};\n  option routers ${DHCP_GATEWAY};\n  expire 5 2038/01/01 00:00:00;\n}\n`);
+  writeFileSync(
+    `${folder}/dhclient4-${lease.card}.leases`,
+    `lease {\n  interface "${lease.card}";\n  fixed-address ${lease.address};\n  option routers ${DHCP_GATEWAY};\n  expire 5 2038/01/01 00:00:00;\n}\n`,
+  );
 }

@@ -87,7 +87,16 @@ function words(stage: Stage): string[] {
     case 'bind':
       return ['bind', stage.target, stage.source, stage.readOnly ? 'ro' : 'rw'];
     case 'device':
-      return ['device', stage.target, stage.type, String(stage.major), String(stage.minor), String(stage.uid), String(stage.gid), stage.mode];
+      return [
+        'device',
+        stage.target,
+        stage.type,
+        String(stage.major),
+        String(stage.minor),
+        String(stage.uid),
+        String(stage.gid),
+        stage.mode,
+      ];
     case 'copy':
       return ['copy', stage.target, stage.source];
   }

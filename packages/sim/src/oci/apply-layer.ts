@@ -4,7 +4,7 @@
  * (proxmox-rs proxmox-oci/src/lib.rs apply_whiteouts, extract_archive).
  */
 import type { Readable } from 'node:stream';
-import { type Extract as TarParser, extract as tarExtract, type Header } from 'tar-stream';
+import { type Header, type Extract as TarParser, extract as tarExtract } from 'tar-stream';
 import { type EntryMeta, type GuestTree, pathParts } from './guest-tree.ts';
 
 const WHITEOUT = '.wh.';

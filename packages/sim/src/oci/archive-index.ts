@@ -2,7 +2,7 @@
  * Where the members of an uncompressed tar archive lie, without reading their contents: an OCI archive may hold
  * gigabytes, and its blobs are needed in another order than they are stored (proxmox-oci src/oci_tar_image.rs does the same).
  */
-import { open, type FileHandle } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 
 export interface ArchiveMember {
   readonly offset: number;
@@ -37,7 +37,8 @@ async function readMembers(file: FileHandle, end: number): Promise<Map<string, A
     const type = String.fromCharCode(header[156] ?? 0);
     const offset = at + BLOCK;
     if (offset + size > end) throw new Error('unexpected end of file');
-    if (type === LONG_NAME || type === PAX_LOCAL) longName = nameFrom(type, await readText(file, offset, size)) ?? longName;
+    if (type === LONG_NAME || type === PAX_LOCAL)
+      longName = nameFrom(type, await readText(file, offset, size)) ?? longName;
     else {
       if (REGULAR.has(type)) members.set(longName ?? plainName(header), { offset, size });
       longName = undefined;

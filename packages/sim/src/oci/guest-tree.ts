@@ -3,7 +3,21 @@
  * it, given as a list instead of real mounts. Paths are walked component by component, so neither a symbolic link nor
  * `..` leads outside; ids are mapped as the guest's id map would. Only this file writes into a guest's tree.
  */
-import { chmodSync, chownSync, createWriteStream, lchownSync, linkSync, lstatSync, lutimesSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  createWriteStream,
+  lchownSync,
+  linkSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
@@ -150,7 +164,8 @@ export class GuestTree {
       const here = trail.at(-1)?.real ?? this.#root;
       if (name === undefined) return here;
       if (name === '..') {
-        if (trail.pop() === undefined) throw new OutsideError(`trying to unpack outside of destination path: ${this.#root}`);
+        if (trail.pop() === undefined)
+          throw new OutsideError(`trying to unpack outside of destination path: ${this.#root}`);
         continue;
       }
       const real = this.#mounts.get([...trail.map((step) => step.name), name].join('/')) ?? join(here, name);

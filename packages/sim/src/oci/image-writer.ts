@@ -55,13 +55,25 @@ export async function writeOciArchive(path: string, spec: ImageSpec): Promise<Wr
   for (const entries of spec.layers) {
     const tar = await tarOf(entries);
     diffIds.push(`sha256:${sha256(tar)}`);
-    layers.push({ mediaType: spec.mediaTypes?.layer ?? `application/vnd.oci.image.layer.v1.tar${isPlain ? '' : '+gzip'}`, ...add(isPlain ? tar : gzipSync(tar, { level: 9 })) });
+    layers.push({
+      mediaType: spec.mediaTypes?.layer ?? `application/vnd.oci.image.layer.v1.tar${isPlain ? '' : '+gzip'}`,
+      ...add(isPlain ? tar : gzipSync(tar, { level: 9 })),
+    });
   }
   const architecture = spec.architecture ?? 'amd64';
-  const configuration = { created: EPOCH.toISOString(), architecture, os: 'linux', config: spec.config, rootfs: { type: 'layers', diff_ids: diffIds } };
+  const configuration = {
+    created: EPOCH.toISOString(),
+    architecture,
+    os: 'linux',
+    config: spec.config,
+    rootfs: { type: 'layers', diff_ids: diffIds },
+  };
   const config = { mediaType: spec.mediaTypes?.config ?? CONFIG_TYPE, ...add(json(configuration)) };
   const manifestType = spec.mediaTypes?.manifest ?? MANIFEST_TYPE;
-  const manifest = { mediaType: manifestType, ...add(json({ schemaVersion: 2, mediaType: manifestType, config, layers })) };
+  const manifest = {
+    mediaType: manifestType,
+    ...add(json({ schemaVersion: 2, mediaType: manifestType, config, layers })),
+  };
   members.set('index.json', json({ schemaVersion: 2, manifests: [manifest] }));
   members.set('oci-layout', json({ imageLayoutVersion: '1.0.0' }));
   spec.tamper?.(members);
@@ -74,7 +86,10 @@ export function nestIndex(members: Map<string, Buffer>): void {
   const inner = members.get('index.json') ?? Buffer.alloc(0);
   const hex = sha256(inner);
   members.set(`blobs/sha256/${hex}`, inner);
-  members.set('index.json', json({ schemaVersion: 2, manifests: [{ mediaType: INDEX_TYPE, digest: `sha256:${hex}`, size: inner.length }] }));
+  members.set(
+    'index.json',
+    json({ schemaVersion: 2, manifests: [{ mediaType: INDEX_TYPE, digest: `sha256:${hex}`, size: inner.length }] }),
+  );
 }
 
 export async function tarOf(entries: readonly TreeEntry[]): Promise<Buffer> {

@@ -5,7 +5,7 @@
  */
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
-import { indexArchive, type ArchiveMember } from './archive-index.ts';
+import { type ArchiveMember, indexArchive } from './archive-index.ts';
 import { ImageError, ioText } from './image-error.ts';
 
 export const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
@@ -54,15 +54,22 @@ export async function openImage(path: string): Promise<OciImage> {
   };
 }
 
-async function readManifest(path: string, members: ReadonlyMap<string, ArchiveMember>): Promise<Record<string, unknown>> {
+async function readManifest(
+  path: string,
+  members: ReadonlyMap<string, ArchiveMember>,
+): Promise<Record<string, unknown>> {
   const indexMember = members.get('index.json');
   if (indexMember === undefined) throw ImageError.parse('OCI spec error: Missing index.json file');
   const index = asObject(await readJson(path, indexMember));
-  const found = asArray(index['manifests']).map(descriptor).find((entry) => entry.mediaType === MANIFEST_TYPE);
+  const found = asArray(index['manifests'])
+    .map(descriptor)
+    .find((entry) => entry.mediaType === MANIFEST_TYPE);
   if (found === undefined) throw ImageError.parse('Unsupported CPU architecture');
   const member = members.get(blobPath(found.digest));
   if (member === undefined) {
-    throw ImageError.parse(`OCI spec error: Image manifest with digest ${found.digest} mentioned in image index is missing`);
+    throw ImageError.parse(
+      `OCI spec error: Image manifest with digest ${found.digest} mentioned in image index is missing`,
+    );
   }
   return asObject(await readJson(path, member));
 }
@@ -103,6 +110,7 @@ function asArray(value: unknown): unknown[] {
 function descriptor(value: unknown): Descriptor {
   const object = asObject(value);
   const { mediaType, digest } = object as { mediaType?: unknown; digest?: unknown };
-  if (typeof mediaType !== 'string' || typeof digest !== 'string' || !/^[a-z0-9+._-]+:[0-9a-zA-Z=_-]+$/.test(digest)) throw ImageError.parse(BAD_JSON);
+  if (typeof mediaType !== 'string' || typeof digest !== 'string' || !/^[a-z0-9+._-]+:[0-9a-zA-Z=_-]+$/.test(digest))
+    throw ImageError.parse(BAD_JSON);
   return { mediaType, digest };
 }

@@ -1,6 +1,6 @@
 /** The decompressed bytes of a layer as a stream; never a whole layer in memory. */
 import { createHash } from 'node:crypto';
-import { Transform, type Readable } from 'node:stream';
+import { type Readable, Transform } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { Decompress } from 'fzstd';
 import type { Descriptor, OciImage } from './image.ts';

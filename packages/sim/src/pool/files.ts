@@ -8,7 +8,9 @@ import { ToolError } from '../tool.ts';
 export async function copyTree(from: string, to: string, without: ReadonlySet<string>): Promise<void> {
   mkdirSync(to, { recursive: true });
   if (!existsSync(from)) return;
-  const names = readdirSync(from).filter((name) => ![...without].some((other) => other === join(from, name) || other.startsWith(`${join(from, name)}/`)));
+  const names = readdirSync(from).filter(
+    (name) => ![...without].some((other) => other === join(from, name) || other.startsWith(`${join(from, name)}/`)),
+  );
   if (names.length > 0) {
     const args = ['-a', '--reflink=auto', '-t', to, '--', ...names.map((name) => join(from, name))];
     const result = await runProgram({ file: 'cp', args, purpose: 'copy the files of a dataset', timeoutMs: 600_000 });
@@ -21,7 +23,9 @@ export async function copyTree(from: string, to: string, without: ReadonlySet<st
 
 /** Does a process of this machine work in the tree, by its working directory or root? Unreadable processes do not count. */
 export function isBusy(directory: string): boolean {
-  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).some((pid) => ['cwd', 'root'].some((link) => isBelow(linkOf(`/proc/${pid}/${link}`), directory)));
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .some((pid) => ['cwd', 'root'].some((link) => isBelow(linkOf(`/proc/${pid}/${link}`), directory)));
 }
 
 function isBelow(path: string | undefined, directory: string): boolean {

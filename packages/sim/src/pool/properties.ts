@@ -12,24 +12,70 @@ interface PropertyRule {
 }
 
 const ON_OFF = ['on', 'off'] as const;
-const COMPRESSION = ['on', 'off', 'lzjb', 'gzip', 'gzip-[1-9]', 'zle', 'lz4', 'zstd', 'zstd-[1-19]', 'zstd-fast', 'zstd-fast-[1-10,20,30,40,50,60,70,80,90,100,500,1000]'] as const;
+const COMPRESSION = [
+  'on',
+  'off',
+  'lzjb',
+  'gzip',
+  'gzip-[1-9]',
+  'zle',
+  'lz4',
+  'zstd',
+  'zstd-[1-19]',
+  'zstd-fast',
+  'zstd-fast-[1-10,20,30,40,50,60,70,80,90,100,500,1000]',
+] as const;
 const onOff = (byDefault: string): PropertyRule => ({ kind: 'word', byDefault, words: ON_OFF, inherits: true });
 const size = (byDefault = '0'): PropertyRule => ({ kind: 'size', byDefault });
 const READONLY: PropertyRule = { kind: 'readonly' };
 
 export const NATIVE: Readonly<Record<string, PropertyRule>> = {
-  name: READONLY, type: READONLY, creation: READONLY, used: READONLY, available: READONLY, referenced: READONLY,
-  compressratio: READONLY, mounted: READONLY, origin: READONLY, createtxg: READONLY, guid: READONLY, written: READONLY,
-  userrefs: READONLY, clones: READONLY, usedbysnapshots: READONLY, usedbydataset: READONLY, usedbychildren: READONLY,
-  usedbyrefreservation: READONLY, logicalused: READONLY, logicalreferenced: READONLY, refcompressratio: READONLY, defer_destroy: READONLY,
-  quota: size(), refquota: size(), reservation: size(), refreservation: size(), recordsize: { ...size('131072'), inherits: true },
-  volsize: size('-'), volblocksize: size('16384'),
+  name: READONLY,
+  type: READONLY,
+  creation: READONLY,
+  used: READONLY,
+  available: READONLY,
+  referenced: READONLY,
+  compressratio: READONLY,
+  mounted: READONLY,
+  origin: READONLY,
+  createtxg: READONLY,
+  guid: READONLY,
+  written: READONLY,
+  userrefs: READONLY,
+  clones: READONLY,
+  usedbysnapshots: READONLY,
+  usedbydataset: READONLY,
+  usedbychildren: READONLY,
+  usedbyrefreservation: READONLY,
+  logicalused: READONLY,
+  logicalreferenced: READONLY,
+  refcompressratio: READONLY,
+  defer_destroy: READONLY,
+  quota: size(),
+  refquota: size(),
+  reservation: size(),
+  refreservation: size(),
+  recordsize: { ...size('131072'), inherits: true },
+  volsize: size('-'),
+  volblocksize: size('16384'),
   mountpoint: { kind: 'path' },
   canmount: { kind: 'word', byDefault: 'on', words: ['on', 'off', 'noauto'] },
   compression: { kind: 'word', byDefault: 'on', words: COMPRESSION, inherits: true },
-  atime: onOff('on'), relatime: onOff('on'), readonly: onOff('off'), exec: onOff('on'), setuid: onOff('on'), devices: onOff('on'),
+  atime: onOff('on'),
+  relatime: onOff('on'),
+  readonly: onOff('off'),
+  exec: onOff('on'),
+  setuid: onOff('on'),
+  devices: onOff('on'),
   xattr: { kind: 'word', byDefault: 'on', words: ['on', 'off', 'dir', 'sa'], inherits: true, aliases: { sa: 'on' } },
-  acltype: { kind: 'word', byDefault: 'off', words: ['off', 'nfsv4', 'posix', 'noacl', 'posixacl'], inherits: true, aliases: { posixacl: 'posix', noacl: 'off' } },
+  acltype: {
+    kind: 'word',
+    byDefault: 'off',
+    words: ['off', 'nfsv4', 'posix', 'noacl', 'posixacl'],
+    inherits: true,
+    aliases: { posixacl: 'posix', noacl: 'off' },
+  },
   sync: { kind: 'word', byDefault: 'standard', words: ['standard', 'always', 'disabled'], inherits: true },
   dedup: { kind: 'word', byDefault: 'off', words: ['on', 'off', 'verify'], inherits: true },
   primarycache: { kind: 'word', byDefault: 'all', words: ['all', 'none', 'metadata'], inherits: true },
@@ -37,7 +83,17 @@ export const NATIVE: Readonly<Record<string, PropertyRule>> = {
   copies: { kind: 'word', byDefault: '1', words: ['1', '2', '3'], inherits: true },
 };
 
-const COLUMN_ALIASES: Readonly<Record<string, string>> = { avail: 'available', refer: 'referenced', ratio: 'compressratio', compress: 'compression', rdonly: 'readonly', volblock: 'volblocksize', recsize: 'recordsize', reserv: 'reservation', refreserv: 'refreservation' };
+const COLUMN_ALIASES: Readonly<Record<string, string>> = {
+  avail: 'available',
+  refer: 'referenced',
+  ratio: 'compressratio',
+  compress: 'compression',
+  rdonly: 'readonly',
+  volblock: 'volblocksize',
+  recsize: 'recordsize',
+  reserv: 'reservation',
+  refreserv: 'refreservation',
+};
 
 export function propertyName(word: string): string {
   return COLUMN_ALIASES[word] ?? word;
@@ -65,7 +121,8 @@ export function storedValue(name: string, value: string): string {
     case 'size':
       return storedSize(name, value);
     case 'path':
-      if (!/^\/|^(none|legacy)$/.test(value)) throw new Error("'mountpoint' must be an absolute path, 'none', or 'legacy'");
+      if (!/^\/|^(none|legacy)$/.test(value))
+        throw new Error("'mountpoint' must be an absolute path, 'none', or 'legacy'");
       return value;
     default:
       return storedWord(name, rule, value);
@@ -82,7 +139,10 @@ function storedSize(name: string, value: string): string {
 
 function storedWord(name: string, rule: PropertyRule, value: string): string {
   const words = rule.words ?? [];
-  if (!words.some((word) => matches(word, value))) throw new Error(`'${name}' must be one of '${words.filter((word) => rule.aliases?.[word] === undefined || word === 'sa').join(' | ')}'`);
+  if (!words.some((word) => matches(word, value)))
+    throw new Error(
+      `'${name}' must be one of '${words.filter((word) => rule.aliases?.[word] === undefined || word === 'sa').join(' | ')}'`,
+    );
   return rule.aliases?.[value] ?? value;
 }
 

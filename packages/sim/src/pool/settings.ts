@@ -3,7 +3,17 @@ import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Host } from '../host.ts';
 import { isUserProperty, storedValue } from './properties.ts';
-import { changePools, type DatasetRecord, directoryOf, findDataset, findSnapshot, mountpointOf, type PoolState, readPools, type SnapshotRecord } from './state.ts';
+import {
+  changePools,
+  type DatasetRecord,
+  directoryOf,
+  findDataset,
+  findSnapshot,
+  mountpointOf,
+  type PoolState,
+  readPools,
+  type SnapshotRecord,
+} from './state.ts';
 import { usageOf } from './usage.ts';
 import { type Pairs, refuse } from './verbs.ts';
 
@@ -15,7 +25,8 @@ export function setProperties(host: Host, name: string, pairs: Pairs): void {
     const dataset = snapshot === undefined ? findDataset(state, name) : undefined;
     const target = snapshot ?? dataset ?? refuse(`cannot open '${name}': dataset does not exist`);
     const values = pairs.map(([key, value]) => [key, checkedValue(key, value, failed)] as const);
-    if (snapshot !== undefined && values.some(([key]) => !isUserProperty(key))) failed('this property can not be modified for snapshots');
+    if (snapshot !== undefined && values.some(([key]) => !isUserProperty(key)))
+      failed('this property can not be modified for snapshots');
     if (dataset !== undefined) requireRoom(host, state, { dataset, values, failed });
     const before = dataset === undefined ? undefined : directoryOf(host, state, dataset);
     for (const [key, value] of values) target.properties[key] = value;
@@ -31,11 +42,16 @@ function checkedValue(key: string, value: string, failed: (reason: string) => ne
   }
 }
 
-function requireRoom(host: Host, state: PoolState, at: { dataset: DatasetRecord; values: Pairs; failed: (reason: string) => never }): void {
+function requireRoom(
+  host: Host,
+  state: PoolState,
+  at: { dataset: DatasetRecord; values: Pairs; failed: (reason: string) => never },
+): void {
   const usage = usageOf(host, state).get(at.dataset.name);
   for (const [key, value] of at.values) {
     const held = key === 'refquota' ? usage?.referenced : key === 'quota' ? usage?.used : undefined;
-    if (held !== undefined && value !== '0' && Number(value) < held) at.failed('size is less than current used or reserved space');
+    if (held !== undefined && value !== '0' && Number(value) < held)
+      at.failed('size is less than current used or reserved space');
   }
 }
 
@@ -52,7 +68,9 @@ function remount(host: Host, state: PoolState, at: { dataset: DatasetRecord; bef
 
 export function inheritProperty(host: Host, property: string, name: string): void {
   if (/^(ref)?(quota|reservation)$/.test(property)) {
-    refuse(`'${property}' property cannot be inherited\nuse 'zfs set ${property}=none' to clear\nuse 'zfs inherit -S ${property}' to revert to received value`);
+    refuse(
+      `'${property}' property cannot be inherited\nuse 'zfs set ${property}=none' to clear\nuse 'zfs inherit -S ${property}' to revert to received value`,
+    );
   }
   changePools(host, (state) => {
     const target = holderOf(state, name);
@@ -61,22 +79,29 @@ export function inheritProperty(host: Host, property: string, name: string): voi
 }
 
 function holderOf(state: PoolState, name: string): DatasetRecord | SnapshotRecord {
-  return findSnapshot(state, name)?.snapshot ?? findDataset(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
+  return (
+    findSnapshot(state, name)?.snapshot ??
+    findDataset(state, name) ??
+    refuse(`cannot open '${name}': dataset does not exist`)
+  );
 }
 
 export function hold(host: Host, tag: string, name: string): void {
   changePools(host, (state) => {
     if (!name.includes('@')) refuse(`'${name}' is not a snapshot`);
     const found = findSnapshot(state, name) ?? refuse(`cannot hold snapshot '${name}': dataset does not exist`);
-    if (found.snapshot.holds.includes(tag)) refuse(`cannot hold snapshot '${name}': tag already exists on this dataset`);
+    if (found.snapshot.holds.includes(tag))
+      refuse(`cannot hold snapshot '${name}': tag already exists on this dataset`);
     found.snapshot.holds.push(tag);
   });
 }
 
 export function release(host: Host, tag: string, name: string): void {
   changePools(host, (state) => {
-    const found = findSnapshot(state, name) ?? refuse(`cannot release hold from snapshot '${name}': dataset does not exist`);
-    if (!found.snapshot.holds.includes(tag)) refuse(`cannot release hold from snapshot '${name}': no such tag on this dataset`);
+    const found =
+      findSnapshot(state, name) ?? refuse(`cannot release hold from snapshot '${name}': dataset does not exist`);
+    if (!found.snapshot.holds.includes(tag))
+      refuse(`cannot release hold from snapshot '${name}': no such tag on this dataset`);
     found.snapshot.holds = found.snapshot.holds.filter((entry) => entry !== tag);
   });
 }
@@ -87,7 +112,8 @@ export function mountDataset(host: Host, name: string): void {
     const mountpoint = mountpointOf(state, dataset);
     if (mountpoint === undefined) refuse(`cannot open '${name}': operation not applicable to datasets of this type`);
     if (mountpoint === 'none') refuse(`cannot mount '${name}': no mountpoint set`);
-    if (mountpoint === 'legacy') refuse(`cannot mount '${name}': legacy mountpoint\nuse mount(8) to mount this filesystem`);
+    if (mountpoint === 'legacy')
+      refuse(`cannot mount '${name}': legacy mountpoint\nuse mount(8) to mount this filesystem`);
     if (dataset.properties['canmount'] === 'off') refuse(`cannot mount '${name}': 'canmount' property is set to 'off'`);
     if (dataset.isMounted) refuse(`cannot mount '${name}': filesystem already mounted`);
     dataset.isMounted = true;
@@ -105,5 +131,7 @@ export function unmountDataset(host: Host, name: string): void {
 /** Every mounted file system with its path, as `zfs mount` prints them. */
 export function mounted(host: Host): { name: string; path: string }[] {
   const state = readPools(host);
-  return state.datasets.filter((dataset) => dataset.isMounted).map((dataset) => ({ name: dataset.name, path: mountpointOf(state, dataset) ?? '-' }));
+  return state.datasets
+    .filter((dataset) => dataset.isMounted)
+    .map((dataset) => ({ name: dataset.name, path: mountpointOf(state, dataset) ?? '-' }));
 }

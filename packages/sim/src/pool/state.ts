@@ -79,17 +79,34 @@ export interface PoolSpec {
 }
 
 /** Makes a pool with its root dataset; the properties are those `zpool create -O` would set. */
-export function createPool(host: Host, spec: PoolSpec, properties: Readonly<Record<string, string>> = { compression: 'lz4' }): void {
+export function createPool(
+  host: Host,
+  spec: PoolSpec,
+  properties: Readonly<Record<string, string>> = { compression: 'lz4' },
+): void {
   changePools(host, (state) => {
     if (state.pools.some((pool) => pool.name === spec.name)) throw new Error(`pool ${spec.name} exists`);
     const vdevs = spec.vdevs ?? [{ name: `ata-STANDIN_${spec.name}-part3`, state: 'ONLINE' }];
-    state.pools.push({ name: spec.name, sizeBytes: spec.sizeBytes, guid: guidOf(host, `pool ${spec.name}`), vdevs, health: 'ONLINE', errorCount: 0 });
-    state.datasets.push(newDataset(host, state, { name: spec.name, type: 'filesystem', properties: { ...properties } }));
+    state.pools.push({
+      name: spec.name,
+      sizeBytes: spec.sizeBytes,
+      guid: guidOf(host, `pool ${spec.name}`),
+      vdevs,
+      health: 'ONLINE',
+      errorCount: 0,
+    });
+    state.datasets.push(
+      newDataset(host, state, { name: spec.name, type: 'filesystem', properties: { ...properties } }),
+    );
     mkdirSync(host.path(`/${spec.name}`), { recursive: true });
   });
 }
 
-export function newDataset(host: Host, state: PoolState, spec: { name: string; type: DatasetRecord['type']; properties: Record<string, string>; origin?: string }): DatasetRecord {
+export function newDataset(
+  host: Host,
+  state: PoolState,
+  spec: { name: string; type: DatasetRecord['type']; properties: Record<string, string>; origin?: string },
+): DatasetRecord {
   state.txg += 1;
   return {
     name: spec.name,
@@ -113,7 +130,10 @@ export function findDataset(state: PoolState, name: string): DatasetRecord | und
   return state.datasets.find((dataset) => dataset.name === name);
 }
 
-export function findSnapshot(state: PoolState, fullName: string): { dataset: DatasetRecord; snapshot: SnapshotRecord } | undefined {
+export function findSnapshot(
+  state: PoolState,
+  fullName: string,
+): { dataset: DatasetRecord; snapshot: SnapshotRecord } | undefined {
   const [name = '', tag] = fullName.split('@');
   const dataset = findDataset(state, name);
   const snapshot = dataset?.snapshots.find((entry) => entry.name === tag);

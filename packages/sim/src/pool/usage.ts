@@ -5,7 +5,16 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host } from '../host.ts';
-import { type DatasetRecord, directoryOf, findDataset, findSnapshot, parentOf, poolOf, type PoolState, sorted } from './state.ts';
+import {
+  type DatasetRecord,
+  directoryOf,
+  findDataset,
+  findSnapshot,
+  type PoolState,
+  parentOf,
+  poolOf,
+  sorted,
+} from './state.ts';
 
 /** A file system without files. */
 const EMPTY_BYTES = 24_576;
@@ -23,7 +32,9 @@ export interface Usage {
 /** Usage of every dataset, counted once. */
 export function usageOf(host: Host, state: PoolState): Map<string, Usage> {
   const referenced = new Map(state.datasets.map((dataset) => [dataset.name, referencedBytes(host, state, dataset)]));
-  const own = new Map(state.datasets.map((dataset) => [dataset.name, ownBytes(state, dataset, referenced.get(dataset.name) ?? 0)]));
+  const own = new Map(
+    state.datasets.map((dataset) => [dataset.name, ownBytes(state, dataset, referenced.get(dataset.name) ?? 0)]),
+  );
   const totals = new Map<string, number>();
   for (const dataset of sorted(state.datasets).reverse()) {
     const total = (totals.get(dataset.name) ?? 0) + (own.get(dataset.name) ?? 0);
@@ -35,7 +46,13 @@ export function usageOf(host: Host, state: PoolState): Map<string, Usage> {
   for (const dataset of state.datasets) {
     const used = totals.get(dataset.name) ?? 0;
     const held = referenced.get(dataset.name) ?? 0;
-    usage.set(dataset.name, { used, referenced: held, available: availableBytes(state, dataset, { totals, held }), byDataset: own.get(dataset.name) ?? 0, byChildren: used - (own.get(dataset.name) ?? 0) });
+    usage.set(dataset.name, {
+      used,
+      referenced: held,
+      available: availableBytes(state, dataset, { totals, held }),
+      byDataset: own.get(dataset.name) ?? 0,
+      byChildren: used - (own.get(dataset.name) ?? 0),
+    });
   }
   return usage;
 }
@@ -49,7 +66,9 @@ export function referencedBytes(host: Host, state: PoolState, dataset: DatasetRe
 
 /** Real directories of all other file systems: they may lie inside this one's. */
 export function otherDirectories(host: Host, state: PoolState, dataset: DatasetRecord): Set<string> {
-  return new Set(state.datasets.filter((other) => other !== dataset).flatMap((other) => directoryOf(host, state, other) ?? []));
+  return new Set(
+    state.datasets.filter((other) => other !== dataset).flatMap((other) => directoryOf(host, state, other) ?? []),
+  );
 }
 
 function ownBytes(state: PoolState, dataset: DatasetRecord, held: number): number {
@@ -57,7 +76,11 @@ function ownBytes(state: PoolState, dataset: DatasetRecord, held: number): numbe
   return Math.max(0, held - (findSnapshot(state, dataset.origin)?.snapshot.referencedBytes ?? 0));
 }
 
-function availableBytes(state: PoolState, dataset: DatasetRecord, at: { totals: ReadonlyMap<string, number>; held: number }): number {
+function availableBytes(
+  state: PoolState,
+  dataset: DatasetRecord,
+  at: { totals: ReadonlyMap<string, number>; held: number },
+): number {
   const pool = state.pools.find((entry) => entry.name === poolOf(dataset.name));
   let left = (pool?.sizeBytes ?? 0) - (at.totals.get(poolOf(dataset.name)) ?? 0);
   for (let name: string | undefined = dataset.name; name !== undefined; name = parentOf(name)) {

@@ -6,7 +6,23 @@ import { ToolError } from '../tool.ts';
 import { copyTree, isBusy } from './files.ts';
 import { nameProblem } from './names.ts';
 import { isUserProperty, storedValue } from './properties.ts';
-import { changePools, clonesOf, type DatasetRecord, directoryOf, findDataset, findSnapshot, guidOf, newDataset, parentOf, poolOf, type PoolState, readPools, snapshotDirectory, sorted, subtree } from './state.ts';
+import {
+  changePools,
+  clonesOf,
+  type DatasetRecord,
+  directoryOf,
+  findDataset,
+  findSnapshot,
+  guidOf,
+  newDataset,
+  type PoolState,
+  parentOf,
+  poolOf,
+  readPools,
+  snapshotDirectory,
+  sorted,
+  subtree,
+} from './state.ts';
 import { otherDirectories, referencedBytes, usageOf } from './usage.ts';
 
 export type Pairs = readonly (readonly [name: string, value: string])[];
@@ -54,13 +70,18 @@ export function createDataset(host: Host, name: string, options: CreateOptions):
       failed('dataset already exists');
     }
     requireParent(host, state, { name, failed, make: options.parents === true });
-    if ((usageOf(host, state).get(parentOf(name) ?? '')?.available ?? 0) < Number(properties['reservation'] ?? '24576')) failed('out of space');
+    if ((usageOf(host, state).get(parentOf(name) ?? '')?.available ?? 0) < Number(properties['reservation'] ?? '24576'))
+      failed('out of space');
     if (options.volumeBytes !== undefined) properties['volsize'] = String(options.volumeBytes);
     add(host, state, { name, type: options.volumeBytes === undefined ? 'filesystem' : 'volume', properties });
   });
 }
 
-function requireParent(host: Host, state: PoolState, at: { name: string; failed: (reason: string) => never; make: boolean }): void {
+function requireParent(
+  host: Host,
+  state: PoolState,
+  at: { name: string; failed: (reason: string) => never; make: boolean },
+): void {
   const parent = parentOf(at.name);
   if (parent === undefined || findDataset(state, parent) !== undefined) return;
   if (!at.make) at.failed('parent does not exist');
@@ -68,7 +89,11 @@ function requireParent(host: Host, state: PoolState, at: { name: string; failed:
   add(host, state, { name: parent, type: 'filesystem', properties: {} });
 }
 
-function add(host: Host, state: PoolState, spec: { name: string; type: DatasetRecord['type']; properties: Record<string, string>; origin?: string }): DatasetRecord {
+function add(
+  host: Host,
+  state: PoolState,
+  spec: { name: string; type: DatasetRecord['type']; properties: Record<string, string>; origin?: string },
+): DatasetRecord {
   const dataset = newDataset(host, state, spec);
   state.datasets.push(dataset);
   const directory = directoryOf(host, state, dataset);
@@ -88,19 +113,38 @@ export function destroyPlan(state: PoolState, name: string, options: DestroyOpti
   if (name.includes('#')) refuse(`bookmark '${name}' does not exist.`);
   if (findDataset(state, name) === undefined) refuse(`cannot open '${name}': dataset does not exist`);
   const all = subtree(state, name);
-  const below = [...all.slice(1).map((dataset) => dataset.name), ...all.flatMap((dataset) => dataset.snapshots.map((snapshot) => `${dataset.name}@${snapshot.name}`))];
+  const below = [
+    ...all.slice(1).map((dataset) => dataset.name),
+    ...all.flatMap((dataset) => dataset.snapshots.map((snapshot) => `${dataset.name}@${snapshot.name}`)),
+  ];
   const isWholePool = parentOf(name) === undefined;
-  if (isWholePool) refuse(`cannot destroy '${name}': operation does not apply to pools\nuse 'zfs destroy -r ${name}' to destroy all datasets in the pool\nuse 'zpool destroy ${name}' to destroy the pool itself`);
-  if (below.length > 0 && !options.recursive) refuse(`cannot destroy '${name}': filesystem has children\nuse '-r' to destroy the following datasets:\n${below.join('\n')}`);
-  const clones = below.filter((entry) => entry.includes('@')).flatMap((entry) => clonesOf(state, entry)).filter((clone) => !all.some((dataset) => dataset.name === clone));
-  if (clones.length > 0 && options.withClones !== true) refuse(`cannot destroy '${name}': filesystem has dependent clones\nuse '-R' to destroy the following datasets:\n${clones.join('\n')}`);
+  if (isWholePool)
+    refuse(
+      `cannot destroy '${name}': operation does not apply to pools\nuse 'zfs destroy -r ${name}' to destroy all datasets in the pool\nuse 'zpool destroy ${name}' to destroy the pool itself`,
+    );
+  if (below.length > 0 && !options.recursive)
+    refuse(
+      `cannot destroy '${name}': filesystem has children\nuse '-r' to destroy the following datasets:\n${below.join('\n')}`,
+    );
+  const clones = below
+    .filter((entry) => entry.includes('@'))
+    .flatMap((entry) => clonesOf(state, entry))
+    .filter((clone) => !all.some((dataset) => dataset.name === clone));
+  if (clones.length > 0 && options.withClones !== true)
+    refuse(
+      `cannot destroy '${name}': filesystem has dependent clones\nuse '-R' to destroy the following datasets:\n${clones.join('\n')}`,
+    );
   return [...clones, ...childrenFirst(state, name)];
 }
 
 function childrenFirst(state: PoolState, name: string): string[] {
   const children = sorted(state.datasets.filter((dataset) => parentOf(dataset.name) === name));
   const own = findDataset(state, name);
-  return [...children.flatMap((child) => childrenFirst(state, child.name)), ...(own === undefined ? [] : snapshotNames(own)), name];
+  return [
+    ...children.flatMap((child) => childrenFirst(state, child.name)),
+    ...(own === undefined ? [] : snapshotNames(own)),
+    name,
+  ];
 }
 
 function snapshotNames(dataset: DatasetRecord): string[] {
@@ -112,7 +156,8 @@ export function destroyDataset(host: Host, name: string, options: DestroyOptions
   const state = readPools(host);
   for (const entry of plan.filter((item) => !item.includes('@'))) {
     const directory = directoryOf(host, state, findDataset(state, entry) as DatasetRecord);
-    if (directory !== undefined && isBusy(directory)) refuse(`cannot unmount '${host.inHost(directory)}': pool or dataset is busy`);
+    if (directory !== undefined && isBusy(directory))
+      refuse(`cannot unmount '${host.inHost(directory)}': pool or dataset is busy`);
   }
   const held = plan.filter((entry) => (findSnapshot(state, entry)?.snapshot.holds.length ?? 0) > 0);
   if (held.length > 0) refuse(held.map(heldText).join('\n'));
@@ -122,10 +167,12 @@ export function destroyDataset(host: Host, name: string, options: DestroyOptions
   });
   changePools(host, (now) => {
     now.datasets = now.datasets.filter((dataset) => !plan.includes(dataset.name));
-    for (const dataset of now.datasets) dataset.snapshots = dataset.snapshots.filter((snapshot) => !plan.includes(`${dataset.name}@${snapshot.name}`));
+    for (const dataset of now.datasets)
+      dataset.snapshots = dataset.snapshots.filter((snapshot) => !plan.includes(`${dataset.name}@${snapshot.name}`));
     now.txg += 1;
   });
-  for (const item of directories) rmSync(typeof item === 'string' ? item : snapshotDirectory(host, item.snapshot), { recursive: true, force: true });
+  for (const item of directories)
+    rmSync(typeof item === 'string' ? item : snapshotDirectory(host, item.snapshot), { recursive: true, force: true });
 }
 
 function heldText(name: string): string {
@@ -136,7 +183,10 @@ function heldText(name: string): string {
 export function matchingSnapshots(state: PoolState, argument: string): string[] {
   const [name = '', list = ''] = argument.split('@');
   const dataset = findDataset(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
-  const found = list.split(',').flatMap((part) => tagsOf(dataset, part)).map((tag) => `${name}@${tag}`);
+  const found = list
+    .split(',')
+    .flatMap((part) => tagsOf(dataset, part))
+    .map((tag) => `${name}@${tag}`);
   return found.length > 0 ? found : refuse('could not find any snapshots to destroy; check snapshot names.');
 }
 
@@ -159,7 +209,10 @@ export function destroySnapshots(host: Host, argument: string, options: { defer?
       const clones = clonesOf(state, name);
       if (options.defer === true && (clones.length > 0 || found.snapshot.holds.length > 0)) return [];
       if (found.snapshot.holds.length > 0) refuse(heldText(name));
-      if (clones.length > 0) refuse(`cannot destroy '${name}': snapshot has dependent clones\nuse '-R' to destroy the following datasets:\n${clones.join('\n')}`);
+      if (clones.length > 0)
+        refuse(
+          `cannot destroy '${name}': snapshot has dependent clones\nuse '-R' to destroy the following datasets:\n${clones.join('\n')}`,
+        );
       found.dataset.snapshots = found.dataset.snapshots.filter((snapshot) => snapshot !== found.snapshot);
       return [found.snapshot];
     }),
@@ -168,25 +221,41 @@ export function destroySnapshots(host: Host, argument: string, options: { defer?
 }
 
 /** Several at once are one step: either all or none. */
-export async function takeSnapshots(host: Host, names: readonly string[], options: { recursive?: boolean; properties?: Pairs } = {}): Promise<void> {
+export async function takeSnapshots(
+  host: Host,
+  names: readonly string[],
+  options: { recursive?: boolean; properties?: Pairs } = {},
+): Promise<void> {
   const state = readPools(host);
   const all = names.flatMap((name) => snapshotTargets(state, name, options.recursive === true));
   const many = all.length > 1 ? '\nno snapshots were created' : '';
-  for (const name of all) if (findSnapshot(state, name) !== undefined) refuse(`cannot create snapshot '${name}': dataset already exists${many}`);
-  if ((options.properties ?? []).some(([name]) => !isUserProperty(name))) refuse('cannot create snapshots : this property can not be modified for snapshots');
+  for (const name of all)
+    if (findSnapshot(state, name) !== undefined)
+      refuse(`cannot create snapshot '${name}': dataset already exists${many}`);
+  if ((options.properties ?? []).some(([name]) => !isUserProperty(name)))
+    refuse('cannot create snapshots : this property can not be modified for snapshots');
   const made: { name: string; guid: string; bytes: number }[] = [];
   for (const name of all) {
     const dataset = findDataset(state, name.split('@')[0] ?? '') as DatasetRecord;
     const guid = guidOf(host, `${name} ${state.txg} ${made.length}`);
     const directory = directoryOf(host, state, dataset);
-    if (directory !== undefined) await copyTree(directory, snapshotDirectory(host, { guid }), otherDirectories(host, state, dataset));
+    if (directory !== undefined)
+      await copyTree(directory, snapshotDirectory(host, { guid }), otherDirectories(host, state, dataset));
     made.push({ name, guid, bytes: referencedBytes(host, state, dataset) });
   }
   changePools(host, (now) => {
     now.txg += 1;
     for (const { name, guid, bytes } of made) {
       const [of = '', tag = ''] = name.split('@');
-      findDataset(now, of)?.snapshots.push({ name: tag, guid, createtxg: now.txg, creation: Math.floor(Date.now() / 1000), referencedBytes: bytes, properties: Object.fromEntries(options.properties ?? []), holds: [] });
+      findDataset(now, of)?.snapshots.push({
+        name: tag,
+        guid,
+        createtxg: now.txg,
+        creation: Math.floor(Date.now() / 1000),
+        referencedBytes: bytes,
+        properties: Object.fromEntries(options.properties ?? []),
+        holds: [],
+      });
     }
   });
 }
@@ -200,47 +269,75 @@ function snapshotTargets(state: PoolState, name: string, recursive: boolean): st
   return recursive ? subtree(state, of).map((dataset) => `${dataset.name}@${tag}`) : [name];
 }
 
-export async function rollback(host: Host, name: string, options: { destroyNewer: boolean; withClones: boolean }): Promise<void> {
+export async function rollback(
+  host: Host,
+  name: string,
+  options: { destroyNewer: boolean; withClones: boolean },
+): Promise<void> {
   if (!name.includes('@')) refuse(`cannot open '${name}': missing '@' delimiter in snapshot name`);
   const state = readPools(host);
   const found = findSnapshot(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
   const { dataset, snapshot } = found;
-  const newer = dataset.snapshots.slice(dataset.snapshots.indexOf(snapshot) + 1).map((entry) => `${dataset.name}@${entry.name}`);
-  if (newer.length > 0 && !options.destroyNewer) refuse(`cannot rollback to '${name}': more recent snapshots or bookmarks exist\nuse '-r' to force deletion of the following snapshots and bookmarks:\n${newer.join('\n')}`);
+  const newer = dataset.snapshots
+    .slice(dataset.snapshots.indexOf(snapshot) + 1)
+    .map((entry) => `${dataset.name}@${entry.name}`);
+  if (newer.length > 0 && !options.destroyNewer)
+    refuse(
+      `cannot rollback to '${name}': more recent snapshots or bookmarks exist\nuse '-r' to force deletion of the following snapshots and bookmarks:\n${newer.join('\n')}`,
+    );
   const clones = newer.flatMap((entry) => clonesOf(state, entry));
-  if (clones.length > 0 && !options.withClones) refuse(`cannot rollback to '${name}': clones of previous snapshots exist\nuse '-R' to force deletion of the following clones and dependents:\n${clones.join('\n')}`);
+  if (clones.length > 0 && !options.withClones)
+    refuse(
+      `cannot rollback to '${name}': clones of previous snapshots exist\nuse '-R' to force deletion of the following clones and dependents:\n${clones.join('\n')}`,
+    );
   for (const clone of clones) destroyDataset(host, clone, { recursive: true, withClones: true });
   for (const entry of newer) {
-    if ((findSnapshot(state, entry)?.snapshot.holds.length ?? 0) > 0) refuse(`cannot destroy '${entry}': dataset is busy`);
+    if ((findSnapshot(state, entry)?.snapshot.holds.length ?? 0) > 0)
+      refuse(`cannot destroy '${entry}': dataset is busy`);
     destroySnapshots(host, entry);
   }
   const directory = directoryOf(host, state, dataset);
   if (directory === undefined) return;
   const keep = otherDirectories(host, state, dataset);
   for (const child of existsSync(directory) ? readdirSync(directory) : []) {
-    if (![...keep].some((other) => other === `${directory}/${child}` || other.startsWith(`${directory}/${child}/`))) rmSync(`${directory}/${child}`, { recursive: true, force: true });
+    if (![...keep].some((other) => other === `${directory}/${child}` || other.startsWith(`${directory}/${child}/`)))
+      rmSync(`${directory}/${child}`, { recursive: true, force: true });
   }
   await copyTree(snapshotDirectory(host, snapshot), directory, new Set());
 }
 
-export async function cloneSnapshot(host: Host, { from, to }: FromTo, options: { properties: Pairs; parents: boolean }): Promise<void> {
+export async function cloneSnapshot(
+  host: Host,
+  { from, to }: FromTo,
+  options: { properties: Pairs; parents: boolean },
+): Promise<void> {
   if (!from.includes('@')) refuse(`cannot open '${from}': missing '@' delimiter in snapshot name`);
   const failed = (reason: string): never => refuse(`cannot create '${to}': ${reason}`);
   const source = findSnapshot(readPools(host), from) ?? refuse(`cannot open '${from}': dataset does not exist`);
-  const problem = nameProblem(to, 'dataset') ?? (poolOf(from) === poolOf(to) ? undefined : 'source and target pools differ');
+  const problem =
+    nameProblem(to, 'dataset') ?? (poolOf(from) === poolOf(to) ? undefined : 'source and target pools differ');
   if (problem !== undefined) failed(problem);
   const properties = stored(options.properties, failed);
   const directory = changePools(host, (state) => {
     if (findDataset(state, to) !== undefined) failed('dataset already exists');
     requireParent(host, state, { name: to, failed, make: options.parents });
     const volsize = source.dataset.properties['volsize'];
-    const made = add(host, state, { name: to, type: source.dataset.type, properties: { ...properties, ...(volsize === undefined ? {} : { volsize }) }, origin: from });
+    const made = add(host, state, {
+      name: to,
+      type: source.dataset.type,
+      properties: { ...properties, ...(volsize === undefined ? {} : { volsize }) },
+      origin: from,
+    });
     return directoryOf(host, state, made);
   });
   if (directory !== undefined) await copyTree(snapshotDirectory(host, source.snapshot), directory, new Set());
 }
 
-export function renameDataset(host: Host, { from, to }: FromTo, options: { parents: boolean; unmounted: boolean }): void {
+export function renameDataset(
+  host: Host,
+  { from, to }: FromTo,
+  options: { parents: boolean; unmounted: boolean },
+): void {
   if (from.includes('@')) return renameSnapshot(host, from, to);
   const failed = (reason: string): never => refuse(`cannot rename to '${to}': ${reason}`);
   const state = readPools(host);
@@ -250,7 +347,8 @@ export function renameDataset(host: Host, { from, to }: FromTo, options: { paren
   if (poolOf(from) !== poolOf(to)) failed('datasets must be within same pool');
   if (to.startsWith(`${from}/`)) failed('New dataset name cannot be a descendant of current dataset name');
   const before = directoryOf(host, state, dataset);
-  if (!options.unmounted && before !== undefined && isBusy(before)) refuse(`cannot unmount '${host.inHost(before)}': pool or dataset is busy`);
+  if (!options.unmounted && before !== undefined && isBusy(before))
+    refuse(`cannot unmount '${host.inHost(before)}': pool or dataset is busy`);
   const after = changePools(host, (now) => {
     if (findDataset(now, to) !== undefined) failed('dataset already exists');
     requireParent(host, now, { name: to, failed, make: options.parents });
@@ -264,7 +362,10 @@ export function renameDataset(host: Host, { from, to }: FromTo, options: { paren
 }
 
 function renamed(entry: DatasetRecord, from: string, to: string): DatasetRecord {
-  const move = (name: string): string => (name === from || name.startsWith(`${from}/`) || name.startsWith(`${from}@`) ? `${to}${name.slice(from.length)}` : name);
+  const move = (name: string): string =>
+    name === from || name.startsWith(`${from}/`) || name.startsWith(`${from}@`)
+      ? `${to}${name.slice(from.length)}`
+      : name;
   return { ...entry, name: move(entry.name), ...(entry.origin === undefined ? {} : { origin: move(entry.origin) }) };
 }
 
@@ -274,7 +375,9 @@ function renameSnapshot(host: Host, from: string, to: string): void {
     const found = findSnapshot(state, from) ?? refuse(`cannot open '${from}': dataset does not exist`);
     const target = `${found.dataset.name}@${tag}`;
     if (findSnapshot(state, target) !== undefined) refuse(`cannot rename to '${target}': dataset already exists`);
-    found.dataset.snapshots = found.dataset.snapshots.map((entry) => (entry === found.snapshot ? { ...entry, name: tag } : entry));
+    found.dataset.snapshots = found.dataset.snapshots.map((entry) =>
+      entry === found.snapshot ? { ...entry, name: tag } : entry,
+    );
     for (const dataset of state.datasets) if (dataset.origin === from) dataset.origin = target;
   });
 }

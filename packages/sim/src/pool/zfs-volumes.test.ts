@@ -9,7 +9,11 @@ import type { VolumeRequest } from '../volumes.ts';
 import { createPool } from './state.ts';
 import { zfsVolumes } from './zfs-volumes.ts';
 
-const storage: Storage = { id: 'local-zfs', type: 'zfspool', options: { pool: 'rpool/data', content: 'rootdir,images' } };
+const storage: Storage = {
+  id: 'local-zfs',
+  type: 'zfspool',
+  options: { pool: 'rpool/data', content: 'rootdir,images' },
+};
 const MIB = 1024 ** 2;
 let host: Host;
 
@@ -25,20 +29,36 @@ function request(changes: Partial<VolumeRequest> = {}): VolumeRequest {
 }
 
 describe('volumes on a zfspool storage', () => {
-  it('are datasets with the plugin\'s properties, numbered from the lowest free', async () => {
-    expect([await zfsVolumes.alloc(host, storage, request()), await zfsVolumes.alloc(host, storage, request())]).toEqual(['subvol-101-disk-0', 'subvol-101-disk-1']);
+  it("are datasets with the plugin's properties, numbered from the lowest free", async () => {
+    expect([
+      await zfsVolumes.alloc(host, storage, request()),
+      await zfsVolumes.alloc(host, storage, request()),
+    ]).toEqual(['subvol-101-disk-0', 'subvol-101-disk-1']);
     await zfsVolumes.destroy(host, storage, 'subvol-101-disk-0');
     expect(await zfsVolumes.alloc(host, storage, request({ sizeBytes: 0 }))).toBe('subvol-101-disk-0');
     const { stdout } = await callTool(zfs, host, ['get', '-Hp', '-o', 'name,value', 'refquota', '-r', 'rpool/data']);
     expect(stdout).toContain(`rpool/data/subvol-101-disk-1\t${20 * MIB}\n`);
-    expect(await zfsVolumes.list(host, storage)).toContainEqual({ volid: 'local-zfs:subvol-101-disk-0', format: 'subvol', sizeBytes: 0, vmid: 101 });
+    expect(await zfsVolumes.list(host, storage)).toContainEqual({
+      volid: 'local-zfs:subvol-101-disk-0',
+      format: 'subvol',
+      sizeBytes: 0,
+      vmid: 101,
+    });
   });
 
-  it('are refused with the plugin\'s texts', async () => {
+  it("are refused with the plugin's texts", async () => {
     await zfsVolumes.alloc(host, storage, request({ name: 'subvol-101-disk-0' }));
-    await expect(zfsVolumes.alloc(host, storage, request({ name: 'subvol-101-disk-0' }))).rejects.toMatchObject({ status: 1, message: "zfs error: cannot create 'rpool/data/subvol-101-disk-0': dataset already exists\n" });
-    await expect(zfsVolumes.alloc(host, storage, request({ name: 'media' }))).rejects.toMatchObject({ status: 25, message: "illegal name 'media' - should be 'subvol-101-*'\n" });
-    await expect(zfsVolumes.deleteSnapshot(host, storage, 'subvol-101-disk-0', 's1')).rejects.toThrow('zfs error: could not find any snapshots to destroy; check snapshot names.');
+    await expect(zfsVolumes.alloc(host, storage, request({ name: 'subvol-101-disk-0' }))).rejects.toMatchObject({
+      status: 1,
+      message: "zfs error: cannot create 'rpool/data/subvol-101-disk-0': dataset already exists\n",
+    });
+    await expect(zfsVolumes.alloc(host, storage, request({ name: 'media' }))).rejects.toMatchObject({
+      status: 25,
+      message: "illegal name 'media' - should be 'subvol-101-*'\n",
+    });
+    await expect(zfsVolumes.deleteSnapshot(host, storage, 'subvol-101-disk-0', 's1')).rejects.toThrow(
+      'zfs error: could not find any snapshots to destroy; check snapshot names.',
+    );
   });
 
   it('take snapshots that bring back files and size', async () => {

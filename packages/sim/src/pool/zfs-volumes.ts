@@ -13,7 +13,15 @@ import type { SpaceRow, VolumeBackend, VolumeRequest, VolumeRow } from '../volum
 import { setProperties } from './settings.ts';
 import { directoryOf, findDataset, readPools } from './state.ts';
 import { usageOf } from './usage.ts';
-import { createDataset, destroyDataset, destroySnapshots, type Pairs, renameDataset, rollback, takeSnapshots } from './verbs.ts';
+import {
+  createDataset,
+  destroyDataset,
+  destroySnapshots,
+  type Pairs,
+  renameDataset,
+  rollback,
+  takeSnapshots,
+} from './verbs.ts';
 
 const QUOTA_MARK = 'pve-storage:refquota';
 
@@ -44,20 +52,32 @@ function freeName(host: Host, storage: Storage, request: VolumeRequest): string 
 }
 
 async function alloc(host: Host, storage: Storage, request: VolumeRequest): Promise<string> {
-  if (request.format !== 'subvol' && request.format !== 'raw') throw new ToolError(`unsupported format '${request.format}' at /usr/share/perl5/PVE/Storage/ZFSPoolPlugin.pm line 292.\n`, 25);
+  if (request.format !== 'subvol' && request.format !== 'raw')
+    throw new ToolError(
+      `unsupported format '${request.format}' at /usr/share/perl5/PVE/Storage/ZFSPoolPlugin.pm line 292.\n`,
+      25,
+    );
   const prefix = request.format === 'subvol' ? 'subvol' : 'vm';
   const name = request.name ?? freeName(host, storage, request);
-  if (!name.startsWith(`${prefix}-${request.vmid}-`)) throw new ToolError(`illegal name '${name}' - should be '${prefix}-${request.vmid}-*'\n`, 25);
+  if (!name.startsWith(`${prefix}-${request.vmid}-`))
+    throw new ToolError(`illegal name '${name}' - should be '${prefix}-${request.vmid}-*'\n`, 25);
   const dataset = `${poolName(storage)}/${name}`;
   const kib = Math.ceil(request.sizeBytes / 1024);
   if (request.format === 'raw') {
-    await asStorage(() => createDataset(host, dataset, { properties: [], volumeBytes: Math.ceil(kib / 1024) * 1024 * 1024 }));
+    await asStorage(() =>
+      createDataset(host, dataset, { properties: [], volumeBytes: Math.ceil(kib / 1024) * 1024 * 1024 }),
+    );
     return name;
   }
-  const properties: Pairs = [['acltype', 'posixacl'], ['xattr', 'sa'], ['refquota', kib === 0 ? 'none' : `${kib}k`]];
+  const properties: Pairs = [
+    ['acltype', 'posixacl'],
+    ['xattr', 'sa'],
+    ['refquota', kib === 0 ? 'none' : `${kib}k`],
+  ];
   await asStorage(() => createDataset(host, dataset, { properties }));
   const directory = realDirectory(host, dataset);
-  if (request.ownerId !== undefined && isRoot() && directory !== undefined) chownSync(directory, request.ownerId, request.ownerId);
+  if (request.ownerId !== undefined && isRoot() && directory !== undefined)
+    chownSync(directory, request.ownerId, request.ownerId);
   return name;
 }
 
@@ -73,9 +93,18 @@ async function list(host: Host, storage: Storage): Promise<VolumeRow[]> {
     const name = dataset.name.startsWith(prefix) ? dataset.name.slice(prefix.length) : '';
     const vmid = /^(?:vm|base|subvol|basevol)-(\d+)-[^/\s]+$/.exec(name)?.[1];
     if (vmid === undefined) return [];
-    const base = dataset.origin === undefined ? undefined : /\/((?:base|basevol)-\d+-[^/@]+)@__base__$/.exec(dataset.origin)?.[1];
+    const base =
+      dataset.origin === undefined ? undefined : /\/((?:base|basevol)-\d+-[^/@]+)@__base__$/.exec(dataset.origin)?.[1];
     const sizeBytes = Number(dataset.properties[dataset.type === 'volume' ? 'volsize' : 'refquota'] ?? '0');
-    return [{ volid: `${storage.id}:${base === undefined ? '' : `${base}/`}${name}`, format: dataset.type === 'volume' ? 'raw' : 'subvol', sizeBytes, vmid: Number(vmid), ...(base === undefined ? {} : { parent: base }) }];
+    return [
+      {
+        volid: `${storage.id}:${base === undefined ? '' : `${base}/`}${name}`,
+        format: dataset.type === 'volume' ? 'raw' : 'subvol',
+        sizeBytes,
+        vmid: Number(vmid),
+        ...(base === undefined ? {} : { parent: base }),
+      },
+    ];
   });
 }
 
@@ -90,19 +119,35 @@ async function snapshot(host: Host, storage: Storage, volname: string, name: str
 async function rollbackVolume(host: Host, storage: Storage, volname: string, name: string): Promise<void> {
   const dataset = datasetName(storage, volname);
   await asStorage(() => rollback(host, `${dataset}@${name}`, { destroyNewer: false, withClones: false }));
-  const quota = findDataset(readPools(host), dataset)?.snapshots.find((entry) => entry.name === name)?.properties[QUOTA_MARK];
-  if (quota !== undefined) await asStorage(() => setProperties(host, dataset, [['refquota', quota === '0' ? 'none' : quota]]));
+  const quota = findDataset(readPools(host), dataset)?.snapshots.find((entry) => entry.name === name)?.properties[
+    QUOTA_MARK
+  ];
+  if (quota !== undefined)
+    await asStorage(() => setProperties(host, dataset, [['refquota', quota === '0' ? 'none' : quota]]));
 }
 
 async function newerSnapshots(host: Host, storage: Storage, volname: string, name: string): Promise<string[]> {
-  const names = (findDataset(readPools(host), datasetName(storage, volname))?.snapshots ?? []).map((entry) => entry.name);
+  const names = (findDataset(readPools(host), datasetName(storage, volname))?.snapshots ?? []).map(
+    (entry) => entry.name,
+  );
   return names.includes(name) ? names.slice(names.indexOf(name) + 1) : [];
 }
 
 async function rename(host: Host, storage: Storage, volname: string, targetVmid: number): Promise<string> {
   const { format } = parseVolumeName('zfspool', volname);
-  const name = freeName(host, storage, { vmid: targetVmid, format: format === 'subvol' ? 'subvol' : 'raw', sizeBytes: 0, log: () => undefined });
-  await asStorage(() => renameDataset(host, { from: datasetName(storage, volname), to: `${poolName(storage)}/${name}` }, { parents: false, unmounted: false }));
+  const name = freeName(host, storage, {
+    vmid: targetVmid,
+    format: format === 'subvol' ? 'subvol' : 'raw',
+    sizeBytes: 0,
+    log: () => undefined,
+  });
+  await asStorage(() =>
+    renameDataset(
+      host,
+      { from: datasetName(storage, volname), to: `${poolName(storage)}/${name}` },
+      { parents: false, unmounted: false },
+    ),
+  );
   return name;
 }
 
@@ -114,7 +159,8 @@ async function resize(host: Host, storage: Storage, volname: string, sizeBytes: 
 
 async function space(host: Host, storage: Storage): Promise<SpaceRow> {
   const usage = usageOf(host, readPools(host)).get(poolName(storage));
-  if (usage === undefined) throw new ToolError(`zfs error: cannot open '${poolName(storage)}': dataset does not exist\n`, 1);
+  if (usage === undefined)
+    throw new ToolError(`zfs error: cannot open '${poolName(storage)}': dataset does not exist\n`, 1);
   const availableBytes = switchesOf(host).freeBytes?.[storage.id] ?? usage.available;
   return { totalBytes: usage.used + usage.available, usedBytes: usage.used, availableBytes };
 }
@@ -133,15 +179,22 @@ export const zfsVolumes: VolumeBackend = {
   snapshot,
   newerSnapshots,
   rollback: rollbackVolume,
-  directory: async (host, storage, volname) => realDirectory(host, datasetName(storage, volname)) ?? host.path(`/${datasetName(storage, volname)}`),
-  inHostPath: (_host, storage, volname) => `${storage.options['mountpoint'] ?? `/${poolName(storage)}`}/${parseVolumeName('zfspool', volname).name}`,
+  directory: async (host, storage, volname) =>
+    realDirectory(host, datasetName(storage, volname)) ?? host.path(`/${datasetName(storage, volname)}`),
+  inHostPath: (_host, storage, volname) =>
+    `${storage.options['mountpoint'] ?? `/${poolName(storage)}`}/${parseVolumeName('zfspool', volname).name}`,
   exists: async (host, storage, volname) => {
     const directory = realDirectory(host, datasetName(storage, volname));
-    return findDataset(readPools(host), datasetName(storage, volname)) !== undefined && (directory === undefined || existsSync(directory));
+    return (
+      findDataset(readPools(host), datasetName(storage, volname)) !== undefined &&
+      (directory === undefined || existsSync(directory))
+    );
   },
   sizeBytes: async (host, storage, volname) => sizeOf(host, datasetName(storage, volname)),
-  destroy: async (host, storage, volname) => asStorage(() => destroyDataset(host, datasetName(storage, volname), { recursive: true })),
-  deleteSnapshot: async (host, storage, volname, name) => asStorage(() => destroySnapshots(host, `${datasetName(storage, volname)}@${name}`)),
+  destroy: async (host, storage, volname) =>
+    asStorage(() => destroyDataset(host, datasetName(storage, volname), { recursive: true })),
+  deleteSnapshot: async (host, storage, volname, name) =>
+    asStorage(() => destroySnapshots(host, `${datasetName(storage, volname)}@${name}`)),
   canSnapshot: () => true,
   containerFormat: () => 'subvol',
 };

@@ -11,7 +11,8 @@ export class GetoptError extends Error {}
 /** `letters` is getopt's: a letter followed by `:` takes a value. Long names are mapped to letters by `long`. */
 export function getopt(argv: readonly string[], letters: string, long: Readonly<Record<string, string>> = {}): Getopt {
   const options = new Map<string, string[]>();
-  const add = (letter: string, value: string): void => void options.set(letter, [...(options.get(letter) ?? []), value]);
+  const add = (letter: string, value: string): void =>
+    void options.set(letter, [...(options.get(letter) ?? []), value]);
   const operands: string[] = [];
   for (let at = 0; at < argv.length; at += 1) {
     const word = argv[at] ?? '';

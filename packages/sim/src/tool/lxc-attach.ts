@@ -31,7 +31,10 @@ export const lxcAttach: Tool = async (host, argv, io) => {
   const vmid = Number(call.name);
   if (runningGuest(host, vmid)?.kind !== 'lxc') {
     const file = `lxc-attach: ${call.name ?? ''}: ../src/lxc/attach.c`;
-    return fail(io, `${file}: get_attach_context: 405 Connection refused - Failed to get init pid\n${file}: lxc_attach: 1469 Connection refused - Failed to get attach context\n`);
+    return fail(
+      io,
+      `${file}: get_attach_context: 405 Connection refused - Failed to get init pid\n${file}: lxc_attach: 1469 Connection refused - Failed to get attach context\n`,
+    );
   }
   const request: ExecRequest = {
     argv: call.argv.length === 0 ? ['/bin/sh'] : call.argv,

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { runningGuest } from '../running.ts';
 import type { Tool } from '../tool.ts';
-import { getopt, GetoptError, has, last } from './getopt.ts';
+import { GetoptError, getopt, has, last } from './getopt.ts';
 
 const LONG = { pid: 'p', state: 's', 'no-humanize': 'H', ips: 'i' } as const;
 
@@ -22,7 +22,8 @@ export const lxcInfo: Tool = async (host, argv, io) => {
     }
     const isUp = running?.kind === 'lxc';
     const all = !has(call, 'p') && !has(call, 's') && !has(call, 'i');
-    const line = (label: string, value: string): string => (has(call, 'H') ? `${value}\n` : `${`${label}:`.padEnd(16)}${value}\n`);
+    const line = (label: string, value: string): string =>
+      has(call, 'H') ? `${value}\n` : `${`${label}:`.padEnd(16)}${value}\n`;
     if (all) io.out(line('Name', name));
     if (all || has(call, 's')) io.out(line('State', isUp ? 'RUNNING' : 'STOPPED'));
     if ((all || has(call, 'p')) && isUp) io.out(line('PID', String(running.pid)));

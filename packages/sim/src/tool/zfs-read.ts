@@ -4,11 +4,38 @@ import { isUserProperty, NATIVE, propertyName } from '../pool/properties.ts';
 import { poolOf } from '../pool/state.ts';
 import { ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, GetoptError, has, last } from './getopt.ts';
-import { allObjects, objectNamed, typeOf, unknownProperty, type Value, valueOf, type View, viewOf, type ZfsObject } from './zfs-table.ts';
+import {
+  allObjects,
+  objectNamed,
+  typeOf,
+  unknownProperty,
+  type Value,
+  type View,
+  valueOf,
+  viewOf,
+  type ZfsObject,
+} from './zfs-table.ts';
 
-const TYPES: Readonly<Record<string, string>> = { filesystem: 'filesystem', fs: 'filesystem', volume: 'volume', vol: 'volume', snapshot: 'snapshot', snap: 'snapshot', bookmark: 'bookmark', all: 'all' };
+const TYPES: Readonly<Record<string, string>> = {
+  filesystem: 'filesystem',
+  fs: 'filesystem',
+  volume: 'volume',
+  vol: 'volume',
+  snapshot: 'snapshot',
+  snap: 'snapshot',
+  bookmark: 'bookmark',
+  all: 'all',
+};
 const LIST_COLUMNS = ['name', 'used', 'available', 'referenced', 'mountpoint'] as const;
-const SPACE_COLUMNS = ['name', 'available', 'used', 'usedbysnapshots', 'usedbydataset', 'usedbyrefreservation', 'usedbychildren'] as const;
+const SPACE_COLUMNS = [
+  'name',
+  'available',
+  'used',
+  'usedbysnapshots',
+  'usedbydataset',
+  'usedbyrefreservation',
+  'usedbychildren',
+] as const;
 const HEADS: Readonly<Record<string, string>> = { available: 'AVAIL', referenced: 'REFER', compressratio: 'RATIO' };
 const TEXT_COLUMNS = new Set(['name', 'mountpoint', 'origin', 'type']);
 
@@ -59,7 +86,8 @@ function refuseType(word: string): never {
 
 /** Named objects, with what lies below when -r, -d or a type other than their own asks for it. */
 function choose(view: View, call: Getopt, at: { names: readonly string[]; byDefault: readonly string[] }): Chosen {
-  const depth = last(call, 'd') === undefined ? (has(call, 'r') ? Number.POSITIVE_INFINITY : 0) : Number(last(call, 'd'));
+  const depth =
+    last(call, 'd') === undefined ? (has(call, 'r') ? Number.POSITIVE_INFINITY : 0) : Number(last(call, 'd'));
   const types = typesOf(call, at.byDefault);
   const all = allObjects(view.state);
   if (at.names.length === 0) return { objects: all.filter((object) => types.has(typeOf(object))), missing: [] };
@@ -68,7 +96,10 @@ function choose(view: View, call: Getopt, at: { names: readonly string[]; byDefa
   for (const argument of at.names) {
     const object = objectNamed(view, argument);
     if (object === undefined) missing.push(argument);
-    else for (const found of below(all, object, depth)) if (found.name === object.name && object.snapshot !== undefined ? true : types.has(typeOf(found))) wanted.add(found.name);
+    else
+      for (const found of below(all, object, depth))
+        if (found.name === object.name && object.snapshot !== undefined ? true : types.has(typeOf(found)))
+          wanted.add(found.name);
   }
   return { objects: all.filter((object) => wanted.has(object.name)), missing };
 }
@@ -76,11 +107,19 @@ function choose(view: View, call: Getopt, at: { names: readonly string[]; byDefa
 /** A snapshot is one level below its dataset. */
 function below(all: readonly ZfsObject[], top: ZfsObject, depth: number): ZfsObject[] {
   const levels = (name: string): number => name.split(/[/@]/).length;
-  return all.filter((object) => object.name === top.name || (/^[/@]/.test(object.name.slice(top.name.length)) && object.name.startsWith(top.name) && levels(object.name) - levels(top.name) <= depth));
+  return all.filter(
+    (object) =>
+      object.name === top.name ||
+      (/^[/@]/.test(object.name.slice(top.name.length)) &&
+        object.name.startsWith(top.name) &&
+        levels(object.name) - levels(top.name) <= depth),
+  );
 }
 
 function sortRows(view: View, call: Getopt, objects: readonly ZfsObject[]): ZfsObject[] {
-  const keys = ['s', 'S'].flatMap((letter) => (call.options.get(letter) ?? []).map((property) => ({ property, sign: letter === 's' ? 1 : -1 })));
+  const keys = ['s', 'S'].flatMap((letter) =>
+    (call.options.get(letter) ?? []).map((property) => ({ property, sign: letter === 's' ? 1 : -1 })),
+  );
   const compare = (a: ZfsObject, b: ZfsObject): number => {
     for (const { property, sign } of keys) {
       const [left, right] = [a, b].map((object) => valueOf(view, object, { property, exact: true }).value);
@@ -93,11 +132,28 @@ function sortRows(view: View, call: Getopt, objects: readonly ZfsObject[]): ZfsO
   return keys.length === 0 ? [...objects] : [...objects].sort(compare);
 }
 
-function printList(view: View, call: Getopt, at: { objects: readonly ZfsObject[]; columns: readonly string[]; io: ToolIo }): void {
+function printList(
+  view: View,
+  call: Getopt,
+  at: { objects: readonly ZfsObject[]; columns: readonly string[]; io: ToolIo },
+): void {
   const { objects, columns, io } = at;
-  const rows = objects.map((object) => columns.map((property) => valueOf(view, object, { property, exact: has(call, 'p') })));
+  const rows = objects.map((object) =>
+    columns.map((property) => valueOf(view, object, { property, exact: has(call, 'p') })),
+  );
   if (has(call, 'j')) {
-    io.out(jsonOf('zfs list', objects, (object) => Object.fromEntries(columns.filter((column) => column !== 'name').map((property) => [property, jsonValue(valueOf(view, object, { property, exact: has(call, 'p') || has(call, 'J') }), has(call, 'J'))]))));
+    io.out(
+      jsonOf('zfs list', objects, (object) =>
+        Object.fromEntries(
+          columns
+            .filter((column) => column !== 'name')
+            .map((property) => [
+              property,
+              jsonValue(valueOf(view, object, { property, exact: has(call, 'p') || has(call, 'J') }), has(call, 'J')),
+            ]),
+        ),
+      ),
+    );
     if (objects.length === 0) io.err('no datasets available\n');
     return;
   }
@@ -110,7 +166,12 @@ function printList(view: View, call: Getopt, at: { objects: readonly ZfsObject[]
 /** Text columns to the left, numbers to the right, the last one unpadded. */
 function aligned(rows: readonly (readonly string[])[], columns: readonly string[]): string {
   const widths = columns.map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));
-  const cell = (text: string, i: number): string => (TEXT_COLUMNS.has(columns[i] ?? '') ? (i === columns.length - 1 ? text : text.padEnd(widths[i] ?? 0)) : text.padStart(widths[i] ?? 0));
+  const cell = (text: string, i: number): string =>
+    TEXT_COLUMNS.has(columns[i] ?? '')
+      ? i === columns.length - 1
+        ? text
+        : text.padEnd(widths[i] ?? 0)
+      : text.padStart(widths[i] ?? 0);
   return rows.map((row) => `${row.map(cell).join('  ')}\n`).join('');
 }
 
@@ -127,17 +188,45 @@ export function zfsGet(host: Host, call: Getopt, io: ToolIo): void {
   const unknown = asked === undefined ? undefined : unknownProperty(asked);
   if (unknown !== undefined) throw new GetoptError(`bad property list: invalid property '${unknown}'`);
   const chosen = choose(view, call, { names: call.operands.slice(1), byDefault: ['filesystem', 'volume', 'snapshot'] });
-  const rows = chosen.objects.flatMap((object) => (asked ?? everyProperty(object)).map((property) => ({ object, property, value: valueOf(view, object, { property, exact: has(call, 'p') || has(call, 'J') }) })));
+  const rows = chosen.objects.flatMap((object) =>
+    (asked ?? everyProperty(object)).map((property) => ({
+      object,
+      property,
+      value: valueOf(view, object, { property, exact: has(call, 'p') || has(call, 'J') }),
+    })),
+  );
   const sources = last(call, 's')?.split(',');
   const kept = rows.filter(({ value }) => sources === undefined || sources.includes(sourceWord(value.source)));
   if (has(call, 'j')) {
-    io.out(jsonOf('zfs get', chosen.objects, (object) => Object.fromEntries(kept.filter((row) => row.object === object).map((row) => [row.property, jsonValue(row.value, has(call, 'J'))]))));
+    io.out(
+      jsonOf('zfs get', chosen.objects, (object) =>
+        Object.fromEntries(
+          kept
+            .filter((row) => row.object === object)
+            .map((row) => [row.property, jsonValue(row.value, has(call, 'J'))]),
+        ),
+      ),
+    );
     return finish(chosen, io);
   }
-  const fields = (last(call, 'o') ?? 'name,property,value,source').replace(/^all$/, 'name,property,value,source').split(',');
-  const lines = kept.map((row) => fields.map((field) => ({ name: row.object.name, property: row.property, value: row.value.value, source: row.value.source })[field] ?? '-'));
+  const fields = (last(call, 'o') ?? 'name,property,value,source')
+    .replace(/^all$/, 'name,property,value,source')
+    .split(',');
+  const lines = kept.map((row) =>
+    fields.map(
+      (field) =>
+        ({ name: row.object.name, property: row.property, value: row.value.value, source: row.value.source })[field] ??
+        '-',
+    ),
+  );
   if (has(call, 'H')) io.out(lines.map((line) => `${line.join('\t')}\n`).join(''));
-  else if (lines.length > 0) io.out(aligned([fields.map((field) => field.toUpperCase()), ...lines], fields.map(() => 'name')));
+  else if (lines.length > 0)
+    io.out(
+      aligned(
+        [fields.map((field) => field.toUpperCase()), ...lines],
+        fields.map(() => 'name'),
+      ),
+    );
   finish(chosen, io);
 }
 
@@ -148,10 +237,20 @@ function sourceWord(source: string): string {
 function everyProperty(object: ZfsObject): string[] {
   const own = Object.keys(object.snapshot?.properties ?? object.dataset.properties).filter(isUserProperty);
   const native = Object.keys(NATIVE).filter((property) => property !== 'name');
-  return [...(object.snapshot === undefined ? native : ['type', 'creation', 'used', 'referenced', 'createtxg', 'guid', 'userrefs', 'defer_destroy']), ...own];
+  return [
+    ...(object.snapshot === undefined
+      ? native
+      : ['type', 'creation', 'used', 'referenced', 'createtxg', 'guid', 'userrefs', 'defer_destroy']),
+    ...own,
+  ];
 }
 
-const SOURCES: Readonly<Record<string, string>> = { none: 'NONE', local: 'LOCAL', default: 'DEFAULT', inherited: 'INHERITED' };
+const SOURCES: Readonly<Record<string, string>> = {
+  none: 'NONE',
+  local: 'LOCAL',
+  default: 'DEFAULT',
+  inherited: 'INHERITED',
+};
 
 /** Numbers as numbers when asked for; a guid beyond 2^63 is clamped then, as the real program does. */
 function jsonValue({ value, source }: Value, asNumber: boolean): unknown {

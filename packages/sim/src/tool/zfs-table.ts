@@ -1,7 +1,16 @@
 /** The rows of `zfs list` and `zfs get`: which objects, which properties, in which form. Columns as cmd/zfs/zfs_main.c prints them. */
 import type { Host } from '../host.ts';
 import { humanSize, isKnownProperty, isUserProperty, NATIVE, propertyName } from '../pool/properties.ts';
-import { clonesOf, type DatasetRecord, mountpointOf, parentOf, type PoolState, readPools, type SnapshotRecord, sorted } from '../pool/state.ts';
+import {
+  clonesOf,
+  type DatasetRecord,
+  mountpointOf,
+  type PoolState,
+  parentOf,
+  readPools,
+  type SnapshotRecord,
+  sorted,
+} from '../pool/state.ts';
 import { type Usage, usageOf } from '../pool/usage.ts';
 
 export interface ZfsObject {
@@ -38,9 +47,13 @@ export function objectNamed(view: View, argument: string): ZfsObject | undefined
   if (!argument.startsWith('/')) return allObjects(view.state).find((object) => object.name === argument);
   const holders = view.state.datasets.filter((dataset) => {
     const path = mountpointOf(view.state, dataset);
-    return path?.startsWith('/') === true && (argument === path || argument.startsWith(path === '/' ? '/' : `${path}/`));
+    return (
+      path?.startsWith('/') === true && (argument === path || argument.startsWith(path === '/' ? '/' : `${path}/`))
+    );
   });
-  const dataset = holders.sort((a, b) => (mountpointOf(view.state, b)?.length ?? 0) - (mountpointOf(view.state, a)?.length ?? 0))[0];
+  const dataset = holders.sort(
+    (a, b) => (mountpointOf(view.state, b)?.length ?? 0) - (mountpointOf(view.state, a)?.length ?? 0),
+  )[0];
   return dataset === undefined ? undefined : { name: dataset.name, dataset };
 }
 
@@ -51,7 +64,25 @@ export interface Value {
 }
 
 const NONE: Value = { value: '-', source: '-' };
-const SIZES = new Set(['used', 'available', 'referenced', 'written', 'quota', 'refquota', 'reservation', 'refreservation', 'volsize', 'volblocksize', 'recordsize', 'usedbysnapshots', 'usedbydataset', 'usedbychildren', 'usedbyrefreservation', 'logicalused', 'logicalreferenced']);
+const SIZES = new Set([
+  'used',
+  'available',
+  'referenced',
+  'written',
+  'quota',
+  'refquota',
+  'reservation',
+  'refreservation',
+  'volsize',
+  'volblocksize',
+  'recordsize',
+  'usedbysnapshots',
+  'usedbydataset',
+  'usedbychildren',
+  'usedbyrefreservation',
+  'logicalused',
+  'logicalreferenced',
+]);
 const LIMITS = new Set(['quota', 'refquota', 'reservation', 'refreservation']);
 
 /** A property of an object; numbers exact when `exact`. */
@@ -63,17 +94,26 @@ export function valueOf(view: View, object: ZfsObject, at: { property: string; e
 }
 
 function rawValue(view: View, object: ZfsObject, property: string): Value {
-  const computed = object.snapshot === undefined ? datasetValue(view, object.dataset, property) : snapshotValue(view, object, property);
+  const computed =
+    object.snapshot === undefined
+      ? datasetValue(view, object.dataset, property)
+      : snapshotValue(view, object, property);
   if (computed !== undefined) return { value: computed, source: '-' };
   if (property === 'mountpoint') return mountpointValue(view, object);
   if (isUserProperty(property)) return inheritedValue(view, object, property) ?? NONE;
   const isForVolumes = property === 'volsize' || property === 'volblocksize';
   const isForFileSystems = property === 'quota' || property === 'refquota' || property === 'recordsize';
-  if (object.snapshot !== undefined || (object.dataset.type === 'volume' ? isForFileSystems : isForVolumes)) return NONE;
+  if (object.snapshot !== undefined || (object.dataset.type === 'volume' ? isForFileSystems : isForVolumes))
+    return NONE;
   const own = object.dataset.properties[property];
   if (own !== undefined) return { value: own, source: 'local' };
   const inherited = NATIVE[property]?.inherits === true ? inheritedValue(view, object, property) : undefined;
-  return inherited ?? { value: NATIVE[property]?.byDefault ?? '-', source: NATIVE[property]?.byDefault === undefined ? '-' : 'default' };
+  return (
+    inherited ?? {
+      value: NATIVE[property]?.byDefault ?? '-',
+      source: NATIVE[property]?.byDefault === undefined ? '-' : 'default',
+    }
+  );
 }
 
 function datasetValue(view: View, dataset: DatasetRecord, property: string): string | undefined {
@@ -130,7 +170,8 @@ function mountpointValue(view: View, { dataset, snapshot }: ZfsObject): Value {
   if (value === undefined) return NONE;
   if (dataset.properties['mountpoint'] !== undefined) return { value, source: 'local' };
   for (let name = parentOf(dataset.name); name !== undefined; name = parentOf(name)) {
-    if (view.state.datasets.find((entry) => entry.name === name)?.properties['mountpoint'] !== undefined) return { value, source: `inherited from ${name}` };
+    if (view.state.datasets.find((entry) => entry.name === name)?.properties['mountpoint'] !== undefined)
+      return { value, source: `inherited from ${name}` };
   }
   return { value, source: 'default' };
 }

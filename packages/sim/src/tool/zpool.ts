@@ -4,22 +4,55 @@ import { humanSize } from '../pool/properties.ts';
 import { type PoolRecord, readPools, type Vdev } from '../pool/state.ts';
 import { usageOf } from '../pool/usage.ts';
 import { type Tool, ToolError, type ToolIo } from '../tool.ts';
-import { type Getopt, getopt, GetoptError, has, last } from './getopt.ts';
+import { type Getopt, GetoptError, getopt, has, last } from './getopt.ts';
 import { ZFS_VERSION } from './zfs.ts';
 
-const COLUMNS = ['name', 'size', 'allocated', 'free', 'checkpoint', 'expandsize', 'fragmentation', 'capacity', 'dedupratio', 'health', 'altroot'] as const;
-const ALIASES: Readonly<Record<string, string>> = { alloc: 'allocated', ckpoint: 'checkpoint', expandsz: 'expandsize', frag: 'fragmentation', cap: 'capacity', dedup: 'dedupratio' };
-const HEADS: Readonly<Record<string, string>> = { allocated: 'ALLOC', checkpoint: 'CKPOINT', expandsize: 'EXPANDSZ', fragmentation: 'FRAG', capacity: 'CAP', dedupratio: 'DEDUP' };
-const LIST_USAGE = 'list [-gHLpPv] [-o property[,...]] [-j [--json-int, --json-pool-key-guid]] ...\n\t    [-T d|u] [pool] [interval [count]]';
+const COLUMNS = [
+  'name',
+  'size',
+  'allocated',
+  'free',
+  'checkpoint',
+  'expandsize',
+  'fragmentation',
+  'capacity',
+  'dedupratio',
+  'health',
+  'altroot',
+] as const;
+const ALIASES: Readonly<Record<string, string>> = {
+  alloc: 'allocated',
+  ckpoint: 'checkpoint',
+  expandsz: 'expandsize',
+  frag: 'fragmentation',
+  cap: 'capacity',
+  dedup: 'dedupratio',
+};
+const HEADS: Readonly<Record<string, string>> = {
+  allocated: 'ALLOC',
+  checkpoint: 'CKPOINT',
+  expandsize: 'EXPANDSZ',
+  fragmentation: 'FRAG',
+  capacity: 'CAP',
+  dedupratio: 'DEDUP',
+};
+const LIST_USAGE =
+  'list [-gHLpPv] [-o property[,...]] [-j [--json-int, --json-pool-key-guid]] ...\n\t    [-T d|u] [pool] [interval [count]]';
 
 export const zpool: Tool = async (host, argv, io) => {
   const [word, ...rest] = argv;
   try {
     if (word === 'list') list(host, getopt(rest, 'gHLpPvjo:T:'), io);
-    else if (word === 'status') status(host, getopt(rest, 'xvpgLPtj', { 'json-int': 'J', 'json-flat-vdevs': 'F', 'json-pool-key-guid': 'G' }), io);
+    else if (word === 'status')
+      status(
+        host,
+        getopt(rest, 'xvpgLPtj', { 'json-int': 'J', 'json-flat-vdevs': 'F', 'json-pool-key-guid': 'G' }),
+        io,
+      );
     else if (word === 'get') get(host, getopt(rest, 'Hpjo:'), io);
     else if (word === 'sync' || word === 'scrub' || word === 'clear') chosenPools(host, rest);
-    else if (word === 'version' || word === '--version') io.out(`${ZFS_VERSION}\n${ZFS_VERSION.replace('zfs-', 'zfs-kmod-')}\n`);
+    else if (word === 'version' || word === '--version')
+      io.out(`${ZFS_VERSION}\n${ZFS_VERSION.replace('zfs-', 'zfs-kmod-')}\n`);
     else throw new GetoptError(word === undefined ? 'missing command' : `unrecognized command '${word}'`);
     return 0;
   } catch (err) {
@@ -37,7 +70,9 @@ function chosenPools(host: Host, names: readonly string[]): PoolRecord[] {
   const { pools } = readPools(host);
   const absent = names.find((name) => !pools.some((pool) => pool.name === name));
   if (absent !== undefined) throw new ToolError(`cannot open '${absent}': no such pool\n`, 1);
-  return (names.length === 0 ? pools : pools.filter((pool) => names.includes(pool.name))).sort((a, b) => (a.name < b.name ? -1 : 1));
+  return (names.length === 0 ? pools : pools.filter((pool) => names.includes(pool.name))).sort((a, b) =>
+    a.name < b.name ? -1 : 1,
+  );
 }
 
 function valuesOf(host: Host, pool: PoolRecord, exact: boolean): Readonly<Record<string, string>> {
@@ -72,21 +107,42 @@ function list(host: Host, call: Getopt, io: ToolIo): void {
   const pools = chosenPools(host, call.operands);
   const rows = pools.map((pool) => columns.map((column) => valuesOf(host, pool, has(call, 'p'))[column] ?? '-'));
   if (has(call, 'j')) {
-    const properties = (row: readonly string[]): unknown => Object.fromEntries(columns.map((column, i) => [column, { value: row[i], source: { type: 'NONE', data: '-' } }]));
-    return io.out(json('zpool list', pools, (pool, i) => ({ name: pool.name, type: 'POOL', state: pool.health, pool_guid: pool.guid, properties: properties(rows[i] ?? []) })));
+    const properties = (row: readonly string[]): unknown =>
+      Object.fromEntries(columns.map((column, i) => [column, { value: row[i], source: { type: 'NONE', data: '-' } }]));
+    return io.out(
+      json('zpool list', pools, (pool, i) => ({
+        name: pool.name,
+        type: 'POOL',
+        state: pool.health,
+        pool_guid: pool.guid,
+        properties: properties(rows[i] ?? []),
+      })),
+    );
   }
   if (has(call, 'H')) return io.out(rows.map((row) => `${row.join('\t')}\n`).join(''));
   if (rows.length === 0) return io.out('no pools available\n');
   const table = [columns.map((column) => HEADS[column] ?? column.toUpperCase()), ...rows];
   const widths = columns.map((_, i) => Math.max(...table.map((row) => (row[i] ?? '').length)));
-  io.out(table.map((row) => `${row.map((cell, i) => (i === 0 || i >= columns.length - 2 ? cell.padEnd(i === columns.length - 1 ? 0 : (widths[i] ?? 0)) : cell.padStart(widths[i] ?? 0))).join('  ')}\n`).join(''));
+  io.out(
+    table
+      .map(
+        (row) =>
+          `${row.map((cell, i) => (i === 0 || i >= columns.length - 2 ? cell.padEnd(i === columns.length - 1 ? 0 : (widths[i] ?? 0)) : cell.padStart(widths[i] ?? 0))).join('  ')}\n`,
+      )
+      .join(''),
+  );
 }
 
 function get(host: Host, call: Getopt, io: ToolIo): void {
   const columns = call.operands[0] === 'all' ? [...COLUMNS] : columnsOf(call.operands[0]);
   for (const pool of chosenPools(host, call.operands.slice(1))) {
     const values = valuesOf(host, pool, has(call, 'p'));
-    for (const column of columns) io.out(last(call, 'o') === 'value' ? `${values[column] ?? '-'}\n` : `${pool.name}\t${column}\t${values[column] ?? '-'}\t-\n`);
+    for (const column of columns)
+      io.out(
+        last(call, 'o') === 'value'
+          ? `${values[column] ?? '-'}\n`
+          : `${pool.name}\t${column}\t${values[column] ?? '-'}\t-\n`,
+      );
   }
 }
 
@@ -98,9 +154,18 @@ function status(host: Host, call: Getopt, io: ToolIo): void {
   const pools = chosenPools(host, call.operands);
   if (has(call, 'j')) return io.out(json('zpool status', pools, (pool) => statusObject(pool, has(call, 'J'))));
   if (has(call, 'x') && pools.every(isHealthy)) {
-    return io.out(call.operands.length === 0 ? 'all pools are healthy\n' : pools.map((pool) => `pool '${pool.name}' is healthy\n`).join(''));
+    return io.out(
+      call.operands.length === 0
+        ? 'all pools are healthy\n'
+        : pools.map((pool) => `pool '${pool.name}' is healthy\n`).join(''),
+    );
   }
-  io.out(pools.filter((pool) => !has(call, 'x') || !isHealthy(pool)).map(statusText).join('\n'));
+  io.out(
+    pools
+      .filter((pool) => !has(call, 'x') || !isHealthy(pool))
+      .map(statusText)
+      .join('\n'),
+  );
 }
 
 function statusText(pool: PoolRecord): string {
@@ -112,16 +177,42 @@ function statusText(pool: PoolRecord): string {
 }
 
 function flat(vdevs: readonly Vdev[], depth: number): { name: string; state: string }[] {
-  return vdevs.flatMap((vdev) => [{ name: `${'  '.repeat(depth)}${vdev.name}`, state: vdev.state }, ...flat(vdev.children ?? [], depth + 1)]);
+  return vdevs.flatMap((vdev) => [
+    { name: `${'  '.repeat(depth)}${vdev.name}`, state: vdev.state },
+    ...flat(vdev.children ?? [], depth + 1),
+  ]);
 }
 
 function statusObject(pool: PoolRecord, asNumber: boolean): unknown {
   const number = (value: number): unknown => (asNumber ? value : String(value));
-  const vdev = (entry: Vdev): unknown => ({ name: entry.name, vdev_type: entry.children === undefined ? 'disk' : (entry.name.split('-')[0] ?? ''), class: 'normal', state: entry.state, read_errors: number(0), write_errors: number(0), checksum_errors: number(0), ...(entry.children === undefined ? {} : { vdevs: named(entry.children) }) });
-  const named = (entries: readonly Vdev[]): unknown => Object.fromEntries(entries.map((entry) => [entry.name, vdev(entry)]));
-  return { name: pool.name, state: pool.health, pool_guid: pool.guid, txg: number(4), spa_version: number(5000), zpl_version: number(5), vdevs: { [pool.name]: { name: pool.name, vdev_type: 'root', state: pool.health, vdevs: named(pool.vdevs) } }, error_count: number(pool.errorCount) };
+  const vdev = (entry: Vdev): unknown => ({
+    name: entry.name,
+    vdev_type: entry.children === undefined ? 'disk' : (entry.name.split('-')[0] ?? ''),
+    class: 'normal',
+    state: entry.state,
+    read_errors: number(0),
+    write_errors: number(0),
+    checksum_errors: number(0),
+    ...(entry.children === undefined ? {} : { vdevs: named(entry.children) }),
+  });
+  const named = (entries: readonly Vdev[]): unknown =>
+    Object.fromEntries(entries.map((entry) => [entry.name, vdev(entry)]));
+  return {
+    name: pool.name,
+    state: pool.health,
+    pool_guid: pool.guid,
+    txg: number(4),
+    spa_version: number(5000),
+    zpl_version: number(5),
+    vdevs: { [pool.name]: { name: pool.name, vdev_type: 'root', state: pool.health, vdevs: named(pool.vdevs) } },
+    error_count: number(pool.errorCount),
+  };
 }
 
-function json(command: string, pools: readonly PoolRecord[], entry: (pool: PoolRecord, index: number) => unknown): string {
+function json(
+  command: string,
+  pools: readonly PoolRecord[],
+  entry: (pool: PoolRecord, index: number) => unknown,
+): string {
   return `${JSON.stringify({ output_version: { command, vers_major: 0, vers_minor: 1 }, pools: Object.fromEntries(pools.map((pool, i) => [pool.name, entry(pool, i)])) })}\n`;
 }
