@@ -77,7 +77,7 @@ function checkSource({ source, privileged }: ContainerSpec, complain: Complain):
     return;
   }
   if (source.$case === 'image') {
-    // `pct create` unpacks OCI layers only with mapped ids: proxmox/pve-container src/PVE/LXC/Create.pm.
+    // The agents refuse it too: what a stranger's image holds never runs as the host's root.
     if (privileged) complain('privileged', 'a container of an image must be unprivileged');
     const { reference, digest, platform } = source.value;
     const parsed = parseImageReference(reference);

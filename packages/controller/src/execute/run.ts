@@ -57,12 +57,23 @@ export class Run {
         log.moveStep(step.index, 'done');
       } catch (error) {
         if (stop.aborted) throw error;
+        this.#heedFence(error);
         const problem = toProblem(this.#context.cancel.aborted ? this.#cancelled(error) : error);
         log.moveStep(step.index, this.#context.cancel.aborted ? 'cancelled' : 'failed', { detail: problem.message });
         return problem;
       }
     }
     return undefined;
+  }
+
+  /**
+   * The node has seen a newer token than this controller knows: its database was restored from an older state. This
+   * plan is lost, but the next one must come through.
+   */
+  #heedFence(error: unknown): void {
+    if (!isPxmError(error, 'PXM_GENERATION_OLD')) return;
+    const seen = /token (\d+)/.exec(error.fields['seen'] ?? '')?.[1];
+    if (seen !== undefined) this.#context.records.reservations.raiseFence(this.#context.plan.nodeUid, Number(seen));
   }
 
   #requireWanted(): void {

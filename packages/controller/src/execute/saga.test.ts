@@ -84,6 +84,18 @@ describe('a step that fails', () => {
   });
 });
 
+describe('a node that has seen a newer token', () => {
+  it('refuses the plan, and the next plan has a token above it', async () => {
+    const { work } = shop.open();
+    const fields = { node: 'pve1', seen: '7 (token 41)', generation: '1 (token 1)' };
+    shop.agent('pve1').plan('container.create', { fails: { ...problem('PXM_GENERATION_OLD'), fields } });
+    const { plan } = await work.planner.planContainer(request());
+    const { record } = await finish(work, work.executor.apply(plan.id).id);
+    expect(record.operation.problem?.code).toBe('PXM_GENERATION_OLD');
+    expect((await work.planner.planContainer(request())).plan.fencingToken).toBe(42n);
+  });
+});
+
 describe('cancel', () => {
   it('stops the running step on the agent and takes the plan back', async () => {
     const { work } = shop.open();

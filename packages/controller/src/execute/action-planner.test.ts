@@ -1,0 +1,104 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Action } from '../domain/plan.ts';
+import { DIGEST } from './agent.fixture.ts';
+import { finish, Workshop } from './work.fixture.ts';
+import type { Work } from './work.ts';
+
+const GUEST_UID = 'c'.repeat(32);
+let shop: Workshop;
+let work: Work;
+beforeEach(async () => {
+  const guests = [
+    { vmid: 101, name: 'web', status: 'stopped', guestUid: GUEST_UID },
+    { vmid: 102, name: 'db', status: 'running', guestUid: 'd'.repeat(32) },
+    { vmid: 103, name: 'safe', status: 'stopped', protection: true },
+    { vmid: 104, name: 'base', status: 'stopped', template: true },
+  ];
+  shop = new Workshop([{ name: 'pve1', guests }]);
+  await shop.listen();
+  for (const object of shop.fleet.objects('container')) {
+    const document = object.document?.document;
+    if (document?.$case === 'container') shop.agent('pve1').guests.set(document.value.vmid, document.value);
+  }
+  work = shop.open().work;
+});
+afterEach(async () => {
+  await shop.close();
+});
+
+const guest = (key: string): { key: string; node: string } => ({ key, node: '' });
+
+async function carryOut(action: Action): Promise<string | undefined> {
+  const plan = await work.actions.plan({ action, dryRun: false, showCommands: false, actor: 'operator:alice' });
+  const { record } = await finish(work, work.executor.apply(plan.id).id);
+  return record.operation.problem?.code;
+}
+
+function refusal(action: Action | undefined): Promise<unknown> {
+  const planned = work.actions.plan({ action, dryRun: false, showCommands: false, actor: 'operator:alice' });
+  return planned.then(
+    () => 'planned',
+    (error: unknown) => (error as { code: string }).code,
+  );
+}
+
+describe('actions on guests', () => {
+  it('are carried out and seen in the inventory', async () => {
+    expect(await carryOut({ $case: 'start', value: { guest: guest('web'), readiness: undefined } })).toBeUndefined();
+    expect(
+      await carryOut({ $case: 'shutdown', value: { guest: guest('101'), timeoutSeconds: 30, force: false } }),
+    ).toBeUndefined();
+    expect(await carryOut({ $case: 'stop', value: { guest: guest('db') } })).toBeUndefined();
+    expect(await carryOut({ $case: 'destroy', value: { guest: guest('db'), force: false } })).toBeUndefined();
+    expect(shop.agent('pve1').effects).toEqual([
+      'container.start 101',
+      'container.shutdown 101',
+      'container.stop 102',
+      'container.destroy 102',
+    ]);
+  });
+
+  it('carry the uid of the guest that was meant', async () => {
+    const plan = await work.actions.plan({
+      action: { $case: 'destroy', value: { guest: guest('web'), force: false } },
+      dryRun: false,
+      showCommands: false,
+      actor: 'operator:alice',
+    });
+    const other = shop.agent('pve1').guests.get(101);
+    if (other !== undefined) shop.agent('pve1').guests.set(101, { ...other, guestUid: 'e'.repeat(32) });
+    const { record } = await finish(work, work.executor.apply(plan.id).id);
+    expect(record.operation.problem?.code).toBe('PXM_GUEST_FOREIGN');
+    expect(shop.agent('pve1').guests.has(101)).toBe(true);
+  });
+
+  it('are refused where the inventory already says no', async () => {
+    expect(await refusal({ $case: 'destroy', value: { guest: guest('db'), force: false } })).toBe('PXM_GUEST_RUNNING');
+    expect(await refusal({ $case: 'destroy', value: { guest: guest('safe'), force: true } })).toBe(
+      'PXM_GUEST_PROTECTED',
+    );
+    expect(await refusal({ $case: 'start', value: { guest: guest('base'), readiness: undefined } })).toBe(
+      'PXM_GUEST_TEMPLATE',
+    );
+    expect(await refusal({ $case: 'stop', value: { guest: undefined } })).toBe('PXM_INPUT_INVALID');
+    expect(await refusal(undefined)).toBe('PXM_INPUT_INVALID');
+    shop.fleet.setPresence('pve1', 'down');
+    expect(await refusal({ $case: 'stop', value: { guest: guest('db') } })).toBe('PXM_NODE_DOWN');
+  });
+
+  it('pull an image by its digest', async () => {
+    expect(await carryOut({ $case: 'pull', value: { reference: 'nginx', node: '', platform: '' } })).toBeUndefined();
+    expect(shop.agent('pve1').images).toEqual(new Set([DIGEST]));
+    expect(await refusal({ $case: 'pull', value: { reference: 'UPPER', node: '', platform: '' } })).toBe(
+      'PXM_INPUT_INVALID',
+    );
+  });
+
+  it('show their commands on a dry run and leave nothing', async () => {
+    const action: Action = { $case: 'stop', value: { guest: guest('db') } };
+    const plan = await work.actions.plan({ action, dryRun: true, showCommands: true, actor: 'operator:alice' });
+    expect(plan).toMatchObject({ id: '', title: 'stop container db (102) on pve1' });
+    expect(plan.steps[0]?.commands[0]?.argv).toEqual(['tool', 'container.stop', '102']);
+    expect(shop.agent('pve1').effects).toEqual([]);
+  });
+});
