@@ -45,6 +45,7 @@ function freeName(host: Host, storage: Storage, request: VolumeRequest): string 
 }
 
 async function alloc(host: Host, storage: Storage, request: VolumeRequest): Promise<string> {
+  activate(host, storage);
   const name = request.name ?? freeName(host, storage, request);
   const given = /\.(raw|qcow2|vmdk|subvol)$/.exec(name)?.[1] ?? '';
   if (given !== request.format) throw new ToolError(`illegal name '${name}' - wrong extension for format ('${given} != '${request.format}')\n`);
@@ -77,8 +78,8 @@ function giveTo(path: string, owner: number | undefined): void {
 }
 
 async function list(host: Host, storage: Storage): Promise<VolumeRow[]> {
+  activate(host, storage);
   const images = host.path(join(storageRoot(storage), 'images'));
-  if (!existsSync(images)) return [];
   const folders = readdirSync(images).filter((name) => /^\d+$/.test(name)).sort((a, b) => Number(a) - Number(b));
   return folders.flatMap((vmid) =>
     readdirSync(join(images, vmid)).sort().flatMap((name) => {
@@ -123,7 +124,22 @@ export function renameTo(host: Host, storage: Storage, from: string, to: string)
   return to;
 }
 
+/** As upstream's activation: a missing folder is made, unless the storage says it is a mount point. */
+function activate(host: Host, storage: Storage): void {
+  const path = storageRoot(storage);
+  const isMountPoint = storage.options['is_mountpoint'];
+  if (isMountPoint !== undefined && !/^(?:0|no|off|false)$/.test(isMountPoint)) {
+    const folder = isMountPoint.startsWith('/') ? isMountPoint : path;
+    const stat = statSync(host.path(folder), { throwIfNoEntry: false });
+    if (stat === undefined || stat.dev === statSync(dirname(host.path(folder))).dev) {
+      throw new ToolError(`unable to activate storage '${storage.id}' - directory is expected to be a mount point but is not mounted: '${folder}'\n`);
+    }
+  }
+  mkdirSync(join(host.path(path), 'images'), { recursive: true });
+}
+
 async function space(host: Host, storage: Storage): Promise<SpaceRow> {
+  activate(host, storage);
   const stat = statfsSync(host.path(storageRoot(storage)));
   const totalBytes = stat.blocks * stat.bsize;
   const availableBytes = switchesOf(host).freeBytes?.[storage.id] ?? stat.bavail * stat.bsize;

@@ -1,6 +1,7 @@
 /** Answers of the API's reading side, as far as our programs ask for it. Shapes follow pve-manager PVE/API2 and pve-container. */
 import { loadConfig } from '../guest/config-store.ts';
-import { mergedView } from '../guest/pending.ts';
+import { mergedView, pendingDeletes } from '../guest/pending.ts';
+import { configProperty } from '../guest/syntax.ts';
 import type { Host } from '../host.ts';
 import { isQuorate, readCluster, syncCluster } from '../pmxcfs.ts';
 import { statusFields } from '../pct/show.ts';
@@ -24,6 +25,7 @@ const ROWS: readonly (readonly [pattern: RegExp, answer: Answer])[] = [
   [/^nodes\/([^/]+)\/storage$/, (host) => storageRows(host)],
   [/^nodes\/([^/]+)\/lxc$/, (host) => ownRows(host)],
   [/^nodes\/([^/]+)\/lxc\/(\d+)\/config$/, (host, match) => guestConfig(host, Number(match[2]))],
+  [/^nodes\/([^/]+)\/lxc\/(\d+)\/pending$/, (host, match) => guestPending(host, Number(match[2]))],
   [/^nodes\/([^/]+)\/lxc\/(\d+)\/status\/current$/, (host, match) => ({ ...statusOf(host, Number(match[2])), cpu: 0, ha: { managed: 0 } })],
   [/^cluster\/ha\/resources$/, () => []],
 ];
@@ -86,7 +88,26 @@ function ownRows(host: Host): unknown[] {
 function guestConfig(host: Host, vmid: number): Record<string, unknown> {
   const config = loadConfig(host, vmid, () => undefined);
   const view = mergedView(config);
-  return { ...Object.fromEntries(view.values), ...(view.raw.length > 0 ? { lxc: view.raw } : {}), digest: config.digest };
+  return { ...typed(view.values), ...(view.raw.length > 0 ? { lxc: view.raw } : {}), digest: config.digest };
+}
+
+/** Integers and booleans are JSON numbers, everything else text (a fractional cpulimit too). */
+function typed(values: ReadonlyMap<string, string>): Record<string, string | number> {
+  const isNumber = (key: string): boolean => ['integer', 'boolean'].includes(configProperty(key)?.type ?? '');
+  return Object.fromEntries([...values].map(([key, value]) => [key, isNumber(key) && value !== '' ? Number(value) : value]));
+}
+
+/** One row per key, as the pending view of the web interface reads it. */
+function guestPending(host: Host, vmid: number): unknown[] {
+  const config = loadConfig(host, vmid, () => undefined);
+  const current = typed(config.values);
+  const waiting = typed(new Map([...config.pending.values].filter(([key]) => key !== 'delete')));
+  const deleted = pendingDeletes(config);
+  const keys = [...new Set([...Object.keys(current), ...Object.keys(waiting)])];
+  const rows = keys.map((key) => ({
+    key, ...(key in current ? { value: current[key] } : {}), ...(key in waiting ? { pending: waiting[key] } : {}), ...(deleted.has(key) ? { delete: 1 } : {}),
+  }));
+  return [...rows, { key: 'digest', value: config.digest }];
 }
 
 async function storageRows(host: Host): Promise<unknown[]> {

@@ -61,7 +61,7 @@ async function storageRows(node: Host): Promise<Row[]> {
   for (const storage of node.storages().filter((s) => isOnNode(s, node.name) && !isDisabled(s))) {
     const space = await (await backendOf(storage.type))?.space(node, storage).catch(() => undefined);
     rows.push({
-      id: `storage/${node.name}/${storage.id}`, node: node.name, storage: storage.id, type: 'storage', plugintype: storage.type, content: contentOf(storage).join(','),
+      id: `storage/${node.name}/${storage.id}`, node: node.name, storage: storage.id, type: 'storage', plugintype: storage.type, content: contentOf(storage).sort().join(','),
       shared: isShared(storage) ? 1 : 0, status: space === undefined ? 'unknown' : 'available', disk: space?.usedBytes ?? 0, maxdisk: space?.totalBytes ?? 0,
     });
   }

@@ -30,7 +30,8 @@ export async function set(verb: Verb): Promise<number> {
     requireDigest(verb, config);
     checkLists(verb, { values, remove, revert });
     const errors = await applyChange(config, { host, vmid, values, remove, revert, isRunning: isRunning(verb), log: io.out, warn: io.err });
-    if (Object.keys(errors).length > 0) throw parameterError(call, errors);
+    // Raised after the attempt to change the running guest, so the status is what its last failed step left.
+    if (Object.keys(errors).length > 0) throw parameterError(call, errors, isRunning(verb) ? 2 : 255);
     await atPoint(verb, 'before-config');
     storeConfig(host, vmid, config);
     loadConfig(host, vmid, io.err);

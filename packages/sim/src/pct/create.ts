@@ -36,21 +36,34 @@ export async function create(verb: Verb): Promise<number> {
   requireQuorum(verb.host);
   syncCluster(verb.host);
   if (flag(verb, 'restore')) throw new ToolError('restore is not part of this stand-in\n');
+  checkSshKeys(verb);
   requireFree(verb, '');
   if (text(verb, 'pool') !== undefined) throw new ToolError(`403 Permission check failed (pool '${text(verb, 'pool') ?? ''}' does not exist)\n`, 2);
   const wanted = await checked(verb);
   await reserve(verb);
-  const end = await taskOf(verb, 'vzcreate', (task) => lockedInTask(verb, task, () => build(verb, task, wanted)));
-  if (!end.isError && flag(verb, 'start')) await start(verb);
-  if (!end.isError && flag(verb, 'ha-managed')) verb.io.out('Add as HA resource\n');
+  const end = await taskOf(verb, 'vzcreate', async (task) => {
+    await lockedInTask(verb, task, () => build(verb, task, wanted));
+    // A task of its own inside this one: what it says, its error included, is output here and no failure.
+    if (flag(verb, 'start')) await start({ ...verb, io: { ...verb.io, out: logOf(task), err: logOf(task) } });
+    if (flag(verb, 'ha-managed')) task.log('Add as HA resource\n');
+  });
   return exit(end);
+}
+
+/** The option names a file; only its presence matters here. */
+function checkSshKeys(verb: Verb): void {
+  const file = text(verb, 'ssh-public-keys');
+  if (file === undefined || existsSync(verb.host.path(file)) || existsSync(file)) return;
+  throw new ToolError(`can't open '${file}' - No such file or directory\n`, 2);
 }
 
 function requireFree(verb: Verb, prefix: string): void {
   const taken = findGuest(verb.host, verb.vmid);
   if (taken === undefined) return;
   const kind = taken.type === 'qemu' ? 'VM' : 'CT';
-  throw new ToolError(`${prefix}${kind} ${verb.vmid} already exists on node '${taken.node}'\n`, prefix === '' ? 2 : 255);
+  // The status is the error number of the last file test: the own config is there, another node's is not.
+  const isElsewhere = prefix === '' && (taken.node !== verb.host.name || taken.type !== 'lxc');
+  throw new ToolError(`${prefix}${kind} ${verb.vmid} already exists on node '${taken.node}'\n`, isElsewhere ? 2 : 255);
 }
 
 async function checked(verb: Verb): Promise<Wanted> {
@@ -147,6 +160,10 @@ async function build(verb: Verb, task: Task, wanted: Wanted): Promise<void> {
     }
     throw new ToolError(`unable to create CT ${vmid} - ${errorText(err)}\n`);
   }
+}
+
+function logOf(task: Task): (data: string | Uint8Array) => void {
+  return (data) => task.log(Buffer.from(data).toString());
 }
 
 function stopIfTold(task: Task): void {

@@ -7,10 +7,12 @@ import { hasTemplateMark, requireDevice } from '../guest/change.ts';
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { idBase, resolveMounts } from '../guest/disks.ts';
 import { runHook } from '../guest/hook.ts';
+import { usedVolumes } from '../guest/mount-point.ts';
 import { requireBridge } from '../guest/network.ts';
 import { requireQuorum } from '../pmxcfs.ts';
 import { runningGuest } from '../running.ts';
 import { runtimeOf } from '../runtime.ts';
+import { findVolume, holdsContainers } from '../storages.ts';
 import { runningTasks, type Task } from '../task.ts';
 import { ToolError } from '../tool.ts';
 import { parseUpid } from '@pxmgr/contract/upid';
@@ -45,6 +47,7 @@ async function bringUp(verb: Verb, task: Task, config: GuestConfig): Promise<voi
     if (/^net\d+$/.test(key)) requireBridge(host, value);
   }
   const [root, ...mounts] = await resolveMounts(host, config);
+  requireContent(verb, task, config);
   if (root === undefined) throw new ToolError("missing 'rootfs' configuration\n");
   await runHook({ host, vmid, config, log: task.log, signal: task.signal }, 'pre-start');
   const runtime = await runtimeOf(host);
@@ -54,6 +57,15 @@ async function bringUp(verb: Verb, task: Task, config: GuestConfig): Promise<voi
   if (!result.ok) throw new ToolError(`${result.error}\n`);
   await atPoint(verb, 'after-start');
   await runHook({ host, vmid, config, log: task.log, signal: task.signal }, 'post-start');
+}
+
+/** Upstream's pre-start hook refuses storages without the content type `rootdir`; only LXC's words are seen. */
+function requireContent(verb: Verb, task: Task, config: GuestConfig): void {
+  const isFine = usedVolumes(config).every((volid) => holdsContainers(findVolume(verb.host, volid).storage));
+  if (isFine) return;
+  task.log(`run_buffer: 571 Script exited with status 25\nlxc_init: 845 Failed to run lxc.hook.pre-start for container "${verb.vmid}"\n`);
+  task.log(`__lxc_start: 2047 Failed to initialize container "${verb.vmid}"\n`);
+  throw new ToolError(`startup for container '${verb.vmid}' failed\n`);
 }
 
 export async function stop(verb: Verb): Promise<number> {

@@ -2,6 +2,7 @@
 import { ToolError } from '../tool.ts';
 import { type OptionRules, parseOptions, UsageError } from './options.ts';
 import { type CommandSchema, propertyOf, type ToolSchema, toolSchema } from './schema-data.ts';
+import { overview, usageLine } from './usage.ts';
 import { checkObject, FieldError, type FieldErrors, type Parameters, type Properties } from './value.ts';
 
 export interface Call {
@@ -62,7 +63,7 @@ interface Resolved {
 }
 
 function resolve(tool: string, argv: readonly string[]): Resolved {
-  if (argv.length === 0) throw new CallError(`ERROR: no command specified\n${overview(tool, toolSchema(tool))}`);
+  if (argv.length === 0) throw new CallError(`ERROR: no command specified\n${overview(tool)}`);
   let commands: ToolSchema = toolSchema(tool);
   const path: string[] = [];
   const words = [...argv];
@@ -78,9 +79,9 @@ function resolve(tool: string, argv: readonly string[]): Resolved {
     }
     if (schema.sub === undefined) return { path, schema, rest: words };
     commands = schema.sub;
-    if (words.length === 0) throw new CallError(`ERROR: incomplete command '${[tool, ...path].join(' ')}'\n${overview([tool, ...path].join(' '), commands)}`);
+    if (words.length === 0) throw new CallError(`ERROR: incomplete command '${[tool, ...path].join(' ')}'\n${overview(tool, path)}`);
   }
-  throw new CallError(`ERROR: unknown command '${[tool, ...path].join(' ')}'\n${overview(tool, toolSchema(tool))}`);
+  throw new CallError(`ERROR: unknown command '${[tool, ...path].join(' ')}'\n${overview(tool)}`);
 }
 
 /** A unique prefix is enough; aliases count only when written in full. */
@@ -88,26 +89,4 @@ function expand(commands: ToolSchema, word: string): string | undefined {
   if (Object.hasOwn(commands, word)) return word;
   const hits = Object.keys(commands).filter((name) => name.startsWith(word) && commands[name]?.alias === undefined);
   return hits.length === 1 ? hits[0] : undefined;
-}
-
-function usageLine(prefix: string, schema: CommandSchema): string {
-  const params = schema.params ?? {};
-  const positional = schema.positional ?? [];
-  const words = positional.map((name) => (params[name]?.optional === 1 || name === 'extra-args' ? `[<${name}>]` : `<${name}>`));
-  const hasOptions = Object.keys(params).some((name) => !positional.includes(name) && schema.fixed?.[name] === undefined);
-  return `${prefix} ${words.join(' ')}${hasOptions ? ' [OPTIONS]' : ''}\n`;
-}
-
-function overview(prefix: string, commands: ToolSchema): string {
-  const lines = Object.keys(commands).sort().flatMap((name) => {
-    const schema = commands[name];
-    if (schema === undefined || schema.alias !== undefined) return [];
-    if (schema.sub !== undefined) return [overviewLines(`${prefix} ${name}`, schema.sub)];
-    return [`       ${usageLine(`${prefix} ${name}`, schema)}`];
-  });
-  return `USAGE: ${prefix} <COMMAND> [ARGS] [OPTIONS]\n${lines.join('')}`;
-}
-
-function overviewLines(prefix: string, commands: ToolSchema): string {
-  return Object.keys(commands).sort().map((name) => `       ${usageLine(`${prefix} ${name}`, commands[name] ?? {})}`).join('');
 }

@@ -57,6 +57,7 @@ const FORMATS: Readonly<Record<string, Check>> = {
   // pve-storage src/PVE/Storage.pm
   'pve-volume-id': matches(/^[a-z][a-z0-9\-_.]*[a-z0-9]:.+$/i, (t) => `unable to parse volume ID '${t}'`),
   'pve-storage-content': unless((t) => CONTENT_WORDS.includes(t), (t) => `invalid content type '${t}'`),
+  'pve-storage-path': matches(/^\/[^;()]+/, 'value does not look like a valid absolute path'),
   // pve-access-control src/PVE/AccessControl.pm
   'pve-poolid': matches(/^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+){0,2}$/, (t) => `pool name '${t}' contains invalid characters`),
   // pve-container src/PVE/LXC/Config.pm

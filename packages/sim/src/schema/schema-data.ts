@@ -5,6 +5,8 @@ import type { Properties, Property } from './value.ts';
 export interface CommandSchema {
   /** Method behind it, for messages and tests. */
   readonly name?: string;
+  /** API class the method belongs to; the overview groups by it. */
+  readonly class?: string;
   readonly positional?: readonly string[];
   /** Parameters the tool fills in itself; an empty text stands for the local node's name. */
   readonly fixed?: Readonly<Record<string, string>>;

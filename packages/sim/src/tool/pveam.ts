@@ -3,7 +3,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { contentRows } from '../storage-content.ts';
 import { enabledStorage, findVolume, volumePath } from '../storages.ts';
 import { type Tool, ToolError } from '../tool.ts';
-import { text, type VerbHandler } from '../pct/context.ts';
+import { text, type Verb, type VerbHandler } from '../pct/context.ts';
 import { parameterError } from '../schema/command.ts';
 import { runCommands } from './run-commands.ts';
 
@@ -26,8 +26,12 @@ const remove: VerbHandler = async (verb) => {
 
 const INDEXES = ['download.proxmox.com', 'releases.turnkeylinux.org'] as const;
 
-const available: VerbHandler = async (verb) => {
+function readIndexes(verb: Verb): void {
   for (const index of INDEXES) verb.io.err(`unable to open file '/var/lib/pve-manager/apl-info/${index}' - No such file or directory\n`);
+}
+
+const available: VerbHandler = async (verb) => {
+  readIndexes(verb);
   return 0;
 };
 
@@ -37,7 +41,7 @@ const update: VerbHandler = async (verb) => {
 };
 
 const download: VerbHandler = async (verb) => {
-  enabledStorage(verb.host, text(verb, 'storage') ?? '');
+  readIndexes(verb);
   throw parameterError(verb.call, { template: 'no such template' }, 2);
 };
 

@@ -24,6 +24,7 @@ const get: VerbHandler = async (verb: Verb) => {
   if (text(verb, 'quiet') === '1') return 0;
   const format = text(verb, 'output-format') ?? 'text';
   if (format === 'json-pretty') verb.io.out(`${canonicalJson(answer, 3)}\n`);
+  else if (format === 'yaml') verb.io.out(`--- ${typeof answer === 'object' ? canonicalJson(answer) : String(answer)}\n`);
   else if (format === 'json') verb.io.out(`${canonicalJson(answer)}\n`);
   else verb.io.out(`${typeof answer === 'object' ? canonicalJson(answer) : String(answer)}\n`);
   return 0;

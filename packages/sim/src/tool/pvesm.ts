@@ -54,7 +54,7 @@ const list: VerbHandler = async (verb) => {
   const storage = enabledStorage(verb.host, text(verb, 'storage') ?? '');
   const content = text(verb, 'content');
   const vmid = text(verb, 'vmid');
-  const rows = (await contentRows(verb.host, storage)).filter((row) => (content === undefined || row.content === content) && (vmid === undefined || row.vmid === Number(vmid)));
+  const rows = (await contentRows(verb.host, storage)).filter((row) => (content === undefined || row.content === content) && (vmid === undefined || row.vmid === undefined || row.vmid === Number(vmid)));
   const width = Math.max(0, ...rows.map((row) => row.volid.length));
   const digits = String(Math.max(0, ...rows.map((row) => row.sizeBytes))).length;
   const line = (volid: string, format: string, kind: string, size: string): string =>

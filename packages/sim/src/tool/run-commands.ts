@@ -29,8 +29,9 @@ export async function runCommands(run: CommandRun): Promise<number> {
     await reach(host, at, 'end');
     return status;
   } catch (err) {
-    if (!(err instanceof ToolError)) throw err;
+    // Texts of upstream end in a line feed, whoever raised them; everything else is a fault of this program.
+    if (!(err instanceof ToolError) && !(err instanceof Error && err.message.endsWith('\n'))) throw err;
     io.err(err.message.endsWith('\n') ? err.message : `${errorText(err)}\n`);
-    return err.status;
+    return err instanceof ToolError ? err.status : 255;
   }
 }

@@ -1,0 +1,47 @@
+/** Usage lines and the overview of a tool's commands (pve-common src/PVE/CLIHandler.pm print_usage_short). */
+import { type CommandSchema, type ToolSchema, toolSchema } from './schema-data.ts';
+
+const INDENT = ' '.repeat(7);
+/** Every tool has it besides its own commands. */
+const HELP: CommandSchema = { class: 'PVE::CLIHandler', positional: ['extra-args'], params: { 'extra-args': { type: 'array' }, verbose: { type: 'boolean', optional: 1 } } };
+
+export function usageLine(prefix: string, schema: CommandSchema): string {
+  const params = schema.params ?? {};
+  const positional = schema.positional ?? [];
+  const words = positional.map((name) => (params[name]?.optional === 1 || name === 'extra-args' ? `[<${name}>]` : `<${name}>`));
+  const options = Object.keys(params).filter((name) => !positional.includes(name) && schema.fixed?.[name] === undefined).sort();
+  const needed = options.filter((name) => params[name]?.optional !== 1).map((name) => ` --${name} <${params[name]?.type ?? 'string'}>`);
+  return `${prefix} ${words.join(' ')}${needed.join('')}${options.length > needed.length ? ' [OPTIONS]' : ''}\n`;
+}
+
+/** All commands grouped by the API class behind them; of one sub-command group when `path` names it. */
+export function overview(tool: string, path: readonly string[] = []): string {
+  let commands: ToolSchema = { ...toolSchema(tool), help: HELP };
+  for (const name of path) commands = commands[name]?.sub ?? {};
+  const separator = path.length === 0 ? '\n' : '';
+  return `USAGE: ${tool} <COMMAND> [ARGS] [OPTIONS]\n\n${lines([tool, ...path].join(' '), commands, separator)}${separator}`;
+}
+
+function lines(prefix: string, commands: ToolSchema, separator: string): string {
+  let text = '';
+  let lastClass: string | undefined;
+  for (const name of Object.keys(commands).sort((a, b) => order(commands, a, b))) {
+    const schema = commands[name];
+    if (schema === undefined || schema.alias !== undefined) continue;
+    if (schema.sub !== undefined) {
+      text += `${lines(`${prefix} ${name}`, schema.sub, '')}${separator}`;
+      continue;
+    }
+    if (lastClass !== undefined && lastClass !== schema.class) text += separator;
+    lastClass = schema.class;
+    text += INDENT + usageLine(`${prefix} ${name}`, schema);
+  }
+  return text;
+}
+
+/** Groups of sub-commands first, then by class, then by name. */
+function order(commands: ToolSchema, a: string, b: string): number {
+  const key = (name: string): string => `${commands[name]?.class ?? ''}\0${name}`;
+  const [left, right] = [key(a), key(b)];
+  return left < right ? -1 : left > right ? 1 : 0;
+}
