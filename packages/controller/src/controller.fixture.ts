@@ -46,7 +46,7 @@ export interface JoinedAgent {
   readonly user: KeyPair;
   readonly talk: FakeAgent;
   connect(): Promise<NatsConnection>;
-  beat(connection: NatsConnection): void;
+  beat(connection: NatsConnection, address?: string): void;
   publish(connection: NatsConnection, ...messages: BusMessage[]): Promise<void>;
   manifest(connection: NatsConnection): void;
 }
@@ -178,13 +178,14 @@ async function joinAgent(token: string, name: string, connections: NatsConnectio
       connections.push(connection);
       return connection;
     },
-    beat: (connection) => {
+    beat: (connection, address = '') => {
       const message = HeartbeatMessage.create({
         generation: talk.generation,
         revision: talk.revision,
         at: new Date(),
         nodeName: name,
         agentVersion: '0.1.0',
+        agentAddress: address,
       });
       connection.publish(heartbeatSubject(response.nodeUid), HeartbeatMessage.encode(message).finish());
     },

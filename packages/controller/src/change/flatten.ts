@@ -22,7 +22,8 @@ function addValue(flat: Map<string, string>, path: string, value: unknown): void
 }
 
 function addFields(flat: Map<string, string>, path: string, value: object): void {
-  for (const [name, field] of Object.entries(value)) addValue(flat, `${path}.${fieldName(path, name)}`, field);
+  const isMap = MAPS.test(path);
+  for (const [name, field] of Object.entries(value)) addValue(flat, `${path}.${isMap ? name : protoName(name)}`, field);
 }
 
 function addList(flat: Map<string, string>, path: string, list: readonly unknown[]): void {
@@ -43,9 +44,18 @@ function keyOf(item: unknown): string | undefined {
   return undefined;
 }
 
-/** Proto names in paths; the keys of maps (config, tools) stay as they are. */
-function fieldName(path: string, name: string): string {
-  return /\.(config|tools|fields)$/.test(path) ? name : name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+/** The keys of maps stay as they are. */
+const MAPS = /\.(?:config|tools|fields)$/;
+
+/** Field names are few and asked for all the time. */
+const protoNames = new Map<string, string>();
+
+function protoName(name: string): string {
+  const known = protoNames.get(name);
+  if (known !== undefined) return known;
+  const made = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  protoNames.set(name, made);
+  return made;
 }
 
 function textOf(value: unknown): string {

@@ -8,7 +8,8 @@ import { type FlatDocument, flattenDocument } from './flatten.ts';
 /** Figures that move by themselves: alone they are no change, the metrics carry them. */
 const MOVING = new Set(['storage.available_bytes', 'dataset.used_bytes', 'dataset.available_bytes']);
 
-/** Read from the config by the agent: reported as container.config.* already. */
+const CONFIG_OF_GUEST = /^(?:container|vm)\.config\./;
+/** Read from the config by the agent: when the config differs, its keys tell the same. */
 const DERIVED_OF_GUEST = /^(?:container|vm)\.(?!config\.|status$|addresses$|pending$|snapshots$|image_)/;
 
 /** Newest-first lists show one line; more fields than these are only counted there. */
@@ -48,16 +49,16 @@ function authorOf(actor: string | undefined, user: string | undefined): string {
 
 /** Fields that differ, sorted by path. Pure and total: equal documents give an empty list. */
 export function differences(before: FlatDocument, after: FlatDocument): FieldDiff[] {
-  const hasConfig = [...before.keys(), ...after.keys()].some((path) => /^(?:container|vm)\.config\./.test(path));
-  const paths = [...new Set([...before.keys(), ...after.keys()])].sort();
   const found: FieldDiff[] = [];
-  for (const path of paths) {
-    const was = before.get(path) ?? '';
-    const is = after.get(path) ?? '';
-    if (was === is || MOVING.has(path) || (hasConfig && DERIVED_OF_GUEST.test(path))) continue;
-    found.push({ path, before: clip(was), after: clip(is) });
-  }
-  return found;
+  const add = (path: string, was: string, is: string): void => {
+    if (was !== is && !MOVING.has(path)) found.push({ path, before: clip(was), after: clip(is) });
+  };
+  for (const [path, is] of after) add(path, before.get(path) ?? '', is);
+  for (const [path, was] of before) if (!after.has(path)) add(path, was, '');
+  const told = found.some((field) => CONFIG_OF_GUEST.test(field.path))
+    ? found.filter((field) => !DERIVED_OF_GUEST.test(field.path))
+    : found;
+  return told.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 function clip(text: string): string {
