@@ -98,7 +98,7 @@ async function main(): Promise<number> {
   const isUserStop = keep && failure instanceof Error && failure.message.startsWith('stopped by');
   if (failure !== undefined && !isUserStop) {
     process.stderr.write(
-      `\nthe demo failed: ${failure instanceof Error ? failure.message : String(failure)}\nlogs are kept in ${dir.logs}\n`,
+      `\nthe demo failed: ${failure instanceof Error ? failure.message : 'for no known reason'}\nlogs are kept in ${dir.logs}\n`,
     );
     return 1;
   }

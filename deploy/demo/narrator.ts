@@ -3,7 +3,7 @@
 import { quoteWord } from '@pxmgr/cli/render/command-line';
 import type { CommandResult } from '@pxmgr/kit/exec/command';
 import pc from 'picocolors';
-import type { Cli, CliOptions } from '../stand/cli.ts';
+import type { Cli } from '../stand/cli.ts';
 
 const WIDTH = 78;
 
@@ -27,9 +27,9 @@ export class Narrator {
   }
 
   /** The command, its output as it comes, and its exit code where that is the point. Throws when the code is not the expected one. */
-  async run(cli: Cli, args: readonly string[], expected = 0, options: CliOptions = {}): Promise<CommandResult> {
+  async run(cli: Cli, args: readonly string[], expected = 0): Promise<CommandResult> {
     this.write(`\n${pc.cyan(`$ pxmgr ${args.map(quoteWord).join(' ')}`)}\n`);
-    const result = await cli.run(args, { ...options, onLine: (_stream, line) => this.write(`${line}\n`) });
+    const result = await cli.run(args, { onLine: (_stream, line) => this.write(`${line}\n`) });
     if (result.exitCode !== expected)
       throw new Error(
         `pxmgr ${args.join(' ')}: exit code ${result.exitCode ?? result.signal ?? '?'}, expected ${expected}\n${result.stderr}`,

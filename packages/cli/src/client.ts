@@ -2,7 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { systemCode } from '@pxmgr/kit/error/to-problem';
-import { type Channel, type ClientConstructor, call, callBidi, callStream, createChannel } from '@pxmgr/kit/rpc/channel';
+import {
+  type Channel,
+  type ClientConstructor,
+  call,
+  callBidi,
+  callStream,
+  createChannel,
+} from '@pxmgr/kit/rpc/channel';
 import type { CliConfig } from './config.ts';
 import type { Context } from './context.ts';
 
@@ -10,47 +17,84 @@ import type { Context } from './context.ts';
 const DEADLINE_MS = 15_000;
 const SLOW_DEADLINE_MS = 120_000;
 
-export interface AskOptions {
-  /** The controller itself has to ask others for the answer. */
-  readonly slow?: boolean;
-}
-
 type RequestOf<C extends object, K extends keyof C> = Parameters<typeof call<C, K>>[2];
 type AnswerOf<C extends object, K extends keyof C> = Awaited<ReturnType<typeof call<C, K>>>;
+type Conversation<C extends object, K extends keyof C> = ReturnType<typeof callBidi<C, K>>;
+type Said<C extends object, K extends keyof C> = Parameters<Conversation<C, K>['write']>[0];
+type Heard<C extends object, K extends keyof C> =
+  Conversation<C, K>['messages'] extends AsyncIterable<infer Message> ? Message : never;
 
-/** One question, one answer, within a deadline. */
-// biome-ignore lint/complexity/useMaxParams: a call is client, method, request; the context is what makes it ours
-export async function ask<C extends object, K extends keyof C>(context: Context, service: ClientConstructor<C>, method: K, request: RequestOf<C, K>, options: AskOptions = {}): Promise<AnswerOf<C, K>> {
-  return await call(context.connect().client(service), method, request, { deadlineMs: options.slow === true ? SLOW_DEADLINE_MS : DEADLINE_MS, signal: context.interrupted });
-}
+/** The controller as one run of the program sees it; every call ends when the user interrupts. */
+export class Controller {
+  private readonly context: Context;
 
-/** One question, many answers, until the stream ends or the user interrupts. */
-// biome-ignore lint/complexity/useMaxParams: as above
-export function follow<C extends object, K extends keyof C>(context: Context, service: ClientConstructor<C>, method: K, request: Parameters<typeof callStream<C, K>>[2]): ReturnType<typeof callStream<C, K>> {
-  return callStream(context.connect().client(service), method, request, { signal: context.interrupted });
-}
+  constructor(context: Context) {
+    this.context = context;
+  }
 
-/** A conversation: `requests` are sent as they come, the answers are yielded. */
-// biome-ignore lint/complexity/useMaxParams: as above
-export async function* converse<C extends object, K extends keyof C>(
-  context: Context,
-  service: ClientConstructor<C>,
-  method: K,
-  requests: AsyncIterable<Parameters<ReturnType<typeof callBidi<C, K>>['write']>[0]>,
-): AsyncGenerator<Awaited<ReturnType<ReturnType<ReturnType<typeof callBidi<C, K>>['messages'][typeof Symbol.asyncIterator]>['next']>>['value']> {
-  const conversation = callBidi(context.connect().client(service), method, { signal: context.interrupted });
-  const sending = send(conversation, requests);
-  try {
-    yield* conversation.messages;
-  } finally {
-    conversation.cancel();
-    await sending;
+  /** One question, one answer. */
+  async ask<C extends object, K extends keyof C>(
+    service: ClientConstructor<C>,
+    method: K,
+    request: RequestOf<C, K>,
+  ): Promise<AnswerOf<C, K>> {
+    return await this.unary(service, method, { request, deadlineMs: DEADLINE_MS });
+  }
+
+  /** The same where the controller itself has to ask registries or agents. */
+  async askSlow<C extends object, K extends keyof C>(
+    service: ClientConstructor<C>,
+    method: K,
+    request: RequestOf<C, K>,
+  ): Promise<AnswerOf<C, K>> {
+    return await this.unary(service, method, { request, deadlineMs: SLOW_DEADLINE_MS });
+  }
+
+  /** One question, many answers. */
+  follow<C extends object, K extends keyof C>(
+    service: ClientConstructor<C>,
+    method: K,
+    request: Parameters<typeof callStream<C, K>>[2],
+  ): ReturnType<typeof callStream<C, K>> {
+    return callStream(this.context.connect().client(service), method, request, { signal: this.context.interrupted });
+  }
+
+  /** `requests` are sent as they come, the answers are yielded. */
+  async *converse<C extends object, K extends keyof C>(
+    service: ClientConstructor<C>,
+    method: K,
+    requests: AsyncIterable<Said<C, K>>,
+  ): AsyncGenerator<Heard<C, K>> {
+    const conversation = callBidi(this.context.connect().client(service), method, { signal: this.context.interrupted });
+    const sending = send(conversation, requests);
+    try {
+      for await (const message of conversation.messages) yield message;
+    } finally {
+      conversation.cancel();
+      await sending;
+    }
+  }
+
+  private async unary<C extends object, K extends keyof C>(
+    service: ClientConstructor<C>,
+    method: K,
+    options: { readonly request: RequestOf<C, K>; readonly deadlineMs: number },
+  ): Promise<AnswerOf<C, K>> {
+    const { request, deadlineMs } = options;
+    return await call(this.context.connect().client(service), method, request, {
+      deadlineMs,
+      signal: this.context.interrupted,
+    });
   }
 }
 
+export function controllerOf(context: Context): Controller {
+  return new Controller(context);
+}
+
 interface Sender<Req> {
-  write(message: Req): Promise<void>;
-  end(): void;
+  readonly write: (message: Req) => Promise<void>;
+  readonly end: () => void;
 }
 
 async function send<Req>(conversation: Sender<Req>, requests: AsyncIterable<Req>): Promise<void> {
@@ -64,7 +108,11 @@ async function send<Req>(conversation: Sender<Req>, requests: AsyncIterable<Req>
 }
 
 function readPem(path: string, what: string): string {
-  if (path === '') throw new PxmError('PXM_USAGE', { problem: `${what} is not set, and a controller at host:port needs it`, command: 'pxmgr config show' });
+  if (path === '')
+    throw new PxmError('PXM_USAGE', {
+      problem: `${what} is not set, and a controller at host:port needs it`,
+      command: 'pxmgr config show',
+    });
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
@@ -96,7 +144,11 @@ export class Connection {
     const { controller: address, ca_file, cert_file, key_file } = this.config;
     const peer = { kind: 'controller' as const };
     if (address.startsWith('unix:')) return createChannel({ address, peer });
-    const tls = { ca: readPem(ca_file, 'ca_file'), cert: readPem(cert_file, 'cert_file'), key: readPem(key_file, 'key_file') };
+    const tls = {
+      ca: readPem(ca_file, 'ca_file'),
+      cert: readPem(cert_file, 'cert_file'),
+      key: readPem(key_file, 'key_file'),
+    };
     return createChannel({ address, tls, peer });
   }
 }

@@ -8,9 +8,24 @@ export const CLI_CONFIG = {
     default: 'unix:/run/pxmgr/controller.sock',
     description: 'Controller to talk to: host:port, or unix:/path for root on the controller host.',
   }),
-  ca_file: field({ type: z.string(), default: '', flag: '--ca', description: 'CA certificate of the fleet (PEM); needed for host:port.' }),
-  cert_file: field({ type: z.string(), default: '', flag: '--cert', description: 'Operator certificate (PEM) from "pxmgr-controller operator create".' }),
-  key_file: field({ type: z.string(), default: '', flag: '--key', description: 'Private key of the operator certificate (PEM).' }),
+  ca_file: field({
+    type: z.string(),
+    default: '',
+    flag: '--ca',
+    description: 'CA certificate of the fleet (PEM); needed for host:port.',
+  }),
+  cert_file: field({
+    type: z.string(),
+    default: '',
+    flag: '--cert',
+    description: 'Operator certificate (PEM) from "pxmgr-controller operator create".',
+  }),
+  key_file: field({
+    type: z.string(),
+    default: '',
+    flag: '--key',
+    description: 'Private key of the operator certificate (PEM).',
+  }),
   output: field({
     type: z.enum(['table', 'wide', 'json', 'yaml', 'ndjson', 'name']),
     default: 'table',

@@ -1,6 +1,7 @@
 /** Error to exit code, in one place. */
-import { toPxmError } from '@pxmgr/kit/error/to-problem';
+
 import type { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { toPxmError } from '@pxmgr/kit/error/to-problem';
 
 export const EXIT_INTERRUPTED = 130;
 export const EXIT_TERMINATED = 143;

@@ -20,7 +20,12 @@ function refusal(...argv: string[]): string {
 describe('argv', () => {
   it('names a command, its arguments and its options', () => {
     const invocation = parse('container', 'list', '--node', 'pve1', '--tag', 'a', '--tag', 'b', '-o', 'json');
-    expect(invocation).toMatchObject({ kind: 'command', command: { path: 'container list' }, input: { args: [], options: { node: 'pve1', tag: ['a', 'b'], running: false } }, globals: { output: 'json' } });
+    expect(invocation).toMatchObject({
+      kind: 'command',
+      command: { path: 'container list' },
+      input: { args: [], options: { node: 'pve1', tag: ['a', 'b'], running: false } },
+      globals: { output: 'json' },
+    });
   });
 
   it('takes the options of every command before the noun, too', () => {
@@ -29,8 +34,12 @@ describe('argv', () => {
   });
 
   it('leaves the words of another program alone', () => {
-    expect(parse('container', 'exec', 'web', '--', 'ls', '-la', '--output', 'x')).toMatchObject({ input: { args: ['web', 'ls', '-la', '--output', 'x'] } });
-    expect(parse('container', 'exec', '-i', 'web', 'sh', '-c', 'true')).toMatchObject({ input: { args: ['web', 'sh', '-c', 'true'], options: { input: true } } });
+    expect(parse('container', 'exec', 'web', '--', 'ls', '-la', '--output', 'x')).toMatchObject({
+      input: { args: ['web', 'ls', '-la', '--output', 'x'] },
+    });
+    expect(parse('container', 'exec', '-i', 'web', 'sh', '-c', 'true')).toMatchObject({
+      input: { args: ['web', 'sh', '-c', 'true'], options: { input: true } },
+    });
   });
 
   it('knows an option whose value may be missing', () => {
@@ -58,17 +67,23 @@ describe('argv', () => {
 });
 
 describe('every command', () => {
-  it.each(COMMANDS.map((command) => [command.path, command] as const))('%s has a help page that fits 80 columns', (path, command) => {
-    const page = parse(...path.split(' '), '--help');
-    const text = page.kind === 'help' ? page.text : '';
-    expect(text).toContain(command.summary.split(' ')[0] ?? '');
-    const wide = text.split('\n').filter((line) => line.length > 80 && !line.startsWith('  pxmgr '));
-    expect(wide).toEqual([]);
-  });
+  it.each(COMMANDS.map((command) => [command.path, command] as const))(
+    '%s has a help page that fits 80 columns',
+    (path, command) => {
+      const page = parse(...path.split(' '), '--help');
+      const text = page.kind === 'help' ? page.text : '';
+      expect(text).toContain(command.summary.split(' ')[0] ?? '');
+      const wide = text.split('\n').filter((line) => line.length > 80 && !line.startsWith('  pxmgr '));
+      expect(wide).toEqual([]);
+    },
+  );
 
   it('does not use one flag twice', () => {
     for (const command of COMMANDS) {
-      const flags = Object.values(command.options).flatMap((option) => [option.flag, ...(option.short === undefined ? [] : [option.short])]);
+      const flags = Object.values(command.options).flatMap((option) => [
+        option.flag,
+        ...(option.short === undefined ? [] : [option.short]),
+      ]);
       expect(new Set(flags).size, command.path).toBe(flags.length);
     }
   });

@@ -6,7 +6,12 @@ import { GLOBAL_OPTIONS } from './global-options.ts';
 
 /** Either a command to run, or text to print (help). */
 export type Invocation =
-  | { readonly kind: 'command'; readonly command: Command; readonly input: Input<OptionTable>; readonly globals: GlobalValues }
+  | {
+      readonly kind: 'command';
+      readonly command: Command;
+      readonly input: Input<OptionTable>;
+      readonly globals: GlobalValues;
+    }
   | { readonly kind: 'help'; readonly text: string };
 
 export type GlobalValues = Readonly<Record<keyof typeof GLOBAL_OPTIONS, string | boolean | undefined>>;
@@ -27,7 +32,10 @@ function toOption(definition: OptionDefinition): Option {
   const option = new Option(`${short}--${definition.flag}${suffix}`, definition.help);
   if (definition.choices !== undefined) option.choices([...definition.choices]);
   if (definition.kind === 'list') {
-    option.argParser((text: string, previous: unknown) => [...(Array.isArray(previous) ? (previous as string[]) : []), text]);
+    option.argParser((text: string, previous: unknown) => [
+      ...(Array.isArray(previous) ? (previous as string[]) : []),
+      text,
+    ]);
   }
   return option;
 }
@@ -85,18 +93,26 @@ class Tree {
   private usageError(error: CommanderError): PxmError {
     const [first = '', second = ''] = error.message.replace(/^error: /, '').split('\n');
     const suggestion = second.replace(/^\(|\)$/g, '');
-    return new PxmError('PXM_USAGE', { problem: suggestion === '' ? first : `${first} (${suggestion})`, command: this.definition.name });
+    return new PxmError('PXM_USAGE', {
+      problem: suggestion === '' ? first : `${first} (${suggestion})`,
+      command: this.definition.name,
+    });
   }
 
   private configure(branch: Branch): Branch {
-    for (const option of Object.values(GLOBAL_OPTIONS)) branch.addOption(toOption(option).hideHelp(branch.name() !== this.definition.name));
+    for (const option of Object.values(GLOBAL_OPTIONS))
+      branch.addOption(toOption(option).hideHelp(branch.name() !== this.definition.name));
     return branch
       .exitOverride()
       .allowExcessArguments(false)
       .showSuggestionAfterError()
       .helpCommand(false)
       .helpOption('-h, --help', 'show this help')
-      .configureHelp({ helpWidth: this.definition.width, sortOptions: false, subcommandTerm: (child) => `${child.name()} ${child.registeredArguments.map(humanArgument).join(' ')}`.trim() })
+      .configureHelp({
+        helpWidth: this.definition.width,
+        sortOptions: false,
+        subcommandTerm: (child) => `${child.name()} ${child.registeredArguments.map(humanArgument).join(' ')}`.trim(),
+      })
       .configureOutput({ writeOut: (text) => void this.written.push(text), writeErr: () => undefined });
   }
 
@@ -105,7 +121,11 @@ class Tree {
     words.forEach((word, index) => {
       const path = words.slice(0, index + 1).join(' ');
       const existing = branch.commands.find((child) => child.name() === word);
-      const next = existing ?? this.configure(new Branch(word)).description(this.definition.nouns[path] ?? '').enablePositionalOptions();
+      const next =
+        existing ??
+        this.configure(new Branch(word))
+          .description(this.definition.nouns[path] ?? '')
+          .enablePositionalOptions();
       if (existing === undefined) branch.addCommand(next);
       branch = next;
     });
@@ -115,22 +135,31 @@ class Tree {
   private add(command: Command): void {
     const words = command.path.split(' ');
     const leaf = this.configure(new Branch(words.at(-1) ?? '')).summary(command.summary);
-    leaf.description(command.description === undefined ? command.summary : `${command.summary}\n\n${command.description}`);
+    leaf.description(
+      command.description === undefined ? command.summary : `${command.summary}\n\n${command.description}`,
+    );
     for (const argument of command.args) leaf.argument(argumentText(argument), argument.help);
     for (const option of Object.values(command.options)) leaf.addOption(toOption(option));
     if (command.passThrough) leaf.passThroughOptions();
-    if (command.examples.length > 0) leaf.addHelpText('after', `\nExamples:\n${command.examples.map((example) => `  ${example}`).join('\n')}`);
+    if (command.examples.length > 0)
+      leaf.addHelpText('after', `\nExamples:\n${command.examples.map((example) => `  ${example}`).join('\n')}`);
     leaf.addHelpText('after', '\nOptions of every command: see "pxmgr --help"');
     leaf.action((...given: unknown[]) => this.choose(command, leaf, given));
     this.branchFor(words.slice(0, -1)).addCommand(leaf, { hidden: command.path === 'complete' });
   }
 
   private choose(command: Command, leaf: Branch, given: readonly unknown[]): void {
-    const words = given.slice(0, command.args.length).flat().filter((value): value is string => typeof value === 'string');
+    const words = given
+      .slice(0, command.args.length)
+      .flat()
+      .filter((value): value is string => typeof value === 'string');
     const args = command.passThrough ? dropSeparator(words, command.args.length - 1) : words;
     const found = leaf.opts<Record<string, unknown>>();
     const inherited = leaf.optsWithGlobals<Record<string, unknown>>();
-    const globals = readOptions(GLOBAL_OPTIONS, { ...inherited, ...Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined)) }) as GlobalValues;
+    const globals = readOptions(GLOBAL_OPTIONS, {
+      ...inherited,
+      ...Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined)),
+    }) as GlobalValues;
     const options = readOptions(command.options, found) as Input<OptionTable>['options'];
     this.chosen = { kind: 'command', command, input: { args, options }, globals };
   }

@@ -35,11 +35,23 @@ function lookOf(environment: Environment, plain: boolean): Look {
   return { plain, color: environment.streams.outIsTty && !noColor };
 }
 
-function settings(environment: Environment, globals: GlobalValues): { config: CliConfig; model: Context['configModel'] } {
+function settings(
+  environment: Environment,
+  globals: GlobalValues,
+): { config: CliConfig; model: Context['configModel'] } {
   const named = flagText(globals.config);
   const file = named ?? defaultConfigFile(environment.env);
-  const flags = Object.fromEntries(['controller', 'ca', 'cert', 'key', 'output'].map((name) => [name, flagText(globals[name as keyof GlobalValues])]));
-  const loaded = loadConfig(CLI_CONFIG, { program: 'pxmgr', file, fileOptional: named === undefined, env: environment.env, flags, envPrefix: ENV_PREFIX });
+  const flags = Object.fromEntries(
+    ['controller', 'ca', 'cert', 'key', 'output'].map((name) => [name, flagText(globals[name as keyof GlobalValues])]),
+  );
+  const loaded = loadConfig(CLI_CONFIG, {
+    program: 'pxmgr',
+    file,
+    fileOptional: named === undefined,
+    env: environment.env,
+    flags,
+    envPrefix: ENV_PREFIX,
+  });
   return { config: loaded.values, model: { file, options: showConfig(CLI_CONFIG, loaded) } };
 }
 
@@ -77,7 +89,11 @@ async function runCommand(environment: Environment, chosen: Chosen, look: Look):
   }
 }
 
-function report(environment: Environment, error: unknown, look: Look, json: boolean): number {
+function report(
+  environment: Environment,
+  error: unknown,
+  { look, json }: { readonly look: Look; readonly json: boolean },
+): number {
   const pxm = asPxmError(error);
   const { streams } = environment;
   if (json) streams.err(`${errorJson(pxm)}\n`);
@@ -98,7 +114,10 @@ export async function start(environment: Environment): Promise<number> {
       streams.out(`pxmgr ${PRODUCT_VERSION}\n`);
       return 0;
     }
-    const invocation = parseInvocation({ name: 'pxmgr', summary: 'Fleet manager for Proxmox VE', commands: COMMANDS, nouns: NOUNS, width }, argv);
+    const invocation = parseInvocation(
+      { name: 'pxmgr', summary: 'Fleet manager for Proxmox VE', commands: COMMANDS, nouns: NOUNS, width },
+      argv,
+    );
     if (invocation.kind === 'help') {
       streams.out(invocation.text);
       return 0;
@@ -110,6 +129,6 @@ export async function start(environment: Environment): Promise<number> {
       streams.err('interrupted\n');
       return EXIT_INTERRUPTED;
     }
-    return report(environment, error, look, json);
+    return report(environment, error, { look, json });
   }
 }

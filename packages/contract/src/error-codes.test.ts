@@ -43,19 +43,31 @@ describe('error details', () => {
 });
 
 describe('join tokens', () => {
-  const token = { address: 'ctl.test:7444', caFingerprint: 'a'.repeat(64), secret: 's'.repeat(32), expiresAt: new Date('2026-11-20T12:00:00Z'), nodeName: 'pve1' };
+  const token = {
+    address: 'ctl.test:7444',
+    caFingerprint: 'a'.repeat(64),
+    secret: 's'.repeat(32),
+    expiresAt: new Date('2026-11-20T12:00:00Z'),
+    nodeName: 'pve1',
+  };
 
   it('survive print and parse, with and without a node name', () => {
     expect(parseJoinToken(formatJoinToken(token))).toEqual(token);
     expect(parseJoinToken(formatJoinToken({ ...token, nodeName: undefined }))?.nodeName).toBeUndefined();
   });
 
-  it.each(['', 'pxj1.', 'pxj1.!!!', `pxj1.${Buffer.from('[]').toString('base64url')}`, `pxj1.${Buffer.from('1').toString('base64url')}`, formatJoinToken(token).slice(0, -9), formatJoinToken({ ...token, caFingerprint: 'x' }), formatJoinToken({ ...token, secret: 'short' })])(
-    'that are not whole are refused: %j',
-    (text) => {
-      expect(parseJoinToken(text)).toBeUndefined();
-    },
-  );
+  it.each([
+    '',
+    'pxj1.',
+    'pxj1.!!!',
+    `pxj1.${Buffer.from('[]').toString('base64url')}`,
+    `pxj1.${Buffer.from('1').toString('base64url')}`,
+    formatJoinToken(token).slice(0, -9),
+    formatJoinToken({ ...token, caFingerprint: 'x' }),
+    formatJoinToken({ ...token, secret: 'short' }),
+  ])('that are not whole are refused: %j', (text) => {
+    expect(parseJoinToken(text)).toBeUndefined();
+  });
 });
 
 describe('states', () => {

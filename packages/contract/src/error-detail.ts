@@ -17,7 +17,11 @@ export const CAUSES_FIELD = '_causes';
 
 export function encodeErrorDetail(grpc: number, message: string, detail: ErrorDetail): Uint8Array {
   const info = ErrorInfo.encode({ reason: detail.code, domain: ERROR_DOMAIN, metadata: { ...detail.fields } }).finish();
-  return Status.encode({ code: grpc, message, details: [{ typeUrl: ERROR_INFO_URL, value: Buffer.from(info) }] }).finish();
+  return Status.encode({
+    code: grpc,
+    message,
+    details: [{ typeUrl: ERROR_INFO_URL, value: Buffer.from(info) }],
+  }).finish();
 }
 
 /** Undefined when the bytes are not ours or do not parse. */

@@ -22,7 +22,9 @@ describe('hashes', () => {
 
   it('of documents follow their content', () => {
     const one = InventoryDocument.fromPartial({ document: { $case: 'container', value: container } });
-    const other = InventoryDocument.fromPartial({ document: { $case: 'container', value: { ...container, name: 'db' } } });
+    const other = InventoryDocument.fromPartial({
+      document: { $case: 'container', value: { ...container, name: 'db' } },
+    });
     expect(hashDocument(one)).toMatch(/^[0-9a-f]{16}$/);
     expect(hashDocument(one)).toBe(hashDocument(InventoryDocument.fromPartial(one)));
     expect(hashDocument(one)).not.toBe(hashDocument(other));

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   hasControlCharacters,
   isId,
+  type Parsed,
   parseAbsolutePath,
   parseDatasetName,
   parseGuestName,
@@ -16,20 +17,39 @@ import {
   parseStorageId,
   parseTag,
   parseVmid,
-  type Parsed,
 } from './ids.ts';
 
 const LONG = 'a'.repeat(300);
 
 /** parser, accepted, refused */
 const TABLE: readonly (readonly [string, (text: string) => Parsed<unknown>, readonly string[], readonly string[]])[] = [
-  ['vmid', parseVmid, ['100', '999999999'], ['99', '1000000000', '0100', '1e3', ' 100', '100 ', '', '-100', '100.0', '１００']],
+  [
+    'vmid',
+    parseVmid,
+    ['100', '999999999'],
+    ['99', '1000000000', '0100', '1e3', ' 100', '100 ', '', '-100', '100.0', '１００'],
+  ],
   ['node name', parseNodeName, ['pve1', 'a', 'PVE-2'], ['', '-pve', 'pve-', 'a.b', 'a_b', LONG]],
-  ['guest name', parseGuestName, ['web', 'web.example', 'x1'], ['', 'a_b', 'a..b', '.a', 'a.', `${'a'.repeat(64)}.b`, LONG, 'a b', 'a\n']],
+  [
+    'guest name',
+    parseGuestName,
+    ['web', 'web.example', 'x1'],
+    ['', 'a_b', 'a..b', '.a', 'a.', `${'a'.repeat(64)}.b`, LONG, 'a b', 'a\n'],
+  ],
   ['storage id', parseStorageId, ['local', 'local-zfs', 'a1'], ['a', '1ab', 'ab-', 'a/b', LONG, '']],
-  ['dataset', parseDatasetName, ['tank', 'tank/media', 'rpool/data/subvol-100-disk-0'], ['/tank', 'tank/', 'tank//a', 'tank/..', 'tank/.', 'tank@snap', '-r', 'tank/-r', '', LONG]],
+  [
+    'dataset',
+    parseDatasetName,
+    ['tank', 'tank/media', 'rpool/data/subvol-100-disk-0'],
+    ['/tank', 'tank/', 'tank//a', 'tank/..', 'tank/.', 'tank@snap', '-r', 'tank/-r', '', LONG],
+  ],
   ['snapshot', parseSnapshotName, ['ab', 'before_update-1'], ['a', '1abc', 'current', 'vzdump', 'a b', 'a'.repeat(41)]],
-  ['pci address', parsePciAddress, ['0000:01:00.0', '01:00.0', '0000:0A:1f.7'], ['0000:01:00.8', '1:00.0', '0000:01:20.0', '']],
+  [
+    'pci address',
+    parsePciAddress,
+    ['0000:01:00.0', '01:00.0', '0000:0A:1f.7'],
+    ['0000:01:00.8', '1:00.0', '0000:01:20.0', ''],
+  ],
   ['tag', parseTag, ['web', 'a.b', '_x'], ['', 'a:b', '-a', 'a b', 'a;b']],
   ['node uid', parseNodeUid, ['n-abcdefgh234567ab'], ['n-abc', 'N-abcdefgh234567ab', 'n-abcdefgh234567a1']],
   ['guest uid', parseGuestUid, ['0'.repeat(32)], ['0'.repeat(31), 'G'.repeat(32)]],
@@ -38,7 +58,7 @@ const TABLE: readonly (readonly [string, (text: string) => Parsed<unknown>, read
   ['path', parseAbsolutePath, ['/', '/tank/media', '/a//b/'], ['a', '/a/../b', '/./a', '/a,b', '/a\nb', '']],
 ];
 
-describe.each(TABLE)('parse %s', (_name, parse, good, bad) => {
+describe.each(TABLE)('parse %s', (...[, parse, good, bad]) => {
   it.each(good)('accepts %j', (text) => {
     expect(parse(text).ok).toBe(true);
   });

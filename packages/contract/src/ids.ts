@@ -1,5 +1,15 @@
 /** Branded names and ids. Each has one parser; nothing else makes a value of the brand. */
-import { DATASET_NAME_MAX, HOSTNAME_LABEL_MAX, HOSTNAME_MAX, SNAPSHOT_NAME_MAX, SNAPSHOT_NAME_MIN, STORAGE_ID_MAX, STORAGE_ID_MIN, VMID_MAX, VMID_MIN } from './limits.ts';
+import {
+  DATASET_NAME_MAX,
+  HOSTNAME_LABEL_MAX,
+  HOSTNAME_MAX,
+  SNAPSHOT_NAME_MAX,
+  SNAPSHOT_NAME_MIN,
+  STORAGE_ID_MAX,
+  STORAGE_ID_MIN,
+  VMID_MAX,
+  VMID_MIN,
+} from './limits.ts';
 
 declare const brand: unique symbol;
 export type Brand<T, Name extends string> = T & { readonly [brand]: Name };
@@ -37,7 +47,8 @@ function byPattern<T>(text: string, pattern: RegExp, reason: string): Parsed<T> 
 export function parseVmid(input: string | number): Parsed<Vmid> {
   const text = String(input);
   const number = Number(text);
-  if (!/^[1-9][0-9]{2,8}$/.test(text) || number < VMID_MIN || number > VMID_MAX) return refuse(`must be a whole number from ${VMID_MIN} to ${VMID_MAX}`);
+  if (!/^[1-9][0-9]{2,8}$/.test(text) || number < VMID_MIN || number > VMID_MAX)
+    return refuse(`must be a whole number from ${VMID_MIN} to ${VMID_MAX}`);
   return accept<Vmid>(number);
 }
 
@@ -54,25 +65,37 @@ export function parseNodeName(text: string): Parsed<NodeName> {
 /** Host name of a guest: stricter than Proxmox, which accepts labels that break the guest. */
 export function parseGuestName(text: string): Parsed<GuestName> {
   if (text.length > HOSTNAME_MAX) return refuse(`must have at most ${HOSTNAME_MAX} characters`);
-  if (text.split('.').some((label) => label.length > HOSTNAME_LABEL_MAX)) return refuse(`each part must have at most ${HOSTNAME_LABEL_MAX} characters`);
+  if (text.split('.').some((label) => label.length > HOSTNAME_LABEL_MAX))
+    return refuse(`each part must have at most ${HOSTNAME_LABEL_MAX} characters`);
   return byPattern(text, DNS_NAME, 'must be letters, digits, inner hyphens and dots');
 }
 
 export function parseStorageId(text: string): Parsed<StorageId> {
-  if (text.length < STORAGE_ID_MIN || text.length > STORAGE_ID_MAX) return refuse(`must have ${STORAGE_ID_MIN} to ${STORAGE_ID_MAX} characters`);
-  return byPattern(text, /^[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]$/, 'must begin with a letter and hold letters, digits, "-", "_" and "."');
+  if (text.length < STORAGE_ID_MIN || text.length > STORAGE_ID_MAX)
+    return refuse(`must have ${STORAGE_ID_MIN} to ${STORAGE_ID_MAX} characters`);
+  return byPattern(
+    text,
+    /^[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]$/,
+    'must begin with a letter and hold letters, digits, "-", "_" and "."',
+  );
 }
 
 /** Pool and components as zfs(8) names them; no snapshot or bookmark part. */
 export function parseDatasetName(text: string): Parsed<DatasetName> {
   if (text.length > DATASET_NAME_MAX) return refuse(`must have at most ${DATASET_NAME_MAX} characters`);
-  if (text.split('/').some((part) => part === '.' || part === '..')) return refuse('must not have "." or ".." as a part');
-  return byPattern(text, /^[A-Za-z][A-Za-z0-9_.:-]*(?:\/[A-Za-z0-9_][A-Za-z0-9_.:-]*)*$/, 'must be pool/name/... of letters, digits, "-", "_", "." and ":"');
+  if (text.split('/').some((part) => part === '.' || part === '..'))
+    return refuse('must not have "." or ".." as a part');
+  return byPattern(
+    text,
+    /^[A-Za-z][A-Za-z0-9_.:-]*(?:\/[A-Za-z0-9_][A-Za-z0-9_.:-]*)*$/,
+    'must be pool/name/... of letters, digits, "-", "_", "." and ":"',
+  );
 }
 
 /** Reserved: `current` (the live state) and `vzdump` (backup), proxmox/pve-guest-common src/PVE/AbstractConfig.pm. */
 export function parseSnapshotName(text: string): Parsed<SnapshotName> {
-  if (text.length < SNAPSHOT_NAME_MIN || text.length > SNAPSHOT_NAME_MAX) return refuse(`must have ${SNAPSHOT_NAME_MIN} to ${SNAPSHOT_NAME_MAX} characters`);
+  if (text.length < SNAPSHOT_NAME_MIN || text.length > SNAPSHOT_NAME_MAX)
+    return refuse(`must have ${SNAPSHOT_NAME_MIN} to ${SNAPSHOT_NAME_MAX} characters`);
   if (text === 'current' || text === 'vzdump') return refuse(`"${text}" is reserved`);
   return byPattern(text, /^[A-Za-z][A-Za-z0-9_-]+$/, 'must begin with a letter and hold letters, digits, "-" and "_"');
 }
@@ -80,7 +103,11 @@ export function parseSnapshotName(text: string): Parsed<SnapshotName> {
 /** PCI address with domain, lower case: 0000:01:00.0 */
 export function parsePciAddress(text: string): Parsed<PciAddress> {
   const full = /^[0-9a-f]{2}:/i.test(text) ? `0000:${text}` : text;
-  return byPattern(full.toLowerCase(), /^[0-9a-f]{4,5}:[0-9a-f]{2}:[0-1][0-9a-f]\.[0-7]$/, 'must look like 0000:01:00.0');
+  return byPattern(
+    full.toLowerCase(),
+    /^[0-9a-f]{4,5}:[0-9a-f]{2}:[0-1][0-9a-f]\.[0-7]$/,
+    'must look like 0000:01:00.0',
+  );
 }
 
 /** One tag of a guest: proxmox/pve-common src/PVE/JSONSchema.pm `pve-tag`. */
@@ -117,12 +144,12 @@ export function parseAbsolutePath(text: string): Parsed<string> {
   if (!text.startsWith('/')) return refuse('must be an absolute path');
   if (hasControlCharacters(text)) return refuse('must not hold control characters');
   if (text.includes(',')) return refuse('must not hold a comma: Proxmox cannot express it');
-  if (text.split('/').some((part) => part === '.' || part === '..')) return refuse('must not have "." or ".." as a part');
+  if (text.split('/').some((part) => part === '.' || part === '..'))
+    return refuse('must not have "." or ".." as a part');
   return accept(text.length > 1 ? text.replace(/\/+/g, '/').replace(/\/$/, '') : text);
 }
 
 /** C0, DEL and C1 characters, and the Unicode line separators. */
 export function hasControlCharacters(text: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
   return /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text);
 }

@@ -20,7 +20,22 @@ describe('image references', () => {
     expect(parsed.ok ? formatImageReference(parsed.value) : parsed.reason).toBe(normal);
   });
 
-  it.each(['', 'a'.repeat(256), 'quay.io/', 'quay.io/A/b', 'nginx:', 'nginx:-x', 'nginx@sha256:abc', 'a//b', 'quay.io/a--/b', 'ex ample.org/a', '-x.org/a', 'a b', 'nginx:1\n', '--help'])('%j is refused with a reason', (text) => {
+  it.each([
+    '',
+    'a'.repeat(256),
+    'quay.io/',
+    'quay.io/A/b',
+    'nginx:',
+    'nginx:-x',
+    'nginx@sha256:abc',
+    'a//b',
+    'quay.io/a--/b',
+    'ex ample.org/a',
+    '-x.org/a',
+    'a b',
+    'nginx:1\n',
+    '--help',
+  ])('%j is refused with a reason', (text) => {
     const parsed = parseImageReference(text);
     expect(parsed).toMatchObject({ ok: false });
     expect(parsed.ok ? '' : parsed.reason).not.toBe('');

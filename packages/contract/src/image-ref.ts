@@ -19,7 +19,8 @@ export interface ImageReference {
 const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
-const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?$/;
+const HOST =
+  /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?$/;
 
 function splitHost(name: string): { host: string; path: string } {
   const slash = name.indexOf('/');
@@ -39,9 +40,11 @@ function checkParts(ref: ImageReference, tag: string | undefined, digest: string
   if (!HOST.test(ref.host)) return `"${ref.host}" is not a registry host`;
   if (ref.path === '') return 'the repository name is missing';
   const bad = ref.path.split('/').find((part) => !COMPONENT.test(part));
-  if (bad !== undefined) return `"${bad}" is not a repository name: use lower-case letters, digits and single separators`;
+  if (bad !== undefined)
+    return `"${bad}" is not a repository name: use lower-case letters, digits and single separators`;
   if (tag !== undefined && !TAG.test(tag)) return `"${tag}" is not a tag`;
-  if (digest !== undefined && !DIGEST.test(digest)) return 'the digest must be sha256: and 64 lower-case hexadecimal digits';
+  if (digest !== undefined && !DIGEST.test(digest))
+    return 'the digest must be sha256: and 64 lower-case hexadecimal digits';
   return undefined;
 }
 
@@ -49,7 +52,8 @@ function checkParts(ref: ImageReference, tag: string | undefined, digest: string
 export function parseImageReference(input: string): Parsed<ImageReference> {
   const text = input.replace(/^docker:\/\//, '');
   if (text === '') return { ok: false, reason: 'it is empty' };
-  if (text.length > IMAGE_REFERENCE_MAX) return { ok: false, reason: `it is longer than ${IMAGE_REFERENCE_MAX} characters` };
+  if (text.length > IMAGE_REFERENCE_MAX)
+    return { ok: false, reason: `it is longer than ${IMAGE_REFERENCE_MAX} characters` };
   const at = text.indexOf('@');
   const digest = at === -1 ? undefined : text.slice(at + 1);
   const { name, tag } = cutTag(at === -1 ? text : text.slice(0, at));

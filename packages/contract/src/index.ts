@@ -5,7 +5,14 @@ export { CONTRACT_VERSION, mayTalk, PRODUCT_VERSION } from './compat.ts';
 export type { ErrorCode, ErrorRow, Retry } from './error-codes.ts';
 export { ERROR_TABLE, errorRow, fillTemplate, GRPC, isErrorCode, RETIRED_CODES } from './error-codes.ts';
 export type { ErrorDetail } from './error-detail.ts';
-export { CAUSES_FIELD, DETAILS_TRAILER, decodeErrorDetail, ERROR_DOMAIN, encodeErrorDetail, HINT_FIELD } from './error-detail.ts';
+export {
+  CAUSES_FIELD,
+  DETAILS_TRAILER,
+  decodeErrorDetail,
+  ERROR_DOMAIN,
+  encodeErrorDetail,
+  HINT_FIELD,
+} from './error-detail.ts';
 export type { ManifestEntry, Position } from './events.ts';
 export { comparePositions, dedupId, hashDocument, hashManifest } from './events.ts';
 export type {
@@ -59,12 +66,12 @@ export {
   eventSubject,
   HEARTBEAT_FILTER,
   heartbeatSubject,
-  idFromToken,
-  idToken,
   INVENTORY_CONSUMER,
   INVENTORY_FILTER,
   INVENTORY_KINDS,
   INVENTORY_STREAM,
+  idFromToken,
+  idToken,
   inboxPrefix,
   inventorySubject,
   isInventoryKind,

@@ -12,7 +12,13 @@ export interface JoinToken {
 const PREFIX = 'pxj1.';
 
 export function formatJoinToken(token: JoinToken): string {
-  const body = { a: token.address, f: token.caFingerprint, s: token.secret, e: Math.floor(token.expiresAt.getTime() / 1000), n: token.nodeName };
+  const body = {
+    a: token.address,
+    f: token.caFingerprint,
+    s: token.secret,
+    e: Math.floor(token.expiresAt.getTime() / 1000),
+    n: token.nodeName,
+  };
   return PREFIX + Buffer.from(JSON.stringify(body), 'utf8').toString('base64url');
 }
 
@@ -32,7 +38,14 @@ export function parseJoinToken(text: string): JoinToken | undefined {
   const body = readBody(text.trim().slice(PREFIX.length));
   if (body === undefined) return undefined;
   const { a, f, s, e, n } = body;
-  if (typeof a !== 'string' || typeof f !== 'string' || typeof s !== 'string' || typeof e !== 'number') return undefined;
+  if (typeof a !== 'string' || typeof f !== 'string' || typeof s !== 'string' || typeof e !== 'number')
+    return undefined;
   if (!/^[0-9a-f]{64}$/.test(f) || s.length < 16) return undefined;
-  return { address: a, caFingerprint: f, secret: s, expiresAt: new Date(e * 1000), nodeName: typeof n === 'string' ? n : undefined };
+  return {
+    address: a,
+    caFingerprint: f,
+    secret: s,
+    expiresAt: new Date(e * 1000),
+    nodeName: typeof n === 'string' ? n : undefined,
+  };
 }

@@ -13,11 +13,14 @@ describe('sizes', () => {
     expect(parseSize(text)).toEqual({ ok: true, value: bytes });
   });
 
-  it.each(['8', '', 'x', '8GB', '8 XiB', '-1GiB', '0.3B', '99999999999PiB', '1e3MiB'])('%j is refused with a reason', (text) => {
-    const parsed = parseSize(text);
-    expect(parsed).toMatchObject({ ok: false });
-    expect(parsed.ok ? '' : parsed.reason).not.toBe('');
-  });
+  it.each(['8', '', 'x', '8GB', '8 XiB', '-1GiB', '0.3B', '99999999999PiB', '1e3MiB'])(
+    '%j is refused with a reason',
+    (text) => {
+      const parsed = parseSize(text);
+      expect(parsed).toMatchObject({ ok: false });
+      expect(parsed.ok ? '' : parsed.reason).not.toBe('');
+    },
+  );
 
   it.each([
     [0, '0 B'],

@@ -1,6 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { eventSubject, heartbeatSubject, idFromToken, idToken, INVENTORY_KINDS, inboxPrefix, inventorySubject, manifestSubject, metricsSubject, nodeUidOf, parseInventorySubject, resyncSubject } from './subjects.ts';
+import {
+  eventSubject,
+  heartbeatSubject,
+  INVENTORY_KINDS,
+  idFromToken,
+  idToken,
+  inboxPrefix,
+  inventorySubject,
+  manifestSubject,
+  metricsSubject,
+  nodeUidOf,
+  parseInventorySubject,
+  resyncSubject,
+} from './subjects.ts';
 
 const UID = 'n-abcdefgh234567ab';
 
@@ -18,12 +31,22 @@ describe('subjects', () => {
     );
   });
 
-  it.each(['px.inv.n', 'px.ev.n.container.YQ', 'px.inv.n.nothing.YQ', 'px.inv.n.vm.YQ.x', ''])('refuse %j', (subject) => {
-    expect(parseInventorySubject(subject)).toBeUndefined();
-  });
+  it.each(['px.inv.n', 'px.ev.n.container.YQ', 'px.inv.n.nothing.YQ', 'px.inv.n.vm.YQ.x', ''])(
+    'refuse %j',
+    (subject) => {
+      expect(parseInventorySubject(subject)).toBeUndefined();
+    },
+  );
 
   it('name the node they belong to', () => {
-    for (const subject of [manifestSubject(UID), heartbeatSubject(UID), metricsSubject(UID), eventSubject(UID, 'task'), resyncSubject(UID)]) expect(nodeUidOf(subject)).toBe(UID);
+    for (const subject of [
+      manifestSubject(UID),
+      heartbeatSubject(UID),
+      metricsSubject(UID),
+      eventSubject(UID, 'task'),
+      resyncSubject(UID),
+    ])
+      expect(nodeUidOf(subject)).toBe(UID);
     expect(nodeUidOf('other.hb.x')).toBeUndefined();
     expect(inboxPrefix(UID)).toBe(`_INBOX.${UID}`);
   });

@@ -1,6 +1,17 @@
 /** NATS subjects, streams and consumers: the only place that knows their spelling. */
 
-export const INVENTORY_KINDS = ['node', 'container', 'vm', 'storage', 'dataset', 'template', 'image', 'gpu', 'usb', 'network'] as const;
+export const INVENTORY_KINDS = [
+  'node',
+  'container',
+  'vm',
+  'storage',
+  'dataset',
+  'template',
+  'image',
+  'gpu',
+  'usb',
+  'network',
+] as const;
 export type InventoryKind = (typeof INVENTORY_KINDS)[number];
 
 export function isInventoryKind(text: string): text is InventoryKind {
@@ -29,9 +40,19 @@ export function inventorySubject(nodeUid: string, kind: InventoryKind, id: strin
   return `px.inv.${nodeUid}.${kind}.${idToken(id)}`;
 }
 
-export function parseInventorySubject(subject: string): { nodeUid: string; kind: InventoryKind; id: string } | undefined {
+export function parseInventorySubject(
+  subject: string,
+): { nodeUid: string; kind: InventoryKind; id: string } | undefined {
   const [px, inv, nodeUid, kind, token, ...rest] = subject.split('.');
-  if (px !== 'px' || inv !== 'inv' || nodeUid === undefined || kind === undefined || token === undefined || rest.length > 0) return undefined;
+  if (
+    px !== 'px' ||
+    inv !== 'inv' ||
+    nodeUid === undefined ||
+    kind === undefined ||
+    token === undefined ||
+    rest.length > 0
+  )
+    return undefined;
   return isInventoryKind(kind) ? { nodeUid, kind, id: idFromToken(token) } : undefined;
 }
 

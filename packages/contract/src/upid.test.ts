@@ -6,15 +6,34 @@ const CREATE = 'UPID:pve1:0001A2B3:004C5D6E:691ED890:vzcreate:105:root@pam:';
 
 describe('task ids', () => {
   it('are parsed into their fields', () => {
-    expect(parseUpid(CREATE)).toEqual({ node: 'pve1', pid: 107_187, pstart: 5_004_654, startTime: 1_763_629_200, type: 'vzcreate', id: '105', user: 'root@pam' });
+    expect(parseUpid(CREATE)).toEqual({
+      node: 'pve1',
+      pid: 107_187,
+      pstart: 5_004_654,
+      startTime: 1_763_629_200,
+      type: 'vzcreate',
+      id: '105',
+      user: 'root@pam',
+    });
   });
 
-  it.each([CREATE, 'UPID:pve-2:00001267:00000063:691ED891:ociregistrypull:alpine_latest.tar:svc@pve!agent:', 'UPID:pve1:0001A2B3:104C5D6E9:691ED890:aptupdate::root@pam:'])('print as they were: %s', (text) => {
+  it.each([
+    CREATE,
+    'UPID:pve-2:00001267:00000063:691ED891:ociregistrypull:alpine_latest.tar:svc@pve!agent:',
+    'UPID:pve1:0001A2B3:104C5D6E9:691ED890:aptupdate::root@pam:',
+  ])('print as they were: %s', (text) => {
     const upid = parseUpid(text);
     expect(upid === undefined ? '' : formatUpid(upid)).toBe(text);
   });
 
-  it.each(['', 'UPID:pve1:1:2:3:x:y:z:', CREATE.slice(0, -1), `${CREATE}x`, CREATE.replace('vzcreate', 'vz/create'), CREATE.replace('pve1', '-pve')])('refuse %j', (text) => {
+  it.each([
+    '',
+    'UPID:pve1:1:2:3:x:y:z:',
+    CREATE.slice(0, -1),
+    `${CREATE}x`,
+    CREATE.replace('vzcreate', 'vz/create'),
+    CREATE.replace('pve1', '-pve'),
+  ])('refuse %j', (text) => {
     expect(parseUpid(text)).toBeUndefined();
   });
 

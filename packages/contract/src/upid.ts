@@ -14,13 +14,22 @@ export interface Upid {
   readonly user: string;
 }
 
-const PATTERN = /^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?):([0-9A-Fa-f]{8}):([0-9A-Fa-f]{8,9}):([0-9A-Fa-f]{8}):([^:\s/]+):([^:\s/]*):([^:\s]+):$/;
+const PATTERN =
+  /^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?):([0-9A-Fa-f]{8}):([0-9A-Fa-f]{8,9}):([0-9A-Fa-f]{8}):([^:\s/]+):([^:\s/]*):([^:\s]+):$/;
 
 export function parseUpid(text: string): Upid | undefined {
   const match = PATTERN.exec(text);
   if (match === null) return undefined;
   const [, node = '', pid = '', pstart = '', start = '', type = '', id = '', user = ''] = match;
-  return { node, pid: Number.parseInt(pid, 16), pstart: Number.parseInt(pstart, 16), startTime: Number.parseInt(start, 16), type, id, user };
+  return {
+    node,
+    pid: Number.parseInt(pid, 16),
+    pstart: Number.parseInt(pstart, 16),
+    startTime: Number.parseInt(start, 16),
+    type,
+    id,
+    user,
+  };
 }
 
 function hex(value: number): string {

@@ -3,9 +3,9 @@
  * plan -> (dry run: show it, stop) -> (destructive: show it, ask) -> apply -> follow.
  */
 import type { Operation } from '@pxmgr/contract/common';
-import { type Evaluation, type Plan, PlacementServiceClient } from '@pxmgr/contract/controller';
+import { type Evaluation, PlacementServiceClient, type Plan } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { ask } from '../client.ts';
+import { controllerOf } from '../client.ts';
 import type { OptionDefinition } from '../command.ts';
 import type { Context } from '../context.ts';
 import { renderEvaluation } from '../render/explanation.ts';
@@ -40,7 +40,8 @@ export interface CarryOut {
 }
 
 function requirePlan(planned: Planned): Plan {
-  if (planned.plan === undefined) throw new PxmError('PXM_INTERNAL', {}, { detail: 'the controller answered without a plan' });
+  if (planned.plan === undefined)
+    throw new PxmError('PXM_INTERNAL', {}, { detail: 'the controller answered without a plan' });
   return planned.plan;
 }
 
@@ -52,11 +53,16 @@ function planLines(context: Context, planned: Planned, commands: boolean): strin
 
 async function confirm(context: Context, question: string, planned: Planned): Promise<void> {
   if (context.ask === undefined) {
-    throw new PxmError('PXM_USAGE', { problem: 'this is destructive and there is no terminal to ask on', command: 'pxmgr' }, { hint: 'add --yes if you mean it, or --dry-run to see the plan' });
+    throw new PxmError(
+      'PXM_USAGE',
+      { problem: 'this is destructive and there is no terminal to ask on', command: 'pxmgr' },
+      { hint: 'add --yes if you mean it, or --dry-run to see the plan' },
+    );
   }
   context.streams.err(`${planLines(context, planned, false).join('\n')}\n`);
   const answer = await context.ask(`${question} [y/N] `);
-  if (!/^y(es)?$/i.test(answer.trim())) throw new PxmError('PXM_CANCELLED', { what: 'the command' }, { hint: 'nothing was changed' });
+  if (!/^y(es)?$/i.test(answer.trim()))
+    throw new PxmError('PXM_CANCELLED', { what: 'the command' }, { hint: 'nothing was changed' });
 }
 
 export async function carryOut(context: Context, work: CarryOut): Promise<Result> {
@@ -64,13 +70,19 @@ export async function carryOut(context: Context, work: CarryOut): Promise<Result
   if (flags.dryRun) {
     const planned = await work.makePlan(true);
     const json = { plan: planned.plan, evaluation: planned.evaluation, dryRun: true };
-    return detail({ noun: 'Plan', name: requirePlan(planned).id, lines: planLines(context, planned, flags.showCommands), json });
+    return detail({
+      noun: 'Plan',
+      name: requirePlan(planned).id,
+      lines: planLines(context, planned, flags.showCommands),
+      json,
+    });
   }
   if (work.confirm !== undefined) await confirm(context, work.confirm, await work.makePlan(true));
   const planned = await work.makePlan(false);
   const plan = requirePlan(planned);
-  const { operation } = await ask(context, PlacementServiceClient, 'applyPlan', { planId: plan.id });
-  if (operation === undefined) throw new PxmError('PXM_INTERNAL', {}, { detail: 'the controller answered without an operation' });
+  const { operation } = await controllerOf(context).ask(PlacementServiceClient, 'applyPlan', { planId: plan.id });
+  if (operation === undefined)
+    throw new PxmError('PXM_INTERNAL', {}, { detail: 'the controller answered without an operation' });
   if (flags.detach) return detail({ noun: 'Operation', name: operation.id, lines: [operation.id], json: operation });
   if (!context.quiet) {
     if (planned.evaluation !== undefined) context.streams.err(`${planned.evaluation.summary}\n`);

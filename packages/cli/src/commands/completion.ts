@@ -4,7 +4,7 @@
  */
 import { FleetServiceClient, OperationServiceClient } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { ask } from '../client.ts';
+import { controllerOf } from '../client.ts';
 import { argument, type Command, type Completer, command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { text } from '../result.ts';
@@ -13,35 +13,57 @@ import { fetchInventory } from './fetch.ts';
 const SCRIPTS: Readonly<Record<string, string>> = {
   bash: [
     '_pxmgr() {',
-    '  local IFS=$\'\\n\'',
+    "  local IFS=$'\\n'",
     '  COMPREPLY=($(pxmgr complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))',
     '}',
     'complete -o default -F _pxmgr pxmgr',
   ].join('\n'),
-  zsh: ['#compdef pxmgr', '_pxmgr() {', '  local -a found', '  found=("${(@f)$(pxmgr complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")', '  compadd -- $found', '}', 'compdef _pxmgr pxmgr'].join('\n'),
-  fish: ['function __pxmgr_complete', '  set -l words (commandline -opc) (commandline -ct)', '  pxmgr complete -- $words[2..-1] 2>/dev/null', 'end', "complete -c pxmgr -f -a '(__pxmgr_complete)'"].join('\n'),
+  zsh: [
+    '#compdef pxmgr',
+    '_pxmgr() {',
+    '  local -a found',
+    '  found=("${(@f)$(pxmgr complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")',
+    '  compadd -- $found',
+    '}',
+    'compdef _pxmgr pxmgr',
+  ].join('\n'),
+  fish: [
+    'function __pxmgr_complete',
+    '  set -l words (commandline -opc) (commandline -ct)',
+    '  pxmgr complete -- $words[2..-1] 2>/dev/null',
+    'end',
+    "complete -c pxmgr -f -a '(__pxmgr_complete)'",
+  ].join('\n'),
 };
 
 async function containers(context: Context): Promise<string[]> {
   const { objects } = await fetchInventory(context, 'container', '');
-  return objects.flatMap(({ document }) => (document?.document?.$case === 'container' ? [String(document.document.value.vmid), document.document.value.name] : []));
+  return objects.flatMap(({ document }) =>
+    document?.document?.$case === 'container'
+      ? [String(document.document.value.vmid), document.document.value.name]
+      : [],
+  );
 }
 
 async function images(context: Context): Promise<string[]> {
   const { objects } = await fetchInventory(context, 'image', '');
-  return objects.flatMap(({ document }) => (document?.document?.$case === 'image' ? document.document.value.references : []));
+  return objects.flatMap(({ document }) =>
+    document?.document?.$case === 'image' ? document.document.value.references : [],
+  );
 }
 
 async function live(context: Context, completer: Completer): Promise<string[]> {
   switch (completer) {
     case 'node':
-      return (await ask(context, FleetServiceClient, 'listNodes', {})).nodes.map((node) => node.name);
+      return (await controllerOf(context).ask(FleetServiceClient, 'listNodes', {})).nodes.map((node) => node.name);
     case 'container':
       return await containers(context);
     case 'image':
       return await images(context);
     case 'operation':
-      return (await ask(context, OperationServiceClient, 'listOperations', { activeOnly: false, limit: 20 })).operations.map((operation) => operation.id);
+      return (
+        await controllerOf(context).ask(OperationServiceClient, 'listOperations', { activeOnly: false, limit: 20 })
+      ).operations.map((operation) => operation.id);
     case 'file':
     case 'none':
       return [];
@@ -65,7 +87,13 @@ function locate(commands: readonly Command[], words: readonly string[]): Positio
 
 function nextWords(commands: readonly Command[], words: readonly string[]): string[] {
   const prefix = words.length === 0 ? '' : `${words.join(' ')} `;
-  return [...new Set(commands.filter((candidate) => candidate.path.startsWith(prefix)).map((candidate) => candidate.path.slice(prefix.length).split(' ')[0] ?? ''))];
+  return [
+    ...new Set(
+      commands
+        .filter((candidate) => candidate.path.startsWith(prefix))
+        .map((candidate) => candidate.path.slice(prefix.length).split(' ')[0] ?? ''),
+    ),
+  ];
 }
 
 async function candidates(context: Context, commands: readonly Command[], words: readonly string[]): Promise<string[]> {
@@ -74,7 +102,8 @@ async function candidates(context: Context, commands: readonly Command[], words:
   if (found === undefined) return nextWords(commands, words.slice(0, -1));
   const options = Object.values(found.options);
   const previous = options.find((option) => `--${option.flag}` === rest.at(-1) && option.kind !== 'flag');
-  if (previous !== undefined) return previous.choices === undefined ? await live(context, previous.complete ?? 'none') : [...previous.choices];
+  if (previous !== undefined)
+    return previous.choices === undefined ? await live(context, previous.complete ?? 'none') : [...previous.choices];
   if (typed.startsWith('-')) return options.map((option) => `--${option.flag}`);
   const position = rest.filter((word) => !word.startsWith('-')).length;
   return await live(context, found.args[Math.min(position, found.args.length - 1)]?.complete ?? 'none');
@@ -90,7 +119,11 @@ export function completionCommands(commands: () => readonly Command[]): Command[
     run: async (_context, input) => {
       const shell = argument(input, 0);
       const body = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
-      if (body === undefined) throw new PxmError('PXM_USAGE', { problem: `"${shell}" is not one of ${Object.keys(SCRIPTS).join(', ')}`, command: 'pxmgr completion' });
+      if (body === undefined)
+        throw new PxmError('PXM_USAGE', {
+          problem: `"${shell}" is not one of ${Object.keys(SCRIPTS).join(', ')}`,
+          command: 'pxmgr completion',
+        });
       return await Promise.resolve(text(body));
     },
   });

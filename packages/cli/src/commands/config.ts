@@ -1,7 +1,7 @@
-import { command } from '../command.ts';
-import { CLI_CONFIG, ENV_PREFIX } from '../config.ts';
 import { renderExample } from '@pxmgr/kit/config/example';
 import type { ShownOption } from '@pxmgr/kit/config/origin';
+import { command } from '../command.ts';
+import { CLI_CONFIG, ENV_PREFIX } from '../config.ts';
 import { list, text } from '../result.ts';
 
 export const configShow = command({
@@ -38,5 +38,13 @@ export const configExample = command({
   path: 'config example',
   summary: 'Print a commented example of the settings file',
   examples: ['pxmgr config example > ~/.config/pxmgr/cli.yaml'],
-  run: async () => await Promise.resolve(text(renderExample(CLI_CONFIG, { title: 'pxmgr: settings of the command line tool', envPrefix: ENV_PREFIX }).trimEnd())),
+  run: async () =>
+    await Promise.resolve(
+      text(
+        renderExample(CLI_CONFIG, {
+          title: 'pxmgr: settings of the command line tool',
+          envPrefix: ENV_PREFIX,
+        }).trimEnd(),
+      ),
+    ),
 });

@@ -2,7 +2,7 @@
 import type { InventoryObject } from '@pxmgr/contract/common';
 import { InventoryServiceClient } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { ask } from '../client.ts';
+import { controllerOf } from '../client.ts';
 import type { Context } from '../context.ts';
 
 const PAGE_SIZE = 1000;
@@ -18,7 +18,12 @@ export async function fetchInventory(context: Context, kind: string, node: strin
   const stale = new Set<string>();
   let pageToken = '';
   do {
-    const page = await ask(context, InventoryServiceClient, 'listInventory', { kind, node, pageSize: PAGE_SIZE, pageToken });
+    const page = await controllerOf(context).ask(InventoryServiceClient, 'listInventory', {
+      kind,
+      node,
+      pageSize: PAGE_SIZE,
+      pageToken,
+    });
     objects.push(...page.objects);
     for (const name of page.staleNodes) stale.add(name);
     pageToken = page.nextPageToken;
@@ -31,9 +36,17 @@ export function staleNote(inventory: Inventory): readonly string[] {
   return [`not heard of lately, data may be old: ${inventory.staleNodes.join(', ')}`];
 }
 
+export interface Wanted {
+  readonly kind: string;
+  /** Id or name. */
+  readonly key: string;
+  /** Empty = the only one in the fleet. */
+  readonly node: string;
+}
+
 /** One object by id or name. */
-export async function fetchObject(context: Context, kind: string, key: string, node: string): Promise<InventoryObject> {
-  const { object } = await ask(context, InventoryServiceClient, 'getInventory', { kind, key, node });
-  if (object === undefined) throw new PxmError('PXM_OBJECT_NOT_FOUND', { kind, key });
+export async function fetchObject(context: Context, wanted: Wanted): Promise<InventoryObject> {
+  const { object } = await controllerOf(context).ask(InventoryServiceClient, 'getInventory', wanted);
+  if (object === undefined) throw new PxmError('PXM_OBJECT_NOT_FOUND', { kind: wanted.kind, key: wanted.key });
   return object;
 }

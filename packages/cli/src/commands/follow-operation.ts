@@ -1,9 +1,9 @@
 /** Follow an operation to its end: progress on stderr; Ctrl-C stops watching, not the operation. */
 import type { Operation } from '@pxmgr/contract/common';
 import { OperationServiceClient } from '@pxmgr/contract/controller';
-import { fromProblem } from '@pxmgr/kit/error/to-problem';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { ask, follow } from '../client.ts';
+import { fromProblem } from '@pxmgr/kit/error/to-problem';
+import { controllerOf } from '../client.ts';
 import type { Context } from '../context.ts';
 import { EXIT_INTERRUPTED } from '../exit.ts';
 import { hasEnded, operationJson, stateWord } from '../render/operation.ts';
@@ -20,12 +20,20 @@ export interface FollowOptions {
 function progressFor(context: Context, commands: boolean): Progress {
   const { streams } = context;
   const live = streams.errIsTty && !context.look.plain ? streams.errWidth : undefined;
-  return new Progress({ theme: themeOf(context), live, commands, write: context.quiet ? () => undefined : streams.err });
+  return new Progress({
+    theme: themeOf(context),
+    live,
+    commands,
+    write: context.quiet ? () => undefined : streams.err,
+  });
 }
 
 async function watch(context: Context, id: string, progress: Progress): Promise<Operation | undefined> {
   let last: Operation | undefined;
-  for await (const { event } of follow(context, OperationServiceClient, 'watchOperation', { id, afterSeq: 0n })) {
+  for await (const { event } of controllerOf(context).follow(OperationServiceClient, 'watchOperation', {
+    id,
+    afterSeq: 0n,
+  })) {
     if (event === undefined) continue;
     if (event.event?.$case === 'operation') last = event.event.value;
     progress.event(event);
@@ -57,7 +65,8 @@ export async function followOperation(context: Context, id: string, options: Fol
   } finally {
     progress.end();
   }
-  if (operation === undefined || !hasEnded(operation)) operation = (await ask(context, OperationServiceClient, 'getOperation', { id })).operation;
+  if (operation === undefined || !hasEnded(operation))
+    operation = (await controllerOf(context).ask(OperationServiceClient, 'getOperation', { id })).operation;
   if (operation === undefined) throw new PxmError('PXM_OPERATION_NOT_FOUND', { operation: id });
   for (const warning of operation.warnings) context.streams.err(`warning: ${warning}\n`);
   return operationResult(operation, options.done(operation));

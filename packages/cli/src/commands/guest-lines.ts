@@ -7,7 +7,8 @@ export function guestLine(verb: string): (operation: Operation) => readonly stri
     const addresses = results['addresses'] ?? '';
     const where = operation.nodeName === '' ? '' : ` on ${operation.nodeName}`;
     const lines = [`container ${operation.vmid}${where} ${verb}${addresses === '' ? '' : `, addresses ${addresses}`}`];
-    if (operation.recovery !== '') lines.push(`(the agent was interrupted meanwhile; the operation was ${operation.recovery})`);
+    if (operation.recovery !== '')
+      lines.push(`(the agent was interrupted meanwhile; the operation was ${operation.recovery})`);
     return lines;
   };
 }

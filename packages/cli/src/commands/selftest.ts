@@ -1,5 +1,5 @@
 import { type Check, FleetServiceClient } from '@pxmgr/contract/controller';
-import { ask } from '../client.ts';
+import { controllerOf } from '../client.ts';
 import { command } from '../command.ts';
 import type { Theme } from '../render/theme.ts';
 import { detail } from '../result.ts';
@@ -24,7 +24,7 @@ export const selftest = command({
   description: 'Exit code 0 when every check passed, 4 when at least one failed.',
   examples: ['pxmgr selftest'],
   run: async (context) => {
-    const { checks } = await ask(context, FleetServiceClient, 'runSelftest', {}, { slow: true });
+    const { checks } = await controllerOf(context).askSlow(FleetServiceClient, 'runSelftest', {});
     const theme = themeOf(context);
     const failed = checks.filter((check) => check.status === 'failed').length;
     const lines = [...checks.flatMap((check) => checkLines(check, theme)), `${checks.length} checks, ${failed} failed`];

@@ -1,6 +1,6 @@
 import { formatDuration, formatSize } from '@pxmgr/contract';
 import { FleetServiceClient, type GetStatusResponse } from '@pxmgr/contract/controller';
-import { ask } from '../client.ts';
+import { controllerOf } from '../client.ts';
 import { command } from '../command.ts';
 import { renderPairs } from '../render/table.ts';
 import type { Theme } from '../render/theme.ts';
@@ -18,7 +18,10 @@ function lines(status: GetStatusResponse, theme: Theme, now: Date): string[] {
   const count = (kind: string): number => status.objects[kind] ?? 0;
   const bus = `${status.natsConnected ? theme.good('connected') : theme.bad('not connected')} to ${status.natsUrl}${status.natsSupervised ? ' (supervised by the controller)' : ''}`;
   return renderPairs([
-    ['controller', `version ${status.controllerVersion}, up ${status.startedAt === undefined ? '-' : formatDuration(now.getTime() - status.startedAt.getTime())}`],
+    [
+      'controller',
+      `version ${status.controllerVersion}, up ${status.startedAt === undefined ? '-' : formatDuration(now.getTime() - status.startedAt.getTime())}`,
+    ],
     ['message bus', bus],
     ['nodes', nodesText(status, theme)],
     ['containers', `${count('container')}, ${status.containersRunning} running`],
@@ -37,7 +40,12 @@ export const status = command({
   summary: 'Show the state of the fleet in a dozen lines',
   examples: ['pxmgr status', 'pxmgr status -o json'],
   run: async (context) => {
-    const answer = await ask(context, FleetServiceClient, 'getStatus', {});
-    return detail({ noun: 'Status', name: 'fleet', lines: lines(answer, themeOf(context), context.clock.now()), json: answer });
+    const answer = await controllerOf(context).ask(FleetServiceClient, 'getStatus', {});
+    return detail({
+      noun: 'Status',
+      name: 'fleet',
+      lines: lines(answer, themeOf(context), context.clock.now()),
+      json: answer,
+    });
   },
 });

@@ -8,6 +8,13 @@ export const version = command({
   examples: ['pxmgr version -o json'],
   run: async () => {
     const json = { version: PRODUCT_VERSION, contract: CONTRACT_VERSION, node: process.versions.node };
-    return await Promise.resolve(detail({ noun: 'Version', name: PRODUCT_VERSION, lines: [`pxmgr ${PRODUCT_VERSION} (contract ${CONTRACT_VERSION}, Node.js ${process.versions.node})`], json }));
+    return await Promise.resolve(
+      detail({
+        noun: 'Version',
+        name: PRODUCT_VERSION,
+        lines: [`pxmgr ${PRODUCT_VERSION} (contract ${CONTRACT_VERSION}, Node.js ${process.versions.node})`],
+        json,
+      }),
+    );
   },
 });

@@ -8,7 +8,9 @@ function causes(error: PxmError): string[] {
   while (inner instanceof Error && found.length < 3) {
     // A library repeats its inner message with a prefix; one of the two is enough.
     const message = inner.message.trim();
-    const isKnown = [error.message, ...found].some((known) => known.includes(message) || (known !== error.message && message.includes(known)));
+    const isKnown = [error.message, ...found].some(
+      (known) => known.includes(message) || (known !== error.message && message.includes(known)),
+    );
     if (message !== '' && !isKnown) found.push(message);
     inner = inner.cause;
   }
@@ -23,7 +25,8 @@ function splitProblems(text: string): string[] {
 /** At most four lines, unless the input itself has several problems. */
 export function renderError(error: PxmError, theme: Theme): string[] {
   const problems = splitProblems(error.fields['problems'] ?? '');
-  const message = problems.length > 1 ? error.message.replace(error.fields['problems'] ?? '', '').trimEnd() : error.message;
+  const message =
+    problems.length > 1 ? error.message.replace(error.fields['problems'] ?? '', '').trimEnd() : error.message;
   const lines = [`${theme.bad(`error[${error.code}]`)}: ${message}`];
   if (problems.length > 1) lines.push(...problems.map((problem) => `  ${theme.marks.bullet} ${problem}`));
   for (const cause of causes(error)) lines.push(`  ${theme.dim('cause:')} ${cause.split('\n').join('\n         ')}`);
@@ -36,6 +39,12 @@ export function errorJson(error: PxmError): string {
   return JSON.stringify({
     apiVersion: 'pxmgr/v1',
     kind: 'Error',
-    item: { code: error.code, message: error.message, hint: error.hint ?? '', fields: error.fields, exit: error.row.exit },
+    item: {
+      code: error.code,
+      message: error.message,
+      hint: error.hint ?? '',
+      fields: error.fields,
+      exit: error.row.exit,
+    },
   });
 }

@@ -29,7 +29,9 @@ function scoreLines(candidate: Candidate, page: Page): string[] {
 function reasonLines(candidate: Candidate, page: Page): string[] {
   const width = Math.max(40, (page.width ?? DEFAULT_WIDTH) - 6);
   return candidate.reasons.flatMap((reason) =>
-    wrap(`${reason.filter}: ${reason.text}`, width).map((line, index) => `  ${index === 0 ? page.theme.marks.bullet : ' '} ${line}`),
+    wrap(`${reason.filter}: ${reason.text}`, width).map(
+      (line, index) => `  ${index === 0 ? page.theme.marks.bullet : ' '} ${line}`,
+    ),
   );
 }
 
@@ -41,7 +43,10 @@ function byRank(a: Candidate, b: Candidate): number {
 /** Summary first, then one block for each node: winner with its scores, the rest with what speaks against them. */
 export function renderEvaluation(evaluation: Evaluation, page: Page, full: boolean): string[] {
   const lines = wrap(evaluation.summary, page.width ?? DEFAULT_WIDTH);
-  if (evaluation.chosenStorage !== '') lines.push(`storage ${evaluation.chosenStorage}${evaluation.chosenDevices.length > 0 ? `, devices ${evaluation.chosenDevices.join(' ')}` : ''}`);
+  if (evaluation.chosenStorage !== '')
+    lines.push(
+      `storage ${evaluation.chosenStorage}${evaluation.chosenDevices.length > 0 ? `, devices ${evaluation.chosenDevices.join(' ')}` : ''}`,
+    );
   for (const candidate of [...evaluation.candidates].sort(byRank)) {
     const total = candidate.feasible ? `  ${page.theme.dim(`total ${candidate.total.toFixed(2)}`)}` : '';
     lines.push('', `${page.theme.bold(candidate.nodeName)}  ${verdict(candidate, page.theme)}${total}`);

@@ -24,7 +24,11 @@ export function plain(value: unknown): unknown {
 }
 
 function listEnvelope(result: ListResult): Record<string, unknown> {
-  return { apiVersion: API_VERSION, kind: `${result.noun}List`, items: result.rows.map((row) => plain(result.json(row))) };
+  return {
+    apiVersion: API_VERSION,
+    kind: `${result.noun}List`,
+    items: result.rows.map((row) => plain(result.json(row))),
+  };
 }
 
 function detailEnvelope(result: DetailResult): Record<string, unknown> {

@@ -29,7 +29,11 @@ export function elapsed(from: Date | undefined, to: Date | undefined, now: Date)
 
 /** JSON form: states as words. */
 export function operationJson(operation: Operation): unknown {
-  return { ...operation, state: stateWord(operation.state), steps: operation.steps.map((step) => ({ ...step, state: stateWord(step.state) })) };
+  return {
+    ...operation,
+    state: stateWord(operation.state),
+    steps: operation.steps.map((step) => ({ ...step, state: stateWord(step.state) })),
+  };
 }
 
 export function renderOperation(operation: Operation, theme: Theme, now: Date): string[] {
@@ -44,15 +48,19 @@ export function renderOperation(operation: Operation, theme: Theme, now: Date): 
     ['created', exactTime(operation.createdAt)],
     ['took', elapsed(operation.startedAt, operation.endedAt, now)],
     ['recovery', operation.recovery],
-    ...Object.entries(operation.results).map(([key, value]): [string, string] => [key.replaceAll('_', ' '), quoteWord(value)]),
-    ['tasks', operation.upids.join(' ')],
+    ...Object.entries(operation.results)
+      .filter(([key]) => key !== 'vmid')
+      .map(([key, value]): [string, string] => [key.replaceAll('_', ' '), quoteWord(value)]),
+    ...operation.upids.map((upid, index): [string, string] => [index === 0 ? 'proxmox tasks' : ' ', upid]),
     ['problem', problem === undefined ? '' : `${problem.code}: ${problem.message}`],
     ['hint', problem?.hint ?? ''],
   ]);
   if (operation.steps.length > 0) lines.push('steps');
   for (const step of operation.steps) {
     const state = paintState(theme, stateWord(step.state));
-    lines.push(`  ${step.index}. ${step.title}  ${state}  ${theme.dim(elapsed(step.startedAt, step.endedAt, now))}${step.detail === '' ? '' : `  ${step.detail}`}`);
+    lines.push(
+      `  ${step.index}. ${step.title}  ${state}  ${theme.dim(elapsed(step.startedAt, step.endedAt, now))}${step.detail === '' ? '' : `  ${step.detail}`}`,
+    );
   }
   lines.push(...operation.warnings.map((warning) => `${theme.warn('warning:')} ${warning}`));
   return lines;

@@ -20,7 +20,9 @@ export interface OutputOptions {
 function listText(result: ListResult, options: OutputOptions): string {
   if (options.format === 'name') return result.rows.map(result.name).join('\n');
   const { head } = createTheme(options.look);
-  return renderTable(result.rows, result.columns, { width: options.width, wide: options.format === 'wide', head }).join('\n');
+  return renderTable(result.rows, result.columns, { width: options.width, wide: options.format === 'wide', head }).join(
+    '\n',
+  );
 }
 
 function isForPeople(format: Format): boolean {
@@ -48,6 +50,7 @@ export function renderResult(result: Result, options: OutputOptions): Output {
     return { out: line(text), notes: [], exit: result.exit ?? 0 };
   }
   const notes = isForPeople(options.format) ? [...(result.notes ?? [])] : [];
-  if (result.rows.length === 0 && isForPeople(options.format)) return { out: '', notes: [result.empty, ...notes], exit: 0 };
+  if (result.rows.length === 0 && isForPeople(options.format))
+    return { out: '', notes: [result.empty, ...notes], exit: 0 };
   return { out: line(data ?? listText(result, options)), notes, exit: 0 };
 }

@@ -49,13 +49,18 @@ export function renderSpec(spec: ContainerSpec): string[] {
 function stepLines(step: PlanStep, page: Page, commands: boolean): string[] {
   const lines = [`  ${step.index}. ${step.title}`];
   if (step.undo !== '') lines.push(page.theme.dim(`     undo: ${step.undo}`));
-  if (commands) lines.push(...step.commands.map((command) => page.theme.dim(`     ${command.internal ? '#' : '$'} ${renderHostCommand(command)}`)));
+  if (commands)
+    lines.push(
+      ...step.commands.map((command) =>
+        page.theme.dim(`     ${command.internal ? '#' : '$'} ${renderHostCommand(command)}`),
+      ),
+    );
   return lines;
 }
 
 export function renderPlan(plan: Plan, page: Page, commands: boolean): string[] {
   const head = plan.id === '' ? 'plan (dry run, nothing is stored)' : `plan ${plan.id}`;
-  const lines = [`${page.theme.bold(plan.title)}`, page.theme.dim(head)];
+  const lines = [page.theme.bold(plan.title), page.theme.dim(head)];
   if (plan.spec !== undefined) lines.push(...renderSpec(plan.spec));
   lines.push('steps', ...plan.steps.flatMap((step) => stepLines(step, page, commands)));
   return lines;

@@ -26,6 +26,7 @@ export class Progress {
   private readonly options: ProgressOptions;
   private liveText = '';
   private readonly shownQuarters = new Map<string, number>();
+  private readonly said = new Set<string>();
 
   constructor(options: ProgressOptions) {
     this.options = options;
@@ -74,22 +75,42 @@ export class Progress {
     const { theme } = this.options;
     const state = stateWord(step.state);
     if (state === 'running') {
-      if (this.options.live === undefined) this.line(`${theme.marks.run} ${step.title}`);
-      else this.show(`${theme.marks.run} ${step.title}`);
+      this.running(step);
       return;
     }
     if (state === 'queued') return;
-    const took = step.startedAt !== undefined && step.endedAt !== undefined ? `  ${formatDuration(step.endedAt.getTime() - step.startedAt.getTime())}` : '';
+    const took =
+      step.startedAt !== undefined && step.endedAt !== undefined
+        ? `  ${formatDuration(step.endedAt.getTime() - step.startedAt.getTime())}`
+        : '';
     const mark = state === 'done' ? theme.good(theme.marks.good) : theme.bad(theme.marks.bad);
-    this.liveText = this.liveText === '' ? '' : ' ';
     this.end();
-    this.line(`${mark} ${step.title}${theme.dim(took)}${step.detail === '' ? '' : theme.dim(`  ${step.detail}`)}`);
+    this.line(`${mark} ${step.title}${theme.dim(took)}`);
+  }
+
+  /** The title once, then what it is at; a step says "running" again for each thing it does. */
+  private running(step: OperationStep): void {
+    const { theme, live } = this.options;
+    const text = step.detail === '' || step.detail === step.title ? step.title : `${step.title}: ${step.detail}`;
+    if (live !== undefined) {
+      this.show(`${theme.marks.run} ${text}`);
+      return;
+    }
+    const key = `${step.index} ${step.detail}`;
+    if (this.said.has(key)) return;
+    this.said.add(key);
+    if (!this.said.has(`${step.index}`)) this.line(`${theme.marks.run} ${step.title}`);
+    this.said.add(`${step.index}`);
+    if (text !== step.title) this.line(`  ${step.detail}`);
   }
 
   private bytes(progress: ByteProgress): void {
     const total = Number(progress.total);
     const done = Number(progress.done);
-    const text = total > 0 ? `${formatSize(done)} of ${formatSize(total)} (${Math.floor((100 * done) / total)} %)` : formatSize(done);
+    const text =
+      total > 0
+        ? `${formatSize(done)} of ${formatSize(total)} (${Math.floor((100 * done) / total)} %)`
+        : formatSize(done);
     if (this.options.live !== undefined) {
       this.show(`${this.options.theme.marks.run} ${progress.label} ${text}`);
       return;
@@ -111,6 +132,11 @@ export class Progress {
     if (!this.options.commands || run.command === undefined) return;
     const { theme } = this.options;
     if (!run.finished) this.line(theme.dim(`  $ ${renderHostCommand(run.command)}`));
-    else if (run.exitCode !== 0 || run.signal !== '') this.line(theme.dim(`    ended with ${run.signal === '' ? `status ${run.exitCode}` : run.signal} after ${formatDuration(run.durationMs)}`));
+    else if (run.exitCode !== 0 || run.signal !== '')
+      this.line(
+        theme.dim(
+          `    ended with ${run.signal === '' ? `status ${run.exitCode}` : run.signal} after ${formatDuration(run.durationMs)}`,
+        ),
+      );
   }
 }

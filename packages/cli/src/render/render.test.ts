@@ -30,7 +30,11 @@ describe('tables', () => {
   ];
 
   it('have no borders, align numbers right, and hide wide columns', () => {
-    expect(renderTable(rows, columns, { width: undefined, wide: false, head: (text) => text })).toEqual(['  ID  NAME', '   7  short', '1234  東京 a rather long name that will not fit']);
+    expect(renderTable(rows, columns, { width: undefined, wide: false, head: (text) => text })).toEqual([
+      '  ID  NAME',
+      '   7  short',
+      '1234  東京 a rather long name that will not fit',
+    ]);
   });
 
   it('stay within the terminal', () => {
@@ -40,7 +44,13 @@ describe('tables', () => {
   });
 
   it('show pairs without empty values', () => {
-    expect(renderPairs([['a', '1'], ['long', '2'], ['none', '']])).toEqual(['a     1', 'long  2']);
+    expect(
+      renderPairs([
+        ['a', '1'],
+        ['long', '2'],
+        ['none', ''],
+      ]),
+    ).toEqual(['a     1', 'long  2']);
   });
 });
 
@@ -54,12 +64,24 @@ describe('width', () => {
 });
 
 describe('formats', () => {
-  const result = list({ noun: 'Thing', rows: [{ id: 5n, at: NOW, source: { $case: 'bind', value: '/x' } }], columns: [{ head: 'ID', value: (row) => String(row.id) }], name: (row) => String(row.id), json: (row) => row, empty: 'no things', notes: ['a note'] });
+  const result = list({
+    noun: 'Thing',
+    rows: [{ id: 5n, at: NOW, source: { $case: 'bind', value: '/x' } }],
+    columns: [{ head: 'ID', value: (row) => String(row.id) }],
+    name: (row) => String(row.id),
+    json: (row) => row,
+    empty: 'no things',
+    notes: ['a note'],
+  });
   const look = { color: false, plain: true };
 
   it('give programs raw numbers, RFC 3339 times and a version', () => {
     const { out, notes } = renderResult(result, { format: 'json', look, width: 80 });
-    expect(JSON.parse(out)).toEqual({ apiVersion: 'pxmgr/v1', kind: 'ThingList', items: [{ id: 5, at: '2026-11-20T12:00:00.000Z', source: { bind: '/x' } }] });
+    expect(JSON.parse(out)).toEqual({
+      apiVersion: 'pxmgr/v1',
+      kind: 'ThingList',
+      items: [{ id: 5, at: '2026-11-20T12:00:00.000Z', source: { bind: '/x' } }],
+    });
     expect(notes).toEqual([]);
     expect(JSON.parse(renderResult(result, { format: 'ndjson', look, width: 80 }).out)).toMatchObject({ id: 5 });
     expect(renderResult(result, { format: 'yaml', look, width: 80 }).out).toContain('apiVersion: pxmgr/v1');
@@ -67,12 +89,21 @@ describe('formats', () => {
   });
 
   it('say on stderr that there is nothing', () => {
-    const empty = renderResult(list({ noun: 'Thing', rows: [], columns: [], name: () => '', json: () => null, empty: 'no things' }), { format: 'table', look, width: 80 });
+    const empty = renderResult(
+      list({ noun: 'Thing', rows: [], columns: [], name: () => '', json: () => null, empty: 'no things' }),
+      { format: 'table', look, width: 80 },
+    );
     expect(empty).toEqual({ out: '', notes: ['no things'], exit: 0 });
   });
 
   it('keep an exit code beside complete data', () => {
-    expect(renderResult(detail({ noun: 'X', name: 'x', lines: ['a'], json: {}, exit: 7 }), { format: 'table', look, width: 80 })).toEqual({ out: 'a\n', notes: [], exit: 7 });
+    expect(
+      renderResult(detail({ noun: 'X', name: 'x', lines: ['a'], json: {}, exit: 7 }), {
+        format: 'table',
+        look,
+        width: 80,
+      }),
+    ).toEqual({ out: 'a\n', notes: [], exit: 7 });
   });
 
   it('keep numbers that do not fit a double as text', () => {
@@ -82,20 +113,40 @@ describe('formats', () => {
 
 describe('errors', () => {
   it('name code, cause and hint in at most four lines', () => {
-    const lines = renderError(new PxmError('PXM_GUEST_LOCKED', { vmid: '101', node: 'pve2', lock: 'backup' }, { cause: new Error('pct said no') }), theme);
-    expect(lines).toEqual(['error[PXM_GUEST_LOCKED]: container 101 on pve2 is locked (backup)', '  cause: pct said no', expect.stringMatching(/^ {2}hint: {2}wait for the task/)]);
+    const lines = renderError(
+      new PxmError(
+        'PXM_GUEST_LOCKED',
+        { vmid: '101', node: 'pve2', lock: 'backup' },
+        { cause: new Error('pct said no') },
+      ),
+      theme,
+    );
+    expect(lines).toEqual([
+      'error[PXM_GUEST_LOCKED]: container 101 on pve2 is locked (backup)',
+      '  cause: pct said no',
+      expect.stringMatching(/^ {2}hint: {2}wait for the task/),
+    ]);
   });
 
   it('list every problem of an input on its own line', () => {
-    const lines = renderError(new PxmError('PXM_INPUT_INVALID', { count: '2', problems: '--name: bad\n--memory: worse' }), theme);
-    expect(lines.slice(0, 3)).toEqual(['error[PXM_INPUT_INVALID]: the request has 2 problem(s):', '  - --name: bad', '  - --memory: worse']);
+    const lines = renderError(
+      new PxmError('PXM_INPUT_INVALID', { count: '2', problems: '--name: bad\n--memory: worse' }),
+      theme,
+    );
+    expect(lines.slice(0, 3)).toEqual([
+      'error[PXM_INPUT_INVALID]: the request has 2 problem(s):',
+      '  - --name: bad',
+      '  - --memory: worse',
+    ]);
   });
 });
 
 describe('host commands', () => {
   it('can be pasted into a shell', () => {
     expect(quoteWord("it's")).toBe("'it'\\''s'");
-    expect(renderHostCommand({ argv: ['pct', 'create', '100', 'a b'], purpose: '', internal: false })).toBe("pct create 100 'a b'");
+    expect(renderHostCommand({ argv: ['pct', 'create', '100', 'a b'], purpose: '', internal: false })).toBe(
+      "pct create 100 'a b'",
+    );
     expect(renderHostCommand({ argv: [], purpose: 'edit the config', internal: true })).toBe('(edit the config)');
   });
 });
@@ -114,29 +165,78 @@ describe('an explanation', () => {
     const evaluation = Evaluation.fromPartial({
       summary: 'pve2 is the only node that fits',
       candidates: [
-        { nodeName: 'pve1', feasible: false, reasons: [{ filter: 'gpu', text: 'no amd GPU' }, { filter: 'dataset', text: 'no dataset tank/media' }] },
-        { nodeName: 'pve2', feasible: true, rank: 1, total: 3.5, scores: [{ name: 'memory', weight: 2, value: 0.5, text: '8 GiB free' }] },
+        {
+          nodeName: 'pve1',
+          feasible: false,
+          reasons: [
+            { filter: 'gpu', text: 'no amd GPU' },
+            { filter: 'dataset', text: 'no dataset tank/media' },
+          ],
+        },
+        {
+          nodeName: 'pve2',
+          feasible: true,
+          rank: 1,
+          total: 3.5,
+          scores: [{ name: 'memory', weight: 2, value: 0.5, text: '8 GiB free' }],
+        },
       ],
     });
     const text = renderEvaluation(evaluation, { theme, width: 80 }, false).join('\n');
-    expect(text).toMatch(/pve2 {2}\+ chosen {2}total 3\.50[\s\S]*memory[\s\S]*pve1 {2}x no[\s\S]*gpu: no amd GPU[\s\S]*dataset: no dataset/);
+    expect(text).toMatch(
+      /pve2 {2}\+ chosen {2}total 3\.50[\s\S]*memory[\s\S]*pve1 {2}x no[\s\S]*gpu: no amd GPU[\s\S]*dataset: no dataset/,
+    );
   });
 });
 
 describe('progress', () => {
-  const event = (event: OperationEvent['event']): OperationEvent => OperationEvent.fromPartial({ operationId: 'op', event });
+  const event = (event: OperationEvent['event']): OperationEvent =>
+    OperationEvent.fromPartial({ operationId: 'op', event });
   const step = (state: OperationState): OperationEvent =>
-    event({ $case: 'stepChanged', value: { index: 1, name: 'pull', title: 'pull image', state, startedAt: NOW, endedAt: new Date(NOW.getTime() + 1500), detail: '', agentOperationId: '' } });
+    event({
+      $case: 'stepChanged',
+      value: {
+        index: 1,
+        name: 'pull',
+        title: 'pull image',
+        state,
+        startedAt: NOW,
+        endedAt: new Date(NOW.getTime() + 1500),
+        detail: '',
+        agentOperationId: '',
+      },
+    });
 
   it('is plain lines without a terminal', () => {
     let out = '';
     const progress = new Progress({ theme, live: undefined, commands: true, write: (text) => void (out += text) });
     progress.event(step(OperationState.OPERATION_STATE_RUNNING));
-    for (const done of [0n, 10n, 30n, 50n, 100n]) progress.event(event({ $case: 'bytes', value: { label: 'layers', done, total: 100n } }));
-    progress.event(event({ $case: 'command', value: { command: { argv: ['pct', 'start', '100'], purpose: '', internal: false }, exitCode: 0, signal: '', durationMs: 0, finished: false } }));
+    for (const done of [0n, 10n, 30n, 50n, 100n])
+      progress.event(event({ $case: 'bytes', value: { label: 'layers', done, total: 100n } }));
+    progress.event(
+      event({
+        $case: 'command',
+        value: {
+          command: { argv: ['pct', 'start', '100'], purpose: '', internal: false },
+          exitCode: 0,
+          signal: '',
+          durationMs: 0,
+          finished: false,
+        },
+      }),
+    );
     progress.event(step(OperationState.OPERATION_STATE_DONE));
     progress.end();
-    expect(out.split('\n')).toEqual(['. pull image', '  layers 0 B of 100 B (0 %)', '  layers 30 B of 100 B (30 %)', '  layers 50 B of 100 B (50 %)', '  layers 100 B of 100 B (100 %)', '  $ pct start 100', '+ pull image  1.5s', '']);
+    expect(out.split('\n')).toEqual([
+      '. pull image',
+      '  layers 0 B of 100 B (0 %)',
+      '  layers 30 B of 100 B (30 %)',
+      '  layers 50 B of 100 B (50 %)',
+      '  layers 100 B of 100 B (100 %)',
+      '  $ pct start 100',
+      '+ pull image  1.5s',
+      '',
+    ]);
   });
 
   it('is one live line on a terminal, taken away at the end', () => {
@@ -153,7 +253,14 @@ describe('progress', () => {
 describe('an operation', () => {
   it('shows its state, steps, problem and what recovery did', () => {
     const text = renderOperation(
-      Operation.fromPartial({ id: 'op-1', title: 'create container web', state: OperationState.OPERATION_STATE_FAILED, recovery: 'undone', problem: { code: 'PXM_STORAGE_FULL', message: 'no room' }, steps: [{ index: 1, title: 'pull', state: OperationState.OPERATION_STATE_DONE }] }),
+      Operation.fromPartial({
+        id: 'op-1',
+        title: 'create container web',
+        state: OperationState.OPERATION_STATE_FAILED,
+        recovery: 'undone',
+        problem: { code: 'PXM_STORAGE_FULL', message: 'no room' },
+        steps: [{ index: 1, title: 'pull', state: OperationState.OPERATION_STATE_DONE }],
+      }),
       theme,
       NOW,
     ).join('\n');

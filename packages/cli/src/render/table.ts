@@ -30,10 +30,16 @@ function fit(widths: number[], columns: readonly { readonly shrink?: number }[],
 }
 
 /** Lines of the table, head first. Values hold no line feed. */
-export function renderTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[], options: TableOptions): string[] {
+export function renderTable<Row>(
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  options: TableOptions,
+): string[] {
   const shown = columns.filter((column) => options.wide || column.wide !== true);
   const cells = rows.map((row) => shown.map((column) => column.value(row)));
-  const natural = shown.map((column, index) => Math.max(cellWidth(column.head), ...cells.map((line) => cellWidth(line[index] ?? ''))));
+  const natural = shown.map((column, index) =>
+    Math.max(cellWidth(column.head), ...cells.map((line) => cellWidth(line[index] ?? ''))),
+  );
   const widths = fit(natural, shown, options.width);
   const draw = (line: readonly string[], paint: (text: string) => string): string =>
     line
@@ -46,7 +52,13 @@ export function renderTable<Row>(rows: readonly Row[], columns: readonly Column<
       })
       .join(GAP)
       .trimEnd();
-  return [draw(shown.map((column) => column.head), options.head), ...cells.map((line) => draw(line, (value) => value))];
+  return [
+    draw(
+      shown.map((column) => column.head),
+      options.head,
+    ),
+    ...cells.map((line) => draw(line, (value) => value)),
+  ];
 }
 
 /** "key   value" lines with the keys padded to one width. Empty values are left out. */

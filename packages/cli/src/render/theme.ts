@@ -9,7 +9,13 @@ export interface Theme {
   readonly warn: (text: string) => string;
   readonly dim: (text: string) => string;
   readonly bold: (text: string) => string;
-  readonly marks: { readonly good: string; readonly bad: string; readonly warn: string; readonly run: string; readonly bullet: string };
+  readonly marks: {
+    readonly good: string;
+    readonly bad: string;
+    readonly warn: string;
+    readonly run: string;
+    readonly bullet: string;
+  };
 }
 
 const UNICODE = { good: '✓', bad: '✗', warn: '!', run: '…', bullet: '·' };

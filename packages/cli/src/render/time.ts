@@ -12,5 +12,8 @@ export function relativeTime(at: Date | undefined, now: Date): string {
 /** "2026-11-20 11:42:07Z" */
 export function exactTime(at: Date | undefined): string {
   if (at === undefined || at.getTime() === 0) return '-';
-  return at.toISOString().replace('T', ' ').replace(/\.\d+Z$/, 'Z');
+  return at
+    .toISOString()
+    .replace('T', ' ')
+    .replace(/\.\d+Z$/, 'Z');
 }

@@ -1,8 +1,8 @@
 /** Width of text on a terminal: wide East Asian characters and emoji take two cells, combining marks none. */
 
 const COMBINING = /\p{Mark}/u;
-const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes are made of them
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
 const COLOUR = /\u001b\[[0-9;]*m/g;
 
 export function cellWidth(text: string): number {

@@ -8,9 +8,35 @@ import { buildConstraints, buildSpec, type ContainerOptions, defaultName } from 
 import { Problems } from './problems.ts';
 
 const NONE: ContainerOptions = {
-  name: undefined, cores: undefined, memory: undefined, swap: undefined, rootfs: undefined, storage: undefined, net: [], mount: [], gpu: undefined, device: [], env: [], envFile: [],
-  entrypoint: [], privileged: false, onBoot: false, protection: false, tag: [], description: undefined, feature: [], nameserver: [], searchDomain: undefined, osType: undefined,
-  volumeSize: undefined, platform: undefined, ready: undefined, readyTimeout: undefined, node: undefined, excludeNode: [], vmid: undefined,
+  name: undefined,
+  cores: undefined,
+  memory: undefined,
+  swap: undefined,
+  rootfs: undefined,
+  storage: undefined,
+  net: [],
+  mount: [],
+  gpu: undefined,
+  device: [],
+  env: [],
+  envFile: [],
+  entrypoint: [],
+  privileged: false,
+  onBoot: false,
+  protection: false,
+  tag: [],
+  description: undefined,
+  feature: [],
+  nameserver: [],
+  searchDomain: undefined,
+  osType: undefined,
+  volumeSize: undefined,
+  platform: undefined,
+  ready: undefined,
+  readyTimeout: undefined,
+  node: undefined,
+  excludeNode: [],
+  vmid: undefined,
 };
 
 function build(source: string, options: Partial<ContainerOptions> = {}): ContainerSpec {
@@ -32,8 +58,18 @@ function problemsOf(source: string, options: Partial<ContainerOptions>): string[
 
 describe('a container spec', () => {
   it('has sensible defaults', () => {
-    expect(build('nginx')).toMatchObject({ name: 'nginx', cores: 1, memoryBytes: 512n * 2n ** 20n, rootfsBytes: 4n * 2n ** 30n, privileged: false, source: { $case: 'image', value: { reference: 'docker.io/library/nginx:latest' } } });
-    expect(build('local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst')).toMatchObject({ name: 'debian-12-standard', source: { $case: 'template' } });
+    expect(build('nginx')).toMatchObject({
+      name: 'nginx',
+      cores: 1,
+      memoryBytes: 512n * 2n ** 20n,
+      rootfsBytes: 4n * 2n ** 30n,
+      privileged: false,
+      source: { $case: 'image', value: { reference: 'docker.io/library/nginx:latest' } },
+    });
+    expect(build('local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst')).toMatchObject({
+      name: 'debian-12-standard',
+      source: { $case: 'template' },
+    });
   });
 
   it('takes mounts, GPU, network, environment and readiness', () => {
@@ -51,8 +87,13 @@ describe('a container spec', () => {
       { target: '/var/lib/x', source: { $case: 'volume', value: { sizeBytes: 8n * 2n ** 30n } }, backup: true },
     ]);
     expect(spec.gpu).toMatchObject({ count: 1, vendor: 'amd', vramBytes: 8n * 2n ** 30n, exclusive: true });
-    expect(spec.networks).toMatchObject([{ name: 'eth0', bridge: 'vmbr0', ipv4: '192.0.2.5/24', gateway4: '192.0.2.1', vlan: 20 }]);
-    expect(spec.env).toMatchObject([{ name: 'A', value: '1' }, { name: 'B', value: '' }]);
+    expect(spec.networks).toMatchObject([
+      { name: 'eth0', bridge: 'vmbr0', ipv4: '192.0.2.5/24', gateway4: '192.0.2.1', vlan: 20 },
+    ]);
+    expect(spec.env).toMatchObject([
+      { name: 'A', value: '1' },
+      { name: 'B', value: '' },
+    ]);
     expect(spec.readiness).toMatchObject({ kind: 'http', port: 8080, path: '/health', timeoutSeconds: 120 });
   });
 
@@ -60,16 +101,55 @@ describe('a container spec', () => {
     const file = join(mkdtempSync(join(tmpdir(), 'pxmgr-env-')), 'env');
     writeFileSync(file, '# comment\nA=1\n\nB=two words\r\n');
     const spec = build('web', { envFile: [file], env: ['A=2', 'PATH-'] });
-    expect(spec.env).toMatchObject([{ name: 'A', value: '2' }, { name: 'B', value: 'two words' }, { name: 'PATH', remove: true }]);
+    expect(spec.env).toMatchObject([
+      { name: 'A', value: '2' },
+      { name: 'B', value: 'two words' },
+      { name: 'PATH', remove: true },
+    ]);
   });
 
   it('names all problems of one input at once', () => {
     const problems = problemsOf('Bad//ref', {
-      name: 'a_b', memory: '512', cores: '0', mount: ['x', '/a:b', '/a:/b:rx', '/a:/'], gpu: 'voodoo', net: ['ip=1.2.3.4'], env: ['1A=x', 'OK=a\nb'], device: ['/etc/passwd'],
-      ready: 'tcp:99999', tag: ['a:b'], feature: ['magic'], storage: '1', platform: 'windows/amd64', privileged: true,
+      name: 'a_b',
+      memory: '512',
+      cores: '0',
+      mount: ['x', '/a:b', '/a:/b:rx', '/a:/'],
+      gpu: 'voodoo',
+      net: ['ip=1.2.3.4'],
+      env: ['1A=x', 'OK=a\nb'],
+      device: ['/etc/passwd'],
+      ready: 'tcp:99999',
+      tag: ['a:b'],
+      feature: ['magic'],
+      storage: '1',
+      platform: 'windows/amd64',
+      privileged: true,
     });
-    for (const part of ['image Bad//ref', '--name a_b', '--memory 512', '--cores 0', '--mount x', '--mount /a:b', '--mount /a:/b:rx', '--mount /a:/', '--gpu voodoo', '--net ip=1.2.3.4', '--env 1A', '--env OK', '--device /etc/passwd', '--ready tcp:99999', '--tag a:b', '--feature magic', '--storage 1', '--platform windows/amd64', '--privileged'])
-      expect(problems.some((problem) => problem.startsWith(part)), `${part} in ${problems.join(' | ')}`).toBe(true);
+    for (const part of [
+      'image Bad//ref',
+      '--name a_b',
+      '--memory 512',
+      '--cores 0',
+      '--mount x',
+      '--mount /a:b',
+      '--mount /a:/b:rx',
+      '--mount /a:/',
+      '--gpu voodoo',
+      '--net ip=1.2.3.4',
+      '--env 1A',
+      '--env OK',
+      '--device /etc/passwd',
+      '--ready tcp:99999',
+      '--tag a:b',
+      '--feature magic',
+      '--storage 1',
+      '--platform windows/amd64',
+      '--privileged',
+    ])
+      expect(
+        problems.some((problem) => problem.startsWith(part)),
+        `${part} in ${problems.join(' | ')}`,
+      ).toBe(true);
   });
 
   it.each([
@@ -85,7 +165,10 @@ describe('a container spec', () => {
 
   it('asks for a vmid in range', () => {
     const problems = new Problems();
-    expect(buildConstraints({ ...NONE, vmid: '101', node: 'pve1' }, problems)).toMatchObject({ vmid: 101, node: 'pve1' });
+    expect(buildConstraints({ ...NONE, vmid: '101', node: 'pve1' }, problems)).toMatchObject({
+      vmid: 101,
+      node: 'pve1',
+    });
     buildConstraints({ ...NONE, vmid: '99' }, problems);
     expect(problems.size).toBe(1);
   });

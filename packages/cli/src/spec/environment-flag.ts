@@ -17,7 +17,8 @@ function parseLine(text: string, where: string, problems: Problems): Environment
   if (equals === -1 && !remove) problems.add(where, 'write NAME=VALUE, or NAME- to remove a variable of the image');
   else if (!NAME.test(name)) problems.add(where, `"${name}" is not a variable name: letters, digits and "_" only`);
   else if (hasControlCharacters(value)) problems.add(where, `the value of ${name} holds control characters`);
-  else if (value !== value.trim()) problems.add(where, `the value of ${name} begins or ends with a blank, which Proxmox drops`);
+  else if (value !== value.trim())
+    problems.add(where, `the value of ${name} begins or ends with a blank, which Proxmox drops`);
   else return EnvironmentVariable.fromPartial({ name, value, remove });
   return undefined;
 }
@@ -32,7 +33,11 @@ function readLines(path: string): string[] {
   }
 }
 
-export function parseEnvironment(flags: readonly string[], files: readonly string[], problems: Problems): EnvironmentVariable[] {
+export function parseEnvironment(
+  flags: readonly string[],
+  files: readonly string[],
+  problems: Problems,
+): EnvironmentVariable[] {
   const byName = new Map<string, EnvironmentVariable>();
   const put = (line: string, where: string): void => {
     const variable = parseLine(line, where, problems);

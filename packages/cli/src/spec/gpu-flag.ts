@@ -16,7 +16,11 @@ function applyPart(request: GpuRequest, part: string, problems: Problems): void 
     if (Number.isInteger(count) && count >= 1 && count <= 16) request.count = count;
     else problems.add(where, 'the count must be a whole number from 1 to 16');
   } else if (part.includes(':')) request.address = problems.take(where, parsePciAddress(part)) ?? '';
-  else problems.add(where, `"${part}" is not a vendor (${VENDORS.join(', ')}), a PCI address, vram=SIZE, count=N or exclusive`);
+  else
+    problems.add(
+      where,
+      `"${part}" is not a vendor (${VENDORS.join(', ')}), a PCI address, vram=SIZE, count=N or exclusive`,
+    );
 }
 
 export function parseGpu(value: string | true | undefined, problems: Problems): GpuRequest | undefined {

@@ -10,16 +10,20 @@ function checkCidr(value: string, version: 4 | 6): string | undefined {
   if (words.includes(value)) return undefined;
   const [address = '', prefix, ...rest] = value.split('/');
   const isAddress = version === 4 ? isIPv4(address) : isIPv6(address);
-  if (!isAddress || rest.length > 0) return `"${value}" is not an address with a prefix length, nor ${words.join(' or ')}`;
+  if (!isAddress || rest.length > 0)
+    return `"${value}" is not an address with a prefix length, nor ${words.join(' or ')}`;
   const bits = Number(prefix);
   const [low, high] = version === 4 ? [8, 32] : [8, 128];
-  if (prefix === undefined || !Number.isInteger(bits) || bits < low || bits > high) return `the prefix length is missing or not ${low} to ${high}: write ${address}/24`;
+  if (prefix === undefined || !Number.isInteger(bits) || bits < low || bits > high)
+    return `the prefix length is missing or not ${low} to ${high}: write ${address}/24`;
   return undefined;
 }
 
 function wholeNumber(value: string, low: number, high: number): string | undefined {
   const number = Number(value);
-  return Number.isInteger(number) && number >= low && number <= high ? undefined : `"${value}" is not a whole number from ${low} to ${high}`;
+  return Number.isInteger(number) && number >= low && number <= high
+    ? undefined
+    : `"${value}" is not a whole number from ${low} to ${high}`;
 }
 
 interface Field {
@@ -28,16 +32,32 @@ interface Field {
 }
 
 const FIELDS: Readonly<Record<string, Field>> = {
-  name: { check: (v) => (BRIDGE.test(v) ? undefined : `"${v}" is not an interface name`), set: (n, v) => void (n.name = v) },
-  bridge: { check: (v) => (BRIDGE.test(v) ? undefined : `"${v}" is not a bridge name`), set: (n, v) => void (n.bridge = v) },
+  name: {
+    check: (v) => (BRIDGE.test(v) ? undefined : `"${v}" is not an interface name`),
+    set: (n, v) => void (n.name = v),
+  },
+  bridge: {
+    check: (v) => (BRIDGE.test(v) ? undefined : `"${v}" is not a bridge name`),
+    set: (n, v) => void (n.bridge = v),
+  },
   ip: { check: (v) => checkCidr(v, 4), set: (n, v) => void (n.ipv4 = v) },
   gw: { check: (v) => (isIPv4(v) ? undefined : `"${v}" is not an IPv4 address`), set: (n, v) => void (n.gateway4 = v) },
   ip6: { check: (v) => checkCidr(v, 6), set: (n, v) => void (n.ipv6 = v) },
-  gw6: { check: (v) => (isIPv6(v) ? undefined : `"${v}" is not an IPv6 address`), set: (n, v) => void (n.gateway6 = v) },
-  mac: { check: (v) => (/^[0-9a-f][02468ace](?::[0-9a-f]{2}){5}$/i.test(v) ? undefined : `"${v}" is not a unicast MAC address`), set: (n, v) => void (n.mac = v) },
+  gw6: {
+    check: (v) => (isIPv6(v) ? undefined : `"${v}" is not an IPv6 address`),
+    set: (n, v) => void (n.gateway6 = v),
+  },
+  mac: {
+    check: (v) =>
+      /^[0-9a-f][02468ace](?::[0-9a-f]{2}){5}$/i.test(v) ? undefined : `"${v}" is not a unicast MAC address`,
+    set: (n, v) => void (n.mac = v),
+  },
   vlan: { check: (v) => wholeNumber(v, 1, 4094), set: (n, v) => void (n.vlan = Number(v)) },
   mtu: { check: (v) => wholeNumber(v, 64, 65535), set: (n, v) => void (n.mtu = Number(v)) },
-  firewall: { check: (v) => (v === '0' || v === '1' ? undefined : `"${v}" is neither 0 nor 1`), set: (n, v) => void (n.firewall = v === '1') },
+  firewall: {
+    check: (v) => (v === '0' || v === '1' ? undefined : `"${v}" is neither 0 nor 1`),
+    set: (n, v) => void (n.firewall = v === '1'),
+  },
 };
 
 export function parseNetwork(text: string, index: number, problems: Problems): NetworkInterface {

@@ -1,24 +1,31 @@
 import { parseDuration } from '@pxmgr/contract';
 import { type Change, ChangeServiceClient } from '@pxmgr/contract/controller';
-import { ask } from '../../client.ts';
+import { controllerOf } from '../../client.ts';
 import { command } from '../../command.ts';
-import type { Context } from '../../context.ts';
 import { relativeTime } from '../../render/time.ts';
 import { list } from '../../result.ts';
 import { Problems } from '../../spec/problems.ts';
 
-function moment(context: Context, flag: string, value: string | undefined, problems: Problems): Date | undefined {
+/** A point in time, or how long before `now`. */
+function moment(
+  flag: readonly [name: string, value: string | undefined],
+  now: Date,
+  problems: Problems,
+): Date | undefined {
+  const [name, value] = flag;
   if (value === undefined) return undefined;
   const ago = parseDuration(value);
-  if (ago.ok) return new Date(context.clock.now().getTime() - ago.value);
+  if (ago.ok) return new Date(now.getTime() - ago.value);
   const at = new Date(value);
   if (!Number.isNaN(at.getTime()) && /^\d{4}-\d{2}-\d{2}/.test(value)) return at;
-  problems.add(`--${flag} ${value}`, 'write a time like 2026-11-20T08:00:00Z, or how long ago, like 2h');
+  problems.add(`--${name} ${value}`, 'write a time like 2026-11-20T08:00:00Z, or how long ago, like 2h');
   return undefined;
 }
 
 export function objectText(change: Change): string {
-  return change.objectName === '' || change.objectName === change.objectId ? `${change.kind} ${change.objectId}` : `${change.kind} ${change.objectId} ${change.objectName}`;
+  return change.objectName === '' || change.objectName === change.objectId
+    ? `${change.kind} ${change.objectId}`
+    : `${change.kind} ${change.objectId} ${change.objectName}`;
 }
 
 export const changeList = command({
@@ -32,16 +39,29 @@ export const changeList = command({
     until: { kind: 'text', flag: 'until', value: 'TIME', help: 'until then' },
     limit: { kind: 'text', flag: 'limit', value: 'N', help: 'at most N (default: 50)' },
   },
-  examples: ['pxmgr change list --since 1h', 'pxmgr change list --object 100', 'pxmgr change list --node pve1 --kind container -o ndjson'],
+  examples: [
+    'pxmgr change list --since 1h',
+    'pxmgr change list --object 100',
+    'pxmgr change list --node pve1 --kind container -o ndjson',
+  ],
   run: async (context, { options }) => {
     const problems = new Problems();
-    const since = moment(context, 'since', options.since, problems);
-    const until = moment(context, 'until', options.until, problems);
+    const since = moment(['since', options.since], context.clock.now(), problems);
+    const until = moment(['until', options.until], context.clock.now(), problems);
     const limit = Number(options.limit ?? '50');
-    if (!Number.isInteger(limit) || limit < 1 || limit > 1000) problems.add(`--limit ${options.limit ?? ''}`, 'must be a whole number from 1 to 1000');
+    if (!Number.isInteger(limit) || limit < 1 || limit > 1000)
+      problems.add(`--limit ${options.limit ?? ''}`, 'must be a whole number from 1 to 1000');
     problems.refuse();
-    const request = { node: options.node ?? '', kind: options.kind ?? '', object: options.object ?? '', since, until, limit, beforeId: 0n };
-    const { changes } = await ask(context, ChangeServiceClient, 'listChanges', request);
+    const request = {
+      node: options.node ?? '',
+      kind: options.kind ?? '',
+      object: options.object ?? '',
+      since,
+      until,
+      limit,
+      beforeId: 0n,
+    };
+    const { changes } = await controllerOf(context).ask(ChangeServiceClient, 'listChanges', request);
     return list<Change>({
       noun: 'Change',
       rows: changes,

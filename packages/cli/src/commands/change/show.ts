@@ -1,6 +1,6 @@
 import { ChangeServiceClient, type FieldChange } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { ask } from '../../client.ts';
+import { controllerOf } from '../../client.ts';
 import { argument, command } from '../../command.ts';
 import { renderPairs } from '../../render/table.ts';
 import type { Theme } from '../../render/theme.ts';
@@ -23,8 +23,12 @@ export const changeShow = command({
   examples: ['pxmgr change show 42'],
   run: async (context, input) => {
     const text = argument(input, 0);
-    if (!/^[1-9]\d{0,17}$/.test(text)) throw new PxmError('PXM_USAGE', { problem: `"${text}" is not the number of a change`, command: 'pxmgr change show' });
-    const { change } = await ask(context, ChangeServiceClient, 'getChange', { id: BigInt(text) });
+    if (!/^[1-9]\d{0,17}$/.test(text))
+      throw new PxmError('PXM_USAGE', {
+        problem: `"${text}" is not the number of a change`,
+        command: 'pxmgr change show',
+      });
+    const { change } = await controllerOf(context).ask(ChangeServiceClient, 'getChange', { id: BigInt(text) });
     if (change === undefined) throw new PxmError('PXM_CHANGE_NOT_FOUND', { change: text });
     const theme = themeOf(context);
     const lines = [

@@ -1,5 +1,5 @@
 import { PlacementServiceClient } from '@pxmgr/contract/controller';
-import { ask } from '../../client.ts';
+import { controllerOf } from '../../client.ts';
 import { argument, type Command, command } from '../../command.ts';
 import { buildConstraints, buildSpec, CONTAINER_OPTIONS } from '../../spec/container-options.ts';
 import { Problems } from '../../spec/problems.ts';
@@ -32,7 +32,14 @@ function variant(options: Variant): Command {
       problems.refuse();
       return await carryOut(context, {
         flags: input.options,
-        makePlan: async (dryRun) => await ask(context, PlacementServiceClient, 'planContainer', { spec, constraints, start: options.start, dryRun, showCommands: input.options.showCommands }, { slow: true }),
+        makePlan: async (dryRun) =>
+          await controllerOf(context).askSlow(PlacementServiceClient, 'planContainer', {
+            spec,
+            constraints,
+            start: options.start,
+            dryRun,
+            showCommands: input.options.showCommands,
+          }),
         done: guestLine(options.start ? 'runs' : 'is created'),
       });
     },
@@ -43,12 +50,18 @@ export const containerCreate = variant({
   path: 'container create',
   summary: 'Create a container on the node that fits best',
   start: false,
-  examples: ['pxmgr container create local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst --name web --memory 1GiB', 'pxmgr container create docker.io/library/redis:7 --dry-run --show-commands'],
+  examples: [
+    'pxmgr container create local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst --name web --memory 1GiB',
+    'pxmgr container create docker.io/library/redis:7 --dry-run --show-commands',
+  ],
 });
 
 export const run = variant({
   path: 'run',
   summary: 'Create a container from an image, start it and wait until it is ready',
   start: true,
-  examples: ['pxmgr run docker.io/jellyfin/jellyfin --gpu --mount /tank/media:/media:ro', 'pxmgr run docker.io/library/nginx:1.27 --net bridge=vmbr0,ip=dhcp --ready http:80/'],
+  examples: [
+    'pxmgr run docker.io/jellyfin/jellyfin --gpu --mount /tank/media:/media:ro',
+    'pxmgr run docker.io/library/nginx:1.27 --net bridge=vmbr0,ip=dhcp --ready http:80/',
+  ],
 });

@@ -10,7 +10,12 @@ import { fetchObject } from '../fetch.ts';
 import { themeOf } from '../page.ts';
 
 function lines(object: InventoryObject, container: ContainerDocument, theme: Theme): string[] {
-  const flags = [container.unprivileged ? 'unprivileged' : 'privileged', container.onBoot ? 'on boot' : '', container.protection ? 'protected' : '', container.template ? 'template' : ''];
+  const flags = [
+    container.unprivileged ? 'unprivileged' : 'privileged',
+    container.onBoot ? 'on boot' : '',
+    container.protection ? 'protected' : '',
+    container.template ? 'template' : '',
+  ];
   return [
     ...renderPairs([
       ['container', `${container.vmid} ${container.name}`],
@@ -33,9 +38,27 @@ function lines(object: InventoryObject, container: ContainerDocument, theme: The
       ['description', container.description.split('\n')[0] ?? ''],
       ['observed', exactTime(object.observedAt)],
     ]),
-    ...section('mounts', container.mountPoints.map((mount): [string, string] => [mount.key, `${mount.target || '/'}  ${mount.volume}${mount.sizeBytes === 0n ? '' : `  ${formatSize(mount.sizeBytes)}`}${mount.readOnly ? '  ro' : ''}`])),
-    ...section('networks', container.networks.map((net): [string, string] => [net.key, `${net.name}  ${net.bridge}  ${net.ipv4} ${net.ipv6}  ${net.mac}`.replace(/ +/g, ' ')])),
-    ...section('devices', container.devices.map((device): [string, string] => [device.key, `${device.path}  gid ${device.gid}  mode ${device.mode || '0660'}`])),
+    ...section(
+      'mounts',
+      container.mountPoints.map((mount): [string, string] => [
+        mount.key,
+        `${mount.target || '/'}  ${mount.volume}${mount.sizeBytes === 0n ? '' : `  ${formatSize(mount.sizeBytes)}`}${mount.readOnly ? '  ro' : ''}`,
+      ]),
+    ),
+    ...section(
+      'networks',
+      container.networks.map((net): [string, string] => [
+        net.key,
+        `${net.name}  ${net.bridge}  ${net.ipv4} ${net.ipv6}  ${net.mac}`.replace(/ +/g, ' '),
+      ]),
+    ),
+    ...section(
+      'devices',
+      container.devices.map((device): [string, string] => [
+        device.key,
+        `${device.path}  gid ${device.gid}  mode ${device.mode || '0660'}`,
+      ]),
+    ),
   ];
 }
 
@@ -47,11 +70,13 @@ export const containerGet = command({
   path: 'container get',
   summary: 'Show one container',
   args: [{ name: 'CONTAINER', help: 'vmid or name', complete: 'container' }],
-  options: { node: { kind: 'text', flag: 'node', value: 'NODE', help: 'where the name is ambiguous', complete: 'node' } },
+  options: {
+    node: { kind: 'text', flag: 'node', value: 'NODE', help: 'where the name is ambiguous', complete: 'node' },
+  },
   examples: ['pxmgr container get 100', 'pxmgr container get web -o yaml'],
   run: async (context, input) => {
     const key = argument(input, 0);
-    const object = await fetchObject(context, 'container', key, input.options.node ?? '');
+    const object = await fetchObject(context, { kind: 'container', key, node: input.options.node ?? '' });
     const document = object.document?.document;
     if (document?.$case !== 'container') throw new PxmError('PXM_OBJECT_NOT_FOUND', { kind: 'container', key });
     const container = document.value;

@@ -1,7 +1,7 @@
 /** start, shutdown, stop, destroy: a plan for one guest that exists. */
 import { limits, parseDuration } from '@pxmgr/contract';
 import { PlacementServiceClient, type PlanActionRequest } from '@pxmgr/contract/controller';
-import { ask } from '../../client.ts';
+import { controllerOf } from '../../client.ts';
 import { argument, command } from '../../command.ts';
 import type { Context } from '../../context.ts';
 import { Problems } from '../../spec/problems.ts';
@@ -10,12 +10,27 @@ import { CHANGE_OPTIONS, type ChangeFlags, carryOut, type Planned } from '../car
 import { guestLine } from '../guest-lines.ts';
 
 const ARGS = [{ name: 'CONTAINER', help: 'vmid or name', complete: 'container' }] as const;
-const NODE = { kind: 'text', flag: 'node', value: 'NODE', help: 'where the name is ambiguous', complete: 'node' } as const;
+const NODE = {
+  kind: 'text',
+  flag: 'node',
+  value: 'NODE',
+  help: 'where the name is ambiguous',
+  complete: 'node',
+} as const;
 const YES = { kind: 'flag', flag: 'yes', short: 'y', help: 'do not ask' } as const;
 const SHUTDOWN_SECONDS = 20;
 
-function planner(context: Context, flags: ChangeFlags, action: PlanActionRequest['action']): (dryRun: boolean) => Promise<Planned> {
-  return async (dryRun) => await ask(context, PlacementServiceClient, 'planAction', { action, dryRun, showCommands: flags.showCommands }, { slow: true });
+function planner(
+  context: Context,
+  flags: ChangeFlags,
+  action: PlanActionRequest['action'],
+): (dryRun: boolean) => Promise<Planned> {
+  return async (dryRun) =>
+    await controllerOf(context).askSlow(PlacementServiceClient, 'planAction', {
+      action,
+      dryRun,
+      showCommands: flags.showCommands,
+    });
 }
 
 export const containerStart = command({
@@ -25,7 +40,12 @@ export const containerStart = command({
   options: {
     node: NODE,
     ready: { kind: 'text', flag: 'ready', value: 'PROBE', help: 'none, running, tcp:PORT or http:PORT/path' },
-    readyTimeout: { kind: 'text', flag: 'ready-timeout', value: 'TIME', help: 'how long to wait for it (default: 60s)' },
+    readyTimeout: {
+      kind: 'text',
+      flag: 'ready-timeout',
+      value: 'TIME',
+      help: 'how long to wait for it (default: 60s)',
+    },
     ...CHANGE_OPTIONS,
   },
   examples: ['pxmgr container start web'],
@@ -35,7 +55,11 @@ export const containerStart = command({
     const readiness = parseReadiness(options.ready, options.readyTimeout, problems);
     problems.refuse();
     const guest = { key: argument(input, 0), node: options.node ?? '' };
-    return await carryOut(context, { flags: options, makePlan: planner(context, options, { $case: 'start', value: { guest, readiness } }), done: guestLine('runs') });
+    return await carryOut(context, {
+      flags: options,
+      makePlan: planner(context, options, { $case: 'start', value: { guest, readiness } }),
+      done: guestLine('runs'),
+    });
   },
 });
 
@@ -45,7 +69,12 @@ export const containerShutdown = command({
   args: ARGS,
   options: {
     node: NODE,
-    timeout: { kind: 'text', flag: 'timeout', value: 'TIME', help: `how long it may take (default: ${SHUTDOWN_SECONDS}s)` },
+    timeout: {
+      kind: 'text',
+      flag: 'timeout',
+      value: 'TIME',
+      help: `how long it may take (default: ${SHUTDOWN_SECONDS}s)`,
+    },
     force: { kind: 'flag', flag: 'force', help: 'stop it when it does not react in time' },
     ...CHANGE_OPTIONS,
   },
@@ -53,14 +82,21 @@ export const containerShutdown = command({
   run: async (context, input) => {
     const { options } = input;
     const problems = new Problems();
-    const ms = options.timeout === undefined ? SHUTDOWN_SECONDS * 1000 : problems.take(`--timeout ${options.timeout}`, parseDuration(options.timeout));
-    if (ms !== undefined && (ms < 1000 || ms > 3_600_000)) problems.add(`--timeout ${options.timeout ?? ''}`, 'must be from 1s to 1h');
+    const ms =
+      options.timeout === undefined
+        ? SHUTDOWN_SECONDS * 1000
+        : problems.take(`--timeout ${options.timeout}`, parseDuration(options.timeout));
+    if (ms !== undefined && (ms < 1000 || ms > 3_600_000))
+      problems.add(`--timeout ${options.timeout ?? ''}`, 'must be from 1s to 1h');
     problems.refuse();
     const guest = { key: argument(input, 0), node: options.node ?? '' };
     const timeoutSeconds = Math.round((ms ?? 0) / 1000);
     return await carryOut(context, {
       flags: options,
-      makePlan: planner(context, options, { $case: 'shutdown', value: { guest, timeoutSeconds, force: options.force } }),
+      makePlan: planner(context, options, {
+        $case: 'shutdown',
+        value: { guest, timeoutSeconds, force: options.force },
+      }),
       done: guestLine('is shut down'),
     });
   },
@@ -74,7 +110,11 @@ export const containerStop = command({
   examples: ['pxmgr container stop 100'],
   run: async (context, input) => {
     const guest = { key: argument(input, 0), node: input.options.node ?? '' };
-    return await carryOut(context, { flags: input.options, makePlan: planner(context, input.options, { $case: 'stop', value: { guest } }), done: guestLine('is stopped') });
+    return await carryOut(context, {
+      flags: input.options,
+      makePlan: planner(context, input.options, { $case: 'stop', value: { guest } }),
+      done: guestLine('is stopped'),
+    });
   },
 });
 
@@ -83,7 +123,12 @@ export const containerDestroy = command({
   summary: 'Destroy a container with its volumes',
   description: `Bind mounts and datasets that were mounted into it stay. Asks first; without a terminal it needs --yes. Ids run from ${limits.VMID_MIN}.`,
   args: ARGS,
-  options: { node: NODE, force: { kind: 'flag', flag: 'force', help: 'stop it first when it runs' }, yes: YES, ...CHANGE_OPTIONS },
+  options: {
+    node: NODE,
+    force: { kind: 'flag', flag: 'force', help: 'stop it first when it runs' },
+    yes: YES,
+    ...CHANGE_OPTIONS,
+  },
   examples: ['pxmgr container destroy web', 'pxmgr container destroy 100 --force --yes'],
   run: async (context, input) => {
     const { options } = input;

@@ -25,7 +25,11 @@ export const containerList = command({
     running: { kind: 'flag', flag: 'running', help: 'running ones only' },
     tag: { kind: 'list', flag: 'tag', value: 'TAG', help: 'with this tag only (repeat: with all of them)' },
   },
-  examples: ['pxmgr container list', 'pxmgr container list --node pve1 -o wide', 'pxmgr container list --tag web -o name'],
+  examples: [
+    'pxmgr container list',
+    'pxmgr container list --node pve1 -o wide',
+    'pxmgr container list --tag web -o name',
+  ],
   run: async (context, { options }) => {
     const inventory = await fetchInventory(context, 'container', options.node ?? '');
     const rows = inventory.objects
@@ -41,17 +45,34 @@ export const containerList = command({
         { head: 'VMID', align: 'right', value: (row) => String(row.container.vmid) },
         { head: 'NAME', shrink: 1, value: (row) => row.container.name },
         { head: 'NODE', value: (row) => row.object.nodeName },
-        { head: 'STATUS', value: (row) => paintState(theme, row.container.status) + (row.container.lock === '' ? '' : ` (${row.container.lock})`) },
-        { head: 'CORES', align: 'right', value: (row) => (row.container.cores === 0 ? 'all' : String(row.container.cores)) },
+        {
+          head: 'STATUS',
+          value: (row) =>
+            paintState(theme, row.container.status) + (row.container.lock === '' ? '' : ` (${row.container.lock})`),
+        },
+        {
+          head: 'CORES',
+          align: 'right',
+          value: (row) => (row.container.cores === 0 ? 'all' : String(row.container.cores)),
+        },
         { head: 'MEMORY', align: 'right', value: (row) => formatSize(row.container.memoryBytes) },
-        { head: 'ADDRESS', shrink: 2, value: (row) => row.container.addresses.map((address) => address.split('/')[0]).join(' ') || '-' },
+        {
+          head: 'ADDRESS',
+          shrink: 2,
+          value: (row) => row.container.addresses.map((address) => address.split('/')[0]).join(' ') || '-',
+        },
         { head: 'IMAGE', shrink: 3, value: (row) => row.container.imageReference || row.container.osType || '-' },
         { head: 'TAGS', wide: true, value: (row) => row.container.tags.join(',') || '-' },
         { head: 'SEEN', wide: true, value: (row) => relativeTime(row.object.observedAt, context.clock.now()) },
         { head: 'UID', wide: true, value: (row) => row.container.guestUid || '-' },
       ],
       name: (row) => String(row.container.vmid),
-      json: (row) => ({ node: row.object.nodeName, nodeUid: row.object.nodeUid, observedAt: row.object.observedAt, ...row.container }),
+      json: (row) => ({
+        node: row.object.nodeName,
+        nodeUid: row.object.nodeUid,
+        observedAt: row.object.observedAt,
+        ...row.container,
+      }),
       empty: 'no containers',
       notes: staleNote(inventory),
     });

@@ -23,13 +23,19 @@ export const datasetList = command({
     const inventory = await fetchInventory(context, 'dataset', options.node ?? '');
     return list<Row>({
       noun: 'Dataset',
-      rows: inventory.objects.flatMap(toRow).sort((a, b) => a.node.localeCompare(b.node) || a.dataset.name.localeCompare(b.dataset.name)),
+      rows: inventory.objects
+        .flatMap(toRow)
+        .sort((a, b) => a.node.localeCompare(b.node) || a.dataset.name.localeCompare(b.dataset.name)),
       columns: [
         { head: 'NODE', value: (row) => row.node },
         { head: 'DATASET', shrink: 1, value: (row) => row.dataset.name },
         { head: 'USED', align: 'right', value: (row) => formatSize(row.dataset.usedBytes) },
         { head: 'FREE', align: 'right', value: (row) => formatSize(row.dataset.availableBytes) },
-        { head: 'QUOTA', align: 'right', value: (row) => (row.dataset.refquotaBytes === 0n ? '-' : formatSize(row.dataset.refquotaBytes)) },
+        {
+          head: 'QUOTA',
+          align: 'right',
+          value: (row) => (row.dataset.refquotaBytes === 0n ? '-' : formatSize(row.dataset.refquotaBytes)),
+        },
         { head: 'MOUNTED AT', shrink: 2, value: (row) => (row.dataset.mounted ? row.dataset.mountpoint : '-') },
         { head: 'ORIGIN', wide: true, value: (row) => row.dataset.origin || '-' },
       ],

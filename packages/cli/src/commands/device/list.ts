@@ -22,12 +22,36 @@ function toRow(object: InventoryObject): Row[] {
   if (document?.$case === 'gpu') {
     const gpu = document.value;
     const vram = gpu.vramBytes === 0n ? '-' : formatSize(gpu.vramBytes);
-    return [{ node, type: 'gpu', id: gpu.address, what: `${gpu.vendor} ${gpu.model}`.trim(), driver: gpu.driver || '-', vram, usedBy: gpu.usedBy.join(',') || '-', path: gpu.devicePaths[0] ?? '-', json: { node, type: 'gpu', ...gpu } }];
+    return [
+      {
+        node,
+        type: 'gpu',
+        id: gpu.address,
+        what: `${gpu.vendor} ${gpu.model}`.trim(),
+        driver: gpu.driver || '-',
+        vram,
+        usedBy: gpu.usedBy.join(',') || '-',
+        path: gpu.devicePaths[0] ?? '-',
+        json: { node, type: 'gpu', ...gpu },
+      },
+    ];
   }
   if (document?.$case === 'usb') {
     const usb = document.value;
     const what = `${usb.manufacturer} ${usb.product}`.trim() || `${usb.vendorId}:${usb.productId}`;
-    return [{ node, type: 'usb', id: usb.id, what, driver: '-', vram: '-', usedBy: '-', path: usb.devicePaths[0] ?? '-', json: { node, type: 'usb', ...usb } }];
+    return [
+      {
+        node,
+        type: 'usb',
+        id: usb.id,
+        what,
+        driver: '-',
+        vram: '-',
+        usedBy: '-',
+        path: usb.devicePaths[0] ?? '-',
+        json: { node, type: 'usb', ...usb },
+      },
+    ];
   }
   return [];
 }
@@ -43,7 +67,9 @@ export const deviceList = command({
     const rows = [...gpus.objects, ...usb.objects].flatMap(toRow);
     return list<Row>({
       noun: 'Device',
-      rows: rows.sort((a, b) => a.node.localeCompare(b.node) || a.type.localeCompare(b.type) || a.id.localeCompare(b.id)),
+      rows: rows.sort(
+        (a, b) => a.node.localeCompare(b.node) || a.type.localeCompare(b.type) || a.id.localeCompare(b.id),
+      ),
       columns: [
         { head: 'NODE', value: (row) => row.node },
         { head: 'TYPE', value: (row) => row.type },

@@ -2,7 +2,7 @@ import { formatImageReference, formatSize, parseImageReference } from '@pxmgr/co
 import type { ImageConfig, ResolveImageResponse } from '@pxmgr/contract/agent';
 import { GuestServiceClient } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { ask } from '../../client.ts';
+import { controllerOf } from '../../client.ts';
 import { argument, command } from '../../command.ts';
 import { quoteWord } from '../../render/command-line.ts';
 import { renderPairs } from '../../render/table.ts';
@@ -55,8 +55,17 @@ export const imageInspect = command({
     const parsed = problems.take(`image ${argument(input, 0)}`, parseImageReference(argument(input, 0)));
     problems.refuse();
     const reference = parsed === undefined ? argument(input, 0) : formatImageReference(parsed);
-    const answer = await ask(context, GuestServiceClient, 'inspectImage', { reference, node: input.options.node ?? '', platform: input.options.platform ?? '' }, { slow: true });
+    const answer = await controllerOf(context).askSlow(GuestServiceClient, 'inspectImage', {
+      reference,
+      node: input.options.node ?? '',
+      platform: input.options.platform ?? '',
+    });
     if (answer.image === undefined) throw new PxmError('PXM_IMAGE_NOT_FOUND', { reference });
-    return detail({ noun: 'Image', name: answer.image.image?.digest ?? reference, lines: lines(answer.image, answer.nodeName), json: { node: answer.nodeName, ...answer.image } });
+    return detail({
+      noun: 'Image',
+      name: answer.image.image?.digest ?? reference,
+      lines: lines(answer.image, answer.nodeName),
+      json: { node: answer.nodeName, ...answer.image },
+    });
   },
 });

@@ -21,11 +21,33 @@ function toRow(object: InventoryObject): Row[] {
   const node = object.nodeName;
   if (document?.$case === 'image') {
     const image = document.value;
-    return [{ node, reference: image.references.join(' '), digest: image.digest, platform: image.platform, sizeBytes: image.sizeBytes, volumeId: image.volumeId, pulledAt: image.pulledAt, source: image }];
+    return [
+      {
+        node,
+        reference: image.references.join(' '),
+        digest: image.digest,
+        platform: image.platform,
+        sizeBytes: image.sizeBytes,
+        volumeId: image.volumeId,
+        pulledAt: image.pulledAt,
+        source: image,
+      },
+    ];
   }
   if (document?.$case === 'template') {
     const template = document.value;
-    return [{ node, reference: template.volumeId, digest: '', platform: '', sizeBytes: template.sizeBytes, volumeId: template.volumeId, pulledAt: undefined, source: template }];
+    return [
+      {
+        node,
+        reference: template.volumeId,
+        digest: '',
+        platform: '',
+        sizeBytes: template.sizeBytes,
+        volumeId: template.volumeId,
+        pulledAt: undefined,
+        source: template,
+      },
+    ];
   }
   return [];
 }
@@ -40,9 +62,14 @@ export const imageList = command({
   examples: ['pxmgr image list', 'pxmgr image list --templates -o wide'],
   run: async (context, { options }) => {
     const images = await fetchInventory(context, 'image', options.node ?? '');
-    const templates = options.templates ? await fetchInventory(context, 'template', options.node ?? '') : { objects: [], staleNodes: [] };
+    const templates = options.templates
+      ? await fetchInventory(context, 'template', options.node ?? '')
+      : { objects: [], staleNodes: [] };
     const archives = new Set(images.objects.flatMap(toRow).map((row) => `${row.node} ${row.volumeId}`));
-    const rows = [...images.objects.flatMap(toRow), ...templates.objects.flatMap(toRow).filter((row) => !archives.has(`${row.node} ${row.volumeId}`))];
+    const rows = [
+      ...images.objects.flatMap(toRow),
+      ...templates.objects.flatMap(toRow).filter((row) => !archives.has(`${row.node} ${row.volumeId}`)),
+    ];
     return list<Row>({
       noun: 'Image',
       rows: rows.sort((a, b) => a.reference.localeCompare(b.reference) || a.node.localeCompare(b.node)),
@@ -52,7 +79,10 @@ export const imageList = command({
         { head: 'PLATFORM', value: (row) => row.platform || '-' },
         { head: 'SIZE', align: 'right', value: (row) => formatSize(row.sizeBytes) },
         { head: 'PULLED', value: (row) => relativeTime(row.pulledAt, context.clock.now()) },
-        { head: 'DIGEST', value: (row) => (row.digest === '' ? '-' : context.format === 'wide' ? row.digest : row.digest.slice(0, 19)) },
+        {
+          head: 'DIGEST',
+          value: (row) => (row.digest === '' ? '-' : context.format === 'wide' ? row.digest : row.digest.slice(0, 19)),
+        },
         { head: 'VOLUME', wide: true, value: (row) => row.volumeId || '-' },
       ],
       name: (row) => row.digest || row.volumeId,

@@ -2,7 +2,7 @@ import { formatDuration, formatSize } from '@pxmgr/contract';
 import type { NodeDocument } from '@pxmgr/contract/common';
 import { FleetServiceClient, type Node } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { ask } from '../../client.ts';
+import { controllerOf } from '../../client.ts';
 import { argument, command } from '../../command.ts';
 import { renderPairs } from '../../render/table.ts';
 import { paintState, type Theme } from '../../render/theme.ts';
@@ -18,13 +18,26 @@ function factLines(document: NodeDocument, theme: Theme): string[] {
     ['system', document.systemModel],
     ['processor', `${document.cpuModel} (${document.cpuCores} cores, ${document.architecture})`],
     ['memory', formatSize(document.memoryBytes)],
-    ['cluster', document.cluster === '' ? '' : `${document.cluster}${document.quorate ? '' : theme.bad(' (no quorum)')}`],
+    [
+      'cluster',
+      document.cluster === '' ? '' : `${document.cluster}${document.quorate ? '' : theme.bad(' (no quorum)')}`,
+    ],
     ['agent', `${document.agentVersion} at ${document.agentAddress}`],
     ['abilities', document.capabilities.join(' ')],
-    ['tools', Object.entries(document.tools).map(([tool, found]) => `${tool} ${found}`).join(', ')],
+    [
+      'tools',
+      Object.entries(document.tools)
+        .map(([tool, found]) => `${tool} ${found}`)
+        .join(', '),
+    ],
     ['notes', document.notes.join('; ')],
   ]);
-  return [...lines, ...document.failures.map((failure) => `${theme.warn('cannot read')} ${failure.source}: ${failure.problem?.message ?? ''}`)];
+  return [
+    ...lines,
+    ...document.failures.map(
+      (failure) => `${theme.warn('cannot read')} ${failure.source}: ${failure.problem?.message ?? ''}`,
+    ),
+  ];
 }
 
 function lines(node: Node, theme: Theme, now: Date): string[] {
@@ -32,12 +45,20 @@ function lines(node: Node, theme: Theme, now: Date): string[] {
     ...renderPairs([
       ['node', node.name],
       ['uid', node.uid],
-      ['state', `${paintState(theme, presenceWord(node.presence))}, last heard of ${relativeTime(node.lastSeenAt, now)}`],
+      [
+        'state',
+        `${paintState(theme, presenceWord(node.presence))}, last heard of ${relativeTime(node.lastSeenAt, now)}`,
+      ],
       ['joined', exactTime(node.joinedAt)],
       ['certificate until', exactTime(node.certificateExpiresAt)],
       ['up for', node.uptimeSeconds === 0n ? '' : formatDuration(Number(node.uptimeSeconds) * 1000)],
       ['load', node.load1 === 0 ? '' : node.load1.toFixed(2)],
-      ['memory used', node.memoryTotalBytes === 0n ? '' : `${formatSize(node.memoryUsedBytes)} of ${formatSize(node.memoryTotalBytes)}, reserved ${formatSize(node.memoryReservedBytes)}`],
+      [
+        'memory used',
+        node.memoryTotalBytes === 0n
+          ? ''
+          : `${formatSize(node.memoryUsedBytes)} of ${formatSize(node.memoryTotalBytes)}, reserved ${formatSize(node.memoryReservedBytes)}`,
+      ],
       ['containers', `${node.containers}, ${node.containersRunning} running`],
       ['gpus', String(node.gpus)],
     ]),
@@ -52,8 +73,13 @@ export const nodeGet = command({
   examples: ['pxmgr node get pve1'],
   run: async (context, input) => {
     const key = argument(input, 0);
-    const { node } = await ask(context, FleetServiceClient, 'getNode', { node: key });
+    const { node } = await controllerOf(context).ask(FleetServiceClient, 'getNode', { node: key });
     if (node === undefined) throw new PxmError('PXM_NODE_NOT_FOUND', { node: key });
-    return detail({ noun: 'Node', name: node.name, lines: lines(node, themeOf(context), context.clock.now()), json: nodeJson(node) });
+    return detail({
+      noun: 'Node',
+      name: node.name,
+      lines: lines(node, themeOf(context), context.clock.now()),
+      json: nodeJson(node),
+    });
   },
 });

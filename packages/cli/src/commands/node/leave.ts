@@ -1,6 +1,6 @@
 import { FleetServiceClient } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { ask } from '../../client.ts';
+import { controllerOf } from '../../client.ts';
 import { argument, command } from '../../command.ts';
 import { detail } from '../../result.ts';
 
@@ -16,16 +16,28 @@ export const nodeLeave = command({
   examples: ['pxmgr node leave pve3'],
   run: async (context, input) => {
     const key = argument(input, 0);
-    const { node } = await ask(context, FleetServiceClient, 'getNode', { node: key });
+    const { node } = await controllerOf(context).ask(FleetServiceClient, 'getNode', { node: key });
     if (node === undefined) throw new PxmError('PXM_NODE_NOT_FOUND', { node: key });
     const effect = `node ${node.name} (${node.uid}) with ${node.containers} containers leaves the fleet; its guests go on running`;
-    if (input.options.dryRun) return detail({ noun: 'Node', name: node.name, lines: [`would do: ${effect}`], json: { uid: node.uid, name: node.name, dryRun: true } });
+    if (input.options.dryRun)
+      return detail({
+        noun: 'Node',
+        name: node.name,
+        lines: [`would do: ${effect}`],
+        json: { uid: node.uid, name: node.name, dryRun: true },
+      });
     if (!input.options.yes) {
-      if (context.ask === undefined) throw new PxmError('PXM_USAGE', { problem: 'this is destructive and there is no terminal to ask on', command: 'pxmgr node leave' }, { hint: 'add --yes if you mean it' });
+      if (context.ask === undefined)
+        throw new PxmError(
+          'PXM_USAGE',
+          { problem: 'this is destructive and there is no terminal to ask on', command: 'pxmgr node leave' },
+          { hint: 'add --yes if you mean it' },
+        );
       context.streams.err(`${effect}\n`);
-      if (!/^y(es)?$/i.test((await context.ask('Go on? [y/N] ')).trim())) throw new PxmError('PXM_CANCELLED', { what: 'the command' }, { hint: 'nothing was changed' });
+      if (!/^y(es)?$/i.test((await context.ask('Go on? [y/N] ')).trim()))
+        throw new PxmError('PXM_CANCELLED', { what: 'the command' }, { hint: 'nothing was changed' });
     }
-    const answer = await ask(context, FleetServiceClient, 'revokeNode', { node: node.uid });
+    const answer = await controllerOf(context).ask(FleetServiceClient, 'revokeNode', { node: node.uid });
     return detail({ noun: 'Node', name: answer.name, lines: [`node ${answer.name} has left the fleet`], json: answer });
   },
 });

@@ -1,6 +1,6 @@
 import { formatSize } from '@pxmgr/contract';
 import { FleetServiceClient, type Node, Presence } from '@pxmgr/contract/controller';
-import { ask } from '../../client.ts';
+import { controllerOf } from '../../client.ts';
 import { command } from '../../command.ts';
 import { paintState } from '../../render/theme.ts';
 import { relativeTime } from '../../render/time.ts';
@@ -33,7 +33,7 @@ export const nodeList = command({
   summary: 'List the nodes of the fleet',
   examples: ['pxmgr node list', 'pxmgr node list -o wide'],
   run: async (context) => {
-    const { nodes } = await ask(context, FleetServiceClient, 'listNodes', {});
+    const { nodes } = await controllerOf(context).ask(FleetServiceClient, 'listNodes', {});
     const theme = themeOf(context);
     const now = context.clock.now();
     return list<Node>({
@@ -44,7 +44,11 @@ export const nodeList = command({
         { head: 'STATE', value: (node) => paintState(theme, presenceWord(node.presence)) },
         { head: 'CORES', align: 'right', value: (node) => String(node.document?.cpuCores ?? '-') },
         { head: 'MEMORY', align: 'right', value: memory },
-        { head: 'RESERVED', align: 'right', value: (node) => (node.memoryReservedBytes === 0n ? '-' : formatSize(node.memoryReservedBytes)) },
+        {
+          head: 'RESERVED',
+          align: 'right',
+          value: (node) => (node.memoryReservedBytes === 0n ? '-' : formatSize(node.memoryReservedBytes)),
+        },
         { head: 'GUESTS', align: 'right', value: (node) => `${node.containersRunning}/${node.containers}` },
         { head: 'GPUS', align: 'right', value: (node) => String(node.gpus) },
         { head: 'PVE', value: (node) => node.document?.pveVersion ?? '-' },

@@ -1,6 +1,6 @@
 import type { Operation } from '@pxmgr/contract/common';
 import { OperationServiceClient } from '@pxmgr/contract/controller';
-import { ask } from '../../client.ts';
+import { controllerOf } from '../../client.ts';
 import { command } from '../../command.ts';
 import { elapsed, operationJson, stateWord } from '../../render/operation.ts';
 import { paintState } from '../../render/theme.ts';
@@ -18,7 +18,10 @@ export const operationList = command({
   examples: ['pxmgr operation list --active'],
   run: async (context, { options }) => {
     const limit = Math.min(1000, Math.max(1, Number.parseInt(options.limit ?? '50', 10) || 50));
-    const { operations } = await ask(context, OperationServiceClient, 'listOperations', { activeOnly: options.active, limit });
+    const { operations } = await controllerOf(context).ask(OperationServiceClient, 'listOperations', {
+      activeOnly: options.active,
+      limit,
+    });
     const theme = themeOf(context);
     const now = context.clock.now();
     return list<Operation>({

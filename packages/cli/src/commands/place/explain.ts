@@ -1,7 +1,7 @@
 import { isId } from '@pxmgr/contract';
 import { type Evaluation, PlacementServiceClient } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { ask } from '../../client.ts';
+import { controllerOf } from '../../client.ts';
 import { argument, command } from '../../command.ts';
 import { renderEvaluation } from '../../render/explanation.ts';
 import { detail } from '../../result.ts';
@@ -18,24 +18,37 @@ function isStored(text: string): boolean {
 export const placeExplain = command({
   path: 'place explain',
   summary: 'Explain where a container would go, or why one went where it is',
-  description: 'WHAT is an image or template with the same options as "run" (nothing is reserved or created), or the id of an evaluation, plan or operation. Exit code 7 when no node fits.',
+  description:
+    'WHAT is an image or template with the same options as "run" (nothing is reserved or created), or the id of an evaluation, plan or operation. Exit code 7 when no node fits.',
   args: [{ name: 'WHAT', help: 'image, template, or ev-/pl-/op- id', complete: 'image' }],
   options: CONTAINER_OPTIONS,
-  examples: ['pxmgr place explain docker.io/jellyfin/jellyfin --gpu amd --mount tank/media:/media', 'pxmgr place explain op-01kahq5v3m8n9p7r6s5t4w2x1y'],
+  examples: [
+    'pxmgr place explain docker.io/jellyfin/jellyfin --gpu amd --mount tank/media:/media',
+    'pxmgr place explain op-01kahq5v3m8n9p7r6s5t4w2x1y',
+  ],
   run: async (context, input) => {
     const what = argument(input, 0);
     let evaluation: Evaluation | undefined;
     if (isStored(what)) {
-      ({ evaluation } = await ask(context, PlacementServiceClient, 'getEvaluation', { id: what }));
+      ({ evaluation } = await controllerOf(context).ask(PlacementServiceClient, 'getEvaluation', { id: what }));
     } else {
       const problems = new Problems();
       const spec = buildSpec(what, input.options, problems);
       const constraints = buildConstraints(input.options, problems);
       problems.refuse();
-      ({ evaluation } = await ask(context, PlacementServiceClient, 'evaluatePlacement', { spec, constraints }, { slow: true }));
+      ({ evaluation } = await controllerOf(context).askSlow(PlacementServiceClient, 'evaluatePlacement', {
+        spec,
+        constraints,
+      }));
     }
     if (evaluation === undefined) throw new PxmError('PXM_EVALUATION_NOT_FOUND', { id: what });
     const lines = renderEvaluation(evaluation, pageOf(context), true);
-    return detail({ noun: 'Evaluation', name: evaluation.id, lines, json: evaluation, exit: evaluation.chosenNodeUid === '' ? EXIT_INFEASIBLE : 0 });
+    return detail({
+      noun: 'Evaluation',
+      name: evaluation.id,
+      lines,
+      json: evaluation,
+      exit: evaluation.chosenNodeUid === '' ? EXIT_INFEASIBLE : 0,
+    });
   },
 });

@@ -1,6 +1,6 @@
 import { formatSize } from '@pxmgr/contract';
 import { PlacementServiceClient, type Reservation } from '@pxmgr/contract/controller';
-import { ask } from '../../client.ts';
+import { controllerOf } from '../../client.ts';
 import { command } from '../../command.ts';
 import { paintState } from '../../render/theme.ts';
 import { relativeTime } from '../../render/time.ts';
@@ -13,7 +13,9 @@ export const reservationList = command({
   options: { all: { kind: 'flag', flag: 'all', short: 'a', help: 'ended ones too' } },
   examples: ['pxmgr reservation list --all'],
   run: async (context, { options }) => {
-    const { reservations } = await ask(context, PlacementServiceClient, 'listReservations', { all: options.all });
+    const { reservations } = await controllerOf(context).ask(PlacementServiceClient, 'listReservations', {
+      all: options.all,
+    });
     const theme = themeOf(context);
     const now = context.clock.now();
     return list<Reservation>({
@@ -24,10 +26,21 @@ export const reservationList = command({
         { head: 'VMID', align: 'right', value: (row) => (row.vmid === 0 ? '-' : String(row.vmid)) },
         { head: 'STATE', value: (row) => paintState(theme, row.state) },
         { head: 'MEMORY', align: 'right', value: (row) => formatSize(row.memoryBytes) },
-        { head: 'SPACE', align: 'right', value: (row) => (row.storage === '' ? '-' : `${formatSize(row.storageBytes)} on ${row.storage}`) },
+        {
+          head: 'SPACE',
+          align: 'right',
+          value: (row) => (row.storage === '' ? '-' : `${formatSize(row.storageBytes)} on ${row.storage}`),
+        },
         { head: 'DEVICES', value: (row) => row.devices.join(' ') || '-' },
         { head: 'TAKEN', value: (row) => relativeTime(row.createdAt, now) },
-        { head: 'ENDED', shrink: 1, value: (row) => (row.endedAt === undefined ? `expires ${relativeTime(row.expiresAt, now)}` : `${relativeTime(row.endedAt, now)}: ${row.endReason}`) },
+        {
+          head: 'ENDED',
+          shrink: 1,
+          value: (row) =>
+            row.endedAt === undefined
+              ? `expires ${relativeTime(row.expiresAt, now)}`
+              : `${relativeTime(row.endedAt, now)}: ${row.endReason}`,
+        },
         { head: 'FOR', wide: true, value: (row) => row.title || row.planId },
         { head: 'FENCE', wide: true, align: 'right', value: (row) => String(row.fencingToken) },
         { head: 'ID', wide: true, value: (row) => row.id },

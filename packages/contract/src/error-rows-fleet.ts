@@ -1,0 +1,210 @@
+/** Failures that lie with the fleet: states, races, reach, room, and faults of ours or of foreign tools. */
+import { CANNOT, type ErrorRow, FAULT, FORBIDDEN, RACE, REACH, ROOM, row, SLOW, STATE } from './error-families.ts';
+
+export const FLEET_ROWS = {
+  // wrong state
+  PXM_GUEST_LOCKED: row(
+    STATE,
+    'container {vmid} on {node} is locked ({lock})',
+    'wait for the task that holds the lock; "pct unlock" only if no such task runs',
+  ),
+  PXM_GUEST_RUNNING: row(
+    STATE,
+    'container {vmid} on {node} is running',
+    'shut it down first, or use --force where the command has it',
+  ),
+  PXM_GUEST_NOT_RUNNING: row(
+    STATE,
+    'container {vmid} on {node} is not running',
+    'start it first: pxmgr container start {vmid}',
+  ),
+  PXM_GUEST_PROTECTED: row(
+    STATE,
+    'container {vmid} on {node} is protected',
+    'remove the protection first: pct set {vmid} --protection 0',
+  ),
+  PXM_GUEST_FOREIGN: row(
+    STATE,
+    'container {vmid} on {node} is not the one meant: expected uid {expected}, found {found}',
+    'it was replaced or made by somebody else; look at it before doing anything to it',
+  ),
+  PXM_GUEST_AMBIGUOUS: row(STATE, '{key} names {count} guests: {matches}', 'use the vmid, or add --node'),
+  PXM_GUEST_TEMPLATE: row(
+    STATE,
+    'container {vmid} on {node} is a template and cannot run',
+    'clone it and start the clone',
+  ),
+  PXM_START_FAILED: row(
+    STATE,
+    'container {vmid} on {node} did not start',
+    'see its log: pxmgr operation get {operation}',
+  ),
+  PXM_NOT_READY: row(
+    STATE,
+    'container {vmid} on {node} runs, but was not ready within {seconds} s: {probe}',
+    'it was left running; look at it with "pxmgr container exec"',
+  ),
+  PXM_SHUTDOWN_TIMEOUT: row(
+    STATE,
+    'container {vmid} on {node} did not stop within {seconds} s',
+    'use --force, or "pxmgr container stop"',
+  ),
+  PXM_NO_QUORUM: row(
+    STATE,
+    'node {node} is cut off from its cluster (no quorum); nothing may be changed on it',
+    'restore the cluster network first',
+  ),
+  PXM_DATASET_BUSY: row(STATE, 'dataset {dataset} is busy', 'stop what uses it and try again'),
+  PXM_STORAGE_DISABLED: row(
+    STATE,
+    'storage {storage} on {node} is disabled or not available there',
+    'enable it in the storage configuration',
+  ),
+  PXM_OPERATION_ENDED: row(STATE, 'operation {operation} has already ended ({state})', ''),
+  PXM_PLAN_NOT_OPEN: row(STATE, 'plan {plan} is {state} and cannot be applied', 'make a new plan'),
+  PXM_TOKEN_NODE_MISMATCH: row(
+    STATE,
+    'this join token is for node {expected}, not for {node}',
+    'make one for this node: pxmgr node token create --node {node}',
+  ),
+  PXM_NOT_JOINED: row(
+    STATE,
+    'this agent has not joined a fleet yet',
+    'run "pxmgr-agent join TOKEN" with a token from "pxmgr node token create"',
+  ),
+  PXM_ALREADY_JOINED: row(
+    STATE,
+    'this agent already belongs to the fleet as {node} ({uid})',
+    'use --force to join anew; the old identity should be revoked',
+  ),
+  PXM_UNDO_INCOMPLETE: row(
+    STATE,
+    'operation {operation} failed and could not be undone completely: {left}',
+    'remove what is named by hand; "pxmgr operation get {operation}" shows the commands',
+  ),
+  PXM_VERIFY_FAILED: row(
+    STATE,
+    'container {vmid} on {node} is not as ordered: {difference}',
+    'it was undone; see "pxmgr operation get"',
+  ),
+  // lost a race
+  PXM_PLAN_STALE: row(RACE, 'plan {plan} no longer fits: {reason}', 'make a new plan and apply it'),
+  PXM_GENERATION_OLD: row(
+    RACE,
+    'node {node} has already seen generation {seen}; this order has {generation}',
+    'the controller will plan anew',
+  ),
+  PXM_CONFIG_DIGEST_CHANGED: row(
+    RACE,
+    'the configuration of container {vmid} was changed by somebody else meanwhile',
+    'run the command again',
+  ),
+  // the node cannot
+  PXM_CAPABILITY_MISSING: row(
+    CANNOT,
+    'node {node} cannot do this: {capability} needs {needs}',
+    'update the node, or choose another one',
+  ),
+  PXM_CONTRACT_MISMATCH: row(
+    CANNOT,
+    '{peer} speaks contract {theirs}, this program {ours}',
+    'update the older of the two',
+  ),
+  // out of reach
+  PXM_NODE_UNREACHABLE: row(
+    REACH,
+    'the agent on {node} does not answer',
+    'check the host and "systemctl status pxmgr-agent" on it',
+  ),
+  PXM_CONTROLLER_UNREACHABLE: row(
+    REACH,
+    'no controller answers at {address}',
+    'check that it runs, and the --controller address of this context',
+  ),
+  PXM_NODE_DOWN: row(
+    REACH,
+    'node {node} is {presence}; last heard of {seen}',
+    'nothing was sent to it; try again when it is back',
+  ),
+  PXM_NATS_DOWN: row(REACH, 'the message bus at {url} does not answer', 'see the controller log'),
+  PXM_REGISTRY_UNREACHABLE: row(
+    REACH,
+    'registry {registry} cannot be reached: {reason}',
+    'check its address; a plain-HTTP registry must be listed in insecure_registries of the agents',
+  ),
+  PXM_REGISTRY_LIMIT: row(REACH, 'registry {registry} limits requests at present', 'wait, or log in to it'),
+  PXM_PVE_UNREACHABLE: row(REACH, 'the Proxmox API at {address} does not answer', 'check pveproxy on the node'),
+  PXM_PVE_REFUSED: row(
+    FORBIDDEN,
+    'the Proxmox API at {address} refused the request: {reason}',
+    'check the token and its privileges',
+  ),
+  PXM_LOCK_TIMEOUT: row(
+    REACH,
+    'the lock {lock} stayed taken for {seconds} s',
+    'another task works on the same guest; try again',
+  ),
+  PXM_INTERRUPTED: row(
+    REACH,
+    'operation {operation} was interrupted by a restart of the agent on {node}; what it had made was removed',
+    'order it again',
+  ),
+  PXM_SHUTTING_DOWN: row(REACH, '{program} is shutting down', 'try again in a moment'),
+  // too slow
+  PXM_COMMAND_TIMEOUT: row(
+    SLOW,
+    '{tool} did not end within {seconds} s and was stopped',
+    'see the operation log; a dead storage makes tools hang',
+  ),
+  PXM_DEADLINE_EXCEEDED: row(
+    SLOW,
+    '{peer} did not answer in time',
+    'it may still be working; see "pxmgr operation list"',
+  ),
+  PXM_CONFIRM_TIMEOUT: row(
+    SLOW,
+    'guest {vmid} on {node} did not appear in the inventory within {seconds} s',
+    'check that the agent on {node} publishes: pxmgr selftest',
+  ),
+  // no room
+  PXM_PLACEMENT_INFEASIBLE: row(
+    ROOM,
+    'no node can take {name}: {summary}',
+    'see every reason with "pxmgr place explain {evaluation}"',
+  ),
+  PXM_STORAGE_FULL: row(
+    ROOM,
+    'storage {storage} on {node} has no room: {needed} needed, {available} free',
+    'free space, or choose another storage',
+  ),
+  PXM_DISK_FULL: row(ROOM, 'no space left for {path}', 'free space on the file system it lies on'),
+  PXM_QUEUE_FULL: row(ROOM, 'node {node} has {count} operations waiting', 'try again when some have ended'),
+  PXM_VMID_EXHAUSTED: row(
+    ROOM,
+    'no free vmid from {first} to {last}',
+    'widen vmid_first and vmid_last of the controller',
+  ),
+  // our bug, foreign failure
+  PXM_INTERNAL: row(FAULT, 'internal error', 'this is a bug of pxmgr; please report it with the log lines around it'),
+  PXM_COMMAND_FAILED: row(FAULT, '{tool} failed{status}', 'the text above is from the tool itself'),
+  PXM_COMMAND_NOT_FOUND: row(
+    FAULT,
+    'program {tool} is not installed on this host',
+    'install it; "pxmgr selftest" lists what is needed',
+  ),
+  PXM_NATS_START_FAILED: row(
+    FAULT,
+    'nats-server did not start',
+    'install Debian package nats-server, or set nats_url to an existing server',
+  ),
+  PXM_DATABASE_CORRUPT: row(
+    FAULT,
+    'database {path} is damaged: {reason}',
+    'restore a backup; the inventory itself comes back from the agents',
+  ),
+  PXM_LISTEN_FAILED: row(
+    FAULT,
+    'cannot listen on {address}: {reason}',
+    'another program uses it, or the address is not of this machine',
+  ),
+} as const satisfies Record<string, ErrorRow>;
