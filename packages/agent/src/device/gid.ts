@@ -24,11 +24,15 @@ const DEFAULT_MODE = '0660';
  * differ between distributions and releases). Without such a group: root's when the program runs as root, else its
  * own group, else everybody with a warning. A gid outside the id map would silently become a group of the host.
  */
-export function chooseAccess(wanted: { groups: readonly string[]; mode: string; path: string }, guest: GuestAccounts): DeviceAccess {
+export function chooseAccess(
+  wanted: { groups: readonly string[]; mode: string; path: string },
+  guest: GuestAccounts,
+): DeviceAccess {
   const mode = wanted.mode === '' ? DEFAULT_MODE : wanted.mode;
   if (!/^0[0-7]{3}$/.test(mode)) throw invalid(`mode "${mode}" of ${wanted.path} is not four octal digits like 0660`);
   const access = pick(wanted.groups, mode, guest);
-  if (access.gid > limits.GUEST_ID_MAX) throw invalid(`gid ${access.gid} for ${wanted.path} is beyond the id map of a container`);
+  if (access.gid > limits.GUEST_ID_MAX)
+    throw invalid(`gid ${access.gid} for ${wanted.path} is beyond the id map of a container`);
   return access;
 }
 

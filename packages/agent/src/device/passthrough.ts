@@ -24,7 +24,12 @@ const KFD = '/dev/kfd';
 /** The device wishes a GPU stands for: its own nodes, and what its driver needs beside them. */
 export function gpuDevices(gpu: Gpu, paths: HostPaths): Device[] {
   const shared = gpu.vendor === 'amd' && paths.exists(KFD) && !gpu.devicePaths.includes(KFD) ? [KFD] : [];
-  return [...gpu.devicePaths, ...shared].map((path) => ({ path, deviceId: gpu.address, groups: groupsFor(path), mode: '' }));
+  return [...gpu.devicePaths, ...shared].map((path) => ({
+    path,
+    deviceId: gpu.address,
+    groups: groupsFor(path),
+    mode: '',
+  }));
 }
 
 /** card nodes belong to video, everything that computes to render. */
@@ -47,13 +52,14 @@ export function planDevices(devices: readonly Device[], guest: GuestAccounts, pa
       continue;
     }
     if (entries.has(parsed.value)) continue;
-    if (!paths.exists(parsed.value)) throw new PxmError('PXM_DEVICE_NOT_FOUND', { device: parsed.value, node: 'this node' });
+    if (!paths.exists(parsed.value))
+      throw new PxmError('PXM_DEVICE_NOT_FOUND', { device: parsed.value, node: 'this node' });
     const groups = device.groups.length > 0 ? device.groups : groupsFor(parsed.value);
     const access = chooseAccess({ groups, mode: device.mode, path: parsed.value }, guest);
     entries.set(parsed.value, { path: parsed.value, gid: access.gid, mode: access.mode });
     if (access.warning !== undefined) warnings.push(`${parsed.value}: ${access.warning}`);
   }
-  if (problems.length > 0) throw new PxmError('PXM_INPUT_INVALID', { count: String(problems.length), problems: problems.join('; ') });
+  if (problems.length > 0)
+    throw new PxmError('PXM_INPUT_INVALID', { count: String(problems.length), problems: problems.join('; ') });
   return { entries: [...entries.values()], warnings };
 }
-

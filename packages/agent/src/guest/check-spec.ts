@@ -1,4 +1,15 @@
-import { limits, parseAbsolutePath, parseDatasetName, parseGuestName, parseGuestUid, parseStorageId, parseTag, parseVmid, type Parsed, hasControlCharacters } from '@pxmgr/contract';
+import {
+  hasControlCharacters,
+  limits,
+  type Parsed,
+  parseAbsolutePath,
+  parseDatasetName,
+  parseGuestName,
+  parseGuestUid,
+  parseStorageId,
+  parseTag,
+  parseVmid,
+} from '@pxmgr/contract';
 import type { ContainerSpec, Mount, NetworkInterface } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { ENV_NAME } from './env-merge.ts';
@@ -32,16 +43,24 @@ function problemsOf({ vmid, guestUid, spec }: CreateRequest): string[] {
     ...said('name', parseGuestName(spec.name)),
     ...said('storage', parseStorageId(spec.storage)),
     ...(spec.source === undefined ? ['source: an image or a template is needed'] : []),
-    ...(spec.source?.$case === 'image' && spec.privileged ? ['privileged: a container from an OCI image must be unprivileged'] : []),
+    ...(spec.source?.$case === 'image' && spec.privileged
+      ? ['privileged: a container from an OCI image must be unprivileged']
+      : []),
     ...sizes(spec),
     ...spec.networks.flatMap((network, index) => checkNetwork(network, index)),
     ...spec.mounts.flatMap(checkMount),
     ...duplicates(spec.mounts.map((mount) => mount.target)).map((target) => `mounts: ${target} is named twice`),
     ...checkEnv(spec),
     ...spec.tags.flatMap((tag) => said(`tag "${tag}"`, parseTag(tag))),
-    ...spec.features.filter((name) => !FEATURES.has(name)).map((name) => `feature "${name}" is not one of ${[...FEATURES].join(', ')}`),
-    ...(hasControlCharacters(spec.description.replaceAll('\n', '')) ? ['description: it holds control characters'] : []),
-    ...(READINESS.has(spec.readiness?.kind ?? '') ? [] : [`readiness "${spec.readiness?.kind ?? ''}" is not none, running, tcp or http`]),
+    ...spec.features
+      .filter((name) => !FEATURES.has(name))
+      .map((name) => `feature "${name}" is not one of ${[...FEATURES].join(', ')}`),
+    ...(hasControlCharacters(spec.description.replaceAll('\n', ''))
+      ? ['description: it holds control characters']
+      : []),
+    ...(READINESS.has(spec.readiness?.kind ?? '')
+      ? []
+      : [`readiness "${spec.readiness?.kind ?? ''}" is not none, running, tcp or http`]),
   ];
 }
 
@@ -60,8 +79,14 @@ function checkNetwork(network: NetworkInterface, index: number): string[] {
   const tests: readonly (readonly [boolean, string])[] = [
     [/^[-_.\w]{1,15}$/.test(network.name), `name "${network.name}" is not an interface name`],
     [/^[-_.\w]{1,40}$/.test(network.bridge), `bridge "${network.bridge}" is not a bridge name`],
-    [network.ipv4 === '' || ADDRESS4.test(network.ipv4), `address "${network.ipv4}" is not dhcp, manual or ADDRESS/PREFIX`],
-    [network.ipv6 === '' || ADDRESS6.test(network.ipv6), `address "${network.ipv6}" is not auto, dhcp, manual or ADDRESS/PREFIX`],
+    [
+      network.ipv4 === '' || ADDRESS4.test(network.ipv4),
+      `address "${network.ipv4}" is not dhcp, manual or ADDRESS/PREFIX`,
+    ],
+    [
+      network.ipv6 === '' || ADDRESS6.test(network.ipv6),
+      `address "${network.ipv6}" is not auto, dhcp, manual or ADDRESS/PREFIX`,
+    ],
     [network.mac === '' || MAC.test(network.mac), `MAC "${network.mac}" is not a unicast address`],
     [network.vlan <= 4094, `VLAN ${network.vlan} is above 4094`],
     [network.mtu === 0 || (network.mtu >= 64 && network.mtu <= 65_535), `MTU ${network.mtu} is not from 64 to 65535`],
@@ -78,7 +103,10 @@ function checkMount(mount: Mount): string[] {
     case 'dataset':
       return [...target, ...said(at, parseDatasetName(mount.source.value))];
     case 'volume':
-      return [...target, ...(mount.source.value.storage === '' ? [] : said(at, parseStorageId(mount.source.value.storage)))];
+      return [
+        ...target,
+        ...(mount.source.value.storage === '' ? [] : said(at, parseStorageId(mount.source.value.storage))),
+      ];
     case undefined:
       return [...target, `${at}: it has no source`];
   }
@@ -86,7 +114,8 @@ function checkMount(mount: Mount): string[] {
 
 function checkEnv(spec: ContainerSpec): string[] {
   return spec.env.flatMap(({ name, value }) => {
-    if (!ENV_NAME.test(name)) return [`env "${name}": a name is letters, digits and "_", and does not begin with a digit`];
+    if (!ENV_NAME.test(name))
+      return [`env "${name}": a name is letters, digits and "_", and does not begin with a digit`];
     return hasControlCharacters(value) ? [`env ${name}: its value holds control characters`] : [];
   });
 }

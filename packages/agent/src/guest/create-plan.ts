@@ -94,13 +94,15 @@ function planVolumes(spec: ContainerSpec, facts: SourceFacts): NewVolumeMount[] 
   const asked = spec.mounts.flatMap((mount) => {
     if (mount.source?.$case !== 'volume') return [];
     const { storage, sizeBytes } = mount.source.value;
-    return [{
-      target: mount.target,
-      storage: storage === '' ? spec.storage : storage,
-      sizeBytes: sizeBytes === 0n ? volumeBytes : Number(sizeBytes),
-      readOnly: mount.readOnly,
-      backup: mount.backup,
-    }];
+    return [
+      {
+        target: mount.target,
+        storage: storage === '' ? spec.storage : storage,
+        sizeBytes: sizeBytes === 0n ? volumeBytes : Number(sizeBytes),
+        readOnly: mount.readOnly,
+        backup: mount.backup,
+      },
+    ];
   });
   return [...declared, ...asked]
     .sort((a, b) => (a.target < b.target ? -1 : 1))
@@ -126,7 +128,9 @@ function bindSource(mount: Mount, datasets: ReadonlyMap<string, string>): string
   const name = mount.source?.$case === 'dataset' ? mount.source.value : '';
   const mountpoint = datasets.get(name);
   if (mountpoint?.startsWith('/') === true) return mountpoint;
-  throw invalid(`mount ${mount.target}: dataset ${name} is not mounted anywhere (mountpoint ${mountpoint ?? 'unknown'})`);
+  throw invalid(
+    `mount ${mount.target}: dataset ${name} is not mounted anywhere (mountpoint ${mountpoint ?? 'unknown'})`,
+  );
 }
 
 function planRootfs(spec: ContainerSpec, facts: SourceFacts): number {
@@ -134,7 +138,9 @@ function planRootfs(spec: ContainerSpec, facts: SourceFacts): number {
   if (spec.rootfsBytes === 0n) return Math.max(DEFAULT_ROOTFS_BYTES, Math.ceil((2 * needed) / GIB) * GIB);
   const wanted = Number(spec.rootfsBytes);
   if (facts.kind === 'template' || wanted >= needed) return wanted;
-  throw invalid(`root file system of ${formatSize(wanted)} is too small: the image unpacks to ${formatSize(facts.unpackedBytes)}`);
+  throw invalid(
+    `root file system of ${formatSize(wanted)} is too small: the image unpacks to ${formatSize(facts.unpackedBytes)}`,
+  );
 }
 
 /** Proxmox overwrites an entrypoint given to create by the image's, and quotes single quotes in a way LXC misreads. */
@@ -144,7 +150,10 @@ function planEntrypoint(spec: ContainerSpec, facts: SourceFacts): string | undef
   const encoded = encodeEntrypoint(argv, facts.hasShell);
   if (encoded.ok) return encoded.value;
   if (spec.entrypoint.length > 0) throw invalid(`entrypoint: ${encoded.reason}`);
-  throw new PxmError('PXM_IMAGE_REJECTED', { reference: facts.imageReference, problems: `its entrypoint: ${encoded.reason}` });
+  throw new PxmError('PXM_IMAGE_REJECTED', {
+    reference: facts.imageReference,
+    problems: `its entrypoint: ${encoded.reason}`,
+  });
 }
 
 /** Names of the datasets whose mount points the plan needs. */

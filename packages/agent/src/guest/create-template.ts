@@ -16,7 +16,11 @@ export interface TemplateParts {
 const GROWTH = 2;
 
 /** The facts of a container made from a `vztmpl` file. PXM_TEMPLATE_NOT_FOUND when it is not there. */
-export async function factsOfTemplate(parts: TemplateParts, volumeId: string, needsGroups: boolean): Promise<SourceFacts> {
+export async function factsOfTemplate(
+  parts: TemplateParts,
+  volumeId: string,
+  needsGroups: boolean,
+): Promise<SourceFacts> {
   const path = templatePath(parts, volumeId);
   const size = await sizeOf(parts, path, volumeId);
   return {
@@ -48,7 +52,8 @@ async function sizeOf(parts: TemplateParts, path: string, volumeId: string): Pro
   try {
     return (await stat(parts.paths.at(path))).size;
   } catch (error) {
-    if (isAbsent(error)) throw new PxmError('PXM_TEMPLATE_NOT_FOUND', { template: volumeId, node: parts.node }, { cause: error });
+    if (isAbsent(error))
+      throw new PxmError('PXM_TEMPLATE_NOT_FOUND', { template: volumeId, node: parts.node }, { cause: error });
     throw error;
   }
 }

@@ -6,13 +6,14 @@ import { toHostCommand } from '@pxmgr/kit/exec/command';
 import { runJudged } from '../operation/judge.ts';
 import { internalCommand, type Work } from '../operation/work.ts';
 import type { CreateRequest } from './check-spec.ts';
-import { type GuestConfig, GUEST_UID_KEY, guestUidLine, guestUidOf } from './config-file.ts';
+import { GUEST_UID_KEY, type GuestConfig, guestUidLine } from './config-file.ts';
 import { editConfig } from './edit.ts';
 import { applyEnv } from './env-merge.ts';
 import type { GuestParts } from './parts.ts';
-import { parsePropertyString } from './property-string.ts';
 import { type Preflight, prepareCreate } from './preflight.ts';
+import { parsePropertyString } from './property-string.ts';
 import { type HalfMade, identify, undoCreate } from './undo-create.ts';
+import { compareCreated } from './verify-create.ts';
 
 /** The commands that create would run, after all its checks. Errors: those of the preflight. */
 export async function previewCreate(parts: GuestParts, request: CreateRequest): Promise<HostCommand[]> {
@@ -35,7 +36,9 @@ export async function createContainer(parts: GuestParts, request: CreateRequest,
   const made: HalfMade = { vmid, guestUid: request.guestUid, operationTag: work.id, storages: ready.plan.storages };
   try {
     await work.step('create', `create container ${vmid}`, () => runCreate(parts, { ready, made }, work));
-    await work.step('configure', 'set environment, entrypoint and identity', () => configure(parts, { request, ready, made }, work));
+    await work.step('configure', 'set environment, entrypoint and identity', () =>
+      configure(parts, { request, ready, made }, work),
+    );
     await work.step('finish', 'add mounts and verify', () => finish(parts, { request, ready, made }, work));
   } catch (error) {
     await undoAfter(parts, { made, error }, work);
@@ -52,7 +55,11 @@ interface Making {
   readonly made: HalfMade;
 }
 
-async function runCreate(parts: GuestParts, { ready, made }: Pick<Making, 'ready' | 'made'>, work: Work): Promise<void> {
+async function runCreate(
+  parts: GuestParts,
+  { ready, made }: Pick<Making, 'ready' | 'made'>,
+  work: Work,
+): Promise<void> {
   const { vmid } = made;
   await work.effect({ name: 'container.create', data: journalData(made) }, () =>
     runJudged(work, parts.tasks, {
@@ -74,7 +81,12 @@ async function runCreate(parts: GuestParts, { ready, made }: Pick<Making, 'ready
 
 /** Strings only; read back by the recovery of this kind. */
 function journalData(made: HalfMade): Record<string, string> {
-  return { vmid: String(made.vmid), guestUid: made.guestUid, operationTag: made.operationTag, storages: made.storages.join(',') };
+  return {
+    vmid: String(made.vmid),
+    guestUid: made.guestUid,
+    operationTag: made.operationTag,
+    storages: made.storages.join(','),
+  };
 }
 
 function editPurpose(parts: GuestParts, vmid: number): string {
@@ -87,11 +99,16 @@ async function configure(parts: GuestParts, { request, ready, made }: Making, wo
   let wanted: GuestConfig | undefined;
   await work.effect({ name: 'container.edit', data: journalData(made) }, () =>
     editConfig(
-      { paths: parts.paths, node: parts.files.node, run: (command) => parts.runner.run(command, { signal: work.signal, operationId: work.id }) },
+      {
+        paths: parts.paths,
+        node: parts.files.node,
+        run: (command) => parts.runner.run(command, { signal: work.signal, operationId: work.id }),
+      },
       {
         vmid: made.vmid,
         guard: (config) => {
-          if (identify(config, made) !== 'ours') throw verifyFailed(parts, made.vmid, 'the guest under this id is not the one we made');
+          if (identify(config, made) !== 'ours')
+            throw verifyFailed(parts, made.vmid, 'the guest under this id is not the one we made');
         },
         change: (config) => {
           applyChanges(config, request, ready);
@@ -101,7 +118,7 @@ async function configure(parts: GuestParts, { request, ready, made }: Making, wo
     ),
   );
   const found = parts.files.config(made.vmid);
-  const difference = compare(wanted, found, { request, ready });
+  const difference = compareCreated(wanted, found, { request, ready });
   if (difference !== undefined) throw verifyFailed(parts, made.vmid, difference);
 }
 
@@ -131,24 +148,6 @@ function addDeviceGroups(config: GuestConfig): void {
   else config.raw[at] = ['lxc.init.groups', all];
 }
 
-function compare(wanted: GuestConfig | undefined, found: GuestConfig | undefined, { request, ready }: Pick<Making, 'request' | 'ready'>): string | undefined {
-  if (found === undefined || wanted === undefined) return 'its configuration is gone';
-  if (guestUidOf(found) !== request.guestUid) return 'its identity line was not kept';
-  const expected = request.spec.osType === '' ? ready.facts.expectedOsType : request.spec.osType;
-  const osType = found.entries.get('ostype') ?? '';
-  if (expected !== undefined && osType !== expected) return `ostype is ${osType}, not ${expected}`;
-  if (JSON.stringify(found.env) !== JSON.stringify(wanted.env)) return 'its environment is not as ordered';
-  for (const key of ['entrypoint', 'cmode', 'tags']) {
-    if (found.entries.get(key) !== wanted.entries.get(key)) return `${key} is "${found.entries.get(key) ?? ''}"`;
-  }
-  for (const [index, network] of request.spec.networks.entries()) {
-    const mac = parsePropertyString(found.entries.get(`net${index}`) ?? '').get('hwaddr') ?? '';
-    if (network.mac !== '' && mac.toUpperCase() !== network.mac.toUpperCase()) return `net${index} has MAC ${mac}`;
-  }
-  const missing = ready.plan.volumes.find((volume) => !found.entries.has(`mp${volume.index}`));
-  return missing === undefined ? undefined : `volume ${missing.target} is missing`;
-}
-
 async function finish(parts: GuestParts, { ready, made }: Making, work: Work): Promise<void> {
   const command = ready.plan.finish;
   if (command === undefined) return;
@@ -169,7 +168,11 @@ async function finish(parts: GuestParts, { ready, made }: Making, work: Work): P
   );
 }
 
-async function undoAfter(parts: GuestParts, { made, error }: { made: HalfMade; error: unknown }, work: Work): Promise<void> {
+async function undoAfter(
+  parts: GuestParts,
+  { made, error }: { made: HalfMade; error: unknown },
+  work: Work,
+): Promise<void> {
   if (toPxmError(error).code === 'PXM_VMID_TAKEN') return;
   work.log('note', 'undoing what was made');
   await undoCreate(parts, made, work);

@@ -6,7 +6,10 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { configDigest, editConfig, removeStaleEdits } from './edit.ts';
 import { type FixtureHost, makeHost } from './host-fixture.ts';
 
-const runner = createRunner({ path: '/usr/bin:/bin', logger: createLogger({ service: 'test', version: '0', level: 'silent' }) });
+const runner = createRunner({
+  path: '/usr/bin:/bin',
+  logger: createLogger({ service: 'test', version: '0', level: 'silent' }),
+});
 let host: FixtureHost;
 beforeEach(async () => {
   host = await makeHost();
@@ -17,14 +20,22 @@ afterEach(() => {
 });
 
 function parts() {
-  return { paths: host.parts.paths, node: 'pve1', run: (command: Parameters<typeof runner.run>[0]) => runner.run(command) };
+  return {
+    paths: host.parts.paths,
+    node: 'pve1',
+    run: (command: Parameters<typeof runner.run>[0]) => runner.run(command),
+  };
 }
 
 it('writes under the lock, leaves other sections alone, and lets nobody in between', async () => {
-  const counts = Array.from({ length: 8 }, () => editConfig(parts(), {
-    vmid: 101,
-    change: (config) => { config.entries.set('cores', String(Number(config.entries.get('cores')) + 1)); },
-  }));
+  const counts = Array.from({ length: 8 }, () =>
+    editConfig(parts(), {
+      vmid: 101,
+      change: (config) => {
+        config.entries.set('cores', String(Number(config.entries.get('cores')) + 1));
+      },
+    }),
+  );
   await Promise.all(counts);
   expect(host.parts.files.text(101)).toBe('cores: 9\nhostname: web\n\n[snap]\ncores: 1\n');
   expect(readdirSync(join(host.root, 'etc/pve/nodes/pve1/lxc')).sort()).toEqual(['.keep', '101.conf']);
@@ -34,17 +45,36 @@ it('refuses a lock value, a changed digest, a missing guest and what the guard r
   const change = (): void => undefined;
   const digest = configDigest(host.parts.files.text(101) ?? '');
   await editConfig(parts(), { vmid: 101, change, digest });
-  await expect(editConfig(parts(), { vmid: 101, change, digest: 'other' })).rejects.toMatchObject({ code: 'PXM_CONFIG_DIGEST_CHANGED' });
+  await expect(editConfig(parts(), { vmid: 101, change, digest: 'other' })).rejects.toMatchObject({
+    code: 'PXM_CONFIG_DIGEST_CHANGED',
+  });
   await expect(editConfig(parts(), { vmid: 102, change })).rejects.toMatchObject({ code: 'PXM_GUEST_NOT_FOUND' });
-  await expect(editConfig(parts(), { vmid: 101, change, guard: () => { throw new Error('no'); } })).rejects.toThrow('no');
-  await expect(editConfig(parts(), { vmid: 101, change: (config) => { config.entries.set('a', 'b\nc: d'); } })).rejects.toThrow(/line break/);
+  await expect(
+    editConfig(parts(), {
+      vmid: 101,
+      change,
+      guard: () => {
+        throw new Error('no');
+      },
+    }),
+  ).rejects.toThrow('no');
+  await expect(
+    editConfig(parts(), {
+      vmid: 101,
+      change: (config) => {
+        config.entries.set('a', 'b\nc: d');
+      },
+    }),
+  ).rejects.toThrow(/line break/);
   host.putGuest(101, 'lock: backup\n');
   await expect(editConfig(parts(), { vmid: 101, change })).rejects.toMatchObject({ code: 'PXM_GUEST_LOCKED' });
 });
 
 it('says so when somebody else keeps the lock', async () => {
   const run = () => runner.run({ file: 'false', args: [], purpose: 'a lock that never comes', timeoutMs: 1000 });
-  await expect(editConfig({ ...parts(), run }, { vmid: 101, change: () => undefined })).rejects.toMatchObject({ code: 'PXM_LOCK_TIMEOUT' });
+  await expect(editConfig({ ...parts(), run }, { vmid: 101, change: () => undefined })).rejects.toMatchObject({
+    code: 'PXM_LOCK_TIMEOUT',
+  });
 });
 
 it('removes half-written files of killed agents only', async () => {

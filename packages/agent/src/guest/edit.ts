@@ -1,7 +1,7 @@
+import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { createHash } from 'node:crypto';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command, CommandResult } from '@pxmgr/kit/exec/command';
 import { type HostPaths, isAbsent } from '../host/paths.ts';
@@ -52,7 +52,7 @@ export async function editConfig(parts: EditParts, request: EditRequest): Promis
   try {
     await takeLock(parts, request.vmid, fd);
     const path = guestConfigPath(node, 'container', request.vmid);
-    const before = readConfig(paths, path, request.vmid, node);
+    const before = readConfig(parts, request.vmid);
     if (request.digest !== undefined && configDigest(before) !== request.digest) {
       throw new PxmError('PXM_CONFIG_DIGEST_CHANGED', { vmid: String(request.vmid) });
     }
@@ -99,15 +99,17 @@ async function takeLock(parts: EditParts, vmid: number, fd: number): Promise<voi
   });
   if (result.exitCode === 0) return;
   // flock(1) ends with 1 when the time is over.
-  if (result.exitCode === 1) throw new PxmError('PXM_LOCK_TIMEOUT', { lock: lockPath(vmid), seconds: String(WAIT_SECONDS) });
+  if (result.exitCode === 1)
+    throw new PxmError('PXM_LOCK_TIMEOUT', { lock: lockPath(vmid), seconds: String(WAIT_SECONDS) });
   throw commandError(result, { vmid: String(vmid), node: parts.node });
 }
 
-function readConfig(paths: HostPaths, path: string, vmid: number, node: string): string {
+function readConfig({ paths, node }: EditParts, vmid: number): string {
   try {
-    return paths.read(path);
+    return paths.read(guestConfigPath(node, 'container', vmid));
   } catch (error) {
-    if (isAbsent(error)) throw new PxmError('PXM_GUEST_NOT_FOUND', { guest: String(vmid), where: ` on ${node}` }, { cause: error });
+    if (isAbsent(error))
+      throw new PxmError('PXM_GUEST_NOT_FOUND', { guest: String(vmid), where: ` on ${node}` }, { cause: error });
     throw error;
   }
 }

@@ -16,7 +16,11 @@ export function encodeEntrypoint(argv: readonly string[], hasShell: boolean): En
   if (argv.some(hasControlCharacters)) return { ok: false, reason: 'an argument holds control characters' };
   const words = argv.map(plainWord);
   if (words.every((word) => word !== undefined)) return { ok: true, value: words.join(' ') };
-  if (!hasShell) return { ok: false, reason: 'an argument holds both kinds of quotes, and the image has no shell to pass it through' };
+  if (!hasShell)
+    return {
+      ok: false,
+      reason: 'an argument holds both kinds of quotes, and the image has no shell to pass it through',
+    };
   return { ok: true, value: `/bin/sh -c "exec ${argv.map(shellWord).join(' ')}"` };
 }
 
@@ -35,7 +39,7 @@ function plainWord(word: string): string | undefined {
 /** A word for sh that holds no double quote, since the whole script stands between two. */
 function shellWord(word: string): string {
   if (word === '') return "''";
-  return [...word].map(shellCharacter).join('');
+  return Array.from(word, shellCharacter).join('');
 }
 
 function shellCharacter(character: string): string {

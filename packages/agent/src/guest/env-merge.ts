@@ -9,7 +9,11 @@ export const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
  * What the image gives, with the user's wishes on top: replaced in place, removed, or added at the end. `home` is set
  * when nothing else sets HOME, because Proxmox does not.
  */
-export function applyEnv(image: EnvList, wishes: readonly EnvironmentVariable[], home: string | undefined): [string, string][] {
+export function applyEnv(
+  image: EnvList,
+  wishes: readonly EnvironmentVariable[],
+  home: string | undefined,
+): [string, string][] {
   const values = new Map<string, string>(image.map(([name, value]) => [name, value]));
   if (home !== undefined && !values.has('HOME')) values.set('HOME', home);
   for (const { name, value, remove } of wishes) {

@@ -34,7 +34,11 @@ export function execCommand(parts: GuestParts, request: ExecRequest): Command {
   if (!parts.runState.isRunning(request.vmid)) {
     throw new PxmError('PXM_GUEST_NOT_RUNNING', { vmid: String(request.vmid), node: parts.files.node });
   }
-  const variables = new Map([['PATH', GUEST_PATH], ...request.env.map(({ name, value }) => [name, value] as const), [MARKER, request.marker]]);
+  const variables = new Map([
+    ['PATH', GUEST_PATH],
+    ...request.env.map(({ name, value }) => [name, value] as const),
+    [MARKER, request.marker],
+  ]);
   const seconds = request.timeoutSeconds === 0 ? DEFAULT_SECONDS : request.timeoutSeconds;
   return {
     file: 'lxc-attach',
@@ -57,9 +61,12 @@ function checkExec(request: ExecRequest): void {
     ...(request.argv.length === 0 || request.argv[0] === '' ? ['argv: a program is needed'] : []),
     ...(request.argv.some((word) => word.includes('\0')) ? ['argv: an argument holds a NUL'] : []),
     ...request.env.filter(({ name }) => !ENV_NAME.test(name)).map(({ name }) => `env "${name}" is not a name`),
-    ...request.env.filter(({ value }) => hasControlCharacters(value)).map(({ name }) => `env ${name} holds control characters`),
+    ...request.env
+      .filter(({ value }) => hasControlCharacters(value))
+      .map(({ name }) => `env ${name} holds control characters`),
   ];
-  if (problems.length > 0) throw new PxmError('PXM_INPUT_INVALID', { count: String(problems.length), problems: problems.join('; ') });
+  if (problems.length > 0)
+    throw new PxmError('PXM_INPUT_INVALID', { count: String(problems.length), problems: problems.join('; ') });
 }
 
 /** Starts it; stopping the client alone would leave the program inside running, so `stop` finds and ends that too. */

@@ -30,10 +30,16 @@ export class GuestFiles {
   /** PXM_GUEST_NOT_FOUND; PXM_GUEST_FOREIGN when a uid is named and another guest has the vmid now. */
   require(vmid: number, uid: string): GuestConfig {
     const config = this.config(vmid);
-    if (config === undefined) throw new PxmError('PXM_GUEST_NOT_FOUND', { guest: String(vmid), where: ` on ${this.node}` });
+    if (config === undefined)
+      throw new PxmError('PXM_GUEST_NOT_FOUND', { guest: String(vmid), where: ` on ${this.node}` });
     const found = guestUidOf(config) ?? '';
     if (uid !== '' && found !== uid) {
-      throw new PxmError('PXM_GUEST_FOREIGN', { vmid: String(vmid), node: this.node, expected: uid, found: found === '' ? 'none' : found });
+      throw new PxmError('PXM_GUEST_FOREIGN', {
+        vmid: String(vmid),
+        node: this.node,
+        expected: uid,
+        found: found === '' ? 'none' : found,
+      });
     }
     return config;
   }
@@ -54,6 +60,9 @@ export class GuestFiles {
     const entry = readVmlist(this.#paths).get(vmid);
     const isHere = this.text(vmid) !== undefined;
     if (entry === undefined && !isHere) return;
-    throw new PxmError('PXM_VMID_TAKEN', { vmid: String(vmid), owner: `a ${entry?.kind ?? 'container'} on ${entry?.node ?? this.node}` });
+    throw new PxmError('PXM_VMID_TAKEN', {
+      vmid: String(vmid),
+      owner: `a ${entry?.kind ?? 'container'} on ${entry?.node ?? this.node}`,
+    });
   }
 }

@@ -2,8 +2,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { ContainerSpec, type ImageSource, ImageDocument } from '@pxmgr/contract/common';
 import { ImageConfig } from '@pxmgr/contract/agent';
+import { ContainerSpec, type ImageDocument, type ImageSource } from '@pxmgr/contract/common';
 import { createIdSource, systemClock } from '@pxmgr/kit/clock';
 import type { Command } from '@pxmgr/kit/exec/command';
 import { ScriptedRunner } from '@pxmgr/kit/exec/scripted';
@@ -63,7 +63,11 @@ export async function makeHost(): Promise<FixtureHost> {
   await images.put(imageRecord());
   const runState = new RunState(paths, systemClock);
   const parts: GuestParts = {
-    paths, cluster, runState, images, runner,
+    paths,
+    cluster,
+    runState,
+    images,
+    runner,
     files: new GuestFiles(paths, NODE),
     tasks: new PveTasks(paths),
     clock: systemClock,
@@ -72,10 +76,26 @@ export async function makeHost(): Promise<FixtureHost> {
   let tasks = 0;
   const active: string[] = [];
   return {
-    root, parts, runner, write,
-    putGuest: (vmid, text) => { guests.add(vmid); vmlist(); write(confOf(vmid), text); },
-    dropGuest: (vmid) => { guests.delete(vmid); vmlist(); rmSync(join(root, confOf(vmid)), { force: true }); },
-    setRunning: (...vmids) => { write('proc/net/unix', vmids.map((vmid) => `0: 00000002 00000000 00010000 0001 01 1 @/var/lib/lxc/${vmid}/command\n`).join('')); },
+    root,
+    parts,
+    runner,
+    write,
+    putGuest: (vmid, text) => {
+      guests.add(vmid);
+      vmlist();
+      write(confOf(vmid), text);
+    },
+    dropGuest: (vmid) => {
+      guests.delete(vmid);
+      vmlist();
+      rmSync(join(root, confOf(vmid)), { force: true });
+    },
+    setRunning: (...vmids) => {
+      write(
+        'proc/net/unix',
+        vmids.map((vmid) => `0: 00000002 00000000 00010000 0001 01 1 @/var/lib/lxc/${vmid}/command\n`).join(''),
+      );
+    },
     putTask: (type, vmid, end) => {
       tasks += 1;
       const upid = `UPID:${NODE}:0000000${tasks}:0000AAAA:6B00218${tasks}:${type}:${vmid}:root@pam:`;
@@ -83,37 +103,89 @@ export async function makeHost(): Promise<FixtureHost> {
       write(`var/log/pve/tasks/${tasks}/${upid}`, `some output\n${end}\n`);
       write('var/log/pve/tasks/active', `${active.join('\n')}\n`);
     },
-    newStore: () => new OperationStore({
-      directory: join(root, 'state/operations'),
-      clock: systemClock,
-      ids: createIdSource(systemClock),
-      runner,
-      queue: new OperationQueue({ running: 4, waiting: 4, node: NODE }),
-      node: { uid: 'n-test', name: NODE },
-    }),
-    remove: () => { rmSync(root, { recursive: true, force: true }); },
+    newStore: () =>
+      new OperationStore({
+        directory: join(root, 'state/operations'),
+        clock: systemClock,
+        ids: createIdSource(systemClock),
+        runner,
+        queue: new OperationQueue({ running: 4, waiting: 4, node: NODE }),
+        node: { uid: 'n-test', name: NODE },
+      }),
+    remove: () => {
+      rmSync(root, { recursive: true, force: true });
+    },
   };
 }
 
 export const FINDINGS: ImageFindings = {
-  osType: 'unmanaged', uid: 1000, gid: 1001, home: '/srv', groups: { render: 103, video: 27 }, volumes: ['/data'], hasShell: true, unpackedBytes: 1000, entryCount: 3,
+  osType: 'unmanaged',
+  uid: 1000,
+  gid: 1001,
+  home: '/srv',
+  groups: { render: 103, video: 27 },
+  volumes: ['/data'],
+  hasShell: true,
+  unpackedBytes: 1000,
+  entryCount: 3,
 };
 
 function imageRecord() {
-  const document: ImageDocument = { digest: DIGEST, indexDigest: '', references: ['r/app:1'], platform: 'linux/amd64', sizeBytes: 7n, volumeId: 'local:vztmpl/app.tar', pulledAt: new Date(0), layers: [] };
-  const config: ImageConfig = { ...ImageConfig.fromPartial({}), entrypoint: ['/serve'], command: [], env: ['A=1'], user: 'web' };
-  return { document, config, findings: FINDINGS, archivePath: '/var/lib/vz/template/cache/app.tar', archiveBytes: 7, manifestDigest: DIGEST };
+  const document: ImageDocument = {
+    digest: DIGEST,
+    indexDigest: '',
+    references: ['r/app:1'],
+    platform: 'linux/amd64',
+    sizeBytes: 7n,
+    volumeId: 'local:vztmpl/app.tar',
+    pulledAt: new Date(0),
+    layers: [],
+  };
+  const config: ImageConfig = {
+    ...ImageConfig.fromPartial({}),
+    entrypoint: ['/serve'],
+    command: [],
+    env: ['A=1'],
+    user: 'web',
+  };
+  return {
+    document,
+    config,
+    findings: FINDINGS,
+    archivePath: '/var/lib/vz/template/cache/app.tar',
+    archiveBytes: 7,
+    manifestDigest: DIGEST,
+  };
 }
 
 export function specOf(change: Partial<ContainerSpec> = {}): ContainerSpec {
-  const image: ImageSource = { reference: 'docker.io/team/app:1', digest: DIGEST, platform: 'linux/amd64', indexDigest: '', sizeBytes: 7n };
+  const image: ImageSource = {
+    reference: 'docker.io/team/app:1',
+    digest: DIGEST,
+    platform: 'linux/amd64',
+    indexDigest: '',
+    sizeBytes: 7n,
+  };
   return {
     ...ContainerSpec.fromPartial({}),
     name: 'web',
     source: { $case: 'image', value: image },
     storage: 'local',
     memoryBytes: 256n * 1024n * 1024n,
-    networks: [{ name: 'eth0', bridge: 'vmbr0', ipv4: 'dhcp', gateway4: '', ipv6: '', gateway6: '', mac: '', vlan: 0, mtu: 0, firewall: false }],
+    networks: [
+      {
+        name: 'eth0',
+        bridge: 'vmbr0',
+        ipv4: 'dhcp',
+        gateway4: '',
+        ipv6: '',
+        gateway6: '',
+        mac: '',
+        vlan: 0,
+        mtu: 0,
+        firewall: false,
+      },
+    ],
     ...change,
   };
 }
@@ -124,11 +196,22 @@ export function createdConfig(command: Command): string {
   const has = (name: string): boolean => command.args.includes(`--${name}`);
   const vmid = command.args[1] ?? '';
   const lines = [
-    'arch: amd64', 'cmode: console', ...(has('dev0') ? [`dev0: ${option('dev0').replace('path=', '')}`] : []), 'entrypoint: /serve', `hostname: ${option('hostname')}`, `memory: ${option('memory')}`,
+    'arch: amd64',
+    'cmode: console',
+    ...(has('dev0') ? [`dev0: ${option('dev0').replace('path=', '')}`] : []),
+    'entrypoint: /serve',
+    `hostname: ${option('hostname')}`,
+    `memory: ${option('memory')}`,
     ...(has('mp0') ? [`mp0: local:${vmid}/vm-${vmid}-disk-1.raw,mp=/data,backup=1,size=4G`] : []),
     'net0: name=eth0,bridge=vmbr0,host-managed=1,hwaddr=BC:24:11:00:00:01,ip=dhcp,type=veth',
-    'ostype: unmanaged', `rootfs: local:${vmid}/vm-${vmid}-disk-0.raw,size=4G`, `tags: ${option('tags')}`, 'unprivileged: 1',
-    'lxc.environment.runtime: A=1', 'lxc.init.uid: 1000', 'lxc.init.gid: 1001', 'lxc.signal.halt: SIGTERM',
+    'ostype: unmanaged',
+    `rootfs: local:${vmid}/vm-${vmid}-disk-0.raw,size=4G`,
+    `tags: ${option('tags')}`,
+    'unprivileged: 1',
+    'lxc.environment.runtime: A=1',
+    'lxc.init.uid: 1000',
+    'lxc.init.gid: 1001',
+    'lxc.signal.halt: SIGTERM',
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -21,7 +21,13 @@ async function run(request: Partial<VerbRequest> & Pick<VerbRequest, 'verb'>): P
   const store = host.newStore();
   const whole = { vmid: 101, guestUid: UID, ...request };
   const { id } = await store.start(
-    { kind: `container.${whole.verb}`, title: whole.verb, vmid: 101, keys: ['vmid:101'], params: { vmid: 101, guestUid: UID } },
+    {
+      kind: `container.${whole.verb}`,
+      title: whole.verb,
+      vmid: 101,
+      keys: ['vmid:101'],
+      params: { vmid: 101, guestUid: UID },
+    },
     (work) => carryOutVerb(host.parts, whole, work),
   );
   return await store.settled(id);
@@ -31,7 +37,13 @@ const quick = { kind: 'none', port: 0, path: '', timeoutSeconds: 0 };
 
 describe('start', () => {
   it('believes the world, not the exit status', async () => {
-    host.runner.expect('pct start 101', { exit: 255, stderr: "command 'lxc-info -n 101 -p' failed\n", effect: () => { host.setRunning(101); } });
+    host.runner.expect('pct start 101', {
+      exit: 255,
+      stderr: "command 'lxc-info -n 101 -p' failed\n",
+      effect: () => {
+        host.setRunning(101);
+      },
+    });
     const operation = await run({ verb: 'start', readiness: quick });
     expect(operation.state).toBe(OperationState.OPERATION_STATE_DONE);
     expect(operation.warnings[0]).toMatch(/reported a failure, but the result is as wanted/);
@@ -51,7 +63,11 @@ describe('start', () => {
   it('waits for the port, and tells addresses and ports', async () => {
     host.write('sys/fs/cgroup/lxc/101/cgroup.procs', '4711\n');
     host.write('proc/4711/net/tcp', 'sl local_address rem_address st\n0: 00000000:1F90 00000000:0000 0A\n');
-    host.runner.expect('pct start 101', { effect: () => { host.setRunning(101); } });
+    host.runner.expect('pct start 101', {
+      effect: () => {
+        host.setRunning(101);
+      },
+    });
     const operation = await run({ verb: 'start', readiness: { kind: 'tcp', port: 8080, path: '', timeoutSeconds: 5 } });
     expect(operation).toMatchObject({ state: OperationState.OPERATION_STATE_DONE, results: { ports: '8080' } });
   });
@@ -59,28 +75,50 @@ describe('start', () => {
   it('asks over http from inside the network of the guest', async () => {
     host.write('sys/fs/cgroup/lxc/101/cgroup.procs', '4711\n');
     host.write('proc/4711/net/tcp', 'sl local_address rem_address st\n0: 00000000:1F90 00000000:0000 0A\n');
-    host.runner.expect('pct start 101', { effect: () => { host.setRunning(101); } });
-    host.runner.expect({ file: 'nsenter', args: (args) => args.join(' ').startsWith('--target 4711 --net -- curl') && args.at(-1) === 'http://127.0.0.1:8080/health' });
-    expect((await run({ verb: 'start', readiness: { kind: 'http', port: 8080, path: '/health', timeoutSeconds: 5 } })).problem).toBeUndefined();
+    host.runner.expect('pct start 101', {
+      effect: () => {
+        host.setRunning(101);
+      },
+    });
+    host.runner.expect({
+      file: 'nsenter',
+      args: (args) =>
+        args.join(' ').startsWith('--target 4711 --net -- curl') && args.at(-1) === 'http://127.0.0.1:8080/health',
+    });
+    expect(
+      (await run({ verb: 'start', readiness: { kind: 'http', port: 8080, path: '/health', timeoutSeconds: 5 } }))
+        .problem,
+    ).toBeUndefined();
     host.runner.assertDone();
   });
 
   it('says that a program ended at once, with the reason that LXC left', async () => {
     host.write('run/pve/ct-101.stderr', 'a\nexec: /serve: not found\n');
-    host.runner.expect('pct start 101', { effect: () => { host.setRunning(101); setTimeout(() => { host.setRunning(); }, 20); } });
+    host.runner.expect('pct start 101', {
+      effect: () => {
+        host.setRunning(101);
+        setTimeout(() => {
+          host.setRunning();
+        }, 20);
+      },
+    });
     const { problem } = await run({ verb: 'start', readiness: { kind: 'tcp', port: 1, path: '', timeoutSeconds: 5 } });
-    expect(problem).toMatchObject({ code: 'PXM_START_FAILED', message: expect.stringContaining('exec: /serve: not found') as unknown });
+    expect(problem).toMatchObject({
+      code: 'PXM_START_FAILED',
+      message: expect.stringContaining('exec: /serve: not found') as unknown,
+    });
   });
 });
 
 describe('refusals before any command', () => {
+  const foreign = CONFIG.replace(UID, 'f'.repeat(32));
   it.each([
-    ['another guest has the id', 'start', `${CONFIG.replace(UID, 'f'.repeat(32))}`, 'PXM_GUEST_FOREIGN'],
-    ['it is locked', 'start', `${CONFIG}lock: backup\n`, 'PXM_GUEST_LOCKED'],
-    ['it is a template', 'start', `${CONFIG}template: 1\n`, 'PXM_GUEST_TEMPLATE'],
-    ['it is protected', 'destroy', `${CONFIG}protection: 1\n`, 'PXM_GUEST_PROTECTED'],
-    ['it does not run', 'shutdown', CONFIG, 'PXM_GUEST_NOT_RUNNING'],
-  ] as const)('%s', async (_name, verb, config, code) => {
+    { why: 'another guest has the id', verb: 'start', config: foreign, code: 'PXM_GUEST_FOREIGN' },
+    { why: 'it is locked', verb: 'start', config: `${CONFIG}lock: backup\n`, code: 'PXM_GUEST_LOCKED' },
+    { why: 'it is a template', verb: 'start', config: `${CONFIG}template: 1\n`, code: 'PXM_GUEST_TEMPLATE' },
+    { why: 'it is protected', verb: 'destroy', config: `${CONFIG}protection: 1\n`, code: 'PXM_GUEST_PROTECTED' },
+    { why: 'it does not run', verb: 'shutdown', config: CONFIG, code: 'PXM_GUEST_NOT_RUNNING' },
+  ] as const)('$why', async ({ verb, config, code }) => {
     host.putGuest(101, config);
     expect((await run({ verb })).problem?.code).toBe(code);
     expect(host.runner.calls).toEqual([]);
@@ -104,17 +142,29 @@ describe('ending', () => {
       expect(command.timeoutMs).toBe(44_000);
       return { exit: 255, stderr: 'container did not stop\n' };
     });
-    expect((await run({ verb: 'shutdown', timeoutSeconds: 12 })).problem).toMatchObject({ code: 'PXM_SHUTDOWN_TIMEOUT', fields: { seconds: '12' } });
+    expect((await run({ verb: 'shutdown', timeoutSeconds: 12 })).problem).toMatchObject({
+      code: 'PXM_SHUTDOWN_TIMEOUT',
+      fields: { seconds: '12' },
+    });
   });
 
   it('stops and destroys by force, and shows both commands before', async () => {
     host.setRunning(101);
-    expect(previewVerb(host.parts, { verb: 'destroy', vmid: 101, guestUid: UID, force: true }).map((one) => one.argv.join(' '))).toEqual([
-      'pct stop 101',
-      'pct destroy 101 --destroy-unreferenced-disks 1 --purge 1',
-    ]);
-    host.runner.expect('pct stop 101', { effect: () => { host.setRunning(); } });
-    host.runner.expect('pct destroy 101 --destroy-unreferenced-disks 1 --purge 1', { effect: () => { host.dropGuest(101); } });
+    expect(
+      previewVerb(host.parts, { verb: 'destroy', vmid: 101, guestUid: UID, force: true }).map((one) =>
+        one.argv.join(' '),
+      ),
+    ).toEqual(['pct stop 101', 'pct destroy 101 --destroy-unreferenced-disks 1 --purge 1']);
+    host.runner.expect('pct stop 101', {
+      effect: () => {
+        host.setRunning();
+      },
+    });
+    host.runner.expect('pct destroy 101 --destroy-unreferenced-disks 1 --purge 1', {
+      effect: () => {
+        host.dropGuest(101);
+      },
+    });
     expect((await run({ verb: 'destroy', force: true })).state).toBe(OperationState.OPERATION_STATE_DONE);
     host.runner.assertDone();
   });
@@ -134,8 +184,15 @@ describe('after a crash', () => {
   ] as const)('%s with running=%s is %s', async (verb, isRunning, recovery) => {
     if (verb === 'stop') host.setRunning(101);
     let reached: () => void = () => undefined;
-    const begun = new Promise<void>((resolve) => { reached = resolve; });
-    host.runner.expect(`pct ${verb} 101`, { effect: () => { reached(); }, wait: new Promise(() => undefined) });
+    const begun = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    host.runner.expect(`pct ${verb} 101`, {
+      effect: () => {
+        reached();
+      },
+      wait: new Promise(() => undefined),
+    });
     void run({ verb, readiness: quick });
     await begun;
     if (isRunning) host.setRunning(101);

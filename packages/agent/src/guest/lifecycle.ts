@@ -42,7 +42,10 @@ export function checkVerb(parts: GuestParts, request: VerbRequest): void {
   const { vmid, verb } = request;
   const { node } = parts.files;
   if (verb === 'destroy' && request.guestUid === '') {
-    throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: 'guest_uid: destroy needs the uid of the guest that is meant' });
+    throw new PxmError('PXM_INPUT_INVALID', {
+      count: '1',
+      problems: 'guest_uid: destroy needs the uid of the guest that is meant',
+    });
   }
   // Without quorum a stop cannot be undone by a start, and destroy deletes volumes before it fails.
   parts.cluster.requireQuorum();
@@ -107,7 +110,9 @@ function shutdownSeconds(request: VerbRequest): number {
 }
 
 function usesDhcp(config: GuestConfig | undefined): boolean {
-  return [...(config?.entries ?? [])].some(([key, value]) => /^net\d+$/.test(key) && /host-managed=1/.test(value) && /ip6?=dhcp/.test(value));
+  return [...(config?.entries ?? [])].some(
+    ([key, value]) => /^net\d+$/.test(key) && /host-managed=1/.test(value) && /ip6?=dhcp/.test(value),
+  );
 }
 
 async function start(parts: GuestParts, request: VerbRequest, work: Work): Promise<void> {
@@ -128,7 +133,9 @@ async function start(parts: GuestParts, request: VerbRequest, work: Work): Promi
       }),
     );
   });
-  await work.step('ready', 'wait until it is ready', () => waitReady(parts, vmid, { readiness: request.readiness, work }));
+  await work.step('ready', 'wait until it is ready', () =>
+    waitReady(parts, vmid, { readiness: request.readiness, work }),
+  );
 }
 
 async function halt(parts: GuestParts, request: VerbRequest, work: Work): Promise<void> {

@@ -86,7 +86,10 @@ export function createCommand(wanted: CreateArguments): Command {
 }
 
 /** Bind mounts and protection: only after the extraction, which would run through a mounted directory. */
-export function setCommand(vmid: number, wanted: { binds: readonly BindMount[]; protection: boolean }): Command | undefined {
+export function setCommand(
+  vmid: number,
+  wanted: { binds: readonly BindMount[]; protection: boolean },
+): Command | undefined {
   const args = wanted.binds.flatMap((bind) => [`--mp${bind.index}`, bindMount(bind)]);
   if (wanted.protection) args.push('--protection', '1');
   if (args.length === 0) return undefined;
@@ -116,7 +119,12 @@ export function destroyCommand(vmid: number): Command {
 
 /** Removes any lock: only on a guest whose journal says that nobody else can hold it. */
 export function unlockCommand(vmid: number): Command {
-  return { file: 'pct', args: ['unlock', String(vmid)], purpose: `unlock container ${vmid}`, timeoutMs: SET_TIMEOUT_MS };
+  return {
+    file: 'pct',
+    args: ['unlock', String(vmid)],
+    purpose: `unlock container ${vmid}`,
+    timeoutMs: SET_TIMEOUT_MS,
+  };
 }
 
 export function listVolumesCommand(storage: string, vmid: number): Command {
@@ -151,7 +159,11 @@ export function networkValue(network: NetworkInterface): string {
 
 export function deviceValue(device: DeviceEntry): string {
   if (device.gid > limits.GUEST_ID_MAX) throw new Error(`gid ${device.gid} was not checked`);
-  return propertyString([['path', device.path], ['gid', device.gid], ['mode', device.mode]]);
+  return propertyString([
+    ['path', device.path],
+    ['gid', device.gid],
+    ['mode', device.mode],
+  ]);
 }
 
 function newVolume(volume: NewVolumeMount): string {
@@ -164,5 +176,9 @@ function newVolume(volume: NewVolumeMount): string {
 }
 
 function bindMount(bind: BindMount): string {
-  return propertyString([['volume', bind.source], ['mp', bind.target], ['ro', bind.readOnly ? true : undefined]]);
+  return propertyString([
+    ['volume', bind.source],
+    ['mp', bind.target],
+    ['ro', bind.readOnly ? true : undefined],
+  ]);
 }

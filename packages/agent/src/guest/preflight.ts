@@ -1,19 +1,16 @@
-import { statfs } from 'node:fs/promises';
-import { type DatasetName, formatSize } from '@pxmgr/contract';
+import type { DatasetName } from '@pxmgr/contract';
 import type { ContainerSpec, Device } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command, CommandResult, Runner } from '@pxmgr/kit/exec/command';
 import { gpuDevices, planDevices } from '../device/passthrough.ts';
-import { readStorageRows } from '../host/rrd.ts';
-import { isUsable, readStorages } from '../host/storage-cfg.ts';
 import { getDataset } from '../zfs/dataset.ts';
 import { type CreateRequest, checkCreateRequest } from './check-spec.ts';
+import { checkStorages } from './check-storage.ts';
 import { factsOfImage } from './create-oci.ts';
 import { type CreatePlan, datasetsOf, planCreate } from './create-plan.ts';
 import { factsOfTemplate } from './create-template.ts';
 import type { GuestParts } from './parts.ts';
 import type { SourceFacts } from './source-facts.ts';
-import { volumesOf } from './volumes.ts';
 
 export interface Preflight {
   readonly plan: CreatePlan;
@@ -26,7 +23,11 @@ type Run = (command: Command) => Promise<CommandResult>;
  * Everything that can be known before anything is made. Changes nothing, so that a dry run does it too. Errors: those
  * of each check; nothing was changed when it throws.
  */
-export async function prepareCreate(parts: GuestParts, request: CreateRequest, options: { run: Run; operationTag: string }): Promise<Preflight> {
+export async function prepareCreate(
+  parts: GuestParts,
+  request: CreateRequest,
+  options: { run: Run; operationTag: string },
+): Promise<Preflight> {
   checkCreateRequest(request);
   parts.cluster.requireQuorum();
   parts.files.requireFree(request.vmid);
@@ -40,7 +41,8 @@ export async function prepareCreate(parts: GuestParts, request: CreateRequest, o
     datasets.set(name, (await getDataset(runner as Runner, name as DatasetName, parts.files.node)).mountpoint);
   }
   const plan = planCreate({ request, facts, devices, datasets, operationTag: options.operationTag });
-  await checkStorages(parts, { plan, facts, vmid: request.vmid }, options.run);
+  const wanted = { storages: plan.storages, contentBytes: facts.unpackedBytes, vmid: request.vmid };
+  await checkStorages({ paths: parts.paths, node: parts.files.node, run: options.run }, wanted);
   return { plan, facts };
 }
 
@@ -72,35 +74,6 @@ function checkHostThings(parts: GuestParts, spec: ContainerSpec): void {
       return [`mount ${mount.target}: ${mount.source.value} does not exist on ${parts.files.node}`];
     }),
   ];
-  if (problems.length > 0) throw new PxmError('PXM_INPUT_INVALID', { count: String(problems.length), problems: problems.join('; ') });
-}
-
-async function checkStorages(parts: GuestParts, what: { plan: CreatePlan; facts: SourceFacts; vmid: number }, run: Run): Promise<void> {
-  const node = parts.files.node;
-  const storages = readStorages(parts.paths);
-  const rows = readStorageRows(parts.paths, node);
-  for (const id of what.plan.storages) {
-    const storage = storages.find((one) => one.id === id);
-    if (storage === undefined) throw new PxmError('PXM_STORAGE_NOT_FOUND', { storage: id, node });
-    if (!isUsable(storage, node)) throw new PxmError('PXM_STORAGE_DISABLED', { storage: id, node });
-    if (!storage.content.has('rootdir')) {
-      throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: `storage ${id} does not hold containers (content rootdir)` });
-    }
-    const left = await volumesOf({ paths: parts.paths, node, run }, id, what.vmid);
-    if (left.length > 0) {
-      throw new PxmError('PXM_VMID_TAKEN', { vmid: String(what.vmid), owner: `volume ${left[0] ?? ''} of an earlier guest` });
-    }
-    const row = rows.get(id);
-    const isDirectory = storage.type === 'dir' && storage.path !== undefined;
-    const free = isDirectory ? await freeBytes(parts.paths.at(storage.path ?? '')) : row === undefined ? undefined : Number(row.totalBytes - row.usedBytes);
-    // A sparse root file system may be larger than the storage; the image's content may not.
-    if (free !== undefined && free < what.facts.unpackedBytes) {
-      throw new PxmError('PXM_STORAGE_FULL', { storage: id, node, needed: formatSize(what.facts.unpackedBytes), available: formatSize(free) });
-    }
-  }
-}
-
-async function freeBytes(path: string): Promise<number | undefined> {
-  const space = await statfs(path).catch(() => undefined);
-  return space === undefined ? undefined : space.bavail * space.bsize;
+  if (problems.length > 0)
+    throw new PxmError('PXM_INPUT_INVALID', { count: String(problems.length), problems: problems.join('; ') });
 }

@@ -15,7 +15,11 @@ type Probe = () => Promise<boolean>;
  * Waits until the started guest is ready, looking only from outside: no tool inside is needed and nothing is sent for
  * "running" and "tcp". Errors: PXM_START_FAILED when it ends meanwhile, PXM_NOT_READY when the time is over.
  */
-export async function waitReady(parts: GuestParts, vmid: number, wanted: { readiness: Readiness | undefined; work: Work }): Promise<void> {
+export async function waitReady(
+  parts: GuestParts,
+  vmid: number,
+  wanted: { readiness: Readiness | undefined; work: Work },
+): Promise<void> {
   const { work } = wanted;
   const readiness = wanted.readiness ?? { kind: 'running', port: 0, path: '', timeoutSeconds: 0 };
   if (readiness.kind === 'none') return;
@@ -27,7 +31,12 @@ export async function waitReady(parts: GuestParts, vmid: number, wanted: { readi
     if (!parts.runState.isRunning(vmid)) throw endedEarly(parts, vmid, work);
     if (elapsed >= SETTLE_MS && (await probe())) break;
     if (elapsed >= seconds * 1000) {
-      throw new PxmError('PXM_NOT_READY', { vmid: String(vmid), node: parts.files.node, seconds: String(seconds), probe: describe(readiness) });
+      throw new PxmError('PXM_NOT_READY', {
+        vmid: String(vmid),
+        node: parts.files.node,
+        seconds: String(seconds),
+        probe: describe(readiness),
+      });
     }
     await parts.clock.sleep(POLL_MS, work.signal);
   }
@@ -37,14 +46,21 @@ export async function waitReady(parts: GuestParts, vmid: number, wanted: { readi
   if (ports.length > 0) work.result('ports', ports.join(', '));
 }
 
-function probeFor(parts: GuestParts, { vmid, readiness, work }: { vmid: number; readiness: Readiness; work: Work }): Probe {
-  if (readiness.kind === 'tcp') return () => Promise.resolve(parts.runState.listeningPorts(vmid).includes(readiness.port));
+function probeFor(
+  parts: GuestParts,
+  { vmid, readiness, work }: { vmid: number; readiness: Readiness; work: Work },
+): Probe {
+  if (readiness.kind === 'tcp')
+    return () => Promise.resolve(parts.runState.listeningPorts(vmid).includes(readiness.port));
   if (readiness.kind === 'http') return () => probeHttp(parts, { vmid, readiness, work });
   return () => Promise.resolve(true);
 }
 
 /** From inside the guest's network, with the host's own curl: the host may have no route to the bridge. */
-async function probeHttp(parts: GuestParts, { vmid, readiness, work }: { vmid: number; readiness: Readiness; work: Work }): Promise<boolean> {
+async function probeHttp(
+  parts: GuestParts,
+  { vmid, readiness, work }: { vmid: number; readiness: Readiness; work: Work },
+): Promise<boolean> {
   const pid = parts.runState.initPid(vmid);
   if (pid === undefined || !parts.runState.listeningPorts(vmid).includes(readiness.port)) return false;
   const url = `http://127.0.0.1:${readiness.port}${readiness.path.startsWith('/') ? readiness.path : `/${readiness.path}`}`;
@@ -52,7 +68,21 @@ async function probeHttp(parts: GuestParts, { vmid, readiness, work }: { vmid: n
   const result = await parts.runner.run(
     {
       file: 'nsenter',
-      args: ['--target', String(pid), '--net', '--', 'curl', '--silent', '--fail', '--max-time', limit, '--output', '/dev/null', '--', url],
+      args: [
+        '--target',
+        String(pid),
+        '--net',
+        '--',
+        'curl',
+        '--silent',
+        '--fail',
+        '--max-time',
+        limit,
+        '--output',
+        '/dev/null',
+        '--',
+        url,
+      ],
       purpose: `ask ${url} in container ${vmid}`,
       timeoutMs: (HTTP_SECONDS + 3) * 1000,
       killGraceMs: 500,
@@ -67,7 +97,11 @@ async function probeHttp(parts: GuestParts, { vmid, readiness, work }: { vmid: n
 function endedEarly(parts: GuestParts, vmid: number, work: Work): PxmError {
   const lines = (parts.paths.readIfThere(`/run/pve/ct-${vmid}.stderr`) ?? '').trim().split('\n').slice(-3);
   const detail = ['its program ended at once', ...lines.filter((line) => line !== '')].join('; ');
-  return new PxmError('PXM_START_FAILED', { vmid: String(vmid), node: parts.files.node, operation: work.id }, { detail });
+  return new PxmError(
+    'PXM_START_FAILED',
+    { vmid: String(vmid), node: parts.files.node, operation: work.id },
+    { detail },
+  );
 }
 
 function describe(readiness: Readiness): string {

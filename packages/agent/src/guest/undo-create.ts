@@ -1,8 +1,8 @@
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import { readVmlist } from '../host/vmlist.ts';
-import { runJudged } from '../operation/judge.ts';
 import type { JournalReplay } from '../operation/journal.ts';
+import { runJudged } from '../operation/judge.ts';
 import type { Recovery, RecoveryRule } from '../operation/recover.ts';
 import type { Work } from '../operation/work.ts';
 import { type GuestConfig, guestUidOf } from './config-file.ts';
@@ -41,12 +41,18 @@ export async function undoCreate(parts: GuestParts, made: HalfMade, work: Work):
     // Somebody else has the id by now, here or on another node: its volumes are not ours to free.
     if (found === 'foreign' || (found === 'absent' && readVmlist(parts.paths).has(made.vmid))) return;
     if (found !== 'absent') {
-      await work.effect({ name: 'container.undo', data: { vmid: String(made.vmid) } }, () => remove(parts, made.vmid, work));
+      await work.effect({ name: 'container.undo', data: { vmid: String(made.vmid) } }, () =>
+        remove(parts, made.vmid, work),
+      );
     }
     await freeVolumes(parts, made, work);
   } catch (error) {
     const cause = toPxmError(error);
-    throw new PxmError('PXM_UNDO_INCOMPLETE', { operation: work.id, left: `container ${made.vmid} or its volumes` }, { cause });
+    throw new PxmError(
+      'PXM_UNDO_INCOMPLETE',
+      { operation: work.id, left: `container ${made.vmid} or its volumes` },
+      { cause },
+    );
   }
 }
 
@@ -58,7 +64,8 @@ export function createRecovery(parts: GuestParts): RecoveryRule {
     const isOurs = identify(parts.files.config(made.vmid), made) === 'ours';
     const effects = replay.effects.map((effect) => `${effect.name}:${effect.outcome ?? 'open'}`);
     const wantsFinish = (replay.params as { finish?: boolean } | undefined)?.finish === true;
-    const isWhole = effects.includes('container.edit:done') && (!wantsFinish || effects.includes('container.finish:done'));
+    const isWhole =
+      effects.includes('container.edit:done') && (!wantsFinish || effects.includes('container.finish:done'));
     if (isOurs && isWhole && !effects.some((effect) => effect.startsWith('container.undo'))) {
       work.result('vmid', String(made.vmid));
       work.result('guest_uid', made.guestUid);
@@ -91,7 +98,8 @@ export function identify(config: GuestConfig | undefined, made: HalfMade): Found
 async function waitForTask(parts: GuestParts, vmid: number): Promise<void> {
   const start = parts.clock.monotonicMs();
   while (await parts.tasks.isAnyLive(vmid)) {
-    if (parts.clock.monotonicMs() - start > TASK_WAIT_MS) throw new PxmError('PXM_GUEST_LOCKED', { vmid: String(vmid), node: parts.files.node, lock: 'a running task' });
+    if (parts.clock.monotonicMs() - start > TASK_WAIT_MS)
+      throw new PxmError('PXM_GUEST_LOCKED', { vmid: String(vmid), node: parts.files.node, lock: 'a running task' });
     await parts.clock.sleep(TASK_POLL_MS);
   }
 }
@@ -101,7 +109,10 @@ async function remove(parts: GuestParts, vmid: number, work: Work): Promise<void
   const detached = { evenIfCancelled: true } as const;
   if ((parts.paths.readIfThere('/proc/self/mountinfo') ?? '').includes(` ${parts.paths.at(mount)} `)) {
     const args = ['--recursive', '--lazy', parts.paths.at(mount)];
-    await work.run({ file: 'umount', args, purpose: `unmount what the killed create left at ${mount}`, timeoutMs: 30_000 }, detached);
+    await work.run(
+      { file: 'umount', args, purpose: `unmount what the killed create left at ${mount}`, timeoutMs: 30_000 },
+      detached,
+    );
   }
   const context = { vmid: String(vmid), node: parts.files.node };
   const config = parts.files.config(vmid);
@@ -129,7 +140,11 @@ async function freeVolumes(parts: GuestParts, made: HalfMade, work: Work): Promi
         await work.run(freeVolumeCommand(volumeId), { evenIfCancelled: true });
         // `pvesm free` ends with 0 whatever its task did.
         if (!(await volumesOf(look, storage, made.vmid)).includes(volumeId)) return;
-        throw new PxmError('PXM_COMMAND_FAILED', { tool: 'pvesm', status: '' }, { detail: `${volumeId} is still there` });
+        throw new PxmError(
+          'PXM_COMMAND_FAILED',
+          { tool: 'pvesm', status: '' },
+          { detail: `${volumeId} is still there` },
+        );
       });
     }
   }

@@ -20,7 +20,8 @@ export function verbRecovery(parts: GuestParts, verb: Verb): RecoveryRule {
     await waitForTasks(parts, vmid, work);
     const isRunning = parts.runState.isRunning(vmid);
     const isThere = parts.files.config(vmid) !== undefined;
-    if (verb === 'destroy') return isThere ? await finishDestroy(parts, { vmid, guestUid, verb, force: true }, work) : { outcome: 'resumed' };
+    if (verb === 'destroy')
+      return isThere ? await finishDestroy(parts, { vmid, guestUid, verb, force: true }, work) : { outcome: 'resumed' };
     const isReached = verb === 'start' ? isRunning : !isRunning;
     return { outcome: isReached && isThere ? 'resumed' : 'undone' };
   };

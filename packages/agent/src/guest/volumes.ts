@@ -33,7 +33,10 @@ export async function volumesOf(parts: VolumeParts, storageId: string, vmid: num
 
 /** First column of `pvesm list`; the header names it "Volid". */
 export function parseVolumeList(text: string, storageId: string): string[] {
-  return text.split('\n').map((line) => line.split(/\s+/, 1)[0] ?? '').filter((volid) => volid.startsWith(`${storageId}:`));
+  return text
+    .split('\n')
+    .map((line) => line.split(/\s+/, 1)[0] ?? '')
+    .filter((volid) => volid.startsWith(`${storageId}:`));
 }
 
 async function volumesInDirectory(parts: VolumeParts, storage: StorageDefinition, vmid: number): Promise<string[]> {

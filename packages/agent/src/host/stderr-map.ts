@@ -37,6 +37,7 @@ export const STDERR_TABLE: readonly StderrRow[] = [
     pattern: /Configuration file 'nodes\/(?<node>[^/]+)\/(?:lxc|qemu-server)\/(?<guest>\d+)\.conf' does not exist/,
     code: 'PXM_GUEST_NOT_FOUND',
     source: GUEST_COMMON,
+    fields: { where: ' on its node' },
   },
   { pattern: /(?:CT|VM) is locked \((?<lock>[a-z-]+)\)/, code: 'PXM_GUEST_LOCKED', source: GUEST_COMMON },
   {
@@ -74,7 +75,7 @@ export const STDERR_TABLE: readonly StderrRow[] = [
     source: STORAGE,
   },
   {
-    pattern: /out of space|No space left on device|not enough free space \(/,
+    pattern: /out of space|[Nn]o space left on device|not enough free space \(/,
     code: 'PXM_DISK_FULL',
     source: 'openzfs/zfs lib/libzfs/libzfs_util.c, errno(3), proxmox/pve-storage src/PVE/Storage/LVMPlugin.pm',
     fields: { path: 'the storage' },
@@ -121,13 +122,15 @@ export const STDERR_TABLE: readonly StderrRow[] = [
     fields: { available: 'others' },
   },
   {
-    pattern: /unable to retrieve auth token: invalid username\/password|unauthorized|authentication required|requested access to the resource is denied/,
+    pattern:
+      /unable to retrieve auth token: invalid username\/password|unauthorized|authentication required|requested access to the resource is denied/,
     code: 'PXM_IMAGE_PULL_DENIED',
     source: REGISTRY,
   },
   { pattern: /manifest unknown|name unknown|repository name not known/, code: 'PXM_IMAGE_NOT_FOUND', source: REGISTRY },
   {
-    pattern: /(?<reason>connection refused|no such host|i\/o timeout|TLS handshake[^"\n]*|x509: [^"\n]*|server gave HTTP response to HTTPS client|network is unreachable|no route to host|connection reset by peer)/,
+    pattern:
+      /(?<reason>connection refused|no such host|i\/o timeout|TLS handshake[^"\n]*|x509: [^"\n]*|server gave HTTP response to HTTPS client|network is unreachable|no route to host|connection reset by peer)/,
     code: 'PXM_REGISTRY_UNREACHABLE',
     source: 'golang/go src/net, src/crypto/x509, src/net/http',
   },
@@ -149,12 +152,19 @@ export function classifyText(text: string, context: ErrorContext, tool: string):
     if (REGISTRY_CODES.has(row.code) !== (tool === 'skopeo') && row.code !== 'PXM_DISK_FULL') continue;
     const match = row.pattern.exec(text);
     if (match === null) continue;
-    const groups = Object.fromEntries(Object.entries(match.groups ?? {}).filter(([, value]) => value !== undefined));
-    const { other, ...named } = groups as Record<string, string>;
+    const { other, ...named } = definedGroups(match);
     const fields = { ...context, ...row.fields, ...named, ...(other === undefined ? {} : otherField(row.code, other)) };
     return new PxmError(row.code, fields, { detail: detailOf(row.code, text) });
   }
   return undefined;
+}
+
+/** A named group of an alternative that did not fit is undefined, whatever the types say. */
+function definedGroups(match: RegExpExecArray): Record<string, string> {
+  const groups: Record<string, string | undefined> = { ...match.groups };
+  const defined: Record<string, string> = {};
+  for (const [name, value] of Object.entries(groups)) if (value !== undefined) defined[name] = value;
+  return defined;
 }
 
 /** The error of a result that the caller does not accept; also for time-out and cancellation. */

@@ -43,19 +43,23 @@ export function parseGroup(text: string): Map<string, number> {
  * `User` as Proxmox resolves it (proxmox/pve-container src/PVE/LXC/Create.pm): a name that is not found would
  * silently run as root, so it is a problem here. Gives the reason as text.
  */
-export function resolveUser(user: string, { passwd, groups, hasEtc }: Accounts): ResolvedUser | string {
-  if (user === '') return rootUser(passwd);
+export function resolveUser(user: string, accounts: Accounts): ResolvedUser | string {
+  if (user === '') return rootUser(accounts.passwd);
   const match = /^([^:]+)(?::([^:]+))?$/.exec(user);
   if (match === null) return `User "${user}" is not name, uid, name:group or uid:gid`;
+  if (!accounts.hasEtc) return `User "${user}" is set, but the image has no /etc directory`;
   const [, who = '', group] = match;
-  if (!hasEtc) return `User "${user}" is set, but the image has no /etc directory`;
-  const isNumber = /^\d+$/.test(who);
-  const entry = passwd?.find((one) => (isNumber ? one.uid === Number(who) : one.name === who));
-  if (entry === undefined && !isNumber) return `User "${user}" is not in the image's /etc/passwd`;
-  const gid = group === undefined ? (entry?.gid ?? 0) : gidOf(group, groups);
+  const entry = findUser(who, accounts.passwd);
+  if (entry === undefined) return `User "${user}" is not in the image's /etc/passwd`;
+  const gid = group === undefined ? entry.gid : gidOf(group, accounts.groups);
   if (gid === undefined) return `group "${group ?? ''}" of User "${user}" is not in the image's /etc/group`;
-  const uid = entry?.uid ?? Number(who);
-  return { uid, gid, home: entry?.home || '/' };
+  return { uid: entry.uid, gid, home: entry.home === '' ? '/' : entry.home };
+}
+
+/** A number needs no entry: Proxmox then sets the uid alone. */
+function findUser(who: string, passwd: readonly PasswdEntry[] = []): Omit<PasswdEntry, 'name'> | undefined {
+  if (!/^\d+$/.test(who)) return passwd.find((one) => one.name === who);
+  return passwd.find((one) => one.uid === Number(who)) ?? { uid: Number(who), gid: 0, home: '/' };
 }
 
 function gidOf(group: string, groups: ReadonlyMap<string, number> | undefined): number | undefined {
@@ -63,5 +67,5 @@ function gidOf(group: string, groups: ReadonlyMap<string, number> | undefined): 
 }
 
 function rootUser(passwd: readonly PasswdEntry[] | undefined): ResolvedUser {
-  return { uid: 0, gid: 0, home: passwd?.find((one) => one.uid === 0)?.home || '/root' };
+  return { uid: 0, gid: 0, home: passwd?.find((one) => one.uid === 0 && one.home !== '')?.home ?? '/root' };
 }

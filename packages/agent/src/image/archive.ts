@@ -5,10 +5,10 @@ import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type ImageReference, limits } from '@pxmgr/contract';
 import { extract, type Pack, pack } from 'tar-stream';
-import type { BlobSource } from './verify.ts';
 import { hexOf } from './blob-cache.ts';
 import { type Descriptor, Index, OCI_MANIFEST } from './oci-types.ts';
 import { HashTap } from './unpack.ts';
+import type { BlobSource } from './verify.ts';
 
 /**
  * The archive file that `pct create` takes: `oci-layout`, `index.json` and `blobs/...` and nothing else, which is how
@@ -63,7 +63,11 @@ async function writeTo(
 ): Promise<void> {
   const tar = pack();
   const output = createWriteStream(path, { mode: 0o644, flags: 'w' });
-  const writing = pipeline(tar as unknown as NodeJS.ReadableStream, output, task.signal === undefined ? {} : { signal: task.signal });
+  const writing = pipeline(
+    tar as unknown as NodeJS.ReadableStream,
+    output,
+    task.signal === undefined ? {} : { signal: task.signal },
+  );
   const filling = fill(tar, task).catch((error: unknown) => {
     tar.destroy(error instanceof Error ? error : new Error(String(error)));
     throw error;
@@ -131,7 +135,8 @@ export async function checkArchive(
       const chunks: Buffer[] = [];
       text.on('data', (chunk: Buffer) => name === 'index.json' && chunks.push(chunk));
       await pipeline(entry as unknown as NodeJS.ReadableStream, tap, text);
-      if (name === 'index.json') problems.push(...checkIndex(Buffer.concat(chunks).toString('utf8'), wanted.manifest.digest));
+      if (name === 'index.json')
+        problems.push(...checkIndex(Buffer.concat(chunks).toString('utf8'), wanted.manifest.digest));
       if (!name.startsWith('blobs/sha256/') || name.endsWith('/')) continue;
       const digest = tap.digest();
       if (`blobs/sha256/${hexOf(digest)}` !== name) problems.push(`blob ${name} has digest ${digest}`);
@@ -162,7 +167,10 @@ function checkIndex(text: string, digest: string): string[] {
 }
 
 /** Temporary archives of operations that are over; their names carry the operation's id. */
-export async function removeStaleArchives(directory: string, isActive: (operationId: string) => boolean): Promise<string[]> {
+export async function removeStaleArchives(
+  directory: string,
+  isActive: (operationId: string) => boolean,
+): Promise<string[]> {
   const removed: string[] = [];
   for (const name of await readdir(directory).catch(() => [] as string[])) {
     const id = /\.tar\.tmp\.(op-[0-9a-z]{26})$/.exec(name)?.[1];

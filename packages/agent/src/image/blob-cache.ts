@@ -98,7 +98,8 @@ export class BlobCache {
         used.add(entry.digest);
         const text = await this.readSmall(entry.digest, 4 * 1024 * 1024);
         const manifest = text === undefined ? undefined : Manifest.safeParse(JSON.parse(text));
-        if (manifest?.success === true) for (const blob of [manifest.data.config, ...manifest.data.layers]) used.add(blob.digest);
+        if (manifest?.success === true)
+          for (const blob of [manifest.data.config, ...manifest.data.layers]) used.add(blob.digest);
       }
     }
     let freed = 0;

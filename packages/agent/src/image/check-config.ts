@@ -15,7 +15,9 @@ export function checkRunConfig(image: ImageJson): string[] {
     ...(config.WorkingDir !== '' && !config.WorkingDir.startsWith('/')
       ? [`WorkingDir "${show(config.WorkingDir)}" is not absolute`]
       : []),
-    ...config.Volumes.filter((path) => !isVolumePath(path)).map((path) => `volume path "${show(path)}" cannot be a mount point`),
+    ...config.Volumes.filter((path) => !isVolumePath(path)).map(
+      (path) => `volume path "${show(path)}" cannot be a mount point`,
+    ),
     ...(image.os === '' || image.os === 'linux' ? [] : [`it is made for ${show(image.os)}, not for Linux`]),
   ];
 }
@@ -39,7 +41,9 @@ function controlCharacters(config: RunConfig): string[] {
 
 /** Names that LXC knows (lxc/lxc src/lxc/conf.c signames), or a number up to SIGRTMAX, or RTMIN/RTMAX with an offset. */
 const SIGNALS = new Set(
-  'HUP INT QUIT ILL ABRT FPE KILL SEGV PIPE ALRM TERM USR1 USR2 CHLD CONT STOP TSTP TTIN TTOU TRAP IOT EMT BUS STKFLT CLD URG IO POLL XCPU XFSZ VTALRM PROF WINCH LOST PWR UNUSED SYS'.split(' '),
+  'HUP INT QUIT ILL ABRT FPE KILL SEGV PIPE ALRM TERM USR1 USR2 CHLD CONT STOP TSTP TTIN TTOU TRAP IOT EMT BUS STKFLT CLD URG IO POLL XCPU XFSZ VTALRM PROF WINCH LOST PWR UNUSED SYS'.split(
+    ' ',
+  ),
 );
 
 function checkStopSignal(signal: string): string[] {
@@ -58,8 +62,10 @@ function isVolumePath(path: string): boolean {
 /** Ids above the map of an unprivileged guest cannot be unpacked. */
 export function checkIds(maxUid: number, maxGid: number): string[] {
   const problems: string[] = [];
-  if (maxUid > limits.GUEST_ID_MAX) problems.push(`a file belongs to uid ${maxUid}; the id map of a container ends at ${limits.GUEST_ID_MAX}`);
-  if (maxGid > limits.GUEST_ID_MAX) problems.push(`a file belongs to gid ${maxGid}; the id map of a container ends at ${limits.GUEST_ID_MAX}`);
+  if (maxUid > limits.GUEST_ID_MAX)
+    problems.push(`a file belongs to uid ${maxUid}; the id map of a container ends at ${limits.GUEST_ID_MAX}`);
+  if (maxGid > limits.GUEST_ID_MAX)
+    problems.push(`a file belongs to gid ${maxGid}; the id map of a container ends at ${limits.GUEST_ID_MAX}`);
   return problems;
 }
 

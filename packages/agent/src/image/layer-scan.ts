@@ -1,5 +1,5 @@
-import { pipeline } from 'node:stream/promises';
 import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { extract, type Header } from 'tar-stream';
 import { HashTap, unpacker } from './unpack.ts';
 
@@ -47,7 +47,10 @@ export class LayerTree {
         if (!body) entry.resume();
       }
     })();
-    await Promise.all([pipeline([packed, outer, ...unpacker(packing), inner, tar as unknown as NodeJS.WritableStream]), reading]);
+    await Promise.all([
+      pipeline([packed, outer, ...unpacker(packing), inner, tar as unknown as NodeJS.WritableStream]),
+      reading,
+    ]);
     this.#apply(layer);
     this.unpackedBytes += inner.bytes;
     return { digest: outer.digest(), diffId: inner.digest() };
@@ -136,8 +139,8 @@ class LayerReader {
   async read(header: Header, body: AsyncIterable<Uint8Array>): Promise<boolean> {
     const path = cleanPath(header.name);
     this.entryCount += 1;
-    this.maxUid = Math.max(this.maxUid, header.uid ?? 0);
-    this.maxGid = Math.max(this.maxGid, header.gid ?? 0);
+    this.maxUid = Math.max(this.maxUid, header.uid);
+    this.maxGid = Math.max(this.maxGid, header.gid);
     const slash = path.lastIndexOf('/');
     const [folder, name] = [slash === -1 ? '' : path.slice(0, slash), path.slice(slash + 1)];
     if (name === OPAQUE) this.opaque.add(folder);
@@ -147,30 +150,30 @@ class LayerReader {
   }
 
   async #readEntry(path: string, header: Header, body: AsyncIterable<Uint8Array>): Promise<boolean> {
-    if (header.type === 'directory') {
-      this.links.delete(path);
-      if (this.#below.has(path)) this.directories.add(path);
-      if (this.#watched.has(path)) this.entries.set(path, { type: 'directory' });
-      return false;
-    }
+    const isWatched = this.#watched.has(path);
+    const wasLink = this.#below.has(path);
     if (header.type === 'symlink') {
-      this.links.set(path, header.linkname ?? '');
+      this.links.set(path, header.linkname);
       return false;
     }
     this.links.delete(path);
-    const isWatched = this.#watched.has(path);
-    if (isWatched || this.#below.has(path)) this.replaced.add(path);
-    if (!isWatched) return false;
-    if (header.type === 'link') {
-      this.entries.set(path, this.entries.get(cleanPath(header.linkname ?? '')) ?? { type: 'file' });
+    if (header.type === 'directory') {
+      if (wasLink) this.directories.add(path);
+      if (isWatched) this.entries.set(path, { type: 'directory' });
       return false;
     }
-    if (header.type !== 'file' && header.type !== 'contiguous-file') {
-      this.entries.set(path, { type: 'other' });
-      return false;
+    if (isWatched || wasLink) this.replaced.add(path);
+    return isWatched && (await this.#readWatched(path, header, body));
+  }
+
+  async #readWatched(path: string, header: Header, body: AsyncIterable<Uint8Array>): Promise<boolean> {
+    if (header.type === 'file' || header.type === 'contiguous-file') {
+      this.entries.set(path, { type: 'file', body: await firstBytes(body) });
+      return true;
     }
-    this.entries.set(path, { type: 'file', body: await firstBytes(body) });
-    return true;
+    const target = header.type === 'link' ? this.entries.get(cleanPath(header.linkname)) : undefined;
+    this.entries.set(path, target ?? { type: header.type === 'link' ? 'file' : 'other' });
+    return false;
   }
 }
 

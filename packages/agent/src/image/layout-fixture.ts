@@ -69,11 +69,23 @@ export async function writeFixture(directory: string, image: FixtureImage): Prom
   };
   const manifest: Record<string, unknown> = { schemaVersion: 2, mediaType: OCI_MANIFEST, config: undefined, layers };
   image.tweak?.({ manifest, config });
-  manifest['config'] = { mediaType: OCI_CONFIG, ...(await put(json(config))), ...(manifest['config'] as object | undefined) };
+  manifest['config'] = {
+    mediaType: OCI_CONFIG,
+    ...(await put(json(config))),
+    ...(manifest['config'] as object | undefined),
+  };
   const written = await put(json(manifest));
   await writeFile(join(directory, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
-  await writeFile(join(directory, 'index.json'), json({ schemaVersion: 2, manifests: [{ mediaType: OCI_MANIFEST, ...written }] }));
-  return { directory, manifestDigest: written.digest, layerDigests: layers.map((layer) => layer.digest), blobs: blobsIn(blobDir) };
+  await writeFile(
+    join(directory, 'index.json'),
+    json({ schemaVersion: 2, manifests: [{ mediaType: OCI_MANIFEST, ...written }] }),
+  );
+  return {
+    directory,
+    manifestDigest: written.digest,
+    layerDigests: layers.map((layer) => layer.digest),
+    blobs: blobsIn(blobDir),
+  };
 }
 
 export function blobsIn(blobDir: string): BlobSource {

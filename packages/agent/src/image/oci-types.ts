@@ -25,9 +25,7 @@ export const Descriptor = z.looseObject({
   mediaType: z.string().default(''),
   digest: z.string().regex(DIGEST, 'not a sha256 digest'),
   size: z.number().int().nonnegative(),
-  platform: z
-    .looseObject({ architecture: z.string(), os: z.string(), variant: z.string().optional() })
-    .optional(),
+  platform: z.looseObject({ architecture: z.string(), os: z.string(), variant: z.string().optional() }).optional(),
 });
 export type Descriptor = z.infer<typeof Descriptor>;
 
@@ -41,25 +39,51 @@ export const Manifest = z.looseObject({
 });
 export type Manifest = z.infer<typeof Manifest>;
 
-const Words = z.array(z.string()).nullish().transform((words) => words ?? []);
-const Keys = z.record(z.string(), z.unknown()).nullish().transform((map) => Object.keys(map ?? {}).sort());
+const Words = z
+  .array(z.string())
+  .nullish()
+  .transform((words) => words ?? []);
+const Keys = z
+  .record(z.string(), z.unknown())
+  .nullish()
+  .transform((map) => Object.keys(map ?? {}).sort());
 
 /** `config` of an image configuration; names as the format spells them. */
 export const RunConfig = z.looseObject({
   Entrypoint: Words,
   Cmd: Words,
   Env: Words,
-  User: z.string().nullish().transform((text) => text ?? ''),
-  WorkingDir: z.string().nullish().transform((text) => text ?? ''),
+  User: z
+    .string()
+    .nullish()
+    .transform((text) => text ?? ''),
+  WorkingDir: z
+    .string()
+    .nullish()
+    .transform((text) => text ?? ''),
   Volumes: Keys,
   ExposedPorts: Keys,
-  StopSignal: z.string().nullish().transform((text) => text ?? ''),
-  Labels: z.record(z.string(), z.string()).nullish().transform((map) => map ?? {}),
+  StopSignal: z
+    .string()
+    .nullish()
+    .transform((text) => text ?? ''),
+  Labels: z
+    .record(z.string(), z.string())
+    .nullish()
+    .transform((map) => map ?? {}),
 });
 export type RunConfig = z.infer<typeof RunConfig>;
 
 export const EMPTY_RUN_CONFIG: RunConfig = RunConfig.parse({
-  Entrypoint: null, Cmd: null, Env: null, User: null, WorkingDir: null, Volumes: null, ExposedPorts: null, StopSignal: null, Labels: null,
+  Entrypoint: null,
+  Cmd: null,
+  Env: null,
+  User: null,
+  WorkingDir: null,
+  Volumes: null,
+  ExposedPorts: null,
+  StopSignal: null,
+  Labels: null,
 });
 
 export const ImageJson = z.looseObject({

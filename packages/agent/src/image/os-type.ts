@@ -15,7 +15,17 @@ export interface OsDecision {
 export type Look = (path: string) => ImageEntry | undefined;
 
 const PLUGINS = new Set([
-  'alpine', 'archlinux', 'centos', 'debian', 'devuan', 'fedora', 'gentoo', 'nixos', 'openeuler', 'opensuse', 'ubuntu',
+  'alpine',
+  'archlinux',
+  'centos',
+  'debian',
+  'devuan',
+  'fedora',
+  'gentoo',
+  'nixos',
+  'openeuler',
+  'opensuse',
+  'ubuntu',
 ]);
 const ALIASES: Readonly<Record<string, string>> = {
   'opensuse-leap': 'opensuse',
@@ -43,13 +53,24 @@ const FALLBACKS: readonly (readonly [path: string, osType: string])[] = [
   ['etc/openEuler-release', 'openeuler'],
 ];
 const DEBIAN_NAMES = new Set([
-  'stretch/sid', 'buster/sid', 'bullseye/sid', 'bookworm/sid', 'trixie/sid', 'forky/sid', 'duke/sid', 'kali-rolling',
+  'stretch/sid',
+  'buster/sid',
+  'bullseye/sid',
+  'bookworm/sid',
+  'trixie/sid',
+  'forky/sid',
+  'duke/sid',
+  'kali-rolling',
 ]);
 const DEVUAN_NAMES = /^(?:jessie|(?:ascii|beowulf|chimaera|daedalus|excalibur)(?:\/ceres)?)$/;
 
 /** Every path that a rule may read: hand them to the layer scan. */
 export const OS_PATHS: readonly string[] = [
-  'etc/os-release', 'usr/lib/os-release', 'etc/lsb-release', 'run', ...FALLBACKS.map(([path]) => path),
+  'etc/os-release',
+  'usr/lib/os-release',
+  'etc/lsb-release',
+  'run',
+  ...FALLBACKS.map(([path]) => path),
 ];
 
 export function decideOsType(look: Look): OsDecision {
@@ -74,7 +95,9 @@ type Rule = (look: Look, release: ReadonlyMap<string, string>) => string | undef
 
 const RULES: Readonly<Record<string, Rule>> = {
   alpine: (look) =>
-    look('run')?.type === 'directory' ? undefined : 'an alpine image without a /run directory is created but cannot start',
+    look('run')?.type === 'directory'
+      ? undefined
+      : 'an alpine image without a /run directory is created but cannot start',
   debian: (look) => checkDebian(firstLine(look('etc/debian_version'))),
   devuan: (look) => {
     const version = firstLine(look('etc/devuan_version'))?.toLowerCase();

@@ -27,7 +27,9 @@ async function freePort(): Promise<number> {
   return await new Promise((resolve) => {
     const probe = createServer().listen(0, '127.0.0.1', () => {
       const address = probe.address();
-      probe.close(() => { resolve(typeof address === 'object' ? (address?.port ?? 0) : 0); });
+      probe.close(() => {
+        resolve(typeof address === 'object' ? (address?.port ?? 0) : 0);
+      });
     });
   });
 }
@@ -52,11 +54,25 @@ async function makeParts(): Promise<PullParts & { root: string }> {
   await mkdir(join(root, 'var/lib/vz/template/cache'), { recursive: true });
   const images = join(root, 'state');
   const paths = new HostPaths(root);
-  const setup = await prepareSkopeo({ directory: images, registryAuthFile: '', insecureRegistries: [registry], policyFile: '' });
+  const setup = await prepareSkopeo({
+    directory: images,
+    registryAuthFile: '',
+    insecureRegistries: [registry],
+    policyFile: '',
+  });
   const store = new TemplateStore(join(images, 'records'), paths);
   await store.load();
   const clock = systemClock;
-  return { setup, resolver: new ImageResolver(setup, clock), cache: new BlobCache(images), store, paths, cluster: new Cluster(paths), clock, root };
+  return {
+    setup,
+    resolver: new ImageResolver(setup, clock),
+    cache: new BlobCache(images),
+    store,
+    paths,
+    cluster: new Cluster(paths),
+    clock,
+    root,
+  };
 }
 
 class RecordingWork implements PullWork {
@@ -91,10 +107,22 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'pxmgr-pull-'));
   const port = await freePort();
   registry = `127.0.0.1:${port}`;
-  const config = { version: 0.1, log: { level: 'error' }, storage: { filesystem: { rootdirectory: join(directory, 'registry') } }, http: { addr: registry } };
+  const config = {
+    version: 0.1,
+    log: { level: 'error' },
+    storage: { filesystem: { rootdirectory: join(directory, 'registry') } },
+    http: { addr: registry },
+  };
   await writeFile(join(directory, 'registry.json'), JSON.stringify(config));
-  server = runner.start({ file: 'docker-registry', args: ['serve', join(directory, 'registry.json')], purpose: 'registry', timeoutMs: 300_000 });
-  await vi.waitUntil(async () => (await fetch(`http://${registry}/v2/`).catch(() => undefined))?.status === 200, { timeout: 10_000 });
+  server = runner.start({
+    file: 'docker-registry',
+    args: ['serve', join(directory, 'registry.json')],
+    purpose: 'registry',
+    timeoutMs: 300_000,
+  });
+  await vi.waitUntil(async () => (await fetch(`http://${registry}/v2/`).catch(() => undefined))?.status === 200, {
+    timeout: 10_000,
+  });
 });
 
 afterAll(async () => {
@@ -106,7 +134,10 @@ afterAll(async () => {
 describe('pullImage against a real registry', () => {
   it('makes a verified archive once, and shares blobs between images', async () => {
     const parts = await makeParts();
-    const app = await push('team/app:1.0', { layers: [BASE_LAYER, [{ name: 'app', body: 'one' }]], config: { User: 'web', Volumes: { '/data': {} } } });
+    const app = await push('team/app:1.0', {
+      layers: [BASE_LAYER, [{ name: 'app', body: 'one' }]],
+      config: { User: 'web', Volumes: { '/data': {} } },
+    });
     const work = new RecordingWork();
     const record = await pullImage(parts, { image: image(app), storage: '' }, work);
     expect(work.steps).toEqual(['resolve', 'fetch', 'verify', 'publish']);
@@ -153,14 +184,17 @@ describe('pullImage against a real registry', () => {
     const blob = parts.cache.blobPath(record.config.layerDigests[1]!);
     const bytes = await readFile(blob);
     await writeFile(blob, Buffer.alloc(bytes.length));
-    await expect(pullImage(parts, { image: image(name), storage: '' }, new RecordingWork())).rejects.toMatchObject({ code: 'PXM_IMAGE_REJECTED' });
+    await expect(pullImage(parts, { image: image(name), storage: '' }, new RecordingWork())).rejects.toMatchObject({
+      code: 'PXM_IMAGE_REJECTED',
+    });
     await pullImage(parts, { image: image(name), storage: '' }, new RecordingWork());
     expect(await readFile(blob)).toEqual(bytes);
   });
 
   it('tells apart what can be wrong with a reference', async () => {
     const parts = await makeParts();
-    const pull = (reference: string, storage = ''): Promise<unknown> => pullImage(parts, { image: image(reference), storage }, new RecordingWork());
+    const pull = (reference: string, storage = ''): Promise<unknown> =>
+      pullImage(parts, { image: image(reference), storage }, new RecordingWork());
     await expect(pull(`${registry}/nothing:here`)).rejects.toMatchObject({ code: 'PXM_IMAGE_NOT_FOUND' });
     await expect(pull('127.0.0.1:1/app:1')).rejects.toMatchObject({ code: 'PXM_REGISTRY_UNREACHABLE' });
     await expect(pull('app:bad tag')).rejects.toMatchObject({ code: 'PXM_IMAGE_REF_INVALID' });
@@ -169,7 +203,10 @@ describe('pullImage against a real registry', () => {
 
   it('shows its commands without running them', async () => {
     const parts = await makeParts();
-    const commands = previewPull(parts, { image: image('docker.io/library/nginx:1.27', `sha256:${'a'.repeat(64)}`), storage: '' });
+    const commands = previewPull(parts, {
+      image: image('docker.io/library/nginx:1.27', `sha256:${'a'.repeat(64)}`),
+      storage: '',
+    });
     expect(commands[0]?.argv.slice(-2)[0]).toBe(`docker://docker.io/library/nginx@sha256:${'a'.repeat(64)}`);
     expect(commands.at(-1)?.purpose).toMatch(/local:vztmpl\/nginx_1\.27-/);
   });

@@ -16,7 +16,14 @@ import { isUsable, readStorages, type StorageDefinition, storageFor, templateDir
 import { archiveName, writeArchive } from './archive.ts';
 import { type BlobCache, LAYOUT_IMAGE } from './blob-cache.ts';
 import { Index } from './oci-types.ts';
-import { type ImageResolver, imageContext, nodePlatform, rejected, type ResolvedImage, toImageConfig } from './resolve.ts';
+import {
+  type ImageResolver,
+  imageContext,
+  nodePlatform,
+  type ResolvedImage,
+  rejected,
+  toImageConfig,
+} from './resolve.ts';
 import { copyToLayout, parsePlatform, type SkopeoSetup } from './skopeo.ts';
 import type { ImageRecord, TemplateStore } from './template-store.ts';
 import { type VerifiedImage, verifyImage } from './verify.ts';
@@ -71,13 +78,18 @@ export function pullTarget(parts: Pick<PullParts, 'paths' | 'cluster'>, wanted: 
   if (!isUsable(storage, node)) throw new PxmError('PXM_STORAGE_DISABLED', { storage: storage.id, node });
   const directory = templateDir(storage);
   if (directory !== undefined) return { storage, directory };
-  throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: `storage ${storage.id} does not hold container templates (content vztmpl)` });
+  throw new PxmError('PXM_INPUT_INVALID', {
+    count: '1',
+    problems: `storage ${storage.id} does not hold container templates (content vztmpl)`,
+  });
 }
 
 /** Resolves, fetches, verifies, publishes. A digest that is already here is only looked at. */
 export async function pullImage(parts: PullParts, request: PullRequest, work: PullWork): Promise<ImageRecord> {
   const target = pullTarget(parts, request.storage);
-  const resolved = await work.step('resolve', `find the digest of ${request.image.reference}`, () => resolveFor(parts, request, work));
+  const resolved = await work.step('resolve', `find the digest of ${request.image.reference}`, () =>
+    resolveFor(parts, request, work),
+  );
   const { digest } = resolved.source;
   work.result('digest', digest);
   const known = await parts.store.find(digest);
@@ -87,9 +99,13 @@ export async function pullImage(parts: PullParts, request: PullRequest, work: Pu
     return finish(record, work);
   }
   await parts.cache.prepare();
-  await work.step('fetch', `fetch ${resolved.source.reference} (${formatSize(resolved.source.sizeBytes)})`, () => fetchBlobs(parts, resolved, work));
+  await work.step('fetch', `fetch ${resolved.source.reference} (${formatSize(resolved.source.sizeBytes)})`, () =>
+    fetchBlobs(parts, resolved, work),
+  );
   try {
-    const verified = await work.step('verify', 'check every blob, layer and string', () => verifyFetched(parts, resolved, work));
+    const verified = await work.step('verify', 'check every blob, layer and string', () =>
+      verifyFetched(parts, resolved, work),
+    );
     const record = await work.step('publish', `write the archive into storage ${target.storage.id}`, () =>
       publish(parts, { resolved, verified, target }, work),
     );
@@ -126,15 +142,20 @@ function withReference(record: ImageRecord, reference: string): ImageRecord {
 /** A plan has fixed the digest: then the tag is not asked again, only what the digest says. */
 async function resolveFor(parts: PullParts, request: PullRequest, work: PullWork): Promise<ResolvedImage> {
   const { image } = request;
-  if (image.digest === '') return await parts.resolver.resolve(image.reference, image.platform, (command) => work.run(command));
+  if (image.digest === '')
+    return await parts.resolver.resolve(image.reference, image.platform, (command) => work.run(command));
   const known = await parts.store.find(image.digest);
   const source = { ...image, platform: image.platform === '' ? nodePlatform() : image.platform };
   if (known !== undefined) return { source, config: known.config };
   const { reference } = copyCommand(parts, source);
   const pinned = pinImageReference(reference, image.digest);
   const found = await parts.resolver.resolve(pinned, source.platform, (command) => work.run(command));
-  if (found.source.digest !== image.digest) throw rejected(image.reference, `${image.digest} is an index, not the manifest for ${source.platform}`);
-  return { source: { ...found.source, reference: image.reference, indexDigest: image.indexDigest }, config: found.config };
+  if (found.source.digest !== image.digest)
+    throw rejected(image.reference, `${image.digest} is an index, not the manifest for ${source.platform}`);
+  return {
+    source: { ...found.source, reference: image.reference, indexDigest: image.indexDigest },
+    config: found.config,
+  };
 }
 
 function copyCommand(parts: Pick<PullParts, 'setup' | 'cache'>, image: ImageSource) {
@@ -142,7 +163,8 @@ function copyCommand(parts: Pick<PullParts, 'setup' | 'cache'>, image: ImageSour
   if (!parsed.ok) throw new PxmError('PXM_IMAGE_REF_INVALID', { reference: image.reference, reason: parsed.reason });
   const text = image.platform === '' ? nodePlatform() : image.platform;
   const platform = parsePlatform(text);
-  if (platform === undefined) throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: `platform "${text}" is not os/architecture` });
+  if (platform === undefined)
+    throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: `platform "${text}" is not os/architecture` });
   const copy = copyToLayout(parts.setup, {
     name: pinImageReference(parsed.value, image.digest),
     platform,
@@ -160,7 +182,11 @@ async function fetchBlobs(parts: PullParts, resolved: ResolvedImage, work: PullW
   const { copy } = copyCommand(parts, source);
   const blobs = config.layerDigests;
   const stop = new AbortController();
-  const watching = watchProgress(parts, { digest: source.digest, blobs, total: Number(source.sizeBytes) }, { work, stop: stop.signal });
+  const watching = watchProgress(
+    parts,
+    { digest: source.digest, blobs, total: Number(source.sizeBytes) },
+    { work, stop: stop.signal },
+  );
   try {
     const result = await work.effect({ name: 'image.fetch', data: { digest: source.digest } }, () => work.run(copy));
     if (result.exitCode !== 0) throw commandError(result, imageContext(source.reference));
@@ -188,16 +214,23 @@ async function watchProgress(
   work.bytes('fetch', Math.min(await parts.cache.measure(what.digest, what.blobs), what.total), what.total);
 }
 
-async function verifyFetched(parts: PullParts, resolved: ResolvedImage, work: PullWork): Promise<VerifiedImage & { manifestDigest: string; manifestBytes: number }> {
+async function verifyFetched(
+  parts: PullParts,
+  resolved: ResolvedImage,
+  work: PullWork,
+): Promise<VerifiedImage & { manifestDigest: string; manifestBytes: number }> {
   const { source } = resolved;
   const index = Index.safeParse(await parts.cache.readIndex(source.digest));
   const [entry, ...others] = index.success ? index.data.manifests : [];
-  if (entry === undefined || others.length > 0) throw rejected(source.reference, 'its layout does not hold exactly one manifest');
+  if (entry === undefined || others.length > 0)
+    throw rejected(source.reference, 'its layout does not hold exactly one manifest');
   const bad: string[] = [];
   const result = await verifyImage(parts.cache, entry.digest, {
     architecture: parsePlatform(source.platform)?.architecture ?? '',
     signal: work.signal,
-    onProgress: (bytes) => { work.bytes('verify', bytes, Number(source.sizeBytes)); },
+    onProgress: (bytes) => {
+      work.bytes('verify', bytes, Number(source.sizeBytes));
+    },
     onBadBlob: (digest) => bad.push(digest),
   });
   for (const digest of bad) await parts.cache.dropBlob(digest);
@@ -207,10 +240,18 @@ async function verifyFetched(parts: PullParts, resolved: ResolvedImage, work: Pu
 
 async function publish(
   parts: PullParts,
-  what: { resolved: ResolvedImage; verified: VerifiedImage & { manifestDigest: string; manifestBytes: number }; target: Target },
+  what: {
+    resolved: ResolvedImage;
+    verified: VerifiedImage & { manifestDigest: string; manifestBytes: number };
+    target: Target;
+  },
   work: PullWork,
 ): Promise<ImageRecord> {
-  const { resolved: { source }, verified, target } = what;
+  const {
+    resolved: { source },
+    verified,
+    target,
+  } = what;
   const { reference, platform } = copyCommand(parts, source);
   const name = archiveName(reference, platform.architecture, source.digest);
   const { manifest, image, findings } = verified;
@@ -226,10 +267,15 @@ async function publish(
       parts: content,
       operationId: work.id,
       signal: work.signal,
-      onProgress: (bytes) => { work.bytes('publish', bytes, total); },
+      onProgress: (bytes) => {
+        work.bytes('publish', bytes, total);
+      },
     }),
   );
-  const config = toImageConfig(image, manifest.layers.map((layer) => layer.digest));
+  const config = toImageConfig(
+    image,
+    manifest.layers.map((layer) => layer.digest),
+  );
   const record: ImageRecord = {
     document: {
       digest: source.digest,
@@ -257,7 +303,12 @@ async function requireSpace(directory: string, bytes: number, storage: string): 
     const { bavail, bsize } = await statfs(directory);
     const available = bavail * bsize;
     if (available >= bytes + SPARE_BYTES) return;
-    throw new PxmError('PXM_STORAGE_FULL', { storage, node: 'this node', needed: formatSize(bytes), available: formatSize(available) });
+    throw new PxmError('PXM_STORAGE_FULL', {
+      storage,
+      node: 'this node',
+      needed: formatSize(bytes),
+      available: formatSize(available),
+    });
   } catch (error) {
     if (!isAbsent(error)) throw error;
   }

@@ -7,8 +7,16 @@ import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command, CommandResult } from '@pxmgr/kit/exec/command';
 import { z } from 'zod';
 import { commandError } from '../host/stderr-map.ts';
-import { DOCKER_MANIFEST, Index, INDEX_TYPES, ImageJson, Manifest, OCI_MANIFEST } from './oci-types.ts';
-import { formatPlatform, inspectConfig, inspectRaw, parsePlatform, type Platform, registryOf, type SkopeoSetup } from './skopeo.ts';
+import { DOCKER_MANIFEST, ImageJson, INDEX_TYPES, Index, Manifest, OCI_MANIFEST } from './oci-types.ts';
+import {
+  formatPlatform,
+  inspectConfig,
+  inspectRaw,
+  type Platform,
+  parsePlatform,
+  registryOf,
+  type SkopeoSetup,
+} from './skopeo.ts';
 
 export interface ResolvedImage {
   readonly source: ImageSource;
@@ -45,7 +53,10 @@ export class ImageResolver {
     if (!parsed.ok) throw new PxmError('PXM_IMAGE_REF_INVALID', { reference, reason: parsed.reason });
     const wanted = parsePlatform(platform === '' ? nodePlatform() : platform);
     if (wanted === undefined) {
-      throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: `platform "${platform}" is not os/architecture` });
+      throw new PxmError('PXM_INPUT_INVALID', {
+        count: '1',
+        problems: `platform "${platform}" is not os/architecture`,
+      });
     }
     const key = `${formatImageReference(parsed.value)} ${formatPlatform(wanted)}`;
     const now = this.#clock.monotonicMs();
@@ -65,7 +76,9 @@ export class ImageResolver {
     const pinned = pinImageReference(reference, digest);
     const manifest = isIndex ? await this.#raw(pinned, reference, run) : first;
     const { layers, sizeBytes } = readManifest(manifest.json, asked);
-    const image = ImageJson.safeParse(JSON.parse(await this.#text(inspectConfig(this.#setup, pinned, platform), reference, run)));
+    const image = ImageJson.safeParse(
+      JSON.parse(await this.#text(inspectConfig(this.#setup, pinned, platform), reference, run)),
+    );
     if (!image.success) throw rejected(asked, 'its configuration is not an OCI image configuration');
     return {
       source: {
@@ -79,12 +92,17 @@ export class ImageResolver {
     };
   }
 
-  async #raw(name: string, reference: ImageReference, run: RunCommand): Promise<{ digest: string; mediaType: string; json: unknown }> {
+  async #raw(
+    name: string,
+    reference: ImageReference,
+    run: RunCommand,
+  ): Promise<{ digest: string; mediaType: string; json: unknown }> {
     const text = await this.#text(inspectRaw(this.#setup, name), reference, run);
     const json: unknown = JSON.parse(text);
     const digest = `sha256:${createHash('sha256').update(text).digest('hex')}`;
     const at = name.indexOf('@');
-    if (at !== -1 && name.slice(at + 1) !== digest) throw rejected(name, `the registry answered with another digest (${digest})`);
+    if (at !== -1 && name.slice(at + 1) !== digest)
+      throw rejected(name, `the registry answered with another digest (${digest})`);
     return { digest, mediaType: MediaTyped.parse(json).mediaType ?? '', json };
   }
 
@@ -104,7 +122,13 @@ export function rejected(reference: string, problems: string): PxmError {
   return new PxmError('PXM_IMAGE_REJECTED', { reference, problems });
 }
 
-const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', arm: 'arm', ia32: '386', riscv64: 'riscv64' };
+const ARCHITECTURES: Readonly<Record<string, string>> = {
+  x64: 'amd64',
+  arm64: 'arm64',
+  arm: 'arm',
+  ia32: '386',
+  riscv64: 'riscv64',
+};
 
 /** "linux/amd64" */
 export function nodePlatform(): string {
@@ -143,11 +167,19 @@ function pickPlatform(index: Index, wanted: Platform, reference: string): string
   const sameArch = offered.filter(
     ({ platform }) => platform?.os === wanted.os && platform.architecture === wanted.architecture,
   );
-  const variantOf = (variant: string | undefined): string => (wanted.architecture === 'arm64' && variant === 'v8' ? '' : (variant ?? ''));
+  const variantOf = (variant: string | undefined): string =>
+    wanted.architecture === 'arm64' && variant === 'v8' ? '' : (variant ?? '');
   const exact = sameArch.find(({ platform }) => variantOf(platform?.variant) === variantOf(wanted.variant));
-  const found = exact ?? (wanted.variant === '' ? sameArch[0] : sameArch.find(({ platform }) => platform?.variant === undefined));
+  const found =
+    exact ?? (wanted.variant === '' ? sameArch[0] : sameArch.find(({ platform }) => platform?.variant === undefined));
   if (found !== undefined) return found.digest;
-  const available = offered.map(({ platform }) => formatPlatform({ os: platform?.os ?? '', architecture: platform?.architecture ?? '', variant: platform?.variant ?? '' }));
+  const available = offered.map(({ platform }) =>
+    formatPlatform({
+      os: platform?.os ?? '',
+      architecture: platform?.architecture ?? '',
+      variant: platform?.variant ?? '',
+    }),
+  );
   throw new PxmError('PXM_IMAGE_PLATFORM_MISSING', {
     reference,
     platform: formatPlatform(wanted),
@@ -162,5 +194,8 @@ function readManifest(json: unknown, reference: string): { layers: string[]; siz
     throw rejected(reference, 'its manifest is neither an OCI nor a Docker (v2, schema 2) image manifest');
   }
   const { layers, config } = parsed.data;
-  return { layers: layers.map((layer) => layer.digest), sizeBytes: layers.reduce((sum, layer) => sum + layer.size, config.size) };
+  return {
+    layers: layers.map((layer) => layer.digest),
+    sizeBytes: layers.reduce((sum, layer) => sum + layer.size, config.size),
+  };
 }

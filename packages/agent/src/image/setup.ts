@@ -22,7 +22,8 @@ export async function prepareSkopeo(options: ImageOptions): Promise<SkopeoSetup>
   await mkdir(scratch, { recursive: true, mode: 0o700 });
   const policyFile = join(options.directory, 'policy.json');
   const emptyAuth = join(options.directory, 'no-credentials.json');
-  if (options.policyFile === '') await writeFileAtomic(policyFile, `${JSON.stringify(OPEN_POLICY, null, 2)}\n`, { mode: 0o600 });
+  if (options.policyFile === '')
+    await writeFileAtomic(policyFile, `${JSON.stringify(OPEN_POLICY, null, 2)}\n`, { mode: 0o600 });
   if (options.registryAuthFile === '') await writeFileAtomic(emptyAuth, '{"auths":{}}\n', { mode: 0o600 });
   return {
     tmpDir: scratch,

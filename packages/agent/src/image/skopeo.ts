@@ -69,7 +69,13 @@ export function copyToLayout(setup: SkopeoSetup, copy: CopyToLayout): Command {
     args: [
       ...globalFlags(setup, copy.platform),
       'copy',
-      ...['--authfile', setup.authFile, `--src-tls-verify=${verifyTls(setup, copy.name)}`, '--retry-times', RETRY_TIMES],
+      ...[
+        '--authfile',
+        setup.authFile,
+        `--src-tls-verify=${verifyTls(setup, copy.name)}`,
+        '--retry-times',
+        RETRY_TIMES,
+      ],
       ...['--format', 'oci', '--remove-signatures', '--dest-oci-accept-uncompressed-layers'],
       ...['--dest-shared-blob-dir', copy.sharedBlobDir],
       `docker://${copy.name}`,

@@ -56,18 +56,34 @@ describe('verifyImage accepts', () => {
     expect(replaced).toMatchObject({ value: { findings: { groups: { render: 991 } } } });
     const removed = await verify({ layers: withFile('etc/.wh.group', '') });
     expect(removed.ok && removed.value.findings.groups).toBeUndefined();
-    const opaque = await verify({ layers: [BASE_LAYER, [{ name: 'etc/.wh..wh..opq', body: '' }, { name: 'etc/group', body: 'video:x:5:\n' }]] });
+    const opaque = await verify({
+      layers: [
+        BASE_LAYER,
+        [
+          { name: 'etc/.wh..wh..opq', body: '' },
+          { name: 'etc/group', body: 'video:x:5:\n' },
+        ],
+      ],
+    });
     expect(opaque).toMatchObject({ value: { findings: { groups: { video: 5 }, osType: 'alpine' } } });
   });
 
   it('an image without any distribution as unmanaged', async () => {
-    const result = await verify({ layers: [[{ name: 'app', body: 'x', mode: 0o755 }]], config: { Entrypoint: ['/app'] } });
+    const result = await verify({
+      layers: [[{ name: 'app', body: 'x', mode: 0o755 }]],
+      config: { Entrypoint: ['/app'] },
+    });
     expect(result).toMatchObject({ value: { findings: { osType: 'unmanaged', hasShell: false, home: '/root' } } });
   });
 
   it('a passwd file behind a link that leads to an unusual place', async () => {
     const result = await verify({
-      layers: [[{ name: 'etc/passwd', type: 'symlink', linkname: '/store/passwd' }, { name: 'store/passwd', body: 'app:x:7:8::/app:\n' }]],
+      layers: [
+        [
+          { name: 'etc/passwd', type: 'symlink', linkname: '/store/passwd' },
+          { name: 'store/passwd', body: 'app:x:7:8::/app:\n' },
+        ],
+      ],
       config: { User: 'app' },
     });
     expect(result).toMatchObject({ value: { findings: { uid: 7, gid: 8, home: '/app' } } });
@@ -97,7 +113,14 @@ describe('verifyImage refuses', () => {
   });
 
   it.each([
-    ['an unknown distribution', withFile('usr/lib/os-release', 'ID=wolfi\n').with(0, BASE_LAYER.filter(({ name }) => !name.endsWith('alpine-release'))), /does not know the distribution "wolfi"/],
+    [
+      'an unknown distribution',
+      withFile('usr/lib/os-release', 'ID=wolfi\n').with(
+        0,
+        BASE_LAYER.filter(({ name }) => !name.endsWith('alpine-release')),
+      ),
+      /does not know the distribution "wolfi"/,
+    ],
     ['debian without its version file', withFile('usr/lib/os-release', 'ID=debian\n'), /needs \/etc\/debian_version/],
     ['ubuntu without lsb-release', withFile('usr/lib/os-release', 'ID=ubuntu\n'), /needs \/etc\/lsb-release/],
     ['alpine without /run', [BASE_LAYER.filter(({ name }) => name !== 'run/')], /without a \/run directory/],
@@ -111,19 +134,30 @@ describe('verifyImage refuses', () => {
     const foreign = await problemsOf({
       layers: [BASE_LAYER],
       tweak: ({ manifest }) => {
-        (manifest['layers'] as { mediaType: string }[])[0]!.mediaType = 'application/vnd.docker.image.rootfs.diff.tar.gzip';
+        (manifest['layers'] as { mediaType: string }[])[0]!.mediaType =
+          'application/vnd.docker.image.rootfs.diff.tar.gzip';
       },
     });
     expect(foreign).toMatch(/a layer is of type application\/vnd\.docker/);
-    const short = await problemsOf({ layers: [BASE_LAYER], tweak: ({ config }) => { config['rootfs'] = { diff_ids: [] }; } });
+    const short = await problemsOf({
+      layers: [BASE_LAYER],
+      tweak: ({ config }) => {
+        config['rootfs'] = { diff_ids: [] };
+      },
+    });
     expect(short).toMatch(/1 layers but names 0/);
   });
 
   it('a layer with other bytes than its digest says, and one that is cut off', async () => {
-    const fixture = await writeFixture(directory, { layers: [BASE_LAYER, [{ name: 'big', body: 'x'.repeat(100_000) }]] });
+    const fixture = await writeFixture(directory, {
+      layers: [BASE_LAYER, [{ name: 'big', body: 'x'.repeat(100_000) }]],
+    });
     const bad: string[] = [];
     const check = async (): Promise<string> => {
-      const result = await verifyImage(fixture.blobs, fixture.manifestDigest, { architecture: NODE_ARCHITECTURE, onBadBlob: (digest) => bad.push(digest) });
+      const result = await verifyImage(fixture.blobs, fixture.manifestDigest, {
+        architecture: NODE_ARCHITECTURE,
+        onBadBlob: (digest) => bad.push(digest),
+      });
       return result.ok ? '' : result.problems.join('\n');
     };
     const path = join(directory, 'blobs/sha256', fixture.layerDigests[0]!.slice(7));
@@ -139,7 +173,12 @@ describe('verifyImage refuses', () => {
   });
 
   it('content that is not what the configuration names', async () => {
-    const text = await problemsOf({ layers: [BASE_LAYER], tweak: ({ config }) => { config['rootfs'] = { diff_ids: [`sha256:${'0'.repeat(64)}`] }; } });
+    const text = await problemsOf({
+      layers: [BASE_LAYER],
+      tweak: ({ config }) => {
+        config['rootfs'] = { diff_ids: [`sha256:${'0'.repeat(64)}`] };
+      },
+    });
     expect(text).toMatch(/its content has digest/);
   });
 
@@ -174,7 +213,10 @@ describe('writeArchive', () => {
     expect(await checkArchive(join(out, 'a.tar'), content)).toBeUndefined();
     await truncate(join(out, 'a.tar'), 1000);
     expect(await checkArchive(join(out, 'a.tar'), content)).toMatch(/cut off or damaged|is missing/);
-    await writeFile(join(directory, 'in/blobs/sha256', fixture.layerDigests[0]!.slice(7)), Buffer.alloc(manifest.layers[0]!.size));
+    await writeFile(
+      join(directory, 'in/blobs/sha256', fixture.layerDigests[0]!.slice(7)),
+      Buffer.alloc(manifest.layers[0]!.size),
+    );
     await expect(writeArchive(out, 'b.tar', content)).rejects.toThrow(/changed while it was copied/);
     expect(await readdir(out)).toEqual(['a.tar']);
   });

@@ -1,11 +1,11 @@
 import type { Readable } from 'node:stream';
 import { limits } from '@pxmgr/contract';
 import { messageOf } from '@pxmgr/kit/error/chain';
-import { parseGroup, parsePasswd, resolveUser } from './accounts.ts';
+import { parseGroup, parsePasswd, type ResolvedUser, resolveUser } from './accounts.ts';
 import { checkIds, checkRunConfig } from './check-config.ts';
 import { type ImageEntry, LayerTree } from './layer-scan.ts';
 import { type Descriptor, ImageJson, LAYER_PACKING, Manifest, OCI_CONFIG, OCI_MANIFEST } from './oci-types.ts';
-import { decideOsType, OS_PATHS } from './os-type.ts';
+import { decideOsType, type Look, OS_PATHS } from './os-type.ts';
 
 /** Where the blobs of an image lie; digests are not trusted. */
 export interface BlobSource {
@@ -59,7 +59,11 @@ const WATCHED = ['etc/passwd', 'etc/group', 'bin/sh', 'usr/bin/printf', 'bin/pri
  * Everything that Proxmox does not check or finds out too late, read before `pct` runs: digests of all blobs, diff
  * ids of the unpacked layers, media types, ids, strings, user, distribution. All problems at once.
  */
-export async function verifyImage(blobs: BlobSource, manifestDigest: string, options: VerifyOptions): Promise<VerifyResult> {
+export async function verifyImage(
+  blobs: BlobSource,
+  manifestDigest: string,
+  options: VerifyOptions,
+): Promise<VerifyResult> {
   const documents = await readDocuments(blobs, manifestDigest);
   if (!documents.ok) return documents;
   const { manifest, image } = documents.value;
@@ -83,7 +87,10 @@ async function readDocuments(blobs: BlobSource, manifestDigest: string): Promise
   const manifest = Manifest.safeParse(manifestJson);
   if (!manifest.success) {
     const nested = typeof manifestJson === 'object' && manifestJson !== null && 'manifests' in manifestJson;
-    return { ok: false, problems: [nested ? 'an index lies where its manifest should be' : 'its manifest is damaged or missing'] };
+    return {
+      ok: false,
+      problems: [nested ? 'an index lies where its manifest should be' : 'its manifest is damaged or missing'],
+    };
   }
   const image = ImageJson.safeParse(await readJson(blobs, manifest.data.config.digest));
   if (!image.success) return { ok: false, problems: ['its configuration is damaged or missing'] };
@@ -102,14 +109,18 @@ async function readJson(blobs: BlobSource, digest: string): Promise<unknown> {
 
 function checkShape(manifest: Manifest, image: ImageJson, architecture: string): string[] {
   const problems: string[] = [];
-  if ((manifest.mediaType ?? OCI_MANIFEST) !== OCI_MANIFEST) problems.push(`its manifest is of type ${manifest.mediaType ?? ''}`);
-  if (manifest.config.mediaType !== OCI_CONFIG) problems.push(`its configuration is of type ${manifest.config.mediaType}`);
-  if (image.architecture !== architecture) problems.push(`it is built for ${image.architecture || 'no named architecture'}, not for ${architecture}`);
+  if ((manifest.mediaType ?? OCI_MANIFEST) !== OCI_MANIFEST)
+    problems.push(`its manifest is of type ${manifest.mediaType ?? ''}`);
+  if (manifest.config.mediaType !== OCI_CONFIG)
+    problems.push(`its configuration is of type ${manifest.config.mediaType}`);
+  if (image.architecture !== architecture)
+    problems.push(`it is built for ${image.architecture || 'no named architecture'}, not for ${architecture}`);
   if (image.rootfs.diff_ids.length !== manifest.layers.length) {
     problems.push(`it has ${manifest.layers.length} layers but names ${image.rootfs.diff_ids.length}`);
   }
   for (const layer of manifest.layers) {
-    if (LAYER_PACKING[layer.mediaType] === undefined) problems.push(`a layer is of type ${layer.mediaType || '(none)'}, which Proxmox cannot unpack`);
+    if (LAYER_PACKING[layer.mediaType] === undefined)
+      problems.push(`a layer is of type ${layer.mediaType || '(none)'}, which Proxmox cannot unpack`);
   }
   return problems;
 }
@@ -133,7 +144,11 @@ async function scan(task: ScanTask): Promise<LayerTree | undefined> {
   }
 }
 
-async function readLayers(task: ScanTask, watched: ReadonlySet<string>, isFirst: boolean): Promise<LayerTree | undefined> {
+async function readLayers(
+  task: ScanTask,
+  watched: ReadonlySet<string>,
+  isFirst: boolean,
+): Promise<LayerTree | undefined> {
   const tree = new LayerTree(watched);
   let isWhole = true;
   let doneBytes = 0;
@@ -166,7 +181,9 @@ async function readLayer(
       options.onBadBlob?.(layer.digest);
       return `its bytes have digest ${found.digest} instead of ${layer.digest}`;
     }
-    return found.diffId === diffId ? undefined : `its content has digest ${found.diffId}, but the image names ${diffId}`;
+    return found.diffId === diffId
+      ? undefined
+      : `its content has digest ${found.diffId}, but the image names ${diffId}`;
   } catch (error) {
     options.onBadBlob?.(layer.digest);
     return `it cannot be unpacked (${messageOf(error)})`;
@@ -175,20 +192,14 @@ async function readLayer(
 
 function checkTree(tree: LayerTree, image: ImageJson, problems: string[]): ImageFindings {
   const look = (path: string): ImageEntry | undefined => tree.find(path).entry;
-  const text = (path: string): string | undefined => look(path)?.body?.toString('utf8');
   problems.push(...checkIds(tree.maxUid, tree.maxGid));
-  const passwdText = text('etc/passwd');
-  const passwd = passwdText === undefined ? undefined : parsePasswd(passwdText);
-  const groupText = text('etc/group');
+  const groupText = look('etc/group')?.body?.toString('utf8');
   const groups = groupText === undefined ? undefined : parseGroup(groupText);
-  const user = resolveUser(image.config.User, { passwd, groups, hasEtc: look('etc')?.type === 'directory' || passwd !== undefined });
-  if (typeof user === 'string') problems.push(user);
-  else if (user.uid > limits.GUEST_ID_MAX || user.gid > limits.GUEST_ID_MAX) problems.push(`User "${image.config.User}" is beyond the id map of a container`);
+  const user = checkUser(image.config.User, { look, groups }, problems);
   const os = decideOsType(look);
   if (os.problem !== undefined) problems.push(os.problem);
-  const resolved = typeof user === 'string' ? { uid: 0, gid: 0, home: '/root' } : user;
   return {
-    ...resolved,
+    ...user,
     osType: os.osType,
     groups: groups === undefined ? undefined : Object.fromEntries(groups),
     volumes: realVolumes(tree, image.config.Volumes, problems),
@@ -196,6 +207,20 @@ function checkTree(tree: LayerTree, image: ImageJson, problems: string[]): Image
     unpackedBytes: tree.unpackedBytes,
     entryCount: tree.entryCount,
   };
+}
+
+function checkUser(
+  user: string,
+  { look, groups }: { look: Look; groups: ReadonlyMap<string, number> | undefined },
+  problems: string[],
+): ResolvedUser {
+  const text = look('etc/passwd')?.body?.toString('utf8');
+  const passwd = text === undefined ? undefined : parsePasswd(text);
+  const hasEtc = look('etc')?.type === 'directory' || passwd !== undefined;
+  const resolved = resolveUser(user, { passwd, groups, hasEtc });
+  if (typeof resolved !== 'string' && Math.max(resolved.uid, resolved.gid) <= limits.GUEST_ID_MAX) return resolved;
+  problems.push(typeof resolved === 'string' ? resolved : `User "${user}" is beyond the id map of a container`);
+  return { uid: 0, gid: 0, home: '/root' };
 }
 
 /** A mount point below a link of the image makes the extraction fail: take the directory that is really meant. */
@@ -208,8 +233,12 @@ function realVolumes(tree: LayerTree, declared: readonly string[], problems: str
       continue;
     }
     const entry = tree.find(path).entry;
-    if (entry !== undefined && entry.type !== 'directory') problems.push(`volume path "${path}" is a file in the image`);
-    if (tree.removed.has(real)) problems.push(`volume path "${path}" is removed and made again by its layers, which Proxmox cannot unpack onto a mount point`);
+    if (entry !== undefined && entry.type !== 'directory')
+      problems.push(`volume path "${path}" is a file in the image`);
+    if (tree.removed.has(real))
+      problems.push(
+        `volume path "${path}" is removed and made again by its layers, which Proxmox cannot unpack onto a mount point`,
+      );
     found.add(`/${real}`);
   }
   return [...found].sort();

@@ -30,18 +30,20 @@ export class Fence {
   async check(resource: string, order: Order | undefined): Promise<void> {
     if (order === undefined || order.fencingToken === 0n) return;
     const seen = await this.#load();
-    const last = seen.get(resource);
-    const lastToken = BigInt(last?.token ?? 0);
-    const lastGeneration = BigInt(last?.generation ?? 0);
+    const last = seen.get(resource) ?? { token: '0', generation: '0' };
     const { fencingToken: token, planGeneration: generation } = order;
-    if (token < lastToken || (token === lastToken && generation < lastGeneration)) {
+    const age = compareOrders(
+      { token, generation },
+      { token: BigInt(last.token), generation: BigInt(last.generation) },
+    );
+    if (age === 0) return;
+    if (age < 0) {
       throw new PxmError('PXM_GENERATION_OLD', {
         node: this.#node,
-        seen: `${lastGeneration} (token ${lastToken})`,
+        seen: `${last.generation} (token ${last.token})`,
         generation: `${generation} (token ${token})`,
       });
     }
-    if (token === lastToken && generation === lastGeneration) return;
     seen.delete(resource);
     seen.set(resource, { token: String(token), generation: String(generation) });
     const oldest = seen.keys().next();
@@ -55,9 +57,22 @@ export class Fence {
       const stored = Stored.parse(JSON.parse(await readFile(this.#path, 'utf8')));
       this.#seen = new Map(Object.entries(stored));
     } catch (error) {
-      if (!isAbsent(error)) throw new PxmError('PXM_INTERNAL', {}, { cause: error, detail: `${this.#path} is damaged` });
+      if (!isAbsent(error))
+        throw new PxmError('PXM_INTERNAL', {}, { cause: error, detail: `${this.#path} is damaged` });
       this.#seen = new Map();
     }
     return this.#seen;
   }
+}
+
+interface Age {
+  readonly token: bigint;
+  readonly generation: bigint;
+}
+
+/** Negative when a is older than b. */
+function compareOrders(a: Age, b: Age): number {
+  const [left, right] = a.token === b.token ? [a.generation, b.generation] : [a.token, b.token];
+  if (left === right) return 0;
+  return left < right ? -1 : 1;
 }

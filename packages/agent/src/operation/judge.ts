@@ -36,7 +36,8 @@ export function judge(evidence: Evidence): Verdict {
   const { result, task, difference } = evidence;
   const complaint = complaintOf(evidence);
   if (difference === undefined) {
-    if (result.cancelled || result.timedOut) return { ok: false, error: commandError(result, evidence.context), warnings: [] };
+    if (result.cancelled || result.timedOut)
+      return { ok: false, error: commandError(result, evidence.context), warnings: [] };
     if (complaint !== undefined) {
       const text = `${result.command.file} reported a failure, but the result is as wanted: ${complaint.message}`;
       return { ok: true, warnings: [text] };
@@ -50,7 +51,9 @@ export function judge(evidence: Evidence): Verdict {
 function complaintOf({ result, task, context }: Evidence): PxmError | undefined {
   if (result.cancelled || result.timedOut) return commandError(result, context);
   if (task?.kind === 'error') {
-    return classifyText(`${task.text}\n${errorTail(result)}`, context, result.command.file) ?? failedTask(result, task.text);
+    return (
+      classifyText(`${task.text}\n${errorTail(result)}`, context, result.command.file) ?? failedTask(result, task.text)
+    );
   }
   return result.exitCode === 0 ? undefined : commandError(result, context);
 }
@@ -72,7 +75,10 @@ export interface TaskCommand {
 /** Runs a command, finds its task, looks at the world and judges. Throws the error of a bad verdict. */
 export async function runJudged(work: Work, tasks: PveTasks, wanted: TaskCommand): Promise<CommandResult> {
   const before = wanted.task === undefined ? new Set<string>() : await tasks.list(wanted.task);
-  const result = await work.run(wanted.command, { stdoutAs: wanted.task === undefined ? 'out' : 'task', ...wanted.run });
+  const result = await work.run(wanted.command, {
+    stdoutAs: wanted.task === undefined ? 'out' : 'task',
+    ...wanted.run,
+  });
   const upid = wanted.task === undefined ? undefined : await tasks.findNew(wanted.task, before);
   if (upid !== undefined) work.upid(upid);
   const task = upid === undefined ? undefined : await tasks.verdict(upid);

@@ -9,7 +9,15 @@ import { type Operation, type OperationEvent, OperationState, type Order } from 
 import type { Clock, IdSource } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Runner } from '@pxmgr/kit/exec/command';
-import { isEnded, Journal, type JournalReplay, listJournals, readEndedOperation, readJournal, removeJournal } from './journal.ts';
+import {
+  isEnded,
+  Journal,
+  type JournalReplay,
+  listJournals,
+  readEndedOperation,
+  readJournal,
+  removeJournal,
+} from './journal.ts';
 import { LiveOperation, stateName } from './live-operation.ts';
 import type { OperationQueue } from './queue.ts';
 import { Work } from './work.ts';
@@ -269,7 +277,11 @@ function isHardFailure(error: unknown): boolean {
   return error instanceof PxmError && error.code === 'PXM_UNDO_INCOMPLETE';
 }
 
-async function* followLive(live: LiveOperation, afterSeq: bigint, signal?: AbortSignal): AsyncGenerator<OperationEvent> {
+async function* followLive(
+  live: LiveOperation,
+  afterSeq: bigint,
+  signal?: AbortSignal,
+): AsyncGenerator<OperationEvent> {
   const pending = live.events(afterSeq);
   let wake: (() => void) | undefined;
   const stopListening = live.listen((event) => {

@@ -3,7 +3,9 @@ import { OperationQueue } from './queue.ts';
 
 function turn(): { promise: Promise<void>; end: () => void } {
   let end: () => void = () => undefined;
-  const promise = new Promise<void>((resolve) => { end = resolve; });
+  const promise = new Promise<void>((resolve) => {
+    end = resolve;
+  });
   return { promise, end };
 }
 
@@ -14,7 +16,12 @@ describe('OperationQueue', () => {
     const queue = new OperationQueue({ running: 2, waiting: 10, node: 'n' });
     const order: string[] = [];
     const turns = new Map(['a1', 'a2', 'b1', 'c1'].map((name) => [name, turn()]));
-    const all = [...turns].map(([name, { promise }]) => queue.run([name.charAt(0)], async () => { order.push(name); await promise; }));
+    const all = [...turns].map(([name, { promise }]) =>
+      queue.run([name.charAt(0)], async () => {
+        order.push(name);
+        await promise;
+      }),
+    );
     await settle();
     expect(order).toEqual(['a1', 'b1']);
     turns.get('b1')?.end();
@@ -32,10 +39,23 @@ describe('OperationQueue', () => {
     const queue = new OperationQueue({ running: 5, waiting: 10, node: 'n' });
     const order: string[] = [];
     const first = turn();
-    const running = queue.run(['a'], async () => { order.push('a'); await first.promise; });
+    const running = queue.run(['a'], async () => {
+      order.push('a');
+      await first.promise;
+    });
     const stop = new AbortController();
-    const both = queue.run(['a', 'b'], () => { order.push('ab'); return Promise.resolve(); }, stop.signal);
-    const late = queue.run(['b'], () => { order.push('b'); return Promise.resolve(); });
+    const both = queue.run(
+      ['a', 'b'],
+      () => {
+        order.push('ab');
+        return Promise.resolve();
+      },
+      stop.signal,
+    );
+    const late = queue.run(['b'], () => {
+      order.push('b');
+      return Promise.resolve();
+    });
     await settle();
     expect(order).toEqual(['a']);
     stop.abort(new Error('given up'));

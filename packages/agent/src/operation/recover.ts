@@ -32,7 +32,9 @@ export async function recoverAll(
         return;
       }
       try {
-        const recovery = await work.step('recover', 'finish or undo what the crash interrupted', () => apply(replay, work, rules));
+        const recovery = await work.step('recover', 'finish or undo what the crash interrupted', () =>
+          apply(replay, work, rules),
+        );
         if (recovery.outcome === 'resumed') live.move(OperationState.OPERATION_STATE_DONE, { recovery: 'resumed' });
         else {
           const error = recovery.error ?? interrupted(replay);
@@ -45,11 +47,7 @@ export async function recoverAll(
   }
 }
 
-async function apply(
-  replay: JournalReplay,
-  work: Work,
-  rules: ReadonlyMap<string, RecoveryRule>,
-): Promise<Recovery> {
+async function apply(replay: JournalReplay, work: Work, rules: ReadonlyMap<string, RecoveryRule>): Promise<Recovery> {
   const rule = rules.get(replay.operation.kind);
   if (rule !== undefined) return await rule(replay, work);
   if (replay.effects.length === 0) return { outcome: 'undone' };

@@ -7,7 +7,7 @@ import type { Effect } from './journal.ts';
 import type { LiveOperation } from './live-operation.ts';
 
 export interface WorkRunOptions {
-  /** Stream name of the command's standard output in the operation's log; 'none' keeps it out. Default 'out'. */
+  /** Stream name of the command's standard output in the operation's log; 'none' keeps it out. Default 'out', for commands that only read 'none'. */
   readonly stdoutAs?: 'out' | 'task' | 'none';
   /** Runs on although the operation was cancelled: for undoing. */
   readonly evenIfCancelled?: boolean;
@@ -68,7 +68,8 @@ export class Work {
   /** Runs a host command and shows it, its lines and its end as events. */
   run(command: Command, options: WorkRunOptions = {}): Promise<CommandResult> {
     const shown = toHostCommand(command);
-    const stdoutAs = options.stdoutAs ?? 'out';
+    // What only looks prints data, not progress.
+    const stdoutAs = options.stdoutAs ?? (command.readOnly === true ? 'none' : 'out');
     return this.#runner.run(command, {
       operationId: this.id,
       ...(options.evenIfCancelled === true ? {} : { signal: this.signal }),

@@ -19,7 +19,10 @@ export async function execContainer(parts: GuestParts, { messages, context, writ
   const first = await incoming.next();
   const start = first.done === true ? undefined : first.value.request;
   if (start?.$case !== 'start') {
-    throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: 'the first message of an exec call must say what to run' });
+    throw new PxmError('PXM_INPUT_INVALID', {
+      count: '1',
+      problems: 'the first message of an exec call must say what to run',
+    });
   }
   const running = startExec(parts, { ...start.value, marker: randomBytes(16).toString('hex') });
   const onAbort = (): void => {

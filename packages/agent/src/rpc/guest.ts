@@ -2,7 +2,7 @@ import type { GuestServiceService } from '@pxmgr/contract/agent';
 import type { HostCommand, Operation, Order } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
-import { checkCreateRequest, type CreateRequest } from '../guest/check-spec.ts';
+import { type CreateRequest, checkCreateRequest } from '../guest/check-spec.ts';
 import { createContainer, previewCreate } from '../guest/create.ts';
 import type { GuestRecords } from '../guest/guest-records.ts';
 import { carryOutVerb, checkVerb, previewVerb, type VerbRequest } from '../guest/lifecycle.ts';
@@ -34,14 +34,16 @@ export function guestService(parts: GuestServiceParts): Implementation<typeof Gu
     listGuests: () => Promise.resolve({ containers: documentsOf(view, 'container'), vms: documentsOf(view, 'vm') }),
     getGuest: ({ vmid }) => {
       const container = documentsOf(view, 'container').find((one) => one.vmid === vmid);
-      if (container === undefined) throw new PxmError('PXM_GUEST_NOT_FOUND', { guest: String(vmid), where: ` on ${view.nodeName}` });
+      if (container === undefined)
+        throw new PxmError('PXM_GUEST_NOT_FOUND', { guest: String(vmid), where: ` on ${view.nodeName}` });
       return Promise.resolve({ container });
     },
     createContainer: ({ order, vmid, guestUid, spec }) => {
       if (spec === undefined) throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: 'spec: it is missing' });
       return create(parts, { vmid, guestUid, spec }, order);
     },
-    startContainer: ({ order, vmid, guestUid, readiness }) => verb(parts, { verb: 'start', vmid, guestUid, readiness }, order),
+    startContainer: ({ order, vmid, guestUid, readiness }) =>
+      verb(parts, { verb: 'start', vmid, guestUid, readiness }, order),
     shutdownContainer: ({ order, ...request }) => verb(parts, { verb: 'shutdown', ...request }, order),
     stopContainer: ({ order, ...request }) => verb(parts, { verb: 'stop', ...request }, order),
     destroyContainer: ({ order, ...request }) => verb(parts, { verb: 'destroy', ...request }, order),

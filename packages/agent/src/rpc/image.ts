@@ -18,11 +18,14 @@ export function imageService(parts: ImageServiceParts): Implementation<typeof Im
   const { pull, runner, store } = parts;
   return {
     resolveImage: async ({ reference, platform }, context) => {
-      const resolved = await pull.resolver.resolve(reference, platform, (command) => runner.run(command, { signal: context.signal }));
+      const resolved = await pull.resolver.resolve(reference, platform, (command) =>
+        runner.run(command, { signal: context.signal }),
+      );
       return { image: resolved.source, config: resolved.config };
     },
     pullImage: async ({ order, image, storage }) => {
-      if (image === undefined) throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: 'image: it is missing' });
+      if (image === undefined)
+        throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: 'image: it is missing' });
       const request = { image, storage: storage === '' ? parts.templateStorage : storage };
       if (order?.dryRun === true) return { operation: undefined, commands: previewPull(pull, request) };
       const operation = await store.start(
@@ -31,7 +34,12 @@ export function imageService(parts: ImageServiceParts): Implementation<typeof Im
           title: `pull ${image.reference}`,
           keys: [`image:${image.digest === '' ? image.reference : image.digest}`],
           order,
-          params: { reference: image.reference, digest: image.digest, storage: request.storage, actor: order?.actor ?? '' },
+          params: {
+            reference: image.reference,
+            digest: image.digest,
+            storage: request.storage,
+            actor: order?.actor ?? '',
+          },
         },
         async (work) => {
           await pullImage(pull, request, work);

@@ -35,5 +35,8 @@ export function toInventoryObject(view: NodeView, entry: ViewEntry): InventoryOb
 export function readKinds(kinds: readonly string[]): InventoryKind[] {
   const unknown = kinds.filter((kind) => !isInventoryKind(kind));
   if (unknown.length === 0) return kinds.filter(isInventoryKind);
-  throw new PxmError('PXM_INPUT_INVALID', { count: String(unknown.length), problems: `no such kind: ${unknown.join(', ')}` });
+  throw new PxmError('PXM_INPUT_INVALID', {
+    count: String(unknown.length),
+    problems: `no such kind: ${unknown.join(', ')}`,
+  });
 }

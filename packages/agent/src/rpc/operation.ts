@@ -1,7 +1,7 @@
 import type { OperationServiceService } from '@pxmgr/contract/agent';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { identityText } from '@pxmgr/kit/rpc/identity';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
+import { identityText } from '@pxmgr/kit/rpc/identity';
 import type { OperationStore } from '../operation/operation-store.ts';
 
 /** Long-running work: ask, follow, cancel; only translation. */

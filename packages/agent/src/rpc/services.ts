@@ -2,7 +2,14 @@
  * rpc/: inward. One file per service, each only translates between messages and the rooms below; this file mounts
  * them. Who may call is decided in authorise.ts. The room may call every other room; none calls it but wire.
  */
-import { DeviceServiceService, GuestServiceService, ImageServiceService, NodeServiceService, OperationServiceService, StorageServiceService } from '@pxmgr/contract/agent';
+import {
+  DeviceServiceService,
+  GuestServiceService,
+  ImageServiceService,
+  NodeServiceService,
+  OperationServiceService,
+  StorageServiceService,
+} from '@pxmgr/contract/agent';
 import type { RpcServer } from '@pxmgr/kit/rpc/server';
 import { deviceService } from './device.ts';
 import { guestService } from './guest.ts';

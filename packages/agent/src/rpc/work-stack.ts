@@ -92,8 +92,21 @@ export async function createWorkStack(parts: WorkStackParts): Promise<WorkStack>
       parts.onOperationEnd?.(operation);
     },
   });
-  const gpus = () => readGpus(paths, runner, (error) => { logger.warn({ err: error }, 'memory of a GPU is not known'); });
-  const guests: GuestParts = { paths, cluster, files: new GuestFiles(paths, node), runState, tasks: new PveTasks(paths), images, runner, clock, gpus };
+  const gpus = () =>
+    readGpus(paths, runner, (error) => {
+      logger.warn({ err: error }, 'memory of a GPU is not known');
+    });
+  const guests: GuestParts = {
+    paths,
+    cluster,
+    files: new GuestFiles(paths, node),
+    runState,
+    tasks: new PveTasks(paths),
+    images,
+    runner,
+    clock,
+    gpus,
+  };
   const image = await imageParts(parts, { images, store });
   return {
     store,
@@ -107,7 +120,10 @@ export async function createWorkStack(parts: WorkStackParts): Promise<WorkStack>
   };
 }
 
-async function imageParts(parts: WorkStackParts, made: { images: TemplateStore; store: OperationStore }): Promise<ImageServiceParts> {
+async function imageParts(
+  parts: WorkStackParts,
+  made: { images: TemplateStore; store: OperationStore },
+): Promise<ImageServiceParts> {
   const { options, paths, cluster, runner, clock } = parts;
   const directory = join(options.stateDir, 'images');
   const setup = await prepareSkopeo({
@@ -116,7 +132,15 @@ async function imageParts(parts: WorkStackParts, made: { images: TemplateStore; 
     insecureRegistries: options.insecureRegistries,
     policyFile: options.signaturePolicyFile,
   });
-  const pull = { setup, resolver: new ImageResolver(setup, clock), cache: new BlobCache(directory), store: made.images, paths, cluster, clock };
+  const pull = {
+    setup,
+    resolver: new ImageResolver(setup, clock),
+    cache: new BlobCache(directory),
+    store: made.images,
+    paths,
+    cluster,
+    clock,
+  };
   return { pull, runner, store: made.store, templateStorage: options.templateStorage };
 }
 
@@ -126,23 +150,35 @@ async function recover(
 ): Promise<void> {
   const { store, guests, image } = made;
   const unfinished = await store.load();
-  if (unfinished.length > 0) logger.warn({ operations: unfinished.map((one) => one.operation.id) }, 'ending operations that a crash interrupted');
+  if (unfinished.length > 0)
+    logger.warn(
+      { operations: unfinished.map((one) => one.operation.id) },
+      'ending operations that a crash interrupted',
+    );
   const rules = new Map<string, RecoveryRule>([
     ['container.create', createRecovery(guests)],
-    ...(['start', 'shutdown', 'stop', 'destroy'] as const).map((verb) => [`container.${verb}`, verbRecovery(guests, verb)] as const),
-    ['image.pull', async (replay) => {
-      // Whole blobs stay: the next pull of the image needs less.
-      const digest = replay.effects.find((effect) => effect.name === 'image.fetch')?.data['digest'];
-      if (digest !== undefined) await image.pull.cache.dropLayout(digest);
-      return { outcome: 'undone' };
-    }],
+    ...(['start', 'shutdown', 'stop', 'destroy'] as const).map(
+      (verb) => [`container.${verb}`, verbRecovery(guests, verb)] as const,
+    ),
+    [
+      'image.pull',
+      async (replay) => {
+        // Whole blobs stay: the next pull of the image needs less.
+        const digest = replay.effects.find((effect) => effect.name === 'image.fetch')?.data['digest'];
+        if (digest !== undefined) await image.pull.cache.dropLayout(digest);
+        return { outcome: 'undone' };
+      },
+    ],
   ]);
   await recoverAll(store, unfinished, rules);
   await removeLeftovers(paths, { guests, image });
 }
 
 /** Temporary files that no journal needs any more: nothing runs yet, so none is in use. */
-async function removeLeftovers(paths: HostPaths, { guests, image }: { guests: GuestParts; image: ImageServiceParts }): Promise<void> {
+async function removeLeftovers(
+  paths: HostPaths,
+  { guests, image }: { guests: GuestParts; image: ImageServiceParts },
+): Promise<void> {
   await removeStaleEdits(paths, guests.files.node);
   for (const storage of readStorages(paths)) {
     const folder = storage.type === 'dir' ? templateDir(storage) : undefined;
@@ -156,5 +192,9 @@ function logEnd(logger: Logger, operation: Operation): void {
   const fields = { op: operation.id, kind: operation.kind, ...(operation.vmid === 0 ? {} : { vmid: operation.vmid }) };
   const { problem } = operation;
   if (problem === undefined) logger.info(fields, 'operation ended');
-  else logger.info({ ...fields, err: { code: problem.code, message: problem.message, chain: problem.causes } }, 'operation failed');
+  else
+    logger.info(
+      { ...fields, err: { code: problem.code, message: problem.message, chain: problem.causes } },
+      'operation failed',
+    );
 }

@@ -1,0 +1,71 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { create } from './create-fixture.ts';
+import { type FixtureHost, makeHost, specOf } from './host-fixture.ts';
+
+let host: FixtureHost;
+beforeEach(async () => {
+  host = await makeHost();
+});
+afterEach(() => {
+  host.remove();
+});
+
+describe('preflight refuses', () => {
+  it.each([
+    [
+      'all wrong words at once',
+      specOf({ name: 'a b', env: [{ name: '1-x', value: '', remove: false }], features: ['magic'] }),
+      'PXM_INPUT_INVALID',
+    ],
+    ['a privileged container from an image', specOf({ privileged: true }), 'PXM_INPUT_INVALID'],
+    [
+      'an unknown bridge and bind source',
+      specOf({
+        networks: [{ ...specOf().networks[0]!, bridge: 'vmbr9' }],
+        mounts: [{ target: '/m', source: { $case: 'bind', value: '/nope' }, readOnly: false, backup: false }],
+      }),
+      'PXM_INPUT_INVALID',
+    ],
+    ['an unknown storage', specOf({ storage: 'nosuch' }), 'PXM_STORAGE_NOT_FOUND'],
+    [
+      'a missing device',
+      specOf({ devices: [{ path: '/dev/dri/renderD128', deviceId: '', groups: [], mode: '' }] }),
+      'PXM_DEVICE_NOT_FOUND',
+    ],
+    [
+      'an image that is not here',
+      specOf({
+        source: {
+          $case: 'image',
+          value: { reference: 'r', digest: `sha256:${'0'.repeat(64)}`, platform: '', indexDigest: '', sizeBytes: 0n },
+        },
+      }),
+      'PXM_IMAGE_NOT_PULLED',
+    ],
+    ['a root file system that cannot hold the image', specOf({ rootfsBytes: 10n }), 'PXM_INPUT_INVALID'],
+  ])('%s', async (_name, spec, code) => {
+    expect((await create(host, spec)).problem?.code).toBe(code);
+    expect(host.runner.calls).toEqual([]);
+  });
+
+  it('a taken id, an id with old volumes, and a node without quorum', async () => {
+    host.write('etc/pve/.vmlist', '{"ids":{"101":{"node":"pve2","type":"qemu","version":1}}}');
+    expect((await create(host)).problem).toMatchObject({
+      code: 'PXM_VMID_TAKEN',
+      message: 'vmid 101 is taken by a vm on pve2',
+    });
+    host.write('etc/pve/.vmlist', '{}');
+    host.write('var/lib/vz/images/101/vm-101-disk-7.raw', 'precious');
+    expect((await create(host)).problem).toMatchObject({
+      code: 'PXM_VMID_TAKEN',
+      message: expect.stringContaining('vm-101-disk-7.raw') as unknown,
+    });
+    host.write('etc/pve/.members', '{"nodename":"pve1","cluster":{"name":"c","quorate":0}}');
+    expect((await create(host)).problem?.code).toBe('PXM_NO_QUORUM');
+  });
+
+  it('a cut archive', async () => {
+    host.write('var/lib/vz/template/cache/app.tar', 'cut');
+    expect((await create(host)).problem?.code).toBe('PXM_IMAGE_NOT_PULLED');
+  });
+});

@@ -1,0 +1,95 @@
+import { type Operation, OperationState } from '@pxmgr/contract/common';
+import type { Command } from '@pxmgr/kit/exec/command';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { recoverAll } from '../operation/recover.ts';
+import { createContainer } from './create.ts';
+import {
+  CREATE_REQUEST,
+  dropVolume,
+  goodCreate,
+  goodDestroy,
+  isCreate,
+  isDestroy,
+  putVolume,
+} from './create-fixture.ts';
+import { type FixtureHost, makeHost, specOf, UID } from './host-fixture.ts';
+import { createRecovery } from './undo-create.ts';
+
+let host: FixtureHost;
+beforeEach(async () => {
+  host = await makeHost();
+});
+afterEach(() => {
+  host.remove();
+});
+
+describe('recovery of a create that the agent did not live to end', () => {
+  /** Runs until pct hangs, then pretends that the process died there: a new store reads the journal. */
+  async function dieIn(effect: (command: Command) => void): Promise<Operation> {
+    const hang = new Promise<never>(() => undefined);
+    let reached: () => void = () => undefined;
+    const isThere = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    host.runner.expect(isCreate, {
+      effect: (command) => {
+        effect(command);
+        reached();
+      },
+      wait: hang,
+    });
+    const dead = host.newStore();
+    await dead.start(CREATE_REQUEST, (work) =>
+      createContainer(host.parts, { vmid: 101, guestUid: UID, spec: specOf() }, work),
+    );
+    await isThere;
+    const store = host.newStore();
+    const unfinished = await store.load();
+    expect(unfinished).toHaveLength(1);
+    await recoverAll(store, unfinished, new Map([['container.create', createRecovery(host.parts)]]));
+    return store.get(unfinished[0]!.operation.id);
+  }
+
+  it('nothing was made: undone', async () => {
+    expect(await dieIn(() => undefined)).toMatchObject({
+      state: OperationState.OPERATION_STATE_FAILED,
+      recovery: 'undone',
+      problem: { code: 'PXM_INTERRUPTED' },
+    });
+  });
+
+  it('half made: unlocked, destroyed, volumes freed', async () => {
+    host.runner.expect('pct unlock 101');
+    host.runner.expect(isDestroy, {
+      effect: () => {
+        host.dropGuest(101);
+      },
+    });
+    host.runner.expect('pvesm free local:101/vm-101-disk-0.raw', {
+      effect: () => {
+        dropVolume(host, 'vm-101-disk-0.raw');
+      },
+    });
+    const operation = await dieIn(() => {
+      host.putGuest(101, 'lock: create\n');
+      putVolume(host, 'vm-101-disk-0.raw');
+    });
+    expect(operation.recovery).toBe('undone');
+    expect(host.parts.files.text(101)).toBeUndefined();
+    host.runner.assertDone();
+  });
+
+  it('created but not marked: known by its tag, destroyed', async () => {
+    host.runner.expect(isDestroy, { effect: goodDestroy(host) });
+    expect((await dieIn(goodCreate(host))).recovery).toBe('undone');
+    expect(host.parts.files.text(101)).toBeUndefined();
+  });
+
+  it('somebody else has the id by now: left alone', async () => {
+    const operation = await dieIn(() => {
+      host.putGuest(101, 'hostname: theirs\nrootfs: local:101/x.raw\n');
+    });
+    expect(operation.recovery).toBe('undone');
+    expect(host.parts.files.text(101)).toContain('theirs');
+  });
+});
