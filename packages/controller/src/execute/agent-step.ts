@@ -3,11 +3,11 @@
  * mirror its events. Survives restarts of either side: what was sent and read is in the database before it matters.
  */
 import { type Operation, type OperationEvent, OperationState } from '@pxmgr/contract/common';
-import { isPxmError, PxmError } from '@pxmgr/kit/error/pxm-error';
+import { isPxmError } from '@pxmgr/kit/error/pxm-error';
 import type { StepTrace, Way } from '../store/operations.ts';
 import type { Accepted } from './agent-door.ts';
 import { ByteThrottle } from './byte-throttle.ts';
-import { Patience } from './patience.ts';
+import { isAway, Patience } from './patience.ts';
 import type { RunContext } from './run-context.ts';
 
 export interface AgentWork {
@@ -59,14 +59,24 @@ export async function carryOut(context: RunContext, work: AgentWork): Promise<Op
 
 async function ensureSent(context: RunContext, work: AgentWork, trace: StepTrace): Promise<StepTrace> {
   if (trace.agentOperationId !== '') return trace;
-  context.log.trace(trace);
-  const accepted = await new Patience(context, work.step).run(() => work.issue(trace.attempt));
-  if (accepted.operation === undefined)
-    throw new PxmError('PXM_INTERNAL', {}, { detail: 'the agent named no operation' });
+  const { log } = context;
+  log.trace(trace);
+  const accepted = await send(context, work, trace);
+  if (accepted.operation === undefined) throw new Error('the agent named no operation');
   const sent = { ...trace, agentOperationId: accepted.operation.id };
-  context.log.trace(sent);
-  if (work.way === 'forward') context.log.moveStep(work.step, 'running', { agentOperationId: sent.agentOperationId });
+  log.trace(sent);
+  if (work.way === 'forward') log.moveStep(work.step, 'running', { agentOperationId: sent.agentOperationId });
   return sent;
+}
+
+/** A refusal is an answer: the agent has begun nothing. Silence is none: it may have. */
+async function send(context: RunContext, work: AgentWork, trace: StepTrace): Promise<Accepted> {
+  try {
+    return await new Patience(context, work.step).run(() => work.issue(trace.attempt));
+  } catch (error) {
+    if (!context.stop.aborted && isPxmError(error) && !isAway(error)) context.log.trace({ ...trace, state: 'failed' });
+    throw error;
+  }
 }
 
 async function follow(context: RunContext, sent: StepTrace): Promise<Operation> {

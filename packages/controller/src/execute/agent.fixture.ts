@@ -36,7 +36,9 @@ export type Fate =
   | 'held'
   /** The agent crashed, and undid it. */
   | 'undone'
-  | { readonly fails: Problem };
+  | { readonly fails: Problem }
+  /** The order itself is answered with this. */
+  | { readonly refuses: PxmError };
 
 interface Kept {
   operation: Operation;
@@ -117,6 +119,8 @@ export class PlayedAgent {
     this.orders.push(order);
     const known = this.#byKey.get(order.idempotencyKey);
     if (known !== undefined) return { operation: this.#get(known).operation, commands };
+    const fate = this.#fates.get(kind)?.shift() ?? 'done';
+    if (typeof fate === 'object' && 'refuses' in fate) throw fate.refuses;
     const operation = Operation.fromPartial({
       id: this.#ids.operationId(),
       kind,
@@ -132,12 +136,11 @@ export class PlayedAgent {
     const [step] = operation.steps;
     if (step !== undefined) this.#say(kept, { $case: 'stepChanged', value: step });
     this.#say(kept, { $case: 'log', value: { stream: 'out', text: `${kind} is under way` } });
-    const fate = this.#fates.get(kind)?.shift() ?? 'done';
     if (fate !== 'held') setImmediate(() => this.#end(kept, fate));
     return { operation, commands };
   }
 
-  #end(kept: Kept, fate: Fate | 'cancelled'): void {
+  #end(kept: Kept, fate: Exclude<Fate, { refuses: PxmError }> | 'cancelled'): void {
     const { operation } = kept;
     const ended = { ...operation, steps: [], endedAt: new Date(0) };
     if (fate === 'done') {

@@ -1,5 +1,6 @@
 /** Calls that may meet an agent which is away for a moment. */
 import { formatDuration } from '@pxmgr/contract';
+import { messageOf } from '@pxmgr/kit/error/chain';
 import { isPxmError, PxmError } from '@pxmgr/kit/error/pxm-error';
 import { throwIfAborted } from '@pxmgr/kit/sync/abort';
 import type { RunContext } from './run-context.ts';
@@ -60,12 +61,13 @@ export class Patience {
     const { clock, limits, log, plan, view } = this.#context;
     const now = clock.monotonicMs();
     if (this.#silentSinceMs === undefined) {
-      log.note(this.#step, `the agent on ${plan.nodeName} does not answer; trying on`, 'warning');
+      log.note(this.#step, `${messageOf(error)}; trying on`, 'warning');
     }
     this.#silentSinceMs ??= now;
     const silentMs = now - this.#silentSinceMs;
     const presence = view.node(plan.nodeUid)?.presence ?? 'no longer in the fleet';
     if (silentMs < limits.silenceMs && (presence === 'up' || presence === 'suspect')) return;
+    if (isPxmError(error, 'PXM_QUEUE_FULL')) throw error;
     const detail = `no answer for ${formatDuration(silentMs)}, the node is ${presence}; what it was told may still happen there`;
     throw new PxmError('PXM_NODE_UNREACHABLE', { node: plan.nodeName }, { cause: error, detail });
   }

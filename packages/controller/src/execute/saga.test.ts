@@ -1,4 +1,5 @@
 import type { Problem } from '@pxmgr/contract/common';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { finish, request, until, Workshop } from './work.fixture.ts';
 
@@ -66,6 +67,27 @@ describe('a step that fails', () => {
     // The guest is in the inventory, so the next sweep ends the reservation.
     expect(work.sweep().reservations).toBe(1);
     expect(work.records.reservations.active()).toEqual([]);
+  });
+
+  it('has nothing to undo when the agent refused the order', async () => {
+    const { work } = shop.open();
+    const refuses = new PxmError('PXM_VMID_TAKEN', { vmid: '100', owner: 'by-hand' });
+    shop.agent('pve1').plan('container.create', { refuses });
+    const { plan } = await work.planner.planContainer(request());
+    const { record } = await finish(work, work.executor.apply(plan.id).id);
+    expect(record.operation.problem?.code).toBe('PXM_VMID_TAKEN');
+    expect(shop.agent('pve1').orders.map((order) => order.idempotencyKey)).toEqual([`${plan.id}/1`, `${plan.id}/2`]);
+    expect(work.records.plans.get(plan.id)?.plan.state).toBe('undone');
+    expect((await work.planner.planContainer(request())).plan.vmid).toBe(101);
+  });
+
+  it('waits when the agent has too much to do', async () => {
+    const { work } = shop.open();
+    const refuses = new PxmError('PXM_QUEUE_FULL', { node: 'pve1', count: '99' });
+    shop.agent('pve1').plan('container.create', { refuses }, { refuses });
+    const { plan } = await work.planner.planContainer(request());
+    const { record } = await finish(work, work.executor.apply(plan.id).id);
+    expect(record.state).toBe('done');
   });
 
   it('never destroys a guest that somebody else put in its place', async () => {
