@@ -259,14 +259,20 @@ async function node(host: Host, path: string, access: { gid: number; mode: numbe
   const real = host.path(path);
   if (existsSync(real)) return;
   mkdirSync(dirname(real), { recursive: true });
-  if (!isRoot()) return writeFileSync(real, 'a device node of a stand-in host that was not made by root\n');
+  if (!isRoot()) {
+    writeFileSync(real, 'a device node of a stand-in host that was not made by root\n');
+    return;
+  }
   const made = await runProgram({
     file: 'mknod',
     args: [real, 'c', '1', '3'],
     purpose: 'make a device node',
     timeoutMs: 10_000,
   });
-  if (made.exitCode !== 0) return writeFileSync(real, `no device node: ${made.stderr}`);
+  if (made.exitCode !== 0) {
+    writeFileSync(real, `no device node: ${made.stderr}`);
+    return;
+  }
   chownSync(real, 0, access.gid);
   chmodSync(real, access.mode);
 }

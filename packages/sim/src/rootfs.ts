@@ -21,9 +21,7 @@ export type ListingOptions = Pick<ExtractOptions, 'host' | 'log' | 'signal'>;
 /** Upstream's rule: the name ends in `.tar` and the listing has these members by exactly these names. */
 export async function isOciArchive(archive: string, options: ListingOptions): Promise<boolean> {
   if (!archive.endsWith('.tar')) return false;
-  let hasLayout = false;
-  let hasIndex = false;
-  let hasBlobs = false;
+  const found = new Set<string>();
   const command = {
     ...commandOf({ file: 'tar', args: ['-tf', archive], purpose: 'list a template', timeoutMs: 600_000 }),
     maxOutputBytes: 4096,
@@ -31,10 +29,12 @@ export async function isOciArchive(archive: string, options: ListingOptions): Pr
   const result = await machineRunner().run(command, {
     signal: options.signal,
     onLine: (stream, line) => {
-      if (stream === 'err') return options.log(`${line}\n`);
-      if (line === 'oci-layout') hasLayout = true;
-      else if (line === 'index.json') hasIndex = true;
-      else if (line.startsWith('blobs/')) hasBlobs = true;
+      if (stream === 'err') {
+        options.log(`${line}\n`);
+        return;
+      }
+      if (line === 'oci-layout' || line === 'index.json') found.add(line);
+      else if (line.startsWith('blobs/')) found.add('blobs');
     },
   });
   if (options.signal.aborted) throw new ToolError('received interrupt');
@@ -42,7 +42,7 @@ export async function isOciArchive(archive: string, options: ListingOptions): Pr
     throw new ToolError(
       `command 'tar -tf ${quoted(options.host.inHost(archive))}' failed: exit code ${result.exitCode ?? 255}`,
     );
-  return hasLayout && hasIndex && hasBlobs;
+  return found.size === 3;
 }
 
 export const extract: Extract = async (archive, target, options) => {

@@ -76,9 +76,7 @@ function guestConfig(ready: Ready, changes: Record<string, string> = {}): GuestC
 }
 
 let output = '';
-function log(text: string): void {
-  output += text;
-}
+const log = (text: string): void => void (output += text);
 
 function start(
   ready: Ready,
@@ -221,7 +219,7 @@ describe.skipIf(!ability.ok)('a really started guest', () => {
       expect((await run(host, ['sh', '-c', 'kill -9 $$'])).status).toBe(137);
       expect(await run(host, ['nosuch'])).toMatchObject({
         status: 127,
-        stderr: expect.stringMatching(/^lxc-attach: 101: .*Failed to exec "nosuch"\n$/),
+        stderr: expect.stringMatching(/^lxc-attach: 101: .*Failed to exec "nosuch"\n$/) as string,
       });
       expect((await run(host, ['/etc'])).status).toBe(126);
       const attached = await callTool(lxcAttach, host, [
@@ -243,7 +241,7 @@ describe.skipIf(!ability.ok)('a really started guest', () => {
       await lxcRuntime.stop(host, VMID, log);
       expect(await callTool(lxcAttach, host, ['-n', String(VMID), '--', 'true'])).toMatchObject({
         status: 1,
-        stderr: expect.stringContaining('Connection refused'),
+        stderr: expect.stringContaining('Connection refused') as string,
       });
     },
     LIMIT_MS,
@@ -303,7 +301,7 @@ describe.skipIf(!ability.ok)('a really started guest', () => {
       );
       expect(await run(host, ['touch', '/data/x'])).toMatchObject({
         status: 1,
-        stderr: expect.stringContaining('Read-only file system'),
+        stderr: expect.stringContaining('Read-only file system') as string,
       });
       await lxcRuntime.stop(host, VMID, log);
     },

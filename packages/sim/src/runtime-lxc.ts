@@ -73,7 +73,7 @@ async function start(context: StartContext): Promise<StartResult> {
   if (pid === undefined) return gone(host, vmid);
   publishRunning(host, { vmid, kind: 'lxc', pid, since: Date.now(), isPlayed: false });
   linkFigures(host, guest);
-  await publishAddresses(host, guest, { network, log: context.log });
+  await publishAddresses(host, guest, { network, log: (text) => context.log(text) });
   // The hook of a guest that ended at once may have run before it was published.
   return (await lxcState(guest)) === 'STOPPED' ? gone(host, vmid) : { ok: true, pid };
 }
@@ -146,7 +146,7 @@ function startErrors(logFile: string): string {
 }
 
 async function stop(host: Host, vmid: number, log: (text: string) => void): Promise<void> {
-  await lxcStop(host, vmid, ['-k']);
+  await lxcStop(lxcGuest(host, vmid), ['-k']);
   if ((await lxcState(lxcGuest(host, vmid))) !== 'STOPPED') log('stand-in: lxc-stop left the guest running\n');
   // The hook has done it already; a hook that could not start would leave the guest shown as running.
   await guestEnded(host, vmid);
@@ -158,7 +158,7 @@ async function shutdown(
   options: { timeoutMs: number; log: (text: string) => void; signal: AbortSignal },
 ): Promise<boolean> {
   const seconds = Math.max(1, Math.ceil(options.timeoutMs / 1000));
-  const exitCode = await lxcStop(host, vmid, ['--nokill', '-t', String(seconds)], options.signal);
+  const exitCode = await lxcStop(lxcGuest(host, vmid), ['--nokill', '-t', String(seconds)], options.signal);
   if (await isRunning(host, vmid)) {
     options.log(`command 'lxc-stop -n ${vmid} --nokill --timeout ${seconds}' failed: exit code ${exitCode ?? 1}\n`);
     return false;
@@ -167,13 +167,7 @@ async function shutdown(
   return true;
 }
 
-async function lxcStop(
-  host: Host,
-  vmid: number,
-  args: readonly string[],
-  signal?: AbortSignal,
-): Promise<number | null> {
-  const guest = lxcGuest(host, vmid);
+async function lxcStop(guest: LxcGuest, args: readonly string[], signal?: AbortSignal): Promise<number | null> {
   if ((await lxcState(guest)) === 'STOPPED') return 0;
   const command = lxcCommand('lxc-stop', [...onGuest(guest), ...args], { purpose: 'stop a guest' });
   return (await lxcRunner().run(command, signal === undefined ? {} : { signal })).exitCode;

@@ -13,8 +13,8 @@ export function scratchHost(spec: Partial<HostSpec> = {}): Host {
 
 export interface Collected {
   readonly io: ToolIo;
-  stdout(): string;
-  stderr(): string;
+  readonly stdout: () => string;
+  readonly stderr: () => string;
 }
 
 export function collectIo(stdin = ''): Collected {

@@ -9,7 +9,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import type { GuestConfig } from '../config-text.ts';
 import type { Host } from '../host.ts';
 import { runProgram } from '../machine.ts';
-import { parsePropertyString } from '../schema/property-string.ts';
+import { type PropertyValues, parsePropertyString } from '../schema/property-string.ts';
 import { readJson } from '../sim-file.ts';
 import { type LxcGuest, shortHash } from './lxc-command.ts';
 
@@ -99,26 +99,35 @@ function cardsOf(host: Host, vmid: number, config: GuestConfig): NetCard[] {
     const index = /^net(\d+)$/.exec(key)?.[1];
     if (index === undefined) continue;
     const net = parsePropertyString('lxc.net', text);
-    const isManaged = net['host-managed'] === '1';
-    const fromDhcp = isManaged && net['ip'] === 'dhcp';
-    cards.push({
+    const plain = {
       index: Number(index),
       name: net['name'] ?? `eth${index}`,
       bridge: `pxbr-${shortHash(`${host.root}\0${net['bridge'] ?? 'vmbr0'}`)}`,
       hwaddr: net['hwaddr'],
-      isUp: isManaged && net['link_down'] !== '1',
-      ip: fromDhcp
-        ? leasedAddress(`${host.root}\0${vmid}\0${index}`)
-        : isManaged && net['ip'] !== 'manual'
-          ? net['ip']
-          : undefined,
-      gateway: fromDhcp ? DHCP_GATEWAY : isManaged ? net['gw'] : undefined,
-      ip6: isManaged && !/^(auto|dhcp|manual)$/.test(net['ip6'] ?? 'auto') ? net['ip6'] : undefined,
-      gateway6: isManaged ? net['gw6'] : undefined,
-      fromDhcp,
-    });
+    };
+    cards.push({ ...plain, ...addressing(net, `${host.root}\0${vmid}\0${index}`) });
   }
   return cards.sort((a, b) => a.index - b.index);
+}
+
+type Addressing = Pick<NetCard, 'isUp' | 'ip' | 'gateway' | 'ip6' | 'gateway6' | 'fromDhcp'>;
+
+/** A card that the guest manages itself gets nothing from the host. `leaseKey` decides the address a DHCP card gets. */
+function addressing(net: PropertyValues, leaseKey: string): Addressing {
+  if (net['host-managed'] !== '1') {
+    return { isUp: false, ip: undefined, gateway: undefined, ip6: undefined, gateway6: undefined, fromDhcp: false };
+  }
+  const fromDhcp = net['ip'] === 'dhcp';
+  const given = (text: string | undefined): string | undefined =>
+    /^(auto|dhcp|manual)$/.test(text ?? 'manual') ? undefined : text;
+  return {
+    isUp: net['link_down'] !== '1',
+    ip: fromDhcp ? leasedAddress(leaseKey) : given(net['ip']),
+    gateway: fromDhcp ? DHCP_GATEWAY : net['gw'],
+    ip6: given(net['ip6']),
+    gateway6: net['gw6'],
+    fromDhcp,
+  };
 }
 
 function lxcLines(card: NetCard): string[] {

@@ -17,7 +17,7 @@ export async function* tarEntries(source: Readable): AsyncGenerator<Entry> {
   const parser = tarExtract();
   source.once('error', (err) => parser.destroy(err));
   // tar-stream's streams are not typed as Node's, though they can be piped into.
-  source.pipe(parser as unknown as NodeJS.WritableStream);
+  source.pipe(parser);
   try {
     yield* parser;
   } finally {
@@ -37,10 +37,16 @@ function whiteOut(tree: GuestTree, path: string): void {
   const name = parts?.at(-1);
   if (parts === undefined || name?.startsWith(WHITEOUT) !== true) return;
   const parent = parts.slice(0, -1);
-  if (name === OPAQUE) return tree.empty(parent);
+  if (name === OPAQUE) {
+    tree.empty(parent);
+    return;
+  }
   const hidden = name.slice(WHITEOUT.length);
   if (hidden === '..' || hidden === '') return;
-  if (hidden !== '.') return tree.remove([...parent, hidden]);
+  if (hidden !== '.') {
+    tree.remove([...parent, hidden]);
+    return;
+  }
   // The root itself can never be whited out.
   if (parent.length > 0) tree.remove(parent);
 }
@@ -103,10 +109,14 @@ async function place(tree: GuestTree, parts: string[], { entry, directories }: P
       if (parts.length > 0) tree.directory(parts);
       directories.push({ parts, meta });
       return;
-    case 'symlink':
-      return tree.symlink(parts, header.linkname, meta);
-    case 'link':
-      return tree.link(parts, pathParts(header.linkname) ?? []);
+    case 'symlink': {
+      tree.symlink(parts, header.linkname, meta);
+      return;
+    }
+    case 'link': {
+      tree.link(parts, pathParts(header.linkname) ?? []);
+      return;
+    }
     default:
       // Devices and fifos become empty files, as the tar crate writes every kind it cannot make (its src/entry.rs).
       return tree.writeFile(parts, meta, entry);

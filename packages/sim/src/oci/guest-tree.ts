@@ -15,6 +15,7 @@ import {
   readdirSync,
   readlinkSync,
   rmSync,
+  type Stats,
   symlinkSync,
   utimesSync,
 } from 'node:fs';
@@ -159,28 +160,38 @@ export class GuestTree {
   #walk(parts: readonly string[], make: boolean): string | undefined {
     const queue = [...parts];
     const trail: { name: string; real: string }[] = [];
-    for (let links = 0; ; ) {
-      const name = queue.shift();
-      const here = trail.at(-1)?.real ?? this.#root;
-      if (name === undefined) return here;
+    let links = 0;
+    for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
       if (name === '..') {
-        if (trail.pop() === undefined)
-          throw new OutsideError(`trying to unpack outside of destination path: ${this.#root}`);
+        this.#up(trail);
         continue;
       }
+      const here = trail.at(-1)?.real ?? this.#root;
       const real = this.#mounts.get([...trail.map((step) => step.name), name].join('/')) ?? join(here, name);
       const stat = lstatOrNone(real);
       if (stat?.isSymbolicLink() === true) {
         links += 1;
         queue.unshift(...this.#linkParts(real, links));
-      } else if (stat === undefined && !make) {
-        return undefined;
-      } else {
-        if (stat === undefined) this.#makeDirectory(real);
-        else if (!stat.isDirectory()) throw Object.assign(new Error('ENOTDIR'), { code: 'ENOTDIR' });
-        trail.push({ name, real });
+        continue;
       }
+      if (stat === undefined && !make) return undefined;
+      this.#requireDirectory(real, stat);
+      trail.push({ name, real });
     }
+    return trail.at(-1)?.real ?? this.#root;
+  }
+
+  #up(trail: unknown[]): void {
+    if (trail.pop() === undefined) throw this.#outside();
+  }
+
+  #outside(): OutsideError {
+    return new OutsideError(`trying to unpack outside of destination path: ${this.#root}`);
+  }
+
+  #requireDirectory(real: string, stat: Stats | undefined): void {
+    if (stat === undefined) this.#makeDirectory(real);
+    else if (!stat.isDirectory()) throw Object.assign(new Error('ENOTDIR'), { code: 'ENOTDIR' });
   }
 
   #makeDirectory(real: string): void {
@@ -192,12 +203,12 @@ export class GuestTree {
   /** An absolute target is resolved by the kernel on the host's root, so the extractor refuses it as outside. */
   #linkParts(real: string, links: number): string[] {
     const target = readlinkSync(real);
-    if (target.startsWith('/')) throw new OutsideError(`trying to unpack outside of destination path: ${this.#root}`);
+    if (target.startsWith('/')) throw this.#outside();
     if (links > MAX_LINKS) throw Object.assign(new Error('ELOOP'), { code: 'ELOOP' });
     return target.split('/').filter((part) => part !== '' && part !== '.');
   }
 }
 
-function lstatOrNone(path: string): ReturnType<typeof lstatSync> | undefined {
+function lstatOrNone(path: string): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false });
 }

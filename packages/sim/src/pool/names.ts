@@ -11,8 +11,7 @@ export function nameProblem(name: string, kind: 'dataset' | 'snapshot'): string 
 }
 
 function shapeProblem(name: string): string | undefined {
-  if ([...name].filter((letter) => letter === '@' || letter === '#').length > 1)
-    return "multiple '@' and/or '#' delimiters in name";
+  if ((name.match(/[@#]/g) ?? []).length > 1) return "multiple '@' and/or '#' delimiters in name";
   if (name.startsWith('/')) return 'leading slash in name';
   if (name.endsWith('/') || /@.*\//.test(name)) return 'trailing slash in name';
   if (name.length > MAX_NAME) return 'name is too long';

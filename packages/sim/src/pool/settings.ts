@@ -74,7 +74,7 @@ export function inheritProperty(host: Host, property: string, name: string): voi
   }
   changePools(host, (state) => {
     const target = holderOf(state, name);
-    delete target.properties[property];
+    target.properties = Object.fromEntries(Object.entries(target.properties).filter(([name]) => name !== property));
   });
 }
 

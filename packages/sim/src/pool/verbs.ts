@@ -1,11 +1,10 @@
-/** What changes datasets, with the refusals of openzfs/zfs. File trees are copied outside the lock, records change inside. */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
+/** Making and destroying datasets, with the refusals of openzfs/zfs; snapshot-verbs.ts and rename.ts have the rest. */
+import { mkdirSync, rmSync } from 'node:fs';
 import type { Host } from '../host.ts';
 import { ToolError } from '../tool.ts';
-import { copyTree, isBusy } from './files.ts';
+import { isBusy } from './files.ts';
 import { nameProblem } from './names.ts';
-import { isUserProperty, storedValue } from './properties.ts';
+import { storedValue } from './properties.ts';
 import {
   changePools,
   clonesOf,
@@ -13,7 +12,6 @@ import {
   directoryOf,
   findDataset,
   findSnapshot,
-  guidOf,
   newDataset,
   type PoolState,
   parentOf,
@@ -23,7 +21,7 @@ import {
   sorted,
   subtree,
 } from './state.ts';
-import { otherDirectories, referencedBytes, usageOf } from './usage.ts';
+import { usageOf } from './usage.ts';
 
 export type Pairs = readonly (readonly [name: string, value: string])[];
 
@@ -44,7 +42,8 @@ export function refuse(text: string, status = 1): never {
   throw new ToolError(`${text}\n`, status);
 }
 
-function stored(properties: Pairs, failed: (reason: string) => never): Record<string, string> {
+/** Given properties in their stored form. */
+export function stored(properties: Pairs, failed: (reason: string) => never): Record<string, string> {
   const result: Record<string, string> = {};
   for (const [name, value] of properties) {
     if (result[name] !== undefined) refuse(`property '${name}' specified multiple times`);
@@ -77,7 +76,8 @@ export function createDataset(host: Host, name: string, options: CreateOptions):
   });
 }
 
-function requireParent(
+/** The parent must be there; `make` makes it, and its parents. */
+export function requireParent(
   host: Host,
   state: PoolState,
   at: { name: string; failed: (reason: string) => never; make: boolean },
@@ -89,7 +89,8 @@ function requireParent(
   add(host, state, { name: parent, type: 'filesystem', properties: {} });
 }
 
-function add(
+/** A new record with its directory. */
+export function add(
   host: Host,
   state: PoolState,
   spec: { name: string; type: DatasetRecord['type']; properties: Record<string, string>; origin?: string },
@@ -218,166 +219,4 @@ export function destroySnapshots(host: Host, argument: string, options: { defer?
     }),
   );
   for (const snapshot of removed) rmSync(snapshotDirectory(host, snapshot), { recursive: true, force: true });
-}
-
-/** Several at once are one step: either all or none. */
-export async function takeSnapshots(
-  host: Host,
-  names: readonly string[],
-  options: { recursive?: boolean; properties?: Pairs } = {},
-): Promise<void> {
-  const state = readPools(host);
-  const all = names.flatMap((name) => snapshotTargets(state, name, options.recursive === true));
-  const many = all.length > 1 ? '\nno snapshots were created' : '';
-  for (const name of all)
-    if (findSnapshot(state, name) !== undefined)
-      refuse(`cannot create snapshot '${name}': dataset already exists${many}`);
-  if ((options.properties ?? []).some(([name]) => !isUserProperty(name)))
-    refuse('cannot create snapshots : this property can not be modified for snapshots');
-  const made: { name: string; guid: string; bytes: number }[] = [];
-  for (const name of all) {
-    const dataset = findDataset(state, name.split('@')[0] ?? '') as DatasetRecord;
-    const guid = guidOf(host, `${name} ${state.txg} ${made.length}`);
-    const directory = directoryOf(host, state, dataset);
-    if (directory !== undefined)
-      await copyTree(directory, snapshotDirectory(host, { guid }), otherDirectories(host, state, dataset));
-    made.push({ name, guid, bytes: referencedBytes(host, state, dataset) });
-  }
-  changePools(host, (now) => {
-    now.txg += 1;
-    for (const { name, guid, bytes } of made) {
-      const [of = '', tag = ''] = name.split('@');
-      findDataset(now, of)?.snapshots.push({
-        name: tag,
-        guid,
-        createtxg: now.txg,
-        creation: Math.floor(Date.now() / 1000),
-        referencedBytes: bytes,
-        properties: Object.fromEntries(options.properties ?? []),
-        holds: [],
-      });
-    }
-  });
-}
-
-function snapshotTargets(state: PoolState, name: string, recursive: boolean): string[] {
-  const problem = nameProblem(name, 'snapshot');
-  if (problem !== undefined) refuse(`cannot create snapshot '${name}': ${problem}`);
-  const [of = '', tag = ''] = name.split('@');
-  // zfs answers this one as a usage error.
-  if (findDataset(state, of) === undefined) refuse(`cannot open '${of}': dataset does not exist`, 2);
-  return recursive ? subtree(state, of).map((dataset) => `${dataset.name}@${tag}`) : [name];
-}
-
-export async function rollback(
-  host: Host,
-  name: string,
-  options: { destroyNewer: boolean; withClones: boolean },
-): Promise<void> {
-  if (!name.includes('@')) refuse(`cannot open '${name}': missing '@' delimiter in snapshot name`);
-  const state = readPools(host);
-  const found = findSnapshot(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
-  const { dataset, snapshot } = found;
-  const newer = dataset.snapshots
-    .slice(dataset.snapshots.indexOf(snapshot) + 1)
-    .map((entry) => `${dataset.name}@${entry.name}`);
-  if (newer.length > 0 && !options.destroyNewer)
-    refuse(
-      `cannot rollback to '${name}': more recent snapshots or bookmarks exist\nuse '-r' to force deletion of the following snapshots and bookmarks:\n${newer.join('\n')}`,
-    );
-  const clones = newer.flatMap((entry) => clonesOf(state, entry));
-  if (clones.length > 0 && !options.withClones)
-    refuse(
-      `cannot rollback to '${name}': clones of previous snapshots exist\nuse '-R' to force deletion of the following clones and dependents:\n${clones.join('\n')}`,
-    );
-  for (const clone of clones) destroyDataset(host, clone, { recursive: true, withClones: true });
-  for (const entry of newer) {
-    if ((findSnapshot(state, entry)?.snapshot.holds.length ?? 0) > 0)
-      refuse(`cannot destroy '${entry}': dataset is busy`);
-    destroySnapshots(host, entry);
-  }
-  const directory = directoryOf(host, state, dataset);
-  if (directory === undefined) return;
-  const keep = otherDirectories(host, state, dataset);
-  for (const child of existsSync(directory) ? readdirSync(directory) : []) {
-    if (![...keep].some((other) => other === `${directory}/${child}` || other.startsWith(`${directory}/${child}/`)))
-      rmSync(`${directory}/${child}`, { recursive: true, force: true });
-  }
-  await copyTree(snapshotDirectory(host, snapshot), directory, new Set());
-}
-
-export async function cloneSnapshot(
-  host: Host,
-  { from, to }: FromTo,
-  options: { properties: Pairs; parents: boolean },
-): Promise<void> {
-  if (!from.includes('@')) refuse(`cannot open '${from}': missing '@' delimiter in snapshot name`);
-  const failed = (reason: string): never => refuse(`cannot create '${to}': ${reason}`);
-  const source = findSnapshot(readPools(host), from) ?? refuse(`cannot open '${from}': dataset does not exist`);
-  const problem =
-    nameProblem(to, 'dataset') ?? (poolOf(from) === poolOf(to) ? undefined : 'source and target pools differ');
-  if (problem !== undefined) failed(problem);
-  const properties = stored(options.properties, failed);
-  const directory = changePools(host, (state) => {
-    if (findDataset(state, to) !== undefined) failed('dataset already exists');
-    requireParent(host, state, { name: to, failed, make: options.parents });
-    const volsize = source.dataset.properties['volsize'];
-    const made = add(host, state, {
-      name: to,
-      type: source.dataset.type,
-      properties: { ...properties, ...(volsize === undefined ? {} : { volsize }) },
-      origin: from,
-    });
-    return directoryOf(host, state, made);
-  });
-  if (directory !== undefined) await copyTree(snapshotDirectory(host, source.snapshot), directory, new Set());
-}
-
-export function renameDataset(
-  host: Host,
-  { from, to }: FromTo,
-  options: { parents: boolean; unmounted: boolean },
-): void {
-  if (from.includes('@')) return renameSnapshot(host, from, to);
-  const failed = (reason: string): never => refuse(`cannot rename to '${to}': ${reason}`);
-  const state = readPools(host);
-  const dataset = findDataset(state, from) ?? refuse(`cannot open '${from}': dataset does not exist`);
-  const problem = nameProblem(to, 'dataset');
-  if (problem !== undefined) failed(problem);
-  if (poolOf(from) !== poolOf(to)) failed('datasets must be within same pool');
-  if (to.startsWith(`${from}/`)) failed('New dataset name cannot be a descendant of current dataset name');
-  const before = directoryOf(host, state, dataset);
-  if (!options.unmounted && before !== undefined && isBusy(before))
-    refuse(`cannot unmount '${host.inHost(before)}': pool or dataset is busy`);
-  const after = changePools(host, (now) => {
-    if (findDataset(now, to) !== undefined) failed('dataset already exists');
-    requireParent(host, now, { name: to, failed, make: options.parents });
-    now.datasets = now.datasets.map((entry) => renamed(entry, from, to));
-    return directoryOf(host, now, findDataset(now, to) as DatasetRecord);
-  });
-  if (before === undefined || after === undefined || before === after || !existsSync(before)) return;
-  mkdirSync(dirname(after), { recursive: true });
-  if (existsSync(after)) rmdirSync(after);
-  renameSync(before, after);
-}
-
-function renamed(entry: DatasetRecord, from: string, to: string): DatasetRecord {
-  const move = (name: string): string =>
-    name === from || name.startsWith(`${from}/`) || name.startsWith(`${from}@`)
-      ? `${to}${name.slice(from.length)}`
-      : name;
-  return { ...entry, name: move(entry.name), ...(entry.origin === undefined ? {} : { origin: move(entry.origin) }) };
-}
-
-function renameSnapshot(host: Host, from: string, to: string): void {
-  const tag = to.split('@').at(-1) ?? to;
-  changePools(host, (state) => {
-    const found = findSnapshot(state, from) ?? refuse(`cannot open '${from}': dataset does not exist`);
-    const target = `${found.dataset.name}@${tag}`;
-    if (findSnapshot(state, target) !== undefined) refuse(`cannot rename to '${target}': dataset already exists`);
-    found.dataset.snapshots = found.dataset.snapshots.map((entry) =>
-      entry === found.snapshot ? { ...entry, name: tag } : entry,
-    );
-    for (const dataset of state.datasets) if (dataset.origin === from) dataset.origin = target;
-  });
 }

@@ -10,18 +10,12 @@ import type { Storage } from '../storage-cfg.ts';
 import { ToolError } from '../tool.ts';
 import { parseVolumeName } from '../volume-names.ts';
 import type { SpaceRow, VolumeBackend, VolumeRequest, VolumeRow } from '../volumes.ts';
+import { renameDataset } from './rename.ts';
 import { setProperties } from './settings.ts';
+import { rollback, takeSnapshots } from './snapshot-verbs.ts';
 import { directoryOf, findDataset, readPools } from './state.ts';
 import { usageOf } from './usage.ts';
-import {
-  createDataset,
-  destroyDataset,
-  destroySnapshots,
-  type Pairs,
-  renameDataset,
-  rollback,
-  takeSnapshots,
-} from './verbs.ts';
+import { createDataset, destroyDataset, destroySnapshots, type Pairs } from './verbs.ts';
 
 const QUOTA_MARK = 'pve-storage:refquota';
 

@@ -11,42 +11,49 @@ export class GetoptError extends Error {}
 /** `letters` is getopt's: a letter followed by `:` takes a value. Long names are mapped to letters by `long`. */
 export function getopt(argv: readonly string[], letters: string, long: Readonly<Record<string, string>> = {}): Getopt {
   const options = new Map<string, string[]>();
-  const add = (letter: string, value: string): void =>
-    void options.set(letter, [...(options.get(letter) ?? []), value]);
+  const add = (letter: string, value: string): void => {
+    options.set(letter, [...(options.get(letter) ?? []), value]);
+  };
   const operands: string[] = [];
-  for (let at = 0; at < argv.length; at += 1) {
-    const word = argv[at] ?? '';
+  const words = [...argv];
+  for (let word = words.shift(); word !== undefined; word = words.shift()) {
     if (word === '--') {
-      operands.push(...argv.slice(at + 1));
+      operands.push(...words);
       break;
     }
-    if (!word.startsWith('-') || word === '-') {
-      operands.push(word);
-      continue;
-    }
-    const name = word.startsWith('--') ? long[word.slice(2)] : undefined;
-    if (word.startsWith('--')) {
-      if (name === undefined) throw new GetoptError(`invalid option '${word.slice(2)}'`);
-      add(name, '');
-      continue;
-    }
-    for (let i = 1; i < word.length; i += 1) {
-      const letter = word.charAt(i);
-      const index = letters.indexOf(letter);
-      if (index < 0 || letter === ':') throw new GetoptError(`invalid option '${letter}'`);
-      if (letters.charAt(index + 1) !== ':') {
-        add(letter, '');
-        continue;
-      }
-      const attached = word.slice(i + 1);
-      if (attached === '') at += 1;
-      const value = attached === '' ? argv[at] : attached;
-      if (value === undefined) throw new GetoptError(`missing argument for '${letter}' option`);
-      add(letter, value);
-      break;
-    }
+    if (word.startsWith('--')) add(long[word.slice(2)] ?? invalid(word.slice(2)), '');
+    else if (word.startsWith('-') && word !== '-') readLetters(word, { letters, words, add });
+    else operands.push(word);
   }
   return { options, operands };
+}
+
+function invalid(name: string): never {
+  throw new GetoptError(`invalid option '${name}'`);
+}
+
+interface Reading {
+  readonly letters: string;
+  /** What follows; a value that is not attached is taken from here. */
+  readonly words: string[];
+  readonly add: (letter: string, value: string) => void;
+}
+
+function readLetters(word: string, { letters, words, add }: Reading): void {
+  for (let i = 1; i < word.length; i += 1) {
+    const letter = word.charAt(i);
+    const index = letter === ':' ? -1 : letters.indexOf(letter);
+    if (index < 0) invalid(letter);
+    if (letters.charAt(index + 1) !== ':') {
+      add(letter, '');
+      continue;
+    }
+    const attached = word.slice(i + 1);
+    const value = attached === '' ? words.shift() : attached;
+    if (value === undefined) throw new GetoptError(`missing argument for '${letter}' option`);
+    add(letter, value);
+    return;
+  }
 }
 
 export function has(parsed: Getopt, letter: string): boolean {

@@ -56,7 +56,7 @@ function fail(io: ToolIo, text: string): number {
 function readCall(argv: readonly string[]): Call | string {
   const call: Call = { name: undefined, keepEnv: true, setVars: [], uid: undefined, gid: undefined, argv: [] };
   for (let at = 0; at < argv.length; at += 1) {
-    const [word = '', attached] = splitLong(argv[at] ?? '');
+    const [word, attached] = splitLong(argv[at] ?? '');
     if (word === '--') {
       call.argv = argv.slice(at + 1);
       break;

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { runningGuest } from '../running.ts';
 import type { Tool } from '../tool.ts';
-import { GetoptError, getopt, has, last } from './getopt.ts';
+import { type Getopt, GetoptError, getopt, has, last } from './getopt.ts';
 
 const LONG = { pid: 'p', state: 's', 'no-humanize': 'H', ips: 'i' } as const;
 
@@ -10,23 +10,14 @@ export const lxcInfo: Tool = async (host, argv, io) => {
   try {
     const call = getopt(argv, 'n:P:psHiSc:', LONG);
     const name = last(call, 'n') ?? call.operands[0];
-    if (name === undefined) {
-      io.err('lxc-info: missing container name, use --name option\n');
-      return 1;
-    }
+    if (name === undefined) throw new GetoptError('missing container name, use --name option');
     const running = /^\d+$/.test(name) ? runningGuest(host, Number(name)) : undefined;
-    const isKnown = running?.kind === 'lxc' || existsSync(host.clusterPath('nodes', host.name, 'lxc', `${name}.conf`));
-    if (!isKnown) {
+    const pid = running?.kind === 'lxc' ? running.pid : undefined;
+    if (pid === undefined && !existsSync(host.clusterPath('nodes', host.name, 'lxc', `${name}.conf`))) {
       io.err(`${name} doesn't exist\n`);
       return 1;
     }
-    const isUp = running?.kind === 'lxc';
-    const all = !has(call, 'p') && !has(call, 's') && !has(call, 'i');
-    const line = (label: string, value: string): string =>
-      has(call, 'H') ? `${value}\n` : `${`${label}:`.padEnd(16)}${value}\n`;
-    if (all) io.out(line('Name', name));
-    if (all || has(call, 's')) io.out(line('State', isUp ? 'RUNNING' : 'STOPPED'));
-    if ((all || has(call, 'p')) && isUp) io.out(line('PID', String(running.pid)));
+    io.out(report(call, name, pid));
     return 0;
   } catch (err) {
     if (!(err instanceof GetoptError)) throw err;
@@ -34,3 +25,16 @@ export const lxcInfo: Tool = async (host, argv, io) => {
     return 1;
   }
 };
+
+/** Everything, or only what was asked for; a stopped guest has no process id to show. */
+function report(call: Getopt, name: string, pid: number | undefined): string {
+  const isAll = ['p', 's', 'i'].every((letter) => !has(call, letter));
+  const line = (label: string, value: string): string =>
+    has(call, 'H') ? `${value}\n` : `${`${label}:`.padEnd(16)}${value}\n`;
+  const lines = [
+    isAll ? line('Name', name) : '',
+    isAll || has(call, 's') ? line('State', pid === undefined ? 'STOPPED' : 'RUNNING') : '',
+    (isAll || has(call, 'p')) && pid !== undefined ? line('PID', String(pid)) : '',
+  ];
+  return lines.join('');
+}

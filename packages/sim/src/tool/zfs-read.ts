@@ -157,8 +157,14 @@ function printList(
     if (objects.length === 0) io.err('no datasets available\n');
     return;
   }
-  if (has(call, 'H')) return io.out(rows.map((row) => `${row.map((cell) => cell.value).join('\t')}\n`).join(''));
-  if (rows.length === 0) return io.err('no datasets available\n');
+  if (has(call, 'H')) {
+    io.out(rows.map((row) => `${row.map((cell) => cell.value).join('\t')}\n`).join(''));
+    return;
+  }
+  if (rows.length === 0) {
+    io.err('no datasets available\n');
+    return;
+  }
   const heads = columns.map((column) => HEADS[column] ?? column.toUpperCase());
   io.out(aligned([heads, ...rows.map((row) => row.map((cell) => cell.value))], columns));
 }
@@ -207,7 +213,8 @@ export function zfsGet(host: Host, call: Getopt, io: ToolIo): void {
         ),
       ),
     );
-    return finish(chosen, io);
+    finish(chosen, io);
+    return;
   }
   const fields = (last(call, 'o') ?? 'name,property,value,source')
     .replace(/^all$/, 'name,property,value,source')

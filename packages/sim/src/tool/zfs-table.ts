@@ -101,49 +101,65 @@ function rawValue(view: View, object: ZfsObject, property: string): Value {
   if (computed !== undefined) return { value: computed, source: '-' };
   if (property === 'mountpoint') return mountpointValue(view, object);
   if (isUserProperty(property)) return inheritedValue(view, object, property) ?? NONE;
-  const isForVolumes = property === 'volsize' || property === 'volblocksize';
-  const isForFileSystems = property === 'quota' || property === 'refquota' || property === 'recordsize';
-  if (object.snapshot !== undefined || (object.dataset.type === 'volume' ? isForFileSystems : isForVolumes))
-    return NONE;
-  const own = object.dataset.properties[property];
-  if (own !== undefined) return { value: own, source: 'local' };
-  const inherited = NATIVE[property]?.inherits === true ? inheritedValue(view, object, property) : undefined;
-  return (
-    inherited ?? {
-      value: NATIVE[property]?.byDefault ?? '-',
-      source: NATIVE[property]?.byDefault === undefined ? '-' : 'default',
-    }
-  );
+  return hasProperty(object, property) ? settableValue(view, object, property) : NONE;
 }
 
+const ONLY_VOLUMES = new Set(['volsize', 'volblocksize']);
+const ONLY_FILE_SYSTEMS = new Set(['quota', 'refquota', 'recordsize']);
+
+function hasProperty({ dataset, snapshot }: ZfsObject, property: string): boolean {
+  if (snapshot !== undefined) return false;
+  return !(dataset.type === 'volume' ? ONLY_FILE_SYSTEMS : ONLY_VOLUMES).has(property);
+}
+
+function settableValue(view: View, object: ZfsObject, property: string): Value {
+  const own = object.dataset.properties[property];
+  if (own !== undefined) return { value: own, source: 'local' };
+  const rule = NATIVE[property];
+  const inherited = rule?.inherits === true ? inheritedValue(view, object, property) : undefined;
+  if (inherited !== undefined) return inherited;
+  return rule?.byDefault === undefined ? NONE : { value: rule.byDefault, source: 'default' };
+}
+
+/** What no dataset keeps: the same for all. */
+const CONSTANTS: Readonly<Record<string, string>> = {
+  usedbysnapshots: '0',
+  usedbyrefreservation: '0',
+  compressratio: '1.00',
+  refcompressratio: '1.00',
+  userrefs: '-',
+  clones: '-',
+  defer_destroy: '-',
+};
+const NO_USAGE: Usage = { used: 0, available: 0, referenced: 0, byDataset: 0, byChildren: 0 };
+
 function datasetValue(view: View, dataset: DatasetRecord, property: string): string | undefined {
-  const usage = view.usage.get(dataset.name);
-  const isVolume = dataset.type === 'volume';
-  const values: Readonly<Record<string, string | undefined>> = {
+  const usage = view.usage.get(dataset.name) ?? NO_USAGE;
+  const values: Readonly<Record<string, string | number | undefined>> = {
+    ...CONSTANTS,
     name: dataset.name,
     type: dataset.type,
     guid: dataset.guid,
-    createtxg: String(dataset.createtxg),
-    creation: String(dataset.creation),
+    createtxg: dataset.createtxg,
+    creation: dataset.creation,
     origin: dataset.origin ?? '-',
-    mounted: isVolume ? '-' : dataset.isMounted ? 'yes' : 'no',
-    used: String(usage?.used ?? 0),
-    available: String(usage?.available ?? 0),
-    referenced: String(usage?.referenced ?? 0),
-    written: String(usage?.referenced ?? 0),
-    logicalused: String(usage?.used ?? 0),
-    logicalreferenced: String(usage?.referenced ?? 0),
-    usedbydataset: String(usage?.byDataset ?? 0),
-    usedbychildren: String(usage?.byChildren ?? 0),
-    usedbysnapshots: '0',
-    usedbyrefreservation: '0',
-    compressratio: '1.00',
-    refcompressratio: '1.00',
-    userrefs: '-',
-    clones: '-',
-    defer_destroy: '-',
+    mounted: mountedWord(dataset),
+    used: usage.used,
+    available: usage.available,
+    referenced: usage.referenced,
+    written: usage.referenced,
+    logicalused: usage.used,
+    logicalreferenced: usage.referenced,
+    usedbydataset: usage.byDataset,
+    usedbychildren: usage.byChildren,
   };
-  return values[property];
+  const value = values[property];
+  return value === undefined ? undefined : String(value);
+}
+
+function mountedWord(dataset: DatasetRecord): string {
+  if (dataset.type === 'volume') return '-';
+  return dataset.isMounted ? 'yes' : 'no';
 }
 
 function snapshotValue(view: View, object: ZfsObject, property: string): string | undefined {

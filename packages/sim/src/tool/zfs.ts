@@ -1,6 +1,7 @@
 /** `zfs` of the stand-in: argument forms, output and statuses of openzfs/zfs cmd/zfs/zfs_main.c (2.3); the work is in pool/. */
 import type { Host } from '../host.ts';
 import { sizeBytes } from '../pool/properties.ts';
+import { renameDataset } from '../pool/rename.ts';
 import {
   hold,
   inheritProperty,
@@ -10,18 +11,15 @@ import {
   setProperties,
   unmountDataset,
 } from '../pool/settings.ts';
+import { cloneSnapshot, rollback, takeSnapshots } from '../pool/snapshot-verbs.ts';
 import { findSnapshot, readPools, subtree } from '../pool/state.ts';
 import {
-  cloneSnapshot,
   createDataset,
   destroyDataset,
   destroyPlan,
   destroySnapshots,
   matchingSnapshots,
   type Pairs,
-  renameDataset,
-  rollback,
-  takeSnapshots,
 } from '../pool/verbs.ts';
 import { type Tool, ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, GetoptError, getopt, has, last } from './getopt.ts';
@@ -198,26 +196,33 @@ function create(host: Host, call: Getopt, io: ToolIo): void {
 
 function destroy(host: Host, call: Getopt, io: ToolIo): void {
   const name = call.operands[0] ?? missing('missing dataset argument');
-  const recursive = has(call, 'r') || has(call, 'R');
-  const state = readPools(host);
+  const options = { recursive: has(call, 'r') || has(call, 'R'), withClones: has(call, 'R') };
   if (has(call, 'n') || has(call, 'v')) {
-    const plan = name.includes('@')
-      ? matchingSnapshots(state, name)
-      : destroyPlan(state, name, { recursive, withClones: has(call, 'R') });
-    const verb = has(call, 'p') ? 'destroy\t' : has(call, 'n') ? 'would destroy ' : 'will destroy ';
-    if (has(call, 'v')) io.out(plan.map((entry) => `${verb}${entry}\n`).join(''));
-    if (has(call, 'v') && name.includes('@')) io.out(has(call, 'p') ? 'reclaim\t0\n' : `would reclaim 0B\n`);
+    const state = readPools(host);
+    const plan = name.includes('@') ? matchingSnapshots(state, name) : destroyPlan(state, name, options);
+    if (has(call, 'v')) io.out(destroyText(call, plan, name.includes('@')));
     if (has(call, 'n')) return;
   }
-  if (!name.includes('@')) return destroyDataset(host, name, { recursive, withClones: has(call, 'R') });
+  if (!name.includes('@')) destroyDataset(host, name, options);
+  else
+    for (const target of snapshotTargets(host, name, options.recursive))
+      destroySnapshots(host, target, { defer: has(call, 'd') });
+}
+
+function destroyText(call: Getopt, plan: readonly string[], isOfSnapshots: boolean): string {
+  const verb = has(call, 'p') ? 'destroy\t' : has(call, 'n') ? 'would destroy ' : 'will destroy ';
+  const reclaim = has(call, 'p') ? 'reclaim\t0\n' : 'would reclaim 0B\n';
+  return `${plan.map((entry) => `${verb}${entry}\n`).join('')}${isOfSnapshots ? reclaim : ''}`;
+}
+
+/** The argument itself, or with -r the same snapshot of every dataset below that has it. */
+function snapshotTargets(host: Host, name: string, recursive: boolean): string[] {
+  if (!recursive) return [name];
+  const state = readPools(host);
   const [of = '', tags = ''] = name.split('@');
-  const targets = recursive
-    ? subtree(state, of)
-        .map((dataset) => `${dataset.name}@${tags}`)
-        .filter((full) => full.split(',').some((one) => findSnapshot(state, one) !== undefined))
-    : [name];
-  if (targets.length === 0) destroySnapshots(host, name);
-  for (const target of targets) destroySnapshots(host, target, { defer: has(call, 'd') });
+  const below = subtree(state, of).map((dataset) => `${dataset.name}@${tags}`);
+  const found = below.filter((full) => findSnapshot(state, full) !== undefined);
+  return found.length === 0 ? [name] : found;
 }
 
 /** Several datasets are set one by one: a missing one is reported, the others are changed all the same. */

@@ -39,21 +39,39 @@ const HEADS: Readonly<Record<string, string>> = {
 const LIST_USAGE =
   'list [-gHLpPv] [-o property[,...]] [-j [--json-int, --json-pool-key-guid]] ...\n\t    [-T d|u] [pool] [interval [count]]';
 
+type Verb = (host: Host, argv: readonly string[], io: ToolIo) => void;
+
+const checkNames: Verb = (host, argv) => {
+  chosenPools(host, argv);
+};
+const version: Verb = (_host, _argv, io) => {
+  io.out(`${ZFS_VERSION}\n${ZFS_VERSION.replace('zfs-', 'zfs-kmod-')}\n`);
+};
+const STATUS_LONG = { 'json-int': 'J', 'json-flat-vdevs': 'F', 'json-pool-key-guid': 'G' } as const;
+
+const VERBS: Readonly<Record<string, Verb>> = {
+  list: (host, argv, io) => {
+    list(host, getopt(argv, 'gHLpPvjo:T:'), io);
+  },
+  status: (host, argv, io) => {
+    status(host, getopt(argv, 'xvpgLPtj', STATUS_LONG), io);
+  },
+  get: (host, argv, io) => {
+    get(host, getopt(argv, 'Hpjo:'), io);
+  },
+  sync: checkNames,
+  scrub: checkNames,
+  clear: checkNames,
+  version,
+  '--version': version,
+};
+
 export const zpool: Tool = async (host, argv, io) => {
-  const [word, ...rest] = argv;
+  const [word = '', ...rest] = argv;
   try {
-    if (word === 'list') list(host, getopt(rest, 'gHLpPvjo:T:'), io);
-    else if (word === 'status')
-      status(
-        host,
-        getopt(rest, 'xvpgLPtj', { 'json-int': 'J', 'json-flat-vdevs': 'F', 'json-pool-key-guid': 'G' }),
-        io,
-      );
-    else if (word === 'get') get(host, getopt(rest, 'Hpjo:'), io);
-    else if (word === 'sync' || word === 'scrub' || word === 'clear') chosenPools(host, rest);
-    else if (word === 'version' || word === '--version')
-      io.out(`${ZFS_VERSION}\n${ZFS_VERSION.replace('zfs-', 'zfs-kmod-')}\n`);
-    else throw new GetoptError(word === undefined ? 'missing command' : `unrecognized command '${word}'`);
+    const verb = VERBS[word];
+    if (verb === undefined) throw new GetoptError(word === '' ? 'missing command' : `unrecognized command '${word}'`);
+    verb(host, rest, io);
     return 0;
   } catch (err) {
     if (err instanceof GetoptError) {
@@ -109,7 +127,7 @@ function list(host: Host, call: Getopt, io: ToolIo): void {
   if (has(call, 'j')) {
     const properties = (row: readonly string[]): unknown =>
       Object.fromEntries(columns.map((column, i) => [column, { value: row[i], source: { type: 'NONE', data: '-' } }]));
-    return io.out(
+    io.out(
       json('zpool list', pools, (pool, i) => ({
         name: pool.name,
         type: 'POOL',
@@ -118,9 +136,16 @@ function list(host: Host, call: Getopt, io: ToolIo): void {
         properties: properties(rows[i] ?? []),
       })),
     );
+    return;
   }
-  if (has(call, 'H')) return io.out(rows.map((row) => `${row.join('\t')}\n`).join(''));
-  if (rows.length === 0) return io.out('no pools available\n');
+  if (has(call, 'H')) {
+    io.out(rows.map((row) => `${row.join('\t')}\n`).join(''));
+    return;
+  }
+  if (rows.length === 0) {
+    io.out('no pools available\n');
+    return;
+  }
   const table = [columns.map((column) => HEADS[column] ?? column.toUpperCase()), ...rows];
   const widths = columns.map((_, i) => Math.max(...table.map((row) => (row[i] ?? '').length)));
   io.out(
@@ -152,13 +177,17 @@ function isHealthy(pool: PoolRecord): boolean {
 
 function status(host: Host, call: Getopt, io: ToolIo): void {
   const pools = chosenPools(host, call.operands);
-  if (has(call, 'j')) return io.out(json('zpool status', pools, (pool) => statusObject(pool, has(call, 'J'))));
+  if (has(call, 'j')) {
+    io.out(json('zpool status', pools, (pool) => statusObject(pool, has(call, 'J'))));
+    return;
+  }
   if (has(call, 'x') && pools.every(isHealthy)) {
-    return io.out(
+    io.out(
       call.operands.length === 0
         ? 'all pools are healthy\n'
         : pools.map((pool) => `pool '${pool.name}' is healthy\n`).join(''),
     );
+    return;
   }
   io.out(
     pools

@@ -1,0 +1,160 @@
+/** Taking, rolling back and cloning snapshots: files are copied outside the lock, records change inside. */
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Host } from '../host.ts';
+import { copyTree } from './files.ts';
+import { nameProblem } from './names.ts';
+import { isUserProperty } from './properties.ts';
+import {
+  changePools,
+  clonesOf,
+  type DatasetRecord,
+  directoryOf,
+  findDataset,
+  findSnapshot,
+  guidOf,
+  type PoolState,
+  poolOf,
+  readPools,
+  snapshotDirectory,
+  subtree,
+} from './state.ts';
+import { otherDirectories, referencedBytes } from './usage.ts';
+import {
+  add,
+  destroyDataset,
+  destroySnapshots,
+  type FromTo,
+  type Pairs,
+  refuse,
+  requireParent,
+  stored,
+} from './verbs.ts';
+
+/** Several at once are one step: either all or none. */
+export async function takeSnapshots(
+  host: Host,
+  names: readonly string[],
+  options: { recursive?: boolean; properties?: Pairs } = {},
+): Promise<void> {
+  const state = readPools(host);
+  const all = names.flatMap((name) => snapshotTargets(state, name, options.recursive === true));
+  const many = all.length > 1 ? '\nno snapshots were created' : '';
+  for (const name of all)
+    if (findSnapshot(state, name) !== undefined)
+      refuse(`cannot create snapshot '${name}': dataset already exists${many}`);
+  if ((options.properties ?? []).some(([name]) => !isUserProperty(name)))
+    refuse('cannot create snapshots : this property can not be modified for snapshots');
+  const made: { name: string; guid: string; bytes: number }[] = [];
+  for (const name of all) {
+    const dataset = findDataset(state, name.split('@')[0] ?? '') as DatasetRecord;
+    const guid = guidOf(host, `${name} ${state.txg} ${made.length}`);
+    const directory = directoryOf(host, state, dataset);
+    if (directory !== undefined)
+      await copyTree(directory, snapshotDirectory(host, { guid }), otherDirectories(host, state, dataset));
+    made.push({ name, guid, bytes: referencedBytes(host, state, dataset) });
+  }
+  changePools(host, (now) => {
+    now.txg += 1;
+    for (const { name, guid, bytes } of made) {
+      const [of = '', tag = ''] = name.split('@');
+      findDataset(now, of)?.snapshots.push({
+        name: tag,
+        guid,
+        createtxg: now.txg,
+        creation: Math.floor(Date.now() / 1000),
+        referencedBytes: bytes,
+        properties: Object.fromEntries(options.properties ?? []),
+        holds: [],
+      });
+    }
+  });
+}
+
+function snapshotTargets(state: PoolState, name: string, recursive: boolean): string[] {
+  const problem = nameProblem(name, 'snapshot');
+  if (problem !== undefined) refuse(`cannot create snapshot '${name}': ${problem}`);
+  const [of = '', tag = ''] = name.split('@');
+  // zfs answers this one as a usage error.
+  if (findDataset(state, of) === undefined) refuse(`cannot open '${of}': dataset does not exist`, 2);
+  return recursive ? subtree(state, of).map((dataset) => `${dataset.name}@${tag}`) : [name];
+}
+
+export async function rollback(
+  host: Host,
+  name: string,
+  options: { destroyNewer: boolean; withClones: boolean },
+): Promise<void> {
+  if (!name.includes('@')) refuse(`cannot open '${name}': missing '@' delimiter in snapshot name`);
+  const state = readPools(host);
+  const { dataset, snapshot } = findSnapshot(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
+  const later = dataset.snapshots.slice(dataset.snapshots.indexOf(snapshot) + 1);
+  const newer = later.map((entry) => `${dataset.name}@${entry.name}`);
+  const clones = newer.flatMap((entry) => clonesOf(state, entry));
+  requireNewest(name, { newer: options.destroyNewer ? [] : newer, clones: options.withClones ? [] : clones });
+  for (const clone of clones) destroyDataset(host, clone, { recursive: true, withClones: true });
+  for (const entry of newer) destroyUnlessHeld(host, entry);
+  const directory = directoryOf(host, state, dataset);
+  if (directory === undefined) return;
+  emptyDirectory(directory, otherDirectories(host, state, dataset));
+  await copyTree(snapshotDirectory(host, snapshot), directory, new Set());
+}
+
+function requireNewest(name: string, inTheWay: { newer: readonly string[]; clones: readonly string[] }): void {
+  const failed = (reason: string, names: readonly string[]): never =>
+    refuse(`cannot rollback to '${name}': ${reason}\n${names.join('\n')}`);
+  if (inTheWay.newer.length > 0) {
+    failed(
+      "more recent snapshots or bookmarks exist\nuse '-r' to force deletion of the following snapshots and bookmarks:",
+      inTheWay.newer,
+    );
+  }
+  if (inTheWay.clones.length > 0) {
+    failed(
+      "clones of previous snapshots exist\nuse '-R' to force deletion of the following clones and dependents:",
+      inTheWay.clones,
+    );
+  }
+}
+
+function destroyUnlessHeld(host: Host, name: string): void {
+  const isHeld = (findSnapshot(readPools(host), name)?.snapshot.holds.length ?? 0) > 0;
+  if (isHeld) refuse(`cannot destroy '${name}': dataset is busy`);
+  destroySnapshots(host, name);
+}
+
+/** Directories of other datasets, and what leads to them, stay. */
+function emptyDirectory(directory: string, keep: ReadonlySet<string>): void {
+  if (!existsSync(directory)) return;
+  for (const child of readdirSync(directory).map((name) => join(directory, name))) {
+    const isKept = [...keep].some((other) => other === child || other.startsWith(`${child}/`));
+    if (!isKept) rmSync(child, { recursive: true, force: true });
+  }
+}
+
+export async function cloneSnapshot(
+  host: Host,
+  { from, to }: FromTo,
+  options: { properties: Pairs; parents: boolean },
+): Promise<void> {
+  if (!from.includes('@')) refuse(`cannot open '${from}': missing '@' delimiter in snapshot name`);
+  const failed = (reason: string): never => refuse(`cannot create '${to}': ${reason}`);
+  const source = findSnapshot(readPools(host), from) ?? refuse(`cannot open '${from}': dataset does not exist`);
+  const problem =
+    nameProblem(to, 'dataset') ?? (poolOf(from) === poolOf(to) ? undefined : 'source and target pools differ');
+  if (problem !== undefined) failed(problem);
+  const properties = stored(options.properties, failed);
+  const directory = changePools(host, (state) => {
+    if (findDataset(state, to) !== undefined) failed('dataset already exists');
+    requireParent(host, state, { name: to, failed, make: options.parents });
+    const volsize = source.dataset.properties['volsize'];
+    const made = add(host, state, {
+      name: to,
+      type: source.dataset.type,
+      properties: { ...properties, ...(volsize === undefined ? {} : { volsize }) },
+      origin: from,
+    });
+    return directoryOf(host, state, made);
+  });
+  if (directory !== undefined) await copyTree(snapshotDirectory(host, source.snapshot), directory, new Set());
+}
