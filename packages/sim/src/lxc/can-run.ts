@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isRoot } from '../machine.ts';
+import { apparmorLines } from './guest-config.ts';
 import { lxcCommand, lxcRunner } from './lxc-command.ts';
 import { writeStaging } from './staging.ts';
 
@@ -15,6 +16,7 @@ export interface Ability {
 const PROGRAMS = ['lxc-start', 'lxc-stop', 'lxc-info', 'lxc-attach', 'lxc-execute'] as const;
 const PROBE_CONFIG = [
   'lxc.monitor.unshare = 1',
+  ...apparmorLines(),
   'lxc.net.0.type = empty',
   'lxc.idmap = u 0 100000 65536',
   'lxc.idmap = g 0 100000 65536',

@@ -37,6 +37,7 @@ export function lxcConfigOf(input: ConfigInput): ConfigOutput {
   if (isMapped(input)) lines.push(`lxc.include = ${INCLUDE}/userns.conf`);
   lines.push(
     'lxc.monitor.unshare = 1',
+    ...apparmorLines(),
     'lxc.environment = TERM=linux',
     `lxc.uts.name = ${config.values.get('hostname') ?? `CT${vmid}`}`,
     `lxc.tty.max = ${config.values.get('tty') ?? '2'}`,
@@ -58,6 +59,11 @@ export function lxcConfigOf(input: ConfigInput): ConfigOutput {
   if (!config.raw.some(([key]) => key === 'lxc.console.logfile'))
     lines.push(`lxc.console.logfile = ${input.host.path(`/var/log/lxc/${vmid}.log`)}`);
   return { lines, stages };
+}
+
+/** The profile of the machine's LXC package would forbid the staged mounts; a kernel without AppArmor takes no line. */
+export function apparmorLines(): string[] {
+  return existsSync('/sys/kernel/security/apparmor') ? ['lxc.apparmor.profile = unconfined'] : [];
 }
 
 function hasOwnMap(config: GuestConfig): boolean {
