@@ -54,7 +54,7 @@ export class Run {
         this.#requireWanted();
         log.moveStep(step.index, 'running');
         await this.#step(step);
-        log.moveStep(step.index, 'done');
+        log.moveStep(step.index, 'done', { detail: '' });
       } catch (error) {
         if (stop.aborted) throw error;
         this.#heedFence(error);
