@@ -3,7 +3,7 @@
  * which order they start and stop. No decisions are made here.
  */
 import { join } from 'node:path';
-import { PRODUCT_VERSION } from '@pxmgr/contract';
+import { limits, PRODUCT_VERSION } from '@pxmgr/contract';
 import { systemClock } from '@pxmgr/kit/clock';
 import type { Runner } from '@pxmgr/kit/exec/command';
 import { createRunner } from '@pxmgr/kit/exec/run';
@@ -30,7 +30,7 @@ import { readPackageVersions } from './host/pve-version.ts';
 import { createMask } from './inventory/collector.ts';
 import type { InventoryParts } from './inventory/collectors.ts';
 import type { Identity } from './join/identity.ts';
-import { requireIdentity } from './join/identity.ts';
+import { certificateEnd, requireIdentity } from './join/identity.ts';
 import { authoriseAgentCall } from './rpc/authorise.ts';
 import { addServices } from './rpc/services.ts';
 import type { WorkStack } from './rpc/work-stack.ts';
@@ -168,6 +168,14 @@ class RunningAgent {
     const tls = { ca: identity.caCertificate, cert: identity.certificate, key: identity.privateKey };
     const port = await this.#server.listen({ address: config.listen, tls });
     logger.info({ address: config.listen, port, uid: identity.nodeUid }, 'serving the controller');
+    this.#warnOfExpiry();
+  }
+
+  #warnOfExpiry(): void {
+    const end = certificateEnd(this.#core.identity);
+    const daysLeft = Math.floor((end.getTime() - systemClock.now().getTime()) / DAY_MS);
+    if (daysLeft * 3 < limits.AGENT_CERTIFICATE_DAYS)
+      this.#core.logger.warn({ end, daysLeft }, 'certificate ends soon: join again');
   }
 
   async #serveMetrics({ outbox, events, work }: AgentParts): Promise<void> {
@@ -192,6 +200,7 @@ class RunningAgent {
   }
 }
 
+const DAY_MS = 86_400_000;
 /** Calls that still run may finish within this time. */
 const STOP_CALLS_MS = 5_000;
 

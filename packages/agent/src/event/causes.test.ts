@@ -23,10 +23,15 @@ describe('who changed it', () => {
     const both = causesAt(START + 1, ENDED + RUNNING).causes.lookup();
     expect(both('container', '105')).toMatchObject({ user: 'root@pam', operationId: '' });
     expect(both('container', '106')).toBeUndefined();
-    const ended = causesAt(START + 5, ENDED).causes.lookup();
+    const ended = causesAt(START - 3, ENDED).causes.lookup();
     expect(ended('vm', '105')).toMatchObject({ user: 'alice@pve' });
     expect(ended('dataset', 'rpool/data/subvol-105-disk-1')).toMatchObject({ user: 'alice@pve' });
     expect(ended('dataset', 'rpool/data/other')).toBeUndefined();
+    const later = causesAt(START + 4, ENDED).causes.lookup();
+    expect([later('container', '105'), later('dataset', 'tank/subvol-105-disk-1')?.user]).toEqual([
+      undefined,
+      'alice@pve',
+    ]);
     expect(causesAt(START + 60, ENDED).causes.lookup()('container', '105')).toBeUndefined();
   });
 

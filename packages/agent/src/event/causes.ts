@@ -12,8 +12,12 @@ export interface KnownCause {
   readonly upid?: string | undefined;
 }
 
-/** A task may have ended this long before its effect is seen. */
-const TASK_MEMORY_SECONDS = 15;
+/**
+ * A task may have ended this long before its effect is seen: the hook after a stop writes the configuration up to 3 s
+ * later, datasets are listed up to 10 s later. A `pct set` soon after a task has none of its own and must not get it.
+ */
+const GUEST_MEMORY_SECONDS = 4;
+const DATASET_MEMORY_SECONDS = 15;
 const NOTE_MEMORY_MS = 60_000;
 /** subvol-105-disk-0, vm-105-cloudinit: volumes named after their guest (proxmox/pve-storage src/PVE/Storage/ZFSPoolPlugin.pm). */
 const GUEST_VOLUME = /\/(?:vm|base|subvol|basevol)-(\d+)-[^/]+$/;
@@ -29,10 +33,10 @@ function guestOf(kind: InventoryKind, id: string): string | undefined {
   return kind === 'dataset' ? GUEST_VOLUME.exec(id)?.[1] : undefined;
 }
 
-/** The newest task of the guest that runs or has just ended. */
-export function taskFor(vmid: string, rows: readonly TaskRow[], nowSeconds: number): TaskRow | undefined {
+/** The newest task of the guest that runs or has ended since then (Unix seconds). */
+function taskFor(vmid: string, rows: readonly TaskRow[], sinceSeconds: number): TaskRow | undefined {
   const recent = rows.filter(
-    (row) => row.parsed.id === vmid && (row.endTime === undefined || nowSeconds - row.endTime <= TASK_MEMORY_SECONDS),
+    ({ parsed, endTime }) => parsed.id === vmid && (endTime === undefined || endTime >= sinceSeconds),
   );
   return recent.sort((a, b) => b.parsed.startTime - a.parsed.startTime)[0];
 }
@@ -64,13 +68,13 @@ export class Causes {
   lookup(): (kind: InventoryKind, id: string) => Cause | undefined {
     let rows: TaskRow[] | undefined;
     const nowSeconds = this.#clock.now().getTime() / 1000;
-    const taskOf = (vmid: string): TaskRow | undefined => {
+    const taskOf = (kind: InventoryKind, vmid: string): TaskRow | undefined => {
       rows ??= this.#tasks();
-      return taskFor(vmid, rows, nowSeconds);
+      return taskFor(vmid, rows, nowSeconds - (kind === 'dataset' ? DATASET_MEMORY_SECONDS : GUEST_MEMORY_SECONDS));
     };
     return (kind, id) => {
       const vmid = guestOf(kind, id);
-      return causeOf(this.#noted(kind, id), vmid === undefined ? undefined : taskOf(vmid));
+      return causeOf(this.#noted(kind, id), vmid === undefined ? undefined : taskOf(kind, vmid));
     };
   }
 }

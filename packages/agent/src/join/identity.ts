@@ -3,6 +3,7 @@
  * never leave the machine. Nothing but `join`, main and wire uses this room.
  * This file keeps the identity: one folder, replaced as a whole, readable only by its owner.
  */
+import { X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
@@ -88,4 +89,9 @@ export async function writeIdentity(stateDir: string, identity: Identity): Promi
   renameSync(fresh, folder);
   rmSync(`${folder}.old`, { recursive: true, force: true });
   await syncFolder(stateDir);
+}
+
+/** When the certificate ends; after that neither the controller nor this agent can speak to the other. */
+export function certificateEnd(identity: Identity): Date {
+  return new Date(new X509Certificate(identity.certificate).validTo);
 }
