@@ -23,6 +23,13 @@ export interface RecordedEffect extends Effect {
   readonly outcome: 'done' | 'failed' | undefined;
 }
 
+/** A program that an operation started; the start time tells it from a later process with the same number. */
+export interface Child {
+  readonly pid: number;
+  /** Clock ticks since boot, as /proc tells; empty when it was gone too soon. */
+  readonly startTime: string;
+}
+
 /** A journal read back. */
 export interface JournalReplay {
   /** Snapshot of the newest event that carries one. */
@@ -31,6 +38,8 @@ export interface JournalReplay {
   /** What the request was, for the recovery of its kind. */
   readonly params: unknown;
   readonly effects: readonly RecordedEffect[];
+  /** Programs whose end is not recorded: they may have outlived the agent. */
+  readonly children: readonly Child[];
   readonly events: readonly OperationEvent[];
 }
 
@@ -45,6 +54,8 @@ interface Line {
   readonly event?: unknown;
   readonly intent?: { readonly n: number; readonly name: string; readonly data: Record<string, string> };
   readonly outcome?: { readonly n: number; readonly done: boolean };
+  readonly child?: Child;
+  readonly ended?: { readonly pid: number };
 }
 
 /** Writer of one operation's file. Lines reach the kernel in order; `sync` puts them on the disk. */
@@ -83,6 +94,15 @@ export class Journal {
   async outcome(n: number, done: boolean): Promise<void> {
     this.#write({ outcome: { n, done } });
     await this.sync();
+  }
+
+  /** Not synced: after a crash of the host no program is left. */
+  childStarted(child: Child): void {
+    this.#write({ child });
+  }
+
+  childEnded(pid: number): void {
+    this.#write({ ended: { pid } });
   }
 
   async sync(): Promise<void> {
@@ -150,28 +170,38 @@ export function isEnded(state: OperationState): boolean {
   );
 }
 
+/** What the lines read so far add up to. */
+interface Reading {
+  begin?: Begin;
+  operation?: Operation;
+  readonly effects: Map<number, RecordedEffect>;
+  readonly children: Map<number, Child>;
+  readonly events: OperationEvent[];
+}
+
 function replay(text: string): JournalReplay | undefined {
-  let begin: Begin | undefined;
-  let operation: Operation | undefined;
-  const effects = new Map<number, RecordedEffect>();
-  const events: OperationEvent[] = [];
-  for (const line of text.split('\n').map(parseLine)) {
-    if (line === undefined) continue;
-    if (line.begin !== undefined) {
-      begin = line.begin;
-      operation = Operation.fromJSON(line.begin.operation);
-    }
-    if (line.intent !== undefined) {
-      effects.set(line.intent.n, { name: line.intent.name, data: line.intent.data, outcome: undefined });
-    }
-    if (line.outcome !== undefined) settle(effects, line.outcome);
-    if (line.event === undefined) continue;
-    const event = OperationEvent.fromJSON(line.event);
-    events.push(event);
-    if (event.event?.$case === 'operation') operation = event.event.value;
-  }
+  const reading: Reading = { effects: new Map(), children: new Map(), events: [] };
+  for (const line of text.split('\n').map(parseLine)) if (line !== undefined) readLine(reading, line);
+  const { begin, operation, effects, children, events } = reading;
   if (begin === undefined || operation === undefined) return undefined;
-  return { operation, keys: begin.keys, params: begin.params, effects: [...effects.values()], events };
+  const { keys, params } = begin;
+  return { operation, keys, params, effects: [...effects.values()], children: [...children.values()], events };
+}
+
+function readLine(reading: Reading, line: Line): void {
+  const { begin, intent, outcome, child, ended } = line;
+  if (begin !== undefined) {
+    reading.begin = begin;
+    reading.operation = Operation.fromJSON(begin.operation);
+  }
+  if (intent !== undefined) reading.effects.set(intent.n, { name: intent.name, data: intent.data, outcome: undefined });
+  if (outcome !== undefined) settle(reading.effects, outcome);
+  if (child !== undefined) reading.children.set(child.pid, child);
+  if (ended !== undefined) reading.children.delete(ended.pid);
+  if (line.event === undefined) return;
+  const event = OperationEvent.fromJSON(line.event);
+  reading.events.push(event);
+  if (event.event?.$case === 'operation') reading.operation = event.event.value;
 }
 
 function settle(effects: Map<number, RecordedEffect>, outcome: { n: number; done: boolean }): void {

@@ -68,6 +68,10 @@ export class OperationStore {
     this.#parts = parts;
   }
 
+  get clock(): Clock {
+    return this.#parts.clock;
+  }
+
   /** Reads the journals; gives those that never ended, oldest first, for `recoverAll`. */
   async load(): Promise<JournalReplay[]> {
     const { directory } = this.#parts;

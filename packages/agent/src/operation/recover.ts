@@ -3,6 +3,7 @@ import { PxmError, type PxmError as PxmErrorType } from '@pxmgr/kit/error/pxm-er
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import type { JournalReplay } from './journal.ts';
 import type { OperationStore } from './operation-store.ts';
+import { endOrphans } from './orphans.ts';
 import type { Work } from './work.ts';
 
 /** How an operation that a crash interrupted came to its end. */
@@ -14,6 +15,9 @@ export type Recovery =
 
 /** Finishes or undoes one interrupted operation of a kind. Must be repeatable: the agent may die in it too. */
 export type RecoveryRule = (replay: JournalReplay, work: Work) => Promise<Recovery>;
+
+/** Kinds whose left-over programs are asked to stop, because they undo their own work then; others may end. */
+const TERMINATED_KINDS: ReadonlySet<string> = new Set(['container.create', 'image.pull']);
 
 /**
  * Brings every interrupted operation to an end, oldest first, before new work is accepted. An operation that had no
@@ -31,6 +35,8 @@ export async function recoverAll(
         live.move(OperationState.OPERATION_STATE_FAILED, { error: interrupted(replay), recovery: 'undone' });
         return;
       }
+      const terminate = TERMINATED_KINDS.has(replay.operation.kind);
+      await endOrphans(replay.children, { clock: store.clock, terminate });
       try {
         const recovery = await work.step('recover', 'finish or undo what the crash interrupted', () =>
           apply(replay, work, rules),

@@ -5,6 +5,7 @@ import { redact, stripControl } from '@pxmgr/kit/log/redact';
 import { throwIfAborted } from '@pxmgr/kit/sync/abort';
 import type { Effect } from './journal.ts';
 import type { LiveOperation } from './live-operation.ts';
+import { childOf } from './orphans.ts';
 
 export interface WorkRunOptions {
   /** Stream name of the command's standard output in the operation's log; 'none' keeps it out. Default 'out', for commands that only read 'none'. */
@@ -70,15 +71,24 @@ export class Work {
     const shown = toHostCommand(command);
     // What only looks prints data, not progress.
     const stdoutAs = options.stdoutAs ?? (command.readOnly === true ? 'none' : 'out');
+    const { journal } = this.#operation;
+    let pid = 0;
     return this.#runner.run(command, {
       operationId: this.id,
       ...(options.evenIfCancelled === true ? {} : { signal: this.signal }),
-      onStart: () => this.#showCommand(shown),
+      onStart: (_command, started) => {
+        pid = started;
+        if (command.readOnly !== true) journal.childStarted(childOf(pid));
+        this.#showCommand(shown);
+      },
       onLine: (stream, line) => {
         if (stream === 'err') this.log('err', line);
         else if (stdoutAs !== 'none') this.log(stdoutAs, line);
       },
-      onEnd: (result) => this.#showCommand(shown, result),
+      onEnd: (result) => {
+        if (command.readOnly !== true) journal.childEnded(pid);
+        this.#showCommand(shown, result);
+      },
     });
   }
 
