@@ -27,6 +27,8 @@ export {
   ListNodesResponse,
   Node,
   Presence,
+  RenewNodeRequest,
+  RenewNodeResponse,
   RevokeNodeRequest,
   RevokeNodeResponse,
   RunSelftestRequest,

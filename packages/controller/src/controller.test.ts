@@ -7,7 +7,9 @@ import {
   JoinServiceClient,
   Presence,
 } from '@pxmgr/contract/controller';
+import { createCsr } from '@pxmgr/kit/pki/csr';
 import { createChannel } from '@pxmgr/kit/rpc/channel';
+import { connect, jwtAuthenticator } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from './bus/bus.fixture.ts';
 import { callJoin, startTestController, type TestController } from './controller.fixture.ts';
@@ -231,6 +233,45 @@ describe('who may do what', () => {
     await expect(channel.call(channel.client(NodeServiceClient), 'getNode', {})).rejects.toMatchObject({
       code: 'PXM_AUTH_CERTIFICATE_REQUIRED',
     });
+    channel.close();
+  });
+});
+
+describe('renewing', () => {
+  it('gives a member a new certificate and new bus credentials, also after the old ones were handed out', async () => {
+    const agent = await test.joinedAgent('renewed');
+    const before = await test.root.call(fleet(), 'getNode', { node: 'renewed' });
+    const channel = createChannel({
+      address: agent.identity.controllerAddress,
+      tls: agent.tls,
+      peer: { kind: 'controller' },
+    });
+    const { request: certificateRequest, privateKey } = await createCsr({ commonName: 'renewed' });
+    const renewed = await channel.call(channel.client(FleetServiceClient), 'renewNode', { certificateRequest });
+    channel.close();
+    const tls = { ca: renewed.caCertificate, cert: renewed.certificate, key: privateKey };
+    const next = createChannel({ address: agent.identity.controllerAddress, tls, peer: { kind: 'controller' } });
+    await next.call(next.client(FleetServiceClient), 'renewNode', { certificateRequest });
+    next.close();
+    const authenticator = jwtAuthenticator(renewed.natsJwt, agent.user.getSeed());
+    const bus = await connect({ servers: renewed.natsUrl, tls: { ca: renewed.caCertificate }, authenticator });
+    await bus.close();
+    const after = await test.root.call(fleet(), 'getNode', { node: 'renewed' });
+    expect(after.node?.uid).toBe(before.node?.uid);
+    expect(after.node?.certificateExpiresAt?.getTime()).toBeGreaterThanOrEqual(
+      before.node?.certificateExpiresAt?.getTime() ?? Number.POSITIVE_INFINITY,
+    );
+  });
+
+  it('is not for operators, and not with a request that is none', async () => {
+    await expect(test.root.call(fleet(), 'renewNode', { certificateRequest: '' })).rejects.toMatchObject({
+      code: 'PXM_FORBIDDEN',
+    });
+    const agent = await test.joinedAgent('hasty');
+    const address = agent.identity.controllerAddress;
+    const channel = createChannel({ address, tls: agent.tls, peer: { kind: 'controller' } });
+    const call = channel.call(channel.client(FleetServiceClient), 'renewNode', { certificateRequest: 'nonsense' });
+    await expect(call).rejects.toMatchObject({ code: 'PXM_INPUT_INVALID' });
     channel.close();
   });
 });

@@ -61,7 +61,7 @@ export function buildServer(deps: ControllerDeps, state: State, parts: ServerPar
     caFingerprint: state.pki.caFingerprint,
   });
   const joining = buildJoining(deps, state, { ...parts, tokens });
-  const fleetImplementation = buildFleetService(deps, state, { ...parts, tokens, server });
+  const fleetImplementation = buildFleetService(deps, state, { ...parts, tokens, joining, server });
   server.addService(FleetServiceService, auditor.wrap(FleetServiceService, fleetImplementation));
   server.addService(InventoryServiceService, auditor.wrap(InventoryServiceService, inventoryService(fleet.view)));
   server.addService(ChangeServiceService, auditor.wrap(ChangeServiceService, changeService(stores.changes)));
@@ -91,13 +91,14 @@ function buildJoining(deps: ControllerDeps, state: State, parts: ServerParts & {
 function buildFleetService(
   deps: ControllerDeps,
   state: State,
-  parts: ServerParts & { tokens: Tokens; server: RpcServer },
+  parts: ServerParts & { tokens: Tokens; joining: Joining; server: RpcServer },
 ): ReturnType<typeof fleetService> {
-  const { fleet, tokens, server } = parts;
+  const { fleet, tokens, joining, server } = parts;
   const checks = buildChecks(deps, state, parts);
   return fleetService({
     view: fleet.view,
     tokens,
+    joining,
     startedAt: parts.startedAt,
     activity: parts.work.activity,
     bus: () => fleet.bus.status(),

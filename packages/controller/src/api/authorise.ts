@@ -6,13 +6,13 @@ import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { type Identity, identityText, type Role } from '@pxmgr/kit/rpc/identity';
 
 export interface MethodRule {
-  /** Least role of an operator. */
-  readonly role: Role;
+  /** Least role of an operator; `agent` = only agents, each for itself. */
+  readonly role: Role | 'agent';
   /** Changes something: leaves an audit row. */
   readonly mutates?: true;
 }
 
-/** Every method of every service on the operators' door. Agents have no calls there: they speak over the bus. */
+/** Every method of every service behind certificates. Agents have one call there: they speak over the bus. */
 export const RULES: Readonly<Record<string, MethodRule>> = {
   'FleetService/GetStatus': { role: 'viewer' },
   'FleetService/ListNodes': { role: 'viewer' },
@@ -20,6 +20,7 @@ export const RULES: Readonly<Record<string, MethodRule>> = {
   'FleetService/CreateToken': { role: 'admin', mutates: true },
   'FleetService/RevokeNode': { role: 'admin', mutates: true },
   'FleetService/RunSelftest': { role: 'viewer' },
+  'FleetService/RenewNode': { role: 'agent', mutates: true },
   'InventoryService/ListInventory': { role: 'viewer' },
   'InventoryService/GetInventory': { role: 'viewer' },
   'InventoryService/WatchInventory': { role: 'viewer' },
@@ -49,11 +50,15 @@ export function shortMethod(method: string): string {
 /** Throws PXM_FORBIDDEN. A method that is not in the table is refused to everybody. */
 export function authorise(identity: Identity, method: string): void {
   const rule = RULES[shortMethod(method)];
-  const has = identity.kind === 'operator' ? RANK[identity.role ?? 'viewer'] : 0;
-  if (rule !== undefined && has >= RANK[rule.role]) return;
+  if (rule !== undefined && mayCall(identity, rule)) return;
   throw new PxmError('PXM_FORBIDDEN', {
     identity: identityText(identity),
     method: shortMethod(method),
     role: rule?.role ?? 'admin',
   });
+}
+
+function mayCall(identity: Identity, { role }: MethodRule): boolean {
+  if (role === 'agent') return identity.kind === 'agent';
+  return identity.kind === 'operator' && RANK[identity.role ?? 'viewer'] >= RANK[role];
 }

@@ -11,6 +11,7 @@ import type { Implementation } from '@pxmgr/kit/rpc/handlers';
 import { identityText } from '@pxmgr/kit/rpc/identity';
 import type { BusStatus } from '../bus/bus.ts';
 import type { NodeState } from '../domain/node-state.ts';
+import type { Joining } from '../fleet/join.ts';
 import type { Tokens } from '../fleet/tokens.ts';
 import type { View } from '../inventory/view.ts';
 import { runChecks, type SelfCheck } from './selftest.ts';
@@ -34,6 +35,7 @@ export interface FleetParts {
   /** Cuts a node off and forgets it. Errors: PXM_NODE_NOT_FOUND. */
   readonly revoke: (node: string) => Promise<RevokeNodeResponse>;
   readonly checks: () => readonly SelfCheck[];
+  readonly joining: Joining;
 }
 
 /** Nodes of the fleet and the controller itself. */
@@ -49,6 +51,9 @@ export function fleetService(parts: FleetParts): Implementation<typeof FleetServ
     createToken: async (request, context) =>
       await Promise.resolve(parts.tokens.create({ ...request, actor: identityText(context.identity) })),
     revokeNode: async (request) => await parts.revoke(request.node),
+    // The table lets only agents call this, and each renews only what its certificate says that it is.
+    renewNode: async ({ certificateRequest }, { identity }) =>
+      await parts.joining.renew(identity.name, certificateRequest),
     runSelftest: async (_request, context) => ({ checks: await runChecks(parts.checks(), context.signal) }),
   };
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { CONTRACT_VERSION, mayTalk, parseNodeName } from '@pxmgr/contract';
-import type { JoinNodeRequest, JoinNodeResponse } from '@pxmgr/contract/controller';
+import type { JoinNodeRequest, JoinNodeResponse, RenewNodeResponse } from '@pxmgr/contract/controller';
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { validityOf } from '@pxmgr/kit/pki/keys';
@@ -65,6 +65,21 @@ export class Joining {
       natsJwt: jwt,
       controllerAddress: controllerAddress(),
     };
+  }
+
+  /**
+   * New certificate and bus credentials for a member whose certificate still holds. Errors: PXM_NODE_NOT_FOUND,
+   * PXM_INPUT_INVALID.
+   */
+  async renew(nodeUid: string, certificateRequest: string): Promise<RenewNodeResponse> {
+    const { pki, bus, clock, registry } = this.#options;
+    const node = registry.get(nodeUid);
+    const certificate = await pki.signAgent(certificateRequest, node.uid, node.name);
+    const natsJwt = await bus.issueJwt(node.uid, node.natsPublicKey, agentTermFrom(clock.now()));
+    const { serial, notAfter } = validityOf(certificate);
+    // Asked again: it may have been revoked while the signatures were made.
+    registry.add({ ...registry.get(nodeUid), certificateSerial: serial, certificateExpiresAt: notAfter });
+    return { certificate, caCertificate: pki.caCertificate, natsJwt, natsUrl: bus.url() };
   }
 
   #check(request: JoinNodeRequest): void {

@@ -14,8 +14,3 @@ export function fromMsOrNull(ms: number | null): Date | undefined {
 export function fromMs(ms: number): Date {
   return new Date(ms);
 }
-
-/** Free text for a LIKE prefix or infix without its wildcards. */
-export function escapeLike(text: string): string {
-  return text.replace(/[\\%_]/g, '\\$&');
-}

@@ -193,6 +193,19 @@ export interface Check {
   problem: Problem | undefined;
 }
 
+export interface RenewNodeRequest {
+  /** PEM, for the old key or a new one; only the public key is taken. */
+  certificateRequest: string;
+}
+
+export interface RenewNodeResponse {
+  certificate: string;
+  caCertificate: string;
+  /** For the NATS key of the join: the node's uid hangs on it. */
+  natsJwt: string;
+  natsUrl: string;
+}
+
 function createBaseGetStatusRequest(): GetStatusRequest {
   return {};
 }
@@ -2011,6 +2024,208 @@ export const Check: MessageFns<Check> = {
   },
 };
 
+function createBaseRenewNodeRequest(): RenewNodeRequest {
+  return { certificateRequest: "" };
+}
+
+export const RenewNodeRequest: MessageFns<RenewNodeRequest> = {
+  encode(message: RenewNodeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.certificateRequest !== "") {
+      writer.uint32(10).string(message.certificateRequest);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewNodeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewNodeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.certificateRequest = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RenewNodeRequest {
+    return {
+      certificateRequest: isSet(object.certificateRequest)
+        ? globalThis.String(object.certificateRequest)
+        : isSet(object.certificate_request)
+        ? globalThis.String(object.certificate_request)
+        : "",
+    };
+  },
+
+  toJSON(message: RenewNodeRequest): unknown {
+    const obj: any = {};
+    if (message.certificateRequest !== "") {
+      obj.certificateRequest = message.certificateRequest;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RenewNodeRequest>): RenewNodeRequest {
+    return RenewNodeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RenewNodeRequest>): RenewNodeRequest {
+    const message = createBaseRenewNodeRequest();
+    message.certificateRequest = object.certificateRequest ?? "";
+    return message;
+  },
+};
+
+function createBaseRenewNodeResponse(): RenewNodeResponse {
+  return { certificate: "", caCertificate: "", natsJwt: "", natsUrl: "" };
+}
+
+export const RenewNodeResponse: MessageFns<RenewNodeResponse> = {
+  encode(message: RenewNodeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.certificate !== "") {
+      writer.uint32(10).string(message.certificate);
+    }
+    if (message.caCertificate !== "") {
+      writer.uint32(18).string(message.caCertificate);
+    }
+    if (message.natsJwt !== "") {
+      writer.uint32(26).string(message.natsJwt);
+    }
+    if (message.natsUrl !== "") {
+      writer.uint32(34).string(message.natsUrl);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewNodeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewNodeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.certificate = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.caCertificate = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.natsJwt = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.natsUrl = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RenewNodeResponse {
+    return {
+      certificate: isSet(object.certificate) ? globalThis.String(object.certificate) : "",
+      caCertificate: isSet(object.caCertificate)
+        ? globalThis.String(object.caCertificate)
+        : isSet(object.ca_certificate)
+        ? globalThis.String(object.ca_certificate)
+        : "",
+      natsJwt: isSet(object.natsJwt)
+        ? globalThis.String(object.natsJwt)
+        : isSet(object.nats_jwt)
+        ? globalThis.String(object.nats_jwt)
+        : "",
+      natsUrl: isSet(object.natsUrl)
+        ? globalThis.String(object.natsUrl)
+        : isSet(object.nats_url)
+        ? globalThis.String(object.nats_url)
+        : "",
+    };
+  },
+
+  toJSON(message: RenewNodeResponse): unknown {
+    const obj: any = {};
+    if (message.certificate !== "") {
+      obj.certificate = message.certificate;
+    }
+    if (message.caCertificate !== "") {
+      obj.caCertificate = message.caCertificate;
+    }
+    if (message.natsJwt !== "") {
+      obj.natsJwt = message.natsJwt;
+    }
+    if (message.natsUrl !== "") {
+      obj.natsUrl = message.natsUrl;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RenewNodeResponse>): RenewNodeResponse {
+    return RenewNodeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RenewNodeResponse>): RenewNodeResponse {
+    const message = createBaseRenewNodeResponse();
+    message.certificate = object.certificate ?? "";
+    message.caCertificate = object.caCertificate ?? "";
+    message.natsJwt = object.natsJwt ?? "";
+    message.natsUrl = object.natsUrl ?? "";
+    return message;
+  },
+};
+
 /** Nodes of the fleet and the controller itself. */
 export type FleetServiceService = typeof FleetServiceService;
 export const FleetServiceService = {
@@ -2069,6 +2284,16 @@ export const FleetServiceService = {
     responseSerialize: (value: RunSelftestResponse): Buffer => Buffer.from(RunSelftestResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RunSelftestResponse => RunSelftestResponse.decode(value),
   },
+  /** Called by an agent for itself, with its certificate, at two thirds of its life: new certificate, new bus credentials. */
+  renewNode: {
+    path: "/pxmgr.controller.v1.FleetService/RenewNode" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RenewNodeRequest): Buffer => Buffer.from(RenewNodeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RenewNodeRequest => RenewNodeRequest.decode(value),
+    responseSerialize: (value: RenewNodeResponse): Buffer => Buffer.from(RenewNodeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RenewNodeResponse => RenewNodeResponse.decode(value),
+  },
 } as const;
 
 export interface FleetServiceServer extends UntypedServiceImplementation {
@@ -2079,6 +2304,8 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
   /** Cuts gRPC and NATS of the node at once and forgets its inventory. */
   revokeNode: handleUnaryCall<RevokeNodeRequest, RevokeNodeResponse>;
   runSelftest: handleUnaryCall<RunSelftestRequest, RunSelftestResponse>;
+  /** Called by an agent for itself, with its certificate, at two thirds of its life: new certificate, new bus credentials. */
+  renewNode: handleUnaryCall<RenewNodeRequest, RenewNodeResponse>;
 }
 
 export interface FleetServiceClient extends Client {
@@ -2172,6 +2399,22 @@ export interface FleetServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RunSelftestResponse) => void,
+  ): ClientUnaryCall;
+  /** Called by an agent for itself, with its certificate, at two thirds of its life: new certificate, new bus credentials. */
+  renewNode(
+    request: RenewNodeRequest,
+    callback: (error: ServiceError | null, response: RenewNodeResponse) => void,
+  ): ClientUnaryCall;
+  renewNode(
+    request: RenewNodeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RenewNodeResponse) => void,
+  ): ClientUnaryCall;
+  renewNode(
+    request: RenewNodeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RenewNodeResponse) => void,
   ): ClientUnaryCall;
 }
 
