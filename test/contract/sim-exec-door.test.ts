@@ -16,8 +16,18 @@ const folder = mkdtempSync(join(tmpdir(), 'pxmgr-bundle-'));
 const bundle = join(folder, 'pxmgr-sim.js');
 
 beforeAll(async () => {
-  const banner = "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);";
-  await build({ entryPoints: [join(SIM, 'src/main.ts')], outfile: bundle, bundle: true, platform: 'node', target: 'node20.19', format: 'esm', banner: { js: banner }, logLevel: 'error' });
+  const banner =
+    "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);";
+  await build({
+    entryPoints: [join(SIM, 'src/main.ts')],
+    outfile: bundle,
+    bundle: true,
+    platform: 'node',
+    target: 'node20.19',
+    format: 'esm',
+    banner: { js: banner },
+    logLevel: 'error',
+  });
   cpSync(join(SIM, 'data'), join(folder, 'pxmgr-sim-data'), { recursive: true });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -32,7 +42,10 @@ afterEach(() => node.remove());
 
 const CREATE = ['create', '100', SMALL_TEMPLATE, '--rootfs', 'local:0.05', '--ostype', 'unmanaged', '--arch', 'amd64'];
 const config = (): string => readFileSync(node.host.path('/etc/pve/lxc/100.conf'), 'utf8');
-const volumes = (): string[] => readdirSync(node.host.path('/var/lib/vz/images')).flatMap((vmid) => readdirSync(node.host.path(`/var/lib/vz/images/${vmid}`)));
+const volumes = (): string[] =>
+  readdirSync(node.host.path('/var/lib/vz/images')).flatMap((vmid) =>
+    readdirSync(node.host.path(`/var/lib/vz/images/${vmid}`)),
+  );
 
 interface Ended {
   code: number | null;
@@ -47,7 +60,12 @@ function start(...argv: string[]): { pid: number; kill(signal: NodeJS.Signals): 
   let stderr = '';
   child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
   child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
-  const ended = once(child, 'close').then(([code, signal]) => ({ code: code as number | null, signal: signal as NodeJS.Signals | null, stdout, stderr }));
+  const ended = once(child, 'close').then(([code, signal]) => ({
+    code: code as number | null,
+    signal: signal as NodeJS.Signals | null,
+    stdout,
+    stderr,
+  }));
   return { pid: child.pid ?? 0, kill: (signal) => void child.kill(signal), ended };
 }
 
@@ -55,7 +73,11 @@ const run = (...argv: string[]): Promise<Ended> => start(...argv).ended;
 
 describe('executables', () => {
   it('need no environment and give status and streams through', async () => {
-    expect(await run('status', '100')).toMatchObject({ code: 2, stdout: '', stderr: "Configuration file 'nodes/pve1/lxc/100.conf' does not exist\n" });
+    expect(await run('status', '100')).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: "Configuration file 'nodes/pve1/lxc/100.conf' does not exist\n",
+    });
     expect((await run(...CREATE)).code).toBe(0);
     expect(execFileSync(join(bin, 'pct'), ['list'], { encoding: 'utf8', env: {} })).toBe(
       'VMID       Status     Lock         Name                \n100        stopped                 CT100               \n',
@@ -66,7 +88,9 @@ describe('executables', () => {
     setFaults(node.host, [{ at: 'pct create', point: 'mid-extract', do: 'hang' }]);
     const made = start(...CREATE);
     await expect.poll(volumes, { timeout: 10_000 }).toEqual(['vm-100-disk-0.raw']);
-    await expect.poll(() => readFileSync(node.host.simPath('faults.json'), 'utf8'), { timeout: 10_000 }).toContain('"done": 1');
+    await expect
+      .poll(() => readFileSync(node.host.simPath('faults.json'), 'utf8'), { timeout: 10_000 })
+      .toContain('"done": 1');
     made.kill('SIGTERM');
     const ended = await made.ended;
     expect(ended.code).toBe(255);
@@ -75,19 +99,25 @@ describe('executables', () => {
     expect(existsSync(node.host.path('/etc/pve/lxc/100.conf'))).toBe(false);
   });
 
-  it.each(['after-lock', 'after-volume', 'mid-extract', 'before-config'])('leave what a real kill leaves at %s', async (point) => {
-    setFaults(node.host, [{ at: 'pct create', point, do: 'die' }]);
-    expect((await run(...CREATE)).signal ?? 'SIGKILL').toBe('SIGKILL');
-    expect(existsSync(node.host.path('/etc/pve/lxc/100.conf'))).toBe(true);
-    expect(volumes()).toEqual(point === 'after-lock' ? [] : ['vm-100-disk-0.raw']);
-    if (point !== 'before-config') expect(config()).toBe('lock: create\n');
-    if (point !== 'after-lock') expect(readFileSync(node.host.path('/var/log/pve/tasks/active'), 'utf8')).toMatch(/:vzcreate:100:root@pam: 0\n/);
-    // The flock went with the process: nothing waits.
-    expect((await run('unlock', '100')).stderr).toMatch(/^(?:no lock found trying to remove any lock\n)?$/);
-    expect((await run('destroy', '100', '--force', '1')).code).toBe(0);
-    const tasks = readFileSync(node.host.path('/var/log/pve/tasks/active'), 'utf8');
-    if (point !== 'after-lock') expect(tasks).toMatch(/:vzcreate:100:root@pam: 1 [0-9A-F]{8} unexpected status\n/);
-  });
+  it.each(['after-lock', 'after-volume', 'mid-extract', 'before-config'])(
+    'leave what a real kill leaves at %s',
+    async (point) => {
+      setFaults(node.host, [{ at: 'pct create', point, do: 'die' }]);
+      expect((await run(...CREATE)).signal ?? 'SIGKILL').toBe('SIGKILL');
+      expect(existsSync(node.host.path('/etc/pve/lxc/100.conf'))).toBe(true);
+      expect(volumes()).toEqual(point === 'after-lock' ? [] : ['vm-100-disk-0.raw']);
+      if (point !== 'before-config') expect(config()).toBe('lock: create\n');
+      if (point !== 'after-lock')
+        expect(readFileSync(node.host.path('/var/log/pve/tasks/active'), 'utf8')).toMatch(
+          /:vzcreate:100:root@pam: 0\n/,
+        );
+      // The flock went with the process: nothing waits.
+      expect((await run('unlock', '100')).stderr).toMatch(/^(?:no lock found trying to remove any lock\n)?$/);
+      expect((await run('destroy', '100', '--force', '1')).code).toBe(0);
+      const tasks = readFileSync(node.host.path('/var/log/pve/tasks/active'), 'utf8');
+      if (point !== 'after-lock') expect(tasks).toMatch(/:vzcreate:100:root@pam: 1 [0-9A-F]{8} unexpected status\n/);
+    },
+  );
 
   it('lose no change when many write at once', async () => {
     await run(...CREATE);

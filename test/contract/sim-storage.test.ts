@@ -27,7 +27,11 @@ interface StorageNames {
   normalize_content_filename?: [string, string][];
 }
 interface UpidFile {
-  upid?: { upid: string; logfile: string; fields: { node: string; pid: number; pstart: number; starttime: number; type: string; id: string; user: string } }[];
+  upid?: {
+    upid: string;
+    logfile: string;
+    fields: { node: string; pid: number; pstart: number; starttime: number; type: string; id: string; user: string };
+  }[];
   task_status?: { status: string; type: string }[];
 }
 
@@ -43,11 +47,18 @@ describe.skipIf(!hasSharedData)('volume ids', () => {
 
 describe.skipIf(!hasSharedData)('volume names', () => {
   it.each((names.parse_volname ?? []).map((c) => [`${c.plugin} ${c.in}`, c] as const))('%s', (_, c) => {
-    if (c.error !== undefined) return void expect(() => parseVolumeName(c.plugin, c.in)).toThrow(c.error.msg);
+    if (c.error !== undefined) {
+      expect(() => parseVolumeName(c.plugin, c.in)).toThrow(c.error.msg);
+      return;
+    }
     const parsed = parseVolumeName(c.plugin, c.in);
     expect({ ...parsed, isBase: Number(parsed.isBase) }).toEqual({
-      kind: c.vtype, name: c.name, isBase: c.isBase, format: c.format,
-      ...(c.vmid === undefined ? {} : { vmid: Number(c.vmid) }), ...(c.basename === undefined ? {} : { base: c.basename }),
+      kind: c.vtype,
+      name: c.name,
+      isBase: c.isBase,
+      format: c.format,
+      ...(c.vmid === undefined ? {} : { vmid: Number(c.vmid) }),
+      ...(c.basename === undefined ? {} : { base: c.basename }),
     });
   });
 });

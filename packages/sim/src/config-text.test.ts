@@ -35,13 +35,20 @@ describe('config text', () => {
     expect(warnings).toEqual([]);
     expect(config.values.get('description')).toBe('first: line\n100%\n');
     expect(config.values.get('env')).toBe('A=1\0B=two words');
-    expect(config.raw).toEqual([['lxc.init.uid', '1000'], ['lxc.environment.hooks', 'PXMGR_GUEST=0123']]);
+    expect(config.raw).toEqual([
+      ['lxc.init.uid', '1000'],
+      ['lxc.environment.hooks', 'PXMGR_GUEST=0123'],
+    ]);
     expect(config.pending.values.get('memory')).toBe('1024');
     expect(printConfig(config)).toBe(TEXT);
   });
 
   it('keeps unknown plain keys and drops raw keys that upstream drops', () => {
-    const { config, warnings } = parseConfig('foo: bar\nlxc.rootfs.path: /x\nlxc.bad.key: 1\nmemory: abc\n', 180, containerSyntax);
+    const { config, warnings } = parseConfig(
+      'foo: bar\nlxc.rootfs.path: /x\nlxc.bad.key: 1\nmemory: abc\n',
+      180,
+      containerSyntax,
+    );
     expect(warnings).toEqual([
       "vm 180 - unable to parse value of 'foo' - unknown setting 'foo'\n",
       'vm 180 - lxc.rootfs.path: lxc.rootfs.path is auto generated from rootfs',
@@ -56,7 +63,12 @@ describe('config text', () => {
       fc.property(fc.shuffledSubarray(['cores', 'memory', 'mp0', 'mp10', 'mp2', 'net0', 'swap']), (keys) => {
         const config = emptyConfig();
         for (const key of keys) config.values.set(key, '1');
-        expect(printConfig(config)).toBe([...keys].sort().map((key) => `${key}: 1\n`).join(''));
+        expect(printConfig(config)).toBe(
+          [...keys]
+            .sort()
+            .map((key) => `${key}: 1\n`)
+            .join(''),
+        );
       }),
     );
   });

@@ -24,14 +24,19 @@ export function emptySection(): GuestSection {
 }
 
 export function emptyConfig(): GuestConfig {
-  return { ...emptySection(), pending: emptySection(), snapshots: new Map(), digest: createHash('sha1').update('').digest('hex') };
+  return {
+    ...emptySection(),
+    pending: emptySection(),
+    snapshots: new Map(),
+    digest: createHash('sha1').update('').digest('hex'),
+  };
 }
 
 export interface ConfigSyntax {
   /** The value as stored, or throws with the reason; unknown keys throw "unknown setting 'key'". */
-  checkValue(key: string, value: string): string;
+  readonly checkValue: (key: string, value: string) => string;
   /** true, or the reason why the raw key is dropped ('' = unknown). */
-  checkRawKey(key: string): true | string;
+  readonly checkRawKey: (key: string) => true | string;
 }
 
 export interface ParsedConfig {
@@ -78,23 +83,32 @@ interface LineContext {
 
 function readLine(line: string, section: GuestSection, at: LineContext): void {
   const raw = /^(lxc\.[a-z0-9_\-.]+)(?::|\s*=)\s*(.*?)\s*$/.exec(line);
-  if (raw?.[1] !== undefined) return readRaw([raw[1], raw[2] ?? ''], line, { section, at });
+  if (raw?.[1] !== undefined) {
+    readRaw([raw[1], raw[2] ?? ''], line, { section, at });
+    return;
+  }
   const state = /snapstate:\s*(prepare|delete)\s*$/.exec(line)?.[1];
   if (state !== undefined) return void section.values.set('snapstate', state);
   const removed = /^delete:\s*(.*\S)\s*$/.exec(line)?.[1];
-  if (removed !== undefined) {
-    if (at.isPending) section.values.set('delete', removed);
-    else at.warnings.push(`vm ${at.vmid} - property 'delete' is only allowed in [pve:pending]`);
+  if (removed === undefined) readPlain(line, section, at);
+  else if (at.isPending) section.values.set('delete', removed);
+  else at.warnings.push(`vm ${at.vmid} - property 'delete' is only allowed in [pve:pending]`);
+}
+
+function readPlain(line: string, section: GuestSection, at: LineContext): void {
+  const [, key, value] = /^([a-z][a-z_]*\d*):\s*(.+?)\s*$/.exec(line) ?? [];
+  if (key === undefined || value === undefined) {
+    at.warnings.push(`vm ${at.vmid} - unable to parse config: ${line}`);
     return;
   }
-  const plain = /^([a-z][a-z_]*\d*):\s*(.+?)\s*$/.exec(line);
-  if (plain?.[1] === undefined || plain[2] === undefined) return void at.warnings.push(`vm ${at.vmid} - unable to parse config: ${line}`);
   try {
-    section.values.set(plain[1], at.syntax.checkValue(plain[1], plain[2]));
+    section.values.set(key, at.syntax.checkValue(key, value));
   } catch (err) {
     // Upstream warns and keeps the value as it stands, even under a key it does not know.
-    at.warnings.push(`vm ${at.vmid} - unable to parse value of '${plain[1]}' - ${err instanceof Error ? err.message : String(err)}`);
-    section.values.set(plain[1], plain[2]);
+    at.warnings.push(
+      `vm ${at.vmid} - unable to parse value of '${key}' - ${err instanceof Error ? err.message : String(err)}`,
+    );
+    section.values.set(key, value);
   }
 }
 
@@ -107,7 +121,10 @@ function readRaw([key, value]: [string, string], line: string, to: { section: Gu
   }
   const verdict = at.syntax.checkRawKey(key);
   if (verdict === true) section.raw.push([key, value]);
-  else at.warnings.push(verdict === '' ? `vm ${at.vmid} - unable to parse config: ${line}` : `vm ${at.vmid} - ${key}: ${verdict}`);
+  else
+    at.warnings.push(
+      verdict === '' ? `vm ${at.vmid} - unable to parse config: ${line}` : `vm ${at.vmid} - ${key}: ${verdict}`,
+    );
 }
 
 export function printConfig(config: GuestConfig): string {
@@ -128,7 +145,12 @@ function printSection(section: GuestSection): string {
     if (key !== 'description' && key !== 'env') text += `${key}: ${section.values.get(key) ?? ''}\n`;
   }
   const env = section.values.get('env');
-  if (env !== undefined) text += env.split('\0').filter((item) => item !== '').map((item) => `lxc.environment.runtime: ${item}\n`).join('');
+  if (env !== undefined)
+    text += env
+      .split('\0')
+      .filter((item) => item !== '')
+      .map((item) => `lxc.environment.runtime: ${item}\n`)
+      .join('');
   return text + section.raw.map(([key, value]) => `${key}: ${value}\n`).join('');
 }
 

@@ -12,10 +12,10 @@ export interface ExtractOptions {
   /** Volumes mounted below the root while unpacking: files at or below `target` belong into `source`. */
   readonly mounts: readonly { readonly target: string; readonly source: string }[];
   /** One piece of task output, line feed included. */
-  log(text: string): void;
+  readonly log: (text: string) => void;
   readonly signal: AbortSignal;
   /** Called between entries with the bytes written so far; fault switches hang here. */
-  onProgress?(bytes: number): Promise<void>;
+  readonly onProgress?: (bytes: number) => Promise<void>;
 }
 
 /** The parts of the OCI image configuration that Proxmox VE uses. */

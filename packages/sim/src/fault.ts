@@ -73,7 +73,10 @@ export async function reach(host: Host, at: FaultPoint, point: string): Promise<
   const index = rules.findIndex((rule) => applies(rule, at, point));
   const rule = rules[index];
   if (rule === undefined) return;
-  setFaults(host, rules.map((r, i) => (i === index ? { ...r, done: (r.done ?? 0) + 1 } : r)));
+  setFaults(
+    host,
+    rules.map((r, i) => (i === index ? { ...r, done: (r.done ?? 0) + 1 } : r)),
+  );
   switch (rule.do) {
     case 'delay':
       return wait(rule.delayMs ?? 1000, at.signal);
@@ -91,7 +94,12 @@ export async function reach(host: Host, at: FaultPoint, point: string): Promise<
 function applies(rule: FaultRule, at: FaultPoint, point: string): boolean {
   const times = rule.times ?? 1;
   const isHere = rule.at === '*' || rule.at === at.tool || rule.at === `${at.tool} ${at.command ?? ''}`;
-  return isHere && rule.point === point && (rule.vmid === undefined || rule.vmid === at.vmid) && (times === 0 || (rule.done ?? 0) < times);
+  return (
+    isHere &&
+    rule.point === point &&
+    (rule.vmid === undefined || rule.vmid === at.vmid) &&
+    (times === 0 || (rule.done ?? 0) < times)
+  );
 }
 
 /** Ends early when the tool is told to stop; the tool then notices the signal itself. */

@@ -1,5 +1,5 @@
-import { once } from 'node:events';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { withFileLock } from './file-lock.ts';
 import { makeHost, SMALL_TEMPLATE, type TestHost } from './host-fixture.ts';
@@ -13,15 +13,26 @@ afterEach(() => node.remove());
 const LOCK = '/run/lock/lxc/pve-config-100.lock';
 
 function request(said: string[], waitMs: number): Parameters<typeof withFileLock>[0] {
-  return { host: node.host, path: LOCK, waitMs, say: (text) => void said.push(text), signal: new AbortController().signal };
+  return {
+    host: node.host,
+    path: LOCK,
+    waitMs,
+    say: (text) => void said.push(text),
+    signal: new AbortController().signal,
+  };
 }
 
 describe('file lock', () => {
   it('gives up on a lock that another program holds, and takes it when that lets go', async () => {
-    const holder = spawn('flock', [node.host.path(LOCK), 'sh', '-c', 'echo held; read line'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const holder = spawn('flock', [node.host.path(LOCK), 'sh', '-c', 'echo held; read line'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     await once(holder.stdout, 'data');
     const said: string[] = [];
-    await expect(withFileLock(request(said, 50), async () => 'never')).rejects.toMatchObject({ message: `can't lock file '${LOCK}' - got timeout\n`, status: 4 });
+    await expect(withFileLock(request(said, 50), async () => 'never')).rejects.toMatchObject({
+      message: `can't lock file '${LOCK}' - got timeout\n`,
+      status: 4,
+    });
     expect(said).toEqual(['trying to acquire lock...\n']);
     const waiting = withFileLock(request(said, 10_000), async () => 'mine');
     await expect.poll(() => said.length).toBe(2);

@@ -16,7 +16,7 @@ export interface LockRequest {
   readonly path: string;
   readonly waitMs: number;
   /** Where "trying to acquire lock..." goes: the command's stderr, or the task's output. */
-  say(text: string): void;
+  readonly say: (text: string) => void;
   readonly signal: AbortSignal;
   /** The lock is let go at once when this is aborted. */
   readonly death?: AbortSignal | undefined;
@@ -45,7 +45,14 @@ export async function withFileLock<T>(request: LockRequest, section: () => Promi
 
 async function tryLock(fd: number, limit: readonly string[], request: LockRequest): Promise<boolean> {
   const { machineRunner } = await import('./machine.ts');
-  const command = { file: '/usr/bin/flock', args: ['-x', ...limit, '3'], purpose: 'lock a file', timeoutMs: request.waitMs + 10_000, killGraceMs: 100, extraFds: [fd] };
+  const command = {
+    file: '/usr/bin/flock',
+    args: ['-x', ...limit, '3'],
+    purpose: 'lock a file',
+    timeoutMs: request.waitMs + 10_000,
+    killGraceMs: 100,
+    extraFds: [fd],
+  };
   const result = await machineRunner().run(command, { signal: request.signal });
   if (request.signal.aborted) throw new ToolError('received interrupt\n');
   return result.exitCode === 0;

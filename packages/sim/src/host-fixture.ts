@@ -26,7 +26,11 @@ export function makeHost(spec: Partial<HostSpec> = {}): TestHost {
   const folder = mkdtempSync(join(tmpdir(), 'pxmgr-sim-'));
   const host = Host.create(join(folder, 'root'), { name: 'pve1', cores: 4, memoryBytes: 8 * 1024 ** 3, ...spec });
   putSmallTemplate(host, folder);
-  return { host, run: (tool, ...argv) => runTool(host, tool, argv), remove: () => rmSync(folder, { recursive: true, force: true }) };
+  return {
+    host,
+    run: (tool, ...argv) => runTool(host, [tool, ...argv]),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
 }
 
 function putSmallTemplate(host: Host, folder: string): void {
@@ -37,7 +41,12 @@ function putSmallTemplate(host: Host, folder: string): void {
   execFileSync('tar', ['-C', tree, '-czf', host.path('/var/lib/vz/template/cache/small_1_amd64.tar.gz'), '.']);
 }
 
-export async function runTool(host: Host, tool: string, argv: readonly string[], io: Partial<ToolIo> = {}): Promise<Ran> {
+export async function runTool(
+  host: Host,
+  command: readonly [tool: string, ...argv: string[]],
+  io: Partial<ToolIo> = {},
+): Promise<Ran> {
+  const [tool, ...argv] = command;
   let stdout = '';
   let stderr = '';
   const load = TOOLS[tool];

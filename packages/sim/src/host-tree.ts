@@ -7,10 +7,27 @@ import { writeFileAtomicSync } from './sim-file.ts';
 import { formatStorageCfg, type Storage } from './storage-cfg.ts';
 
 const DIRECTORIES = [
-  '/bin', '/etc/network', '/run/lock/lxc', '/run/lock/pve-manager', '/run/pve', '/run/qemu-server', '/tmp',
-  '/var/log/pve/tasks', '/var/lib/lxc', '/var/lib/vz/images', '/var/lib/vz/template/cache', '/var/lib/vz/template/iso',
-  '/var/lib/vz/snippets', '/var/lib/vz/dump', '/var/lib/pve-manager', '/usr/share/pve-manager', '/root',
-  '/proc/net', '/sys/fs/cgroup/lxc', '/sys/class/net', '/dev',
+  '/bin',
+  '/etc/network',
+  '/run/lock/lxc',
+  '/run/lock/pve-manager',
+  '/run/pve',
+  '/run/qemu-server',
+  '/tmp',
+  '/var/log/pve/tasks',
+  '/var/lib/lxc',
+  '/var/lib/vz/images',
+  '/var/lib/vz/template/cache',
+  '/var/lib/vz/template/iso',
+  '/var/lib/vz/snippets',
+  '/var/lib/vz/dump',
+  '/var/lib/pve-manager',
+  '/usr/share/pve-manager',
+  '/root',
+  '/proc/net',
+  '/sys/fs/cgroup/lxc',
+  '/sys/class/net',
+  '/dev',
   '/sys/fs/cgroup/system.slice/system-pve\\x2dcontainer.slice',
 ] as const;
 
@@ -39,7 +56,8 @@ function buildPve(host: Host, storages: readonly Storage[] | undefined): void {
   const shared = host.clusterDir;
   mkdirSync(join(shared, '.sim'), { recursive: true });
   for (const folder of SHARED_FOLDERS) mkdirSync(join(shared, folder), { recursive: true });
-  for (const kind of ['lxc', 'qemu-server', 'priv']) mkdirSync(join(shared, 'nodes', host.name, kind), { recursive: true });
+  for (const kind of ['lxc', 'qemu-server', 'priv'])
+    mkdirSync(join(shared, 'nodes', host.name, kind), { recursive: true });
   if (storages !== undefined && !existsSync(join(shared, 'storage.cfg'))) {
     writeFileAtomicSync(join(shared, 'storage.cfg'), formatStorageCfg(storages), 0o640);
   }
@@ -48,7 +66,8 @@ function buildPve(host: Host, storages: readonly Storage[] | undefined): void {
   const link = (name: string, target: string): void => {
     if (!existsSync(join(pve, name))) symlinkSync(target, join(pve, name));
   };
-  for (const folder of ['nodes', 'priv', 'firewall', 'ha', 'sdn', 'mapping', 'virtual-guest']) link(folder, join(shared, folder));
+  for (const folder of ['nodes', 'priv', 'firewall', 'ha', 'sdn', 'mapping', 'virtual-guest'])
+    link(folder, join(shared, folder));
   for (const file of SHARED_FILES) {
     try {
       symlinkSync(join(shared, file), join(pve, file));
@@ -68,7 +87,8 @@ function writeIdentity(host: Host): void {
   const files: Record<string, string> = {
     '/etc/hostname': `${name}\n`,
     '/etc/hosts': `127.0.0.1 localhost\n${ip} ${name}.example ${name}\n`,
-    '/etc/os-release': 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nNAME="Debian GNU/Linux"\nVERSION_ID="13"\nVERSION="13 (trixie)"\nVERSION_CODENAME=trixie\nID=debian\n',
+    '/etc/os-release':
+      'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nNAME="Debian GNU/Linux"\nVERSION_ID="13"\nVERSION="13 (trixie)"\nVERSION_CODENAME=trixie\nID=debian\n',
     '/etc/subuid': 'root:100000:65536\n',
     '/etc/subgid': 'root:100000:65536\n',
     '/etc/network/interfaces': `auto lo\niface lo inet loopback\n${bridges.map((b, i) => `\nauto ${b}\niface ${b} inet ${i === 0 ? 'static' : 'manual'}\n${i === 0 ? `\taddress ${ip}/24\n` : ''}\tbridge-ports none\n\tbridge-stp off\n\tbridge-fd 0\n`).join('')}`,

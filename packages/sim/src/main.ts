@@ -9,8 +9,10 @@ const USAGE = `usage: pxmgr-sim tool --root DIR TOOL [ARGS...]
 
 async function main(argv: readonly string[]): Promise<number> {
   const [noun, ...rest] = argv;
-  if (noun === 'tool' && rest[0] === '--root' && rest[1] !== undefined && rest[2] !== undefined) return runToolProcess(rest[1], rest[2], rest.slice(3));
-  if (noun === 'host' && (rest[0] === 'create' || rest[0] === 'watch')) return (await import('./host-command.ts')).runHostCommand(rest[0], rest.slice(1));
+  if (noun === 'tool' && rest[0] === '--root' && rest[1] !== undefined && rest[2] !== undefined)
+    return runToolProcess(rest[1], rest[2], rest.slice(3));
+  if (noun === 'host' && (rest[0] === 'create' || rest[0] === 'watch'))
+    return (await import('./host-command.ts')).runHostCommand(rest[0], rest.slice(1));
   if (noun === 'guest-ended' && rest[0] !== undefined) return guestEnded(rest[0], Number(rest[1]), rest[2] ?? '');
   process.stderr.write(USAGE);
   return 2;

@@ -27,7 +27,10 @@ function backupLines(backups: readonly number[]): string {
     left -= needed;
     rows.push(`${rows.pop() ?? ''}${block}`);
   }
-  return rows.filter((row) => /^\t\d+, \d/.test(row)).map((row) => `${row}\n`).join('');
+  return rows
+    .filter((row) => /^\t\d+, \d/.test(row))
+    .map((row) => `${row}\n`)
+    .join('');
 }
 
 /** Whole inode-table blocks of 256-byte inodes, a multiple of eight. */

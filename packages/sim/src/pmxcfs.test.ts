@@ -21,8 +21,21 @@ function cluster(...names: string[]): TestHost[] {
   });
 }
 
-const dot = (host: TestHost, file: string): Record<string, unknown> => JSON.parse(readFileSync(host.host.path(`/etc/pve/${file}`), 'utf8')) as Record<string, unknown>;
-const create = (host: TestHost, vmid: number): ReturnType<TestHost['run']> => host.run('pct', 'create', String(vmid), SMALL_TEMPLATE, '--rootfs', 'local:0.01', '--ostype', 'unmanaged', '--arch', 'amd64');
+const dot = (host: TestHost, file: string): Record<string, unknown> =>
+  JSON.parse(readFileSync(host.host.path(`/etc/pve/${file}`), 'utf8')) as Record<string, unknown>;
+const create = (host: TestHost, vmid: number): ReturnType<TestHost['run']> =>
+  host.run(
+    'pct',
+    'create',
+    String(vmid),
+    SMALL_TEMPLATE,
+    '--rootfs',
+    'local:0.01',
+    '--ostype',
+    'unmanaged',
+    '--arch',
+    'amd64',
+  );
 
 describe('cluster file system', () => {
   it('refuses an id that another node has, and leaves nothing behind', async () => {
@@ -55,7 +68,8 @@ describe('cluster file system', () => {
   it('finds a file that somebody else replaced by a rename', async () => {
     const [a] = cluster('pve1') as [TestHost];
     await create(a, 122);
-    const versionOf = (): number => (dot(a, '.vmlist') as { ids: Record<string, { version: number }> }).ids['122']?.version ?? 0;
+    const versionOf = (): number =>
+      (dot(a, '.vmlist') as { ids: Record<string, { version: number }> }).ids['122']?.version ?? 0;
     const before = versionOf();
     const file = a.host.path('/etc/pve/lxc/122.conf');
     writeFileSync(`${file}.tmp.1`, readFileSync(file, 'utf8').replace('memory: 512', 'memory: 600'));
@@ -74,7 +88,9 @@ describe('cluster file system', () => {
     expect((await create(a, 124)).stderr).toBe('cluster not ready - no quorum?\n');
     const set = await a.run('pct', 'set', '123', '--cores', '1');
     expect(set.status).toBe(2);
-    expect(set.stderr).toMatch(/^unable to open file '\/etc\/pve\/nodes\/pve1\/lxc\/123\.conf\.tmp\.\d+' - Permission denied\n$/);
+    expect(set.stderr).toMatch(
+      /^unable to open file '\/etc\/pve\/nodes\/pve1\/lxc\/123\.conf\.tmp\.\d+' - Permission denied\n$/,
+    );
     expect((await a.run('pct', 'config', '123')).status).toBe(0);
   });
 });

@@ -59,7 +59,18 @@ export interface ClusterState {
 const LOG_LENGTH = 50;
 
 function freshState(): ClusterState {
-  return { clusterName: '', clinfo: 1, vmlist: 1, guestCounter: 0, guests: {}, files: {}, tasklist: {}, members: {}, seen: {}, log: [] };
+  return {
+    clusterName: '',
+    clinfo: 1,
+    vmlist: 1,
+    guestCounter: 0,
+    guests: {},
+    files: {},
+    tasklist: {},
+    members: {},
+    seen: {},
+    log: [],
+  };
 }
 
 /** Changes the state under the cluster's lock and renews the dot files of every node. */
@@ -103,7 +114,8 @@ function writeDotFiles(state: ClusterState): void {
 export function registerMember(host: Host): void {
   changeCluster(host, (state) => {
     const { name, identity } = host;
-    if (state.members[name] !== undefined && state.members[name].root !== host.root) throw new Error(`node name ${name} is taken in this cluster`);
+    if (state.members[name] !== undefined && state.members[name].root !== host.root)
+      throw new Error(`node name ${name} is taken in this cluster`);
     state.clusterName = identity.clusterName ?? state.clusterName;
     const id = Object.keys(state.members).length + 1;
     state.members[name] = { root: host.root, id, ip: identity.ip, online: true, startTime: identity.startTime };
@@ -121,14 +133,19 @@ export function syncCluster(host: Host): void {
 function scan(host: Host, state: ClusterState): void {
   const found = new Map<string, string>();
   for (const node of list(host.clusterPath('nodes'))) {
-    for (const [folder, kind] of [['lxc', 'lxc'], ['qemu-server', 'qemu']] as const) {
+    for (const [folder, kind] of [
+      ['lxc', 'lxc'],
+      ['qemu-server', 'qemu'],
+    ] as const) {
       for (const file of list(host.clusterPath('nodes', node, folder))) {
         const vmid = /^([1-9][0-9]{2,8})\.conf$/.exec(file)?.[1];
-        if (vmid !== undefined) noteGuest({ host, state, found }, { path: `nodes/${node}/${folder}/${file}`, vmid, node, kind });
+        if (vmid !== undefined)
+          noteGuest({ host, state, found }, { path: `nodes/${node}/${folder}/${file}`, vmid, node, kind });
       }
     }
   }
-  for (const vmid of Object.keys(state.guests)) if (![...found.keys()].some((p) => p.endsWith(`/${vmid}.conf`))) dropGuest(state, vmid);
+  for (const vmid of Object.keys(state.guests))
+    if (![...found.keys()].some((p) => p.endsWith(`/${vmid}.conf`))) dropGuest(state, vmid);
   for (const file of WATCHED_FILES) {
     const print = fingerprint(host.clusterPath(file));
     if (print === undefined) continue;
@@ -158,7 +175,8 @@ function touchGuest(state: ClusterState, guest: { vmid: string; node: string; ty
 }
 
 function dropGuest(state: ClusterState, vmid: string): void {
-  delete state.guests[vmid];
+  const { [vmid]: _gone, ...rest } = state.guests;
+  state.guests = rest;
   state.vmlist += 1;
 }
 
@@ -188,7 +206,10 @@ export function readPveFile(host: Host, path: string): string | undefined {
   return readText(host.clusterPath(path));
 }
 
-export interface WriteOptions {
+export interface PveFile {
+  /** Below /etc/pve. */
+  readonly path: string;
+  readonly text: string;
   /** Refuse when the guest id is taken anywhere in the cluster; the text says by whom. */
   readonly isNew?: boolean;
   /** Extra counter steps (upstream opens, writes and renames in more than one change). */
@@ -196,19 +217,21 @@ export interface WriteOptions {
 }
 
 /** Writes a file below /etc/pve. Failures carry upstream's text and exit status. */
-export function writePveFile(host: Host, path: string, text: string, options: WriteOptions = {}): void {
+export function writePveFile(host: Host, { path, text, isNew, steps }: PveFile): void {
   requireWritable(host, path);
   changeCluster(host, (state) => {
     scan(host, state);
     const guest = guestOf(path);
     const taken = guest === undefined ? undefined : state.guests[guest.vmid];
-    if (taken !== undefined && (options.isNew === true || taken.node !== guest?.node)) {
-      throw new ToolError(`${taken.type === 'qemu' ? 'VM' : 'CT'} ${guest?.vmid ?? ''} already exists on node '${taken.node}'\n`);
+    if (taken !== undefined && (isNew === true || taken.node !== guest?.node)) {
+      throw new ToolError(
+        `${taken.type === 'qemu' ? 'VM' : 'CT'} ${guest?.vmid ?? ''} already exists on node '${taken.node}'\n`,
+      );
     }
     mkdirSync(dirname(host.clusterPath(path)), { recursive: true });
     writeFileAtomicSync(host.clusterPath(path), text, 0o640);
     scan(host, state);
-    if (guest !== undefined) state.vmlist += (options.steps ?? 1) - 1;
+    if (guest !== undefined) state.vmlist += (steps ?? 1) - 1;
   });
 }
 
@@ -258,7 +281,16 @@ export function bumpTasklist(host: Host): void {
 export function clusterLog(host: Host, entry: { tag: string; pid: number; user: string; msg: string }): void {
   changeCluster(host, (state) => {
     const uid = (state.log[0]?.uid ?? 0) + 1;
-    state.log.unshift({ uid, time: Math.floor(Date.now() / 1000), pri: 6, tag: entry.tag, pid: entry.pid, node: host.name, user: entry.user, msg: entry.msg });
+    state.log.unshift({
+      uid,
+      time: Math.floor(Date.now() / 1000),
+      pri: 6,
+      tag: entry.tag,
+      pid: entry.pid,
+      node: host.name,
+      user: entry.user,
+      msg: entry.msg,
+    });
     state.log.length = Math.min(state.log.length, LOG_LENGTH);
   });
 }

@@ -22,7 +22,9 @@ const UNIX_HEADER = 'Num       RefCount Protocol Flags    Type St Inode Path\n';
 export function runningGuests(host: Host): RunningGuest[] {
   const folder = host.simPath('running');
   if (!existsSync(folder)) return [];
-  const records = readdirSync(folder).filter((name) => /^\d+\.json$/.test(name)).map((name) => readJson<RunningGuest>(host.simPath('running', name)));
+  const records = readdirSync(folder)
+    .filter((name) => /^\d+\.json$/.test(name))
+    .map((name) => readJson<RunningGuest>(host.simPath('running', name)));
   return records.filter((record) => record !== undefined).sort((a, b) => a.vmid - b.vmid);
 }
 
@@ -73,9 +75,12 @@ function locked(host: Host, section: () => void): void {
 }
 
 function writeUnixSockets(host: Host): void {
-  const line = (name: string, inode: number): string => `0000000000000000: 00000002 00000000 00010000 0001 01 ${inode} ${name}\n`;
+  const line = (name: string, inode: number): string =>
+    `0000000000000000: 00000002 00000000 00010000 0001 01 ${inode} ${name}\n`;
   const sockets = runningGuests(host).map((guest) =>
-    guest.kind === 'lxc' ? line(`@/var/lib/lxc/${guest.vmid}/command`, 100_000 + guest.vmid) : line(`/var/run/qemu-server/${guest.vmid}.qmp`, 100_000 + guest.vmid),
+    guest.kind === 'lxc'
+      ? line(`@/var/lib/lxc/${guest.vmid}/command`, 100_000 + guest.vmid)
+      : line(`/var/run/qemu-server/${guest.vmid}.qmp`, 100_000 + guest.vmid),
   );
   writeFileAtomicSync(host.path('/proc/net/unix'), UNIX_HEADER + sockets.join(''));
 }

@@ -15,9 +15,13 @@ const FIRST_PID = 5_000_000;
 
 async function start(context: StartContext): Promise<StartResult> {
   const { host, vmid, config } = context;
-  if (switchesOf(host).exitAtStart?.includes(vmid) === true) return { ok: false, error: `unable to get PID for CT ${vmid} (not running?)` };
+  if (switchesOf(host).exitAtStart?.includes(vmid) === true)
+    return { ok: false, error: `unable to get PID for CT ${vmid} (not running?)` };
   const pid = FIRST_PID + vmid;
-  writeProcess(host, pid, { command: config.values.get('entrypoint') ?? '/sbin/init', addresses: addressesOf(vmid, config.values) });
+  writeProcess(host, pid, {
+    command: config.values.get('entrypoint') ?? '/sbin/init',
+    addresses: addressesOf(vmid, config.values),
+  });
   publishRunning(host, { vmid, kind: 'lxc', pid, since: Date.now(), isPlayed: true });
   return { ok: true, pid };
 }
@@ -29,8 +33,15 @@ function writeProcess(host: Host, pid: number, process: { command: string; addre
   writeFileSync(`${folder}/cmdline`, `${process.command.split(/\s+/).join('\0')}\0`);
   writeFileSync(`${folder}/stat`, `${pid} (init) S ${'0 '.repeat(18)}${Math.floor(Date.now() / 10)} 0 0\n`);
   const leaf = (address: string): string => `           |-- ${address}\n              /32 host LOCAL\n`;
-  writeFileSync(`${folder}/net/fib_trie`, `Local:\n  +-- 0.0.0.0/0 3 0 5\n${['127.0.0.1', ...process.addresses].map(leaf).join('')}`);
-  for (const table of ['tcp', 'tcp6']) writeFileSync(`${folder}/net/${table}`, '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n');
+  writeFileSync(
+    `${folder}/net/fib_trie`,
+    `Local:\n  +-- 0.0.0.0/0 3 0 5\n${['127.0.0.1', ...process.addresses].map(leaf).join('')}`,
+  );
+  for (const table of ['tcp', 'tcp6'])
+    writeFileSync(
+      `${folder}/net/${table}`,
+      '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n',
+    );
   writeFileSync(`${folder}/net/if_inet6`, '00000000000000000000000000000001 01 80 10 80       lo\n');
 }
 

@@ -29,7 +29,7 @@ export interface StartContext {
   readonly mounts: readonly GuestMount[];
   readonly unprivileged: boolean;
   /** One line (or several) of task output. */
-  log(text: string): void;
+  readonly log: (text: string) => void;
   readonly signal: AbortSignal;
 }
 
@@ -54,7 +54,11 @@ export interface GuestRuntime {
   /** Ends the guest abruptly; a guest that does not run is not an error. Resolves when socket and cgroup are gone. */
   stop(host: Host, vmid: number, log: (text: string) => void): Promise<void>;
   /** Sends the halt signal and waits. false: still running after the time. */
-  shutdown(host: Host, vmid: number, options: { timeoutMs: number; log: (text: string) => void; signal: AbortSignal }): Promise<boolean>;
+  shutdown(
+    host: Host,
+    vmid: number,
+    options: { timeoutMs: number; log: (text: string) => void; signal: AbortSignal },
+  ): Promise<boolean>;
   /** The exit status of the command, 128+n for a signal, 127/126 as lxc-attach gives them. */
   exec(host: Host, vmid: number, request: ExecRequest): Promise<number>;
   isRunning(host: Host, vmid: number): Promise<boolean>;

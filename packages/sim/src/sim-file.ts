@@ -15,12 +15,14 @@ export function readText(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch (err) {
-    if ((err as NodeJS.ErrnoException).code === 'ENOENT' || (err as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined;
+    if ((err as NodeJS.ErrnoException).code === 'ENOENT' || (err as NodeJS.ErrnoException).code === 'ENOTDIR')
+      return undefined;
     throw err;
   }
 }
 
 /** undefined when the file is absent or empty. The caller names the shape: these files are written by this package only. */
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the shape of our own records, named by the reader
 export function readJson<T>(path: string): T | undefined {
   const text = readText(path);
   return text === undefined || text.trim() === '' ? undefined : (JSON.parse(text) as T);

@@ -17,7 +17,13 @@ const IMPLICIT_LOCAL: Storage = {
 };
 
 /** Content types a section has when it names none (pve-storage, the `content` default of each plugin). */
-const DEFAULT_CONTENT: Readonly<Record<string, string>> = { dir: 'images,rootdir', zfspool: 'images,rootdir', nfs: 'images', lvmthin: 'images,rootdir', lvm: 'images,rootdir' };
+const DEFAULT_CONTENT: Readonly<Record<string, string>> = {
+  dir: 'images,rootdir',
+  zfspool: 'images,rootdir',
+  nfs: 'images',
+  lvmthin: 'images,rootdir',
+  lvm: 'images,rootdir',
+};
 
 /** Sections in the order of the file; the implicit `local` is added when the file has none. */
 export function parseStorageCfg(text: string | undefined): Storage[] {
@@ -41,7 +47,9 @@ export function formatStorageCfg(storages: readonly Storage[]): string {
   const order = (options: Readonly<Record<string, string>>): string[] =>
     Object.keys(options).sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
   const section = (s: Storage): string =>
-    `${s.type}: ${s.id}\n${order(s.options).map((key) => `\t${key}${flagless(key, s.options[key] ?? '')}\n`).join('')}`;
+    `${s.type}: ${s.id}\n${order(s.options)
+      .map((key) => `\t${key}${flagless(key, s.options[key] ?? '')}\n`)
+      .join('')}`;
   return `${storages.map(section).join('\n')}\n`;
 }
 

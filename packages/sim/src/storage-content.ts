@@ -19,7 +19,9 @@ export interface ContentRow {
 /** Only content types the storage is configured for. */
 export async function contentRows(host: Host, storage: Storage): Promise<ContentRow[]> {
   const types = contentOf(storage);
-  const files = (['vztmpl', 'iso', 'snippets', 'backup', 'import'] as const).filter((kind) => types.includes(kind)).flatMap((kind) => fileRows(host, storage, kind));
+  const files = (['vztmpl', 'iso', 'snippets', 'backup', 'import'] as const)
+    .filter((kind) => types.includes(kind))
+    .flatMap((kind) => fileRows(host, storage, kind));
   return [...(await volumeRows(host, storage)), ...files];
 }
 
@@ -38,19 +40,33 @@ async function volumeRows(host: Host, storage: Storage): Promise<ContentRow[]> {
   }));
 }
 
-function fileRows(host: Host, storage: Storage, kind: 'vztmpl' | 'iso' | 'snippets' | 'backup' | 'import'): ContentRow[] {
+function fileRows(
+  host: Host,
+  storage: Storage,
+  kind: 'vztmpl' | 'iso' | 'snippets' | 'backup' | 'import',
+): ContentRow[] {
   const folder = contentFolder(storage, kind);
   if (folder === undefined || !existsSync(host.path(folder))) return [];
-  return readdirSync(host.path(folder)).sort().flatMap((name) => {
-    const stat = statSync(join(host.path(folder), name), { throwIfNoEntry: false });
-    if (stat?.isFile() !== true) return [];
-    try {
-      const { vmid } = parseVolumeName('dir', `${kind}/${name}`);
-      return [{ volid: `${storage.id}:${kind}/${name}`, format: fileFormat(kind, name), content: kind, sizeBytes: stat.size, ...(vmid === undefined ? {} : { vmid }) }];
-    } catch {
-      return []; // not a name of this content type
-    }
-  });
+  return readdirSync(host.path(folder))
+    .sort()
+    .flatMap((name) => {
+      const stat = statSync(join(host.path(folder), name), { throwIfNoEntry: false });
+      if (stat?.isFile() !== true) return [];
+      try {
+        const { vmid } = parseVolumeName('dir', `${kind}/${name}`);
+        return [
+          {
+            volid: `${storage.id}:${kind}/${name}`,
+            format: fileFormat(kind, name),
+            content: kind,
+            sizeBytes: stat.size,
+            ...(vmid === undefined ? {} : { vmid }),
+          },
+        ];
+      } catch {
+        return []; // not a name of this content type
+      }
+    });
 }
 
 function fileFormat(kind: string, name: string): string {

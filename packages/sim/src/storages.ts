@@ -6,7 +6,7 @@ import { contentOf, isDisabled, isOnNode, type Storage } from './storage-cfg.ts'
 import { ToolError } from './tool.ts';
 import { storageRoot } from './volume-dir.ts';
 import { parseVolumeId, parseVolumeName, type VolumeName } from './volume-names.ts';
-import { backendOf, type VolumeBackend, type VolumeRequest } from './volumes.ts';
+import { backendOf, type SpaceRow, type VolumeBackend, type VolumeRequest } from './volumes.ts';
 
 export function storageOf(host: Host, id: string): Storage {
   const storage = host.storages().find((s) => s.id === id);
@@ -41,8 +41,19 @@ export function findVolume(host: Host, volid: string): FoundVolume {
 
 export async function volumeBackend(storage: Storage): Promise<VolumeBackend> {
   const backend = await backendOf(storage.type);
-  if (backend === undefined) throw new ToolError(`storage type '${storage.type}' of '${storage.id}' is not part of this stand-in\n`);
+  if (backend === undefined)
+    throw new ToolError(`storage type '${storage.type}' of '${storage.id}' is not part of this stand-in\n`);
   return backend;
+}
+
+/** undefined for a storage that is off, cannot be reached, or is of no type this stand-in has. */
+export async function spaceOf(host: Host, storage: Storage): Promise<SpaceRow | undefined> {
+  if (isDisabled(storage)) return undefined;
+  try {
+    return await (await backendOf(storage.type))?.space(host, storage);
+  } catch {
+    return undefined;
+  }
 }
 
 /** `storage:volname` of the new volume. */
@@ -66,12 +77,21 @@ export async function volumeDirectory(host: Host, volid: string): Promise<string
   return backend.directory(host, storage, volname);
 }
 
-const FOLDERS: Readonly<Record<string, string>> = { vztmpl: 'template/cache', iso: 'template/iso', snippets: 'snippets', backup: 'dump', import: 'import' };
+const FOLDERS: Readonly<Record<string, string>> = {
+  vztmpl: 'template/cache',
+  iso: 'template/iso',
+  snippets: 'snippets',
+  backup: 'dump',
+  import: 'import',
+};
 
 /** Folder of a content type on a directory-like storage, honouring `content-dirs`; undefined for other storages. */
 export function contentFolder(storage: Storage, kind: string): string | undefined {
   if (storage.options['path'] === undefined && storage.type !== 'dir') return undefined;
-  const override = (storage.options['content-dirs'] ?? '').split(',').map((pair) => pair.split('=')).find(([word]) => word === kind)?.[1];
+  const override = (storage.options['content-dirs'] ?? '')
+    .split(',')
+    .map((pair) => pair.split('='))
+    .find(([word]) => word === kind)?.[1];
   return join(storageRoot(storage), override ?? FOLDERS[kind] ?? kind);
 }
 

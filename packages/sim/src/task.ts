@@ -3,7 +3,17 @@
  * file system (pve-common src/PVE/RESTEnvironment.pm fork_worker and active_workers, run in the foreground as the
  * command-line tools do). The output of a task goes to its log and to the caller's stdout; its error text to stderr.
  */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { formatUpid, parseUpid, taskLogPath, type Upid } from '@pxmgr/contract/upid';
 import type { Host } from './host.ts';
@@ -21,13 +31,19 @@ export interface TaskSpec {
   readonly user?: string;
 }
 
+/** Where a task runs and who hears of it. */
+export interface TaskPlace {
+  readonly host: Host;
+  readonly io: ToolIo;
+}
+
 /** What the body of a task works with. */
 export interface Task {
   readonly upid: string;
   /** Text as it is, line feeds included. */
-  log(text: string): void;
+  readonly log: (text: string) => void;
   /** Counts: a task with warnings ends as `WARNINGS: n` and is a success. */
-  warn(text: string): void;
+  readonly warn: (text: string) => void;
   readonly signal: AbortSignal;
 }
 
@@ -41,7 +57,11 @@ export interface TaskEnd {
 const FINISHED_KEPT = 25;
 const INDEX_BYTES = 50_000;
 
-export async function runTask(host: Host, io: ToolIo, spec: TaskSpec, body: (task: Task) => Promise<void>): Promise<TaskEnd> {
+export async function runTask(
+  { host, io }: TaskPlace,
+  spec: TaskSpec,
+  body: (task: Task) => Promise<void>,
+): Promise<TaskEnd> {
   const started = startTask(host, io, spec);
   const { upid, logFile } = started;
   let warnings = 0;
@@ -127,7 +147,10 @@ function startTicks(): number {
 function showProcess(host: Host, io: ToolIo, worker: { pid: number; startTicks: number }): void {
   const folder = host.path(`/proc/${worker.pid}`);
   if (existsSync(folder)) return;
-  if (io.worker === undefined) return void symlinkSync(`/proc/${worker.pid}`, folder);
+  if (io.worker === undefined) {
+    symlinkSync(`/proc/${worker.pid}`, folder);
+    return;
+  }
   mkdirSync(folder, { recursive: true });
   writeFileSync(`${folder}/stat`, `${worker.pid} (task) S ${'0 '.repeat(18)}${worker.startTicks} 0 0\n`);
 }
@@ -143,15 +166,26 @@ interface ActiveLine {
 function updateActive(host: Host, started: string | undefined, ended?: string): void {
   const file = host.path('/var/log/pve/tasks/active');
   withSimLock(host.simPath('tasks.lock'), () => {
-    const lines = (readText(file) ?? '').split('\n').filter((line) => line !== '').map(readLine);
+    const lines = (readText(file) ?? '')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map(readLine);
     if (started !== undefined) lines.unshift({ upid: started, isSaved: false });
-    const running = lines.filter((line) => line.endHex === undefined && line.upid !== ended && (line.upid === started || isRunning(host, line.upid)));
-    const finished = lines.filter((line) => !running.includes(line)).map((line) => (line.endHex === undefined ? finish(host, line) : line));
+    const running = lines.filter(
+      (line) =>
+        line.endHex === undefined && line.upid !== ended && (line.upid === started || isRunning(host, line.upid)),
+    );
+    const finished = lines
+      .filter((line) => !running.includes(line))
+      .map((line) => (line.endHex === undefined ? finish(host, line) : line));
     const fresh = finished.filter((line) => !line.isSaved);
     if (fresh.length > 0) archive(host, fresh);
     finished.sort((a, b) => (parseUpid(b.upid)?.startTime ?? 0) - (parseUpid(a.upid)?.startTime ?? 0));
     const kept = finished.slice(0, Math.max(FINISHED_KEPT - running.length, 0));
-    const text = [...running.map((line) => `${line.upid} 0\n`), ...kept.map((line) => `${line.upid} 1 ${line.endHex ?? ''} ${line.status ?? ''}\n`)];
+    const text = [
+      ...running.map((line) => `${line.upid} 0\n`),
+      ...kept.map((line) => `${line.upid} 1 ${line.endHex ?? ''} ${line.status ?? ''}\n`),
+    ];
     writeFileAtomicSync(file, text.join(''));
   });
 }
@@ -162,7 +196,10 @@ function readLine(line: string): ActiveLine {
 }
 
 function finish(host: Host, line: ActiveLine): ActiveLine {
-  const endHex = Math.floor(Date.now() / 1000).toString(16).toUpperCase().padStart(8, '0');
+  const endHex = Math.floor(Date.now() / 1000)
+    .toString(16)
+    .toUpperCase()
+    .padStart(8, '0');
   return { upid: line.upid, isSaved: false, endHex, status: readStatus(host, line.upid) };
 }
 
@@ -191,9 +228,13 @@ function archive(host: Host, lines: readonly ActiveLine[]): void {
 
 /** UPIDs of running tasks of a type and id, newest first. */
 export function runningTasks(host: Host, type: string, id: string): string[] {
-  const lines = (readText(host.path('/var/log/pve/tasks/active')) ?? '').split('\n').filter((line) => line.endsWith(' 0'));
-  return lines.map((line) => line.slice(0, -2)).filter((upid) => {
-    const fields = parseUpid(upid);
-    return fields?.type === type && fields.id === id && isRunning(host, upid);
-  });
+  const lines = (readText(host.path('/var/log/pve/tasks/active')) ?? '')
+    .split('\n')
+    .filter((line) => line.endsWith(' 0'));
+  return lines
+    .map((line) => line.slice(0, -2))
+    .filter((upid) => {
+      const fields = parseUpid(upid);
+      return fields?.type === type && fields.id === id && isRunning(host, upid);
+    });
 }

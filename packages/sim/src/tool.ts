@@ -9,15 +9,15 @@ import type { Host } from './host.ts';
 export interface ToolIo {
   /** Bytes the caller sends; ends at once when nothing is connected. */
   readonly stdin: AsyncIterable<Uint8Array>;
-  out(data: string | Uint8Array): void;
-  err(data: string | Uint8Array): void;
+  readonly out: (data: string | Uint8Array) => void;
+  readonly err: (data: string | Uint8Array) => void;
   /** Aborted by SIGTERM, SIGINT or SIGQUIT: a task cleans up and ends with "received interrupt". */
   readonly signal: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Process id that tasks of this call carry; default: this process. The in-process door gives each call its own. */
   readonly worker?: { readonly pid: number; readonly startTicks: number };
   /** Sudden death where the process must live on: locks are let go at the signal, and nothing else is cleaned up. */
-  readonly death?: { readonly signal: AbortSignal; die(): void };
+  readonly death?: { readonly signal: AbortSignal; readonly die: () => void };
 }
 
 /** argv holds the arguments only, without the program name. Resolves to the exit status. */

@@ -7,18 +7,21 @@ export interface VmConfig {
 }
 
 export function parseVmConfig(text: string): VmConfig {
-  const sections: Record<string, Map<string, string>> = { current: new Map(), pending: new Map() };
-  let name = 'current';
+  const values = new Map<string, string>();
+  const pending = new Map<string, string>();
+  let section: Map<string, string> | undefined = values;
   let description = '';
   for (const line of text.split('\n')) {
     const header = /^\[([^\]]+)\]\s*$/.exec(line)?.[1];
-    if (header !== undefined) name = header.toLowerCase() === 'pending' ? 'pending' : 'snapshot';
-    else if (line.startsWith('#') && name === 'current') description += `${decodeText(line.slice(1))}\n`;
-    else {
-      const pair = /^([a-z][a-z_]*\d*):\s*(.+?)\s*$/.exec(line);
-      if (pair?.[1] !== undefined) sections[name]?.set(pair[1], pair[2] ?? '');
-    }
+    if (header !== undefined) section = header.toLowerCase() === 'pending' ? pending : undefined;
+    else if (line.startsWith('#') && section === values) description += `${decodeText(line.slice(1))}\n`;
+    else readPair(line, section);
   }
-  if (description !== '') sections['current']?.set('description', description);
-  return { values: sections['current'] ?? new Map(), pending: sections['pending'] ?? new Map() };
+  if (description !== '') values.set('description', description);
+  return { values, pending };
+}
+
+function readPair(line: string, section: Map<string, string> | undefined): void {
+  const [, key, value] = /^([a-z][a-z_]*\d*):\s*(.+?)\s*$/.exec(line) ?? [];
+  if (key !== undefined && value !== undefined) section?.set(key, value);
 }

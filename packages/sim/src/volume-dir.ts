@@ -3,7 +3,19 @@
  * the sparse file upstream has (so that sizes and listings are right) and a directory `<path>/.volumes/<vmid>/<name>`
  * with the files, because no loop device and no root rights are needed to fill a directory and to start a guest from it.
  */
-import { chownSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, statfsSync, statSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  statfsSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { switchesOf } from './fault.ts';
@@ -37,9 +49,12 @@ function parse(volname: string): VolumeName {
 function freeName(host: Host, storage: Storage, request: VolumeRequest): string {
   const folder = host.path(join(storageRoot(storage), 'images', String(request.vmid)));
   const names = existsSync(folder) ? readdirSync(folder) : [];
-  const used = new Set(names.map((name) => new RegExp(`^(?:vm|base|subvol|basevol)-${request.vmid}-disk-(\\d+)\\b`).exec(name)?.[1]));
+  const used = new Set(
+    names.map((name) => new RegExp(`^(?:vm|base|subvol|basevol)-${request.vmid}-disk-(\\d+)\\b`).exec(name)?.[1]),
+  );
   for (let n = 0; n < MAX_PER_GUEST; n++) {
-    if (!used.has(String(n))) return `${request.format === 'subvol' ? 'subvol' : 'vm'}-${request.vmid}-disk-${n}.${request.format}`;
+    if (!used.has(String(n)))
+      return `${request.format === 'subvol' ? 'subvol' : 'vm'}-${request.vmid}-disk-${n}.${request.format}`;
   }
   throw new ToolError(`unable to allocate an image name for VM ${request.vmid} in storage '${storage.id}'\n`);
 }
@@ -48,7 +63,8 @@ async function alloc(host: Host, storage: Storage, request: VolumeRequest): Prom
   activate(host, storage);
   const name = request.name ?? freeName(host, storage, request);
   const given = /\.(raw|qcow2|vmdk|subvol)$/.exec(name)?.[1] ?? '';
-  if (given !== request.format) throw new ToolError(`illegal name '${name}' - wrong extension for format ('${given} != '${request.format}')\n`);
+  if (given !== request.format)
+    throw new ToolError(`illegal name '${name}' - wrong extension for format ('${given} != '${request.format}')\n`);
   const volname = `${request.vmid}/${name}`;
   const inHost = imagePath(storage, volname);
   const real = host.path(inHost);
@@ -80,14 +96,18 @@ function giveTo(path: string, owner: number | undefined): void {
 async function list(host: Host, storage: Storage): Promise<VolumeRow[]> {
   activate(host, storage);
   const images = host.path(join(storageRoot(storage), 'images'));
-  const folders = readdirSync(images).filter((name) => /^\d+$/.test(name)).sort((a, b) => Number(a) - Number(b));
+  const folders = readdirSync(images)
+    .filter((name) => /^\d+$/.test(name))
+    .sort((a, b) => Number(a) - Number(b));
   return folders.flatMap((vmid) =>
-    readdirSync(join(images, vmid)).sort().flatMap((name) => {
-      const format = /\.(raw|qcow2|vmdk|subvol)$/.exec(name)?.[1];
-      if (format === undefined) return [];
-      const sizeBytes = format === 'subvol' ? 0 : statSync(join(images, vmid, name)).size;
-      return [{ volid: `${storage.id}:${vmid}/${name}`, format, sizeBytes, vmid: Number(vmid) }];
-    }),
+    readdirSync(join(images, vmid))
+      .sort()
+      .flatMap((name) => {
+        const format = /\.(raw|qcow2|vmdk|subvol)$/.exec(name)?.[1];
+        if (format === undefined) return [];
+        const sizeBytes = format === 'subvol' ? 0 : statSync(join(images, vmid, name)).size;
+        return [{ volid: `${storage.id}:${vmid}/${name}`, format, sizeBytes, vmid: Number(vmid) }];
+      }),
   );
 }
 
@@ -107,20 +127,21 @@ async function destroy(host: Host, storage: Storage, volname: string): Promise<v
   }
 }
 
-async function rename(host: Host, storage: Storage, volname: string, targetVmid: number): Promise<string> {
+async function rename(...[host, storage, volname, targetVmid]: Parameters<VolumeBackend['rename']>): Promise<string> {
   const { format } = parse(volname);
-  const name = freeName(host, storage, { vmid: targetVmid, format: format as VolumeRequest['format'], sizeBytes: 0, log: () => undefined });
-  return renameTo(host, storage, volname, `${targetVmid}/${name}`);
-}
-
-/** Also used for templates, whose volumes are called `base-...`. */
-export function renameTo(host: Host, storage: Storage, from: string, to: string): string {
+  const name = freeName(host, storage, {
+    vmid: targetVmid,
+    format: format as VolumeRequest['format'],
+    sizeBytes: 0,
+    log: () => undefined,
+  });
+  const to = `${targetVmid}/${name}`;
   const move = (a: string, b: string): void => {
     mkdirSync(dirname(b), { recursive: true });
     renameSync(a, b);
   };
-  move(host.path(imagePath(storage, from)), host.path(imagePath(storage, to)));
-  if (parse(from).format !== 'subvol') move(filesPath(host, storage, from), filesPath(host, storage, to));
+  move(host.path(imagePath(storage, volname)), host.path(imagePath(storage, to)));
+  if (format !== 'subvol') move(filesPath(host, storage, volname), filesPath(host, storage, to));
   return to;
 }
 
@@ -132,7 +153,9 @@ function activate(host: Host, storage: Storage): void {
     const folder = isMountPoint.startsWith('/') ? isMountPoint : path;
     const stat = statSync(host.path(folder), { throwIfNoEntry: false });
     if (stat === undefined || stat.dev === statSync(dirname(host.path(folder))).dev) {
-      throw new ToolError(`unable to activate storage '${storage.id}' - directory is expected to be a mount point but is not mounted: '${folder}'\n`);
+      throw new ToolError(
+        `unable to activate storage '${storage.id}' - directory is expected to be a mount point but is not mounted: '${folder}'\n`,
+      );
     }
   }
   mkdirSync(join(host.path(path), 'images'), { recursive: true });
@@ -159,8 +182,10 @@ export const dirVolumes: VolumeBackend = {
   directory: async (host, storage, volname) => filesPath(host, storage, volname),
   inHostPath: (_host, storage, volname) => imagePath(storage, volname),
   exists: async (host, storage, volname) => existsSync(host.path(imagePath(storage, volname))),
-  sizeBytes: async (host, storage, volname) => (parse(volname).format === 'subvol' ? 0 : statSync(host.path(imagePath(storage, volname))).size),
-  resize: async (host, storage, volname, sizeBytes) => truncateSync(host.path(imagePath(storage, volname)), sizeBytes),
+  sizeBytes: async (host, storage, volname) =>
+    parse(volname).format === 'subvol' ? 0 : statSync(host.path(imagePath(storage, volname))).size,
+  resize: async (...[host, storage, volname, sizeBytes]) =>
+    truncateSync(host.path(imagePath(storage, volname)), sizeBytes),
   canSnapshot: () => false,
   snapshot: noSnapshots,
   newerSnapshots: async () => [],

@@ -35,12 +35,21 @@ function parseZfsName(volname: string): VolumeName | undefined {
   const parts = /^(?:((?:base|basevol)-\d+-\S+)\/)?((base|basevol|vm|subvol)-(\d+)-\S+)$/.exec(volname);
   if (parts?.[2] === undefined) return undefined;
   const format = parts[3] === 'subvol' || parts[3] === 'basevol' ? 'subvol' : 'raw';
-  return { kind: 'images', name: parts[2], vmid: Number(parts[4]), isBase: parts[3]?.startsWith('base') === true, format, ...(parts[1] === undefined ? {} : { base: parts[1] }) };
+  return {
+    kind: 'images',
+    name: parts[2],
+    vmid: Number(parts[4]),
+    isBase: parts[3]?.startsWith('base') === true,
+    format,
+    ...(parts[1] === undefined ? {} : { base: parts[1] }),
+  };
 }
 
 function parseLvmName(volname: string): VolumeName | undefined {
   const parts = /^((vm|base)-(\d+)-\S+)$/.exec(volname);
-  return parts?.[1] === undefined ? undefined : { kind: 'images', name: parts[1], vmid: Number(parts[3]), isBase: parts[2] === 'base', format: 'raw' };
+  return parts?.[1] === undefined
+    ? undefined
+    : { kind: 'images', name: parts[1], vmid: Number(parts[3]), isBase: parts[2] === 'base', format: 'raw' };
 }
 
 function parseDirectoryName(volname: string): VolumeName | undefined {
@@ -56,7 +65,14 @@ function parseDirectoryName(volname: string): VolumeName | undefined {
 function imageName(name: string, vmid: number, base?: string): VolumeName | undefined {
   const format = /\.(raw|qcow2|vmdk|subvol)$/.exec(name)?.[1];
   if (format === undefined) return undefined;
-  return { kind: 'images', name, vmid, isBase: /^base(?:vol)?-/.test(name), format, ...(base === undefined ? {} : { base }) };
+  return {
+    kind: 'images',
+    name,
+    vmid,
+    isBase: /^base(?:vol)?-/.test(name),
+    format,
+    ...(base === undefined ? {} : { base }),
+  };
 }
 
 function contentName(kind: VolumeName['kind'], name: string): VolumeName | undefined {
@@ -68,7 +84,10 @@ function contentName(kind: VolumeName['kind'], name: string): VolumeName | undef
     return format === undefined ? undefined : { ...plain, format };
   }
   if (kind !== 'backup') return plain;
-  const owner = /^vzdump-(?:lxc|qemu|openvz)-(\d+)-.+\.(?:tgz|tar|tar\.gz|tar\.zst|tar\.lzo|vma|vma\.zst|vma\.gz|vma\.lzo|zip)$/.exec(name)?.[1];
+  const owner =
+    /^vzdump-(?:lxc|qemu|openvz)-(\d+)-.+\.(?:tgz|tar|tar\.gz|tar\.zst|tar\.lzo|vma|vma\.zst|vma\.gz|vma\.lzo|zip)$/.exec(
+      name,
+    )?.[1];
   return owner === undefined ? undefined : { ...plain, vmid: Number(owner) };
 }
 
@@ -80,5 +99,7 @@ export function templateSuffix(name: string): string | undefined {
 
 /** File name that an upload or a registry pull gets: last component, odd characters replaced. */
 export function normalFileName(name: string): string {
-  return basename(name.replaceAll('\\', '/')).replace(/[^a-zA-Z0-9_.-]/g, '_').replace(/^\.+/, '');
+  return basename(name.replaceAll('\\', '/'))
+    .replace(/[^a-zA-Z0-9_.-]/g, '_')
+    .replace(/^\.+/, '');
 }

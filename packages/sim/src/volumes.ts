@@ -19,7 +19,7 @@ export interface VolumeRequest {
   /** Owner of the volume's root directory (100000 for an unprivileged guest), where the caller may chown. */
   readonly ownerId?: number;
   /** Task output, line feed included. */
-  log(text: string): void;
+  readonly log: (text: string) => void;
 }
 
 export interface VolumeRow {

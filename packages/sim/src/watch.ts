@@ -2,8 +2,7 @@
  * The part of a node that runs all the time: the cluster file system notices changes made by others than our tools
  * (an agent that edits a guest's file), and the status daemon renews /etc/pve/.rrd.
  */
-import { watch as watchFolder } from 'node:fs';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, watch as watchFolder } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from './host.ts';
 import { syncCluster } from './pmxcfs.ts';
@@ -13,7 +12,7 @@ const STATUS_EVERY_MS = 10_000;
 
 export interface WatchOptions {
   /** Heard after each look at the tree; for tests. */
-  onSync?(): void;
+  readonly onSync?: () => void;
   readonly statusEveryMs?: number;
 }
 
@@ -23,7 +22,11 @@ export async function watchHost(host: Host, signal: AbortSignal, options: WatchO
     syncCluster(host);
     options.onSync?.();
   };
-  const folders = [host.clusterPath('nodes', host.name, 'lxc'), host.clusterPath('nodes', host.name, 'qemu-server'), host.clusterDir];
+  const folders = [
+    host.clusterPath('nodes', host.name, 'lxc'),
+    host.clusterPath('nodes', host.name, 'qemu-server'),
+    host.clusterDir,
+  ];
   const watchers = folders.map((folder) => {
     mkdirSync(folder, { recursive: true });
     return watchFolder(folder, { signal, persistent: true }, look);

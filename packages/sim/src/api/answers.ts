@@ -3,30 +3,49 @@ import { loadConfig } from '../guest/config-store.ts';
 import { mergedView, pendingDeletes } from '../guest/pending.ts';
 import { configProperty } from '../guest/syntax.ts';
 import type { Host } from '../host.ts';
-import { isQuorate, readCluster, syncCluster } from '../pmxcfs.ts';
 import { statusFields } from '../pct/show.ts';
+import { isQuorate, readCluster, syncCluster } from '../pmxcfs.ts';
 import { contentOf, isDisabled, isOnNode, isShared } from '../storage-cfg.ts';
+import { spaceOf } from '../storages.ts';
 import { PVE_REPOID, PVE_VERSION } from '../tool/pveversion.ts';
 import { ToolError } from '../tool.ts';
-import { backendOf } from '../volumes.ts';
+import type { SpaceRow } from '../volumes.ts';
 import { resources } from './resources.ts';
 
 type Params = ReadonlyMap<string, string>;
 type Answer = (host: Host, match: RegExpExecArray, params: Params) => unknown;
 
 const ROWS: readonly (readonly [pattern: RegExp, answer: Answer])[] = [
-  [/^version$/, () => ({ release: PVE_VERSION.split('.').slice(0, 2).join('.'), repoid: PVE_REPOID, version: PVE_VERSION })],
+  [
+    /^version$/,
+    () => ({ release: PVE_VERSION.split('.').slice(0, 2).join('.'), repoid: PVE_REPOID, version: PVE_VERSION }),
+  ],
   [/^cluster\/nextid$/, (host, _, params) => nextId(host, params)],
   [/^cluster\/resources$/, (host, _, params) => resources(host, params.get('type'))],
   [/^cluster\/status$/, (host) => clusterStatus(host)],
-  [/^nodes$/, (host) => Object.keys(readCluster(host).members).map((node) => ({ id: `node/${node}`, node, status: 'online', type: 'node' }))],
+  [
+    /^nodes$/,
+    (host) =>
+      Object.keys(readCluster(host).members).map((node) => ({
+        id: `node/${node}`,
+        node,
+        status: 'online',
+        type: 'node',
+      })),
+  ],
   [/^nodes\/([^/]+)\/status$/, (host) => nodeStatus(host)],
-  [/^nodes\/([^/]+)\/version$/, () => ({ release: PVE_VERSION.split('.').slice(0, 2).join('.'), repoid: PVE_REPOID, version: PVE_VERSION })],
+  [
+    /^nodes\/([^/]+)\/version$/,
+    () => ({ release: PVE_VERSION.split('.').slice(0, 2).join('.'), repoid: PVE_REPOID, version: PVE_VERSION }),
+  ],
   [/^nodes\/([^/]+)\/storage$/, (host) => storageRows(host)],
   [/^nodes\/([^/]+)\/lxc$/, (host) => ownRows(host)],
   [/^nodes\/([^/]+)\/lxc\/(\d+)\/config$/, (host, match) => guestConfig(host, Number(match[2]))],
   [/^nodes\/([^/]+)\/lxc\/(\d+)\/pending$/, (host, match) => guestPending(host, Number(match[2]))],
-  [/^nodes\/([^/]+)\/lxc\/(\d+)\/status\/current$/, (host, match) => ({ ...statusOf(host, Number(match[2])), cpu: 0, ha: { managed: 0 } })],
+  [
+    /^nodes\/([^/]+)\/lxc\/(\d+)\/status\/current$/,
+    (host, match) => ({ ...statusOf(host, Number(match[2])), cpu: 0, ha: { managed: 0 } }),
+  ],
   [/^cluster\/ha\/resources$/, () => []],
 ];
 
@@ -36,7 +55,8 @@ export async function answerOf(host: Host, path: string, params: Params): Promis
   for (const [pattern, answer] of ROWS) {
     const match = pattern.exec(clean);
     if (match === null) continue;
-    if (clean.startsWith('nodes/') && match[1] !== undefined && match[1] !== host.name) throw new ToolError('proxy handler failed: Host key verification failed.\n');
+    if (clean.startsWith('nodes/') && match[1] !== undefined && match[1] !== host.name)
+      throw new ToolError('proxy handler failed: Host key verification failed.\n');
     syncCluster(host);
     return answer(host, match, params);
   }
@@ -48,7 +68,8 @@ function nextId(host: Host, params: Params): string {
   const taken = readCluster(host).guests;
   const asked = params.get('vmid');
   if (asked !== undefined) {
-    if (taken[asked] !== undefined) throw new ToolError(`400 Parameter verification failed.\nvmid: VM ${asked} already exists\n`);
+    if (taken[asked] !== undefined)
+      throw new ToolError(`400 Parameter verification failed.\nvmid: VM ${asked} already exists\n`);
     return asked;
   }
   for (let vmid = 100; vmid < 1_000_000; vmid++) if (taken[String(vmid)] === undefined) return String(vmid);
@@ -57,9 +78,28 @@ function nextId(host: Host, params: Params): string {
 
 function clusterStatus(host: Host): unknown[] {
   const { clusterName, members } = readCluster(host);
-  const nodes = Object.entries(members).map(([name, m]) => ({ id: `node/${name}`, ip: m.ip, level: '', local: name === host.name ? 1 : 0, name, nodeid: m.id, online: m.online ? 1 : 0, type: 'node' }));
+  const nodes = Object.entries(members).map(([name, m]) => ({
+    id: `node/${name}`,
+    ip: m.ip,
+    level: '',
+    local: name === host.name ? 1 : 0,
+    name,
+    nodeid: m.id,
+    online: m.online ? 1 : 0,
+    type: 'node',
+  }));
   if (clusterName === '') return nodes;
-  return [{ id: 'cluster', name: clusterName, nodes: nodes.length, quorate: isQuorate(host) ? 1 : 0, type: 'cluster', version: nodes.length }, ...nodes];
+  return [
+    {
+      id: 'cluster',
+      name: clusterName,
+      nodes: nodes.length,
+      quorate: isQuorate(host) ? 1 : 0,
+      type: 'cluster',
+      version: nodes.length,
+    },
+    ...nodes,
+  ];
 }
 
 function nodeStatus(host: Host): Record<string, unknown> {
@@ -77,11 +117,16 @@ function nodeStatus(host: Host): Record<string, unknown> {
 }
 
 function statusOf(host: Host, vmid: number): Record<string, string | number> {
-  return statusFields({ host, vmid }, loadConfig(host, vmid, () => undefined));
+  return statusFields(
+    { host, vmid },
+    loadConfig(host, vmid, () => undefined),
+  );
 }
 
 function ownRows(host: Host): unknown[] {
-  const own = Object.entries(readCluster(host).guests).filter(([, guest]) => guest.type === 'lxc' && guest.node === host.name);
+  const own = Object.entries(readCluster(host).guests).filter(
+    ([, guest]) => guest.type === 'lxc' && guest.node === host.name,
+  );
   return own.map(([vmid]) => ({ ...statusOf(host, Number(vmid)), cpu: 0 }));
 }
 
@@ -94,7 +139,9 @@ function guestConfig(host: Host, vmid: number): Record<string, unknown> {
 /** Integers and booleans are JSON numbers, everything else text (a fractional cpulimit too). */
 function typed(values: ReadonlyMap<string, string>): Record<string, string | number> {
   const isNumber = (key: string): boolean => ['integer', 'boolean'].includes(configProperty(key)?.type ?? '');
-  return Object.fromEntries([...values].map(([key, value]) => [key, isNumber(key) && value !== '' ? Number(value) : value]));
+  return Object.fromEntries(
+    [...values].map(([key, value]) => [key, isNumber(key) && value !== '' ? Number(value) : value]),
+  );
 }
 
 /** One row per key, as the pending view of the web interface reads it. */
@@ -105,7 +152,10 @@ function guestPending(host: Host, vmid: number): unknown[] {
   const deleted = pendingDeletes(config);
   const keys = [...new Set([...Object.keys(current), ...Object.keys(waiting)])];
   const rows = keys.map((key) => ({
-    key, ...(key in current ? { value: current[key] } : {}), ...(key in waiting ? { pending: waiting[key] } : {}), ...(deleted.has(key) ? { delete: 1 } : {}),
+    key,
+    ...(key in current ? { value: current[key] } : {}),
+    ...(key in waiting ? { pending: waiting[key] } : {}),
+    ...(deleted.has(key) ? { delete: 1 } : {}),
   }));
   return [...rows, { key: 'digest', value: config.digest }];
 }
@@ -113,11 +163,20 @@ function guestPending(host: Host, vmid: number): unknown[] {
 async function storageRows(host: Host): Promise<unknown[]> {
   const rows: unknown[] = [];
   for (const storage of host.storages().filter((s) => isOnNode(s, host.name))) {
-    const space = isDisabled(storage) ? undefined : await (await backendOf(storage.type))?.space(host, storage).catch(() => undefined);
+    const space = await spaceOf(host, storage);
     rows.push({
-      storage: storage.id, type: storage.type, content: contentOf(storage).join(','), enabled: isDisabled(storage) ? 0 : 1, shared: isShared(storage) ? 1 : 0,
-      active: space === undefined ? 0 : 1, total: space?.totalBytes ?? 0, used: space?.usedBytes ?? 0, avail: space?.availableBytes ?? 0,
+      storage: storage.id,
+      type: storage.type,
+      content: contentOf(storage).join(','),
+      enabled: isDisabled(storage) ? 0 : 1,
+      shared: isShared(storage) ? 1 : 0,
+      ...spaceFields(space),
     });
   }
   return rows;
+}
+
+function spaceFields(space: SpaceRow | undefined): Record<string, number> {
+  if (space === undefined) return { active: 0, total: 0, used: 0, avail: 0 };
+  return { active: 1, total: space.totalBytes, used: space.usedBytes, avail: space.availableBytes };
 }

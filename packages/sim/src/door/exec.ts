@@ -20,7 +20,9 @@ export interface InstallOptions {
 export function installTools(root: string, options: InstallOptions): string {
   const folder = join(root, 'bin');
   mkdirSync(folder, { recursive: true });
-  const start = [options.node ?? process.execPath, ...entry(options.bundle), 'tool', '--root', root].map(quote).join(' ');
+  const start = [options.node ?? process.execPath, ...entry(options.bundle), 'tool', '--root', root]
+    .map(quote)
+    .join(' ');
   for (const name of options.names ?? toolNames()) {
     const path = join(folder, name);
     writeFileSync(path, `#!/bin/sh\nexec ${start} ${name} "$@"\n`);
@@ -31,7 +33,9 @@ export function installTools(root: string, options: InstallOptions): string {
 
 /** From source (`main.ts`) through tsx; slower to start, for tests of single tools. */
 function entry(bundle: string): string[] {
-  return bundle.endsWith('.ts') ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href, bundle] : [bundle];
+  return bundle.endsWith('.ts')
+    ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href, bundle]
+    : [bundle];
 }
 
 function quote(word: string): string {

@@ -14,17 +14,28 @@ beforeEach(() => {
 });
 afterEach(() => node.remove());
 
-const command = (file: string, args: string[], more: Partial<Command> = {}): Command => ({ file, args, purpose: 'test', timeoutMs: 30_000, ...more });
+const command = (file: string, args: string[], more: Partial<Command> = {}): Command => ({
+  file,
+  args,
+  purpose: 'test',
+  timeoutMs: 30_000,
+  ...more,
+});
 const CREATE = ['create', '100', SMALL_TEMPLATE, '--rootfs', 'local:0.01', '--ostype', 'unmanaged'];
 
 describe('in-process door', () => {
   it('runs a tool of the host and streams its lines', async () => {
     const lines: string[] = [];
-    const made = await runner.run(command('pct', CREATE), { onLine: (stream, line) => lines.push(`${stream} ${line}`) });
+    const made = await runner.run(command('pct', CREATE), {
+      onLine: (stream, line) => lines.push(`${stream} ${line}`),
+    });
     expect(made).toMatchObject({ exitCode: 0, signal: null, timedOut: false, cancelled: false });
     expect(lines).toContain("out extracting archive '/var/lib/vz/template/cache/small_1_amd64.tar.gz'");
     const failed = await runner.run(command('pct', ['status', '999']));
-    expect(failed).toMatchObject({ exitCode: 2, stderr: "Configuration file 'nodes/pve1/lxc/999.conf' does not exist\n" });
+    expect(failed).toMatchObject({
+      exitCode: 2,
+      stderr: "Configuration file 'nodes/pve1/lxc/999.conf' does not exist\n",
+    });
   });
 
   it('leaves other programs to the machine', async () => {
@@ -34,7 +45,10 @@ describe('in-process door', () => {
   it('gives every task an id of its own', async () => {
     await runner.run(command('pct', CREATE));
     await Promise.all([runner.run(command('pct', ['start', '100'])), runner.run(command('pct', ['start', '100']))]);
-    const lines = readFileSync(node.host.path('/var/log/pve/tasks/active'), 'utf8').trim().split('\n').map((line) => line.split(' ')[0]);
+    const lines = readFileSync(node.host.path('/var/log/pve/tasks/active'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => line.split(' ')[0]);
     expect(new Set(lines).size).toBe(lines.length);
   });
 

@@ -4,9 +4,17 @@
  * A call has a process id of its own, above those of the machine; time limits, cancelling and output limits behave as
  * they do for real processes.
  */
-import { PassThrough, type Readable } from 'node:stream';
+
 import { basename } from 'node:path';
-import { type Command, type CommandResult, maskedArgv, type Runner, type RunningCommand, type RunOptions } from '@pxmgr/kit/exec/command';
+import { PassThrough, type Readable } from 'node:stream';
+import {
+  type Command,
+  type CommandResult,
+  maskedArgv,
+  type Runner,
+  type RunningCommand,
+  type RunOptions,
+} from '@pxmgr/kit/exec/command';
 import type { Host } from '../host.ts';
 import { TOOLS } from '../tool/all-tools.ts';
 import type { ToolIo } from '../tool.ts';
@@ -21,7 +29,9 @@ export interface InProcessOptions {
 }
 
 export function createInProcessRunner(host: Host, options: InProcessOptions): Runner {
-  const isTool = (command: Command): boolean => Object.hasOwn(TOOLS, basename(command.file)) && (command.file === basename(command.file) || command.file.startsWith(host.path('/bin/')));
+  const isTool = (command: Command): boolean =>
+    Object.hasOwn(TOOLS, basename(command.file)) &&
+    (command.file === basename(command.file) || command.file.startsWith(host.path('/bin/')));
   return {
     run(command, runOptions = {}) {
       if (!isTool(command)) return options.fallback.run(command, runOptions);
@@ -131,8 +141,15 @@ class Call implements RunningCommand {
     const stdout = this.#out.end();
     const stderr = this.#err.end();
     const result: CommandResult = {
-      command: this.#command, argv: maskedArgv(this.#command), ...ending, stdout, stderr,
-      truncated: this.#out.isCut || this.#err.isCut, ms: Math.round(ms), timedOut: this.#timedOut, cancelled: this.#cancelled,
+      command: this.#command,
+      argv: maskedArgv(this.#command),
+      ...ending,
+      stdout,
+      stderr,
+      truncated: this.#out.isCut || this.#err.isCut,
+      ms: Math.round(ms),
+      timedOut: this.#timedOut,
+      cancelled: this.#cancelled,
     };
     this.#options.onEnd?.(result);
     return result;

@@ -12,14 +12,24 @@ import { cleanPending, dropPendingDelete, pendingDeletes, pendingKeys } from './
 export interface ApplyWork {
   readonly host: Host;
   readonly vmid: number;
-  log(text: string): void;
-  warn(text: string): void;
+  readonly log: (text: string) => void;
+  readonly warn: (text: string) => void;
   /** Only these keys; undefined: all. */
   readonly touched?: ReadonlySet<string>;
 }
 
 /** Config only, no effect on the running system (pve-container src/PVE/LXC/Config.pm, LXC_FASTPLUG_OPTIONS). */
-const CONFIG_ONLY = new Set(['description', 'onboot', 'startup', 'protection', 'hostname', 'hookscript', 'cores', 'tags', 'lock']);
+const CONFIG_ONLY = new Set([
+  'description',
+  'onboot',
+  'startup',
+  'protection',
+  'hostname',
+  'hookscript',
+  'cores',
+  'tags',
+  'lock',
+]);
 /** Deletion works on a running container; netN only with one digit, as upstream's pattern has it. */
 const LIVE_DELETE = /^(?:swap|cpulimit|cpuunits|unused\d+|net\d)$/;
 const LIVE_CHANGE = /^(?:cpulimit|cpuunits|memory|swap|net\d+)$/;
@@ -27,7 +37,8 @@ const LIVE_CHANGE = /^(?:cpulimit|cpuunits|memory|swap|net\d+)$/;
 export async function hotplug(config: GuestConfig, work: ApplyWork): Promise<FieldErrors> {
   const errors: FieldErrors = {};
   const selected = (key: string): boolean => work.touched?.has(key) ?? true;
-  for (const key of pendingKeys(config)) if (selected(key) && CONFIG_ONLY.has(key)) take(config, key, config.pending.values.get(key) ?? '');
+  for (const key of pendingKeys(config))
+    if (selected(key) && CONFIG_ONLY.has(key)) take(config, key, config.pending.values.get(key) ?? '');
   for (const key of [...pendingDeletes(config)].sort()) {
     if (!selected(key) || !(CONFIG_ONLY.has(key) || LIVE_DELETE.test(key))) continue;
     await attempt(errors, { key, text: `unable to hotplug ${key}: ` }, async () => {
@@ -55,7 +66,11 @@ export async function hotplug(config: GuestConfig, work: ApplyWork): Promise<Fie
 export async function applyNow(config: GuestConfig, work: ApplyWork): Promise<FieldErrors> {
   const errors: FieldErrors = {};
   const selected = (key: string): boolean => work.touched?.has(key) ?? true;
-  const failed = (key: string): { key: string; text: string; warn: (text: string) => void } => ({ key, text: `unable to apply pending change ${key} : `, warn: work.warn });
+  const failed = (key: string): { key: string; text: string; warn: (text: string) => void } => ({
+    key,
+    text: `unable to apply pending change ${key} : `,
+    warn: work.warn,
+  });
   for (const key of [...pendingDeletes(config)].sort()) {
     if (!selected(key)) continue;
     await attempt(errors, failed(key), async () => {
@@ -82,7 +97,11 @@ function take(config: GuestConfig, key: string, value: string): void {
   config.pending.values.delete(key);
 }
 
-async function attempt(errors: FieldErrors, at: { key: string; text: string; warn?: (text: string) => void }, step: () => Promise<void>): Promise<void> {
+async function attempt(
+  errors: FieldErrors,
+  at: { key: string; text: string; warn?: (text: string) => void },
+  step: () => Promise<void>,
+): Promise<void> {
   try {
     await step();
   } catch (err) {

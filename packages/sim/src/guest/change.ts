@@ -26,9 +26,9 @@ export interface Change {
   readonly revert: readonly string[];
   readonly isRunning: boolean;
   /** Task output or stdout. */
-  log(text: string): void;
+  readonly log: (text: string) => void;
   /** stderr. */
-  warn(text: string): void;
+  readonly warn: (text: string) => void;
 }
 
 /** Changes `config` in place; the result names options that could not be applied, and then nothing may be written. */
@@ -56,7 +56,8 @@ function queueRemoval(config: GuestConfig, at: { key: string; change: Change; to
     return;
   }
   touched.add(key);
-  if (key === 'memory' || key === 'rootfs' || key === 'ostype') throw new ToolError(`unable to delete required option '${key}'\n`);
+  if (key === 'memory' || key === 'rootfs' || key === 'ostype')
+    throw new ToolError(`unable to delete required option '${key}'\n`);
   if (/^(?:unused|mp)\d+$/.test(key)) requireUnprotected(config, `can't remove CT ${change.vmid} drive '${key}'`);
   if (key === 'unprivileged') throw new ToolError(`unable to delete read-only option: '${key}'\n`);
   addPendingDelete(config, key);
@@ -81,7 +82,8 @@ function checkVolumeContent(host: Host, key: string, value: string): void {
   const point = parseMountPoint(key, value);
   if (point.kind !== 'volume') return;
   const { storage } = parseVolumeId(point.volume);
-  if (!holdsContainers(storageOf(host, storage))) throw new ToolError(`storage '${storage}' does not allow content type 'rootdir' (Container)\n`);
+  if (!holdsContainers(storageOf(host, storage)))
+    throw new ToolError(`storage '${storage}' does not allow content type 'rootdir' (Container)\n`);
 }
 
 /** In-host path of a hookscript that is there and executable. */

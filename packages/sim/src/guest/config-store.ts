@@ -4,10 +4,10 @@
  * volumes. Tools in pct/ call this room; it calls the cluster file system, the storages and the schema, never a tool.
  */
 import { type GuestConfig, parseConfig, printConfig } from '../config-text.ts';
+import { withFileLock } from '../file-lock.ts';
 import type { Host } from '../host.ts';
 import { guestFile, readPveFile, removePveFile, writePveFile } from '../pmxcfs.ts';
 import { ToolError } from '../tool.ts';
-import { withFileLock } from '../file-lock.ts';
 import { usedVolumes } from './mount-point.ts';
 import { containerSyntax } from './syntax.ts';
 
@@ -28,16 +28,20 @@ export function loadConfig(host: Host, vmid: number, warn: (text: string) => voi
   return config;
 }
 
-export interface StoreOptions {
-  /** Refuse when the id is taken in the cluster. */
-  readonly isNew?: boolean;
+/** `unusedN` entries of volumes that are in use again are dropped, as upstream's writer does. */
+export function storeConfig(host: Host, vmid: number, config: GuestConfig): void {
+  writePveFile(host, { path: configPath(host, vmid), text: textOf(config) });
 }
 
-/** `unusedN` entries of volumes that are in use again are dropped, as upstream's writer does. */
-export function storeConfig(host: Host, vmid: number, config: GuestConfig, options: StoreOptions = {}): void {
+/** Refused when the id is taken anywhere in the cluster. */
+export function storeNewConfig(host: Host, vmid: number, config: GuestConfig): void {
+  writePveFile(host, { path: configPath(host, vmid), text: textOf(config), isNew: true });
+}
+
+function textOf(config: GuestConfig): string {
   const used = new Set(usedVolumes(config));
   for (const [key, value] of config.values) if (/^unused\d+$/.test(key) && used.has(value)) config.values.delete(key);
-  writePveFile(host, configPath(host, vmid), printConfig(config), options);
+  return printConfig(config);
 }
 
 export function removeConfig(host: Host, vmid: number): void {
@@ -57,7 +61,7 @@ export interface GuestLock {
   readonly host: Host;
   readonly vmid: number;
   readonly waitMs?: number;
-  say(text: string): void;
+  readonly say: (text: string) => void;
   readonly signal: AbortSignal;
   readonly death?: AbortSignal | undefined;
   readonly isInTask?: boolean;
@@ -67,5 +71,8 @@ export interface GuestLock {
 export function withGuestLock<T>(lock: GuestLock, section: () => Promise<T>): Promise<T> {
   const path = `/run/lock/lxc/pve-config-${lock.vmid}.lock`;
   const { host, say, signal, death } = lock;
-  return withFileLock({ host, path, waitMs: lock.waitMs ?? 10_000, say, signal, death, timeoutStatus: lock.isInTask === true ? 255 : 4 }, section);
+  return withFileLock(
+    { host, path, waitMs: lock.waitMs ?? 10_000, say, signal, death, timeoutStatus: lock.isInTask === true ? 255 : 4 },
+    section,
+  );
 }

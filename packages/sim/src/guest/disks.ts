@@ -3,14 +3,22 @@ import { randomUUID } from 'node:crypto';
 import type { GuestSection } from '../config-text.ts';
 import type { Host } from '../host.ts';
 import { mkfsText } from '../mkfs-text.ts';
-import { allocVolume, findVolume, freeVolume, holdsContainers, storageOf, volumeBackend, volumeDirectory } from '../storages.ts';
+import {
+  allocVolume,
+  findVolume,
+  freeVolume,
+  holdsContainers,
+  storageOf,
+  volumeBackend,
+  volumeDirectory,
+} from '../storages.ts';
 import { errorText, ToolError } from '../tool.ts';
 import { type MountPoint, mountPoints, newVolume, parseMountPoint, printMountPoint } from './mount-point.ts';
 
 export interface DiskWork {
   readonly host: Host;
   readonly vmid: number;
-  log(text: string): void;
+  readonly log: (text: string) => void;
 }
 
 const MIB = 1024 * 1024;
@@ -27,7 +35,11 @@ export function idBase(section: GuestSection): number {
  * Makes every `storage:size` of `wanted` and puts the stored form of all entries into `into`. On failure the volumes
  * made so far are freed. Returns the new volume ids; `onMade` hears of each at once.
  */
-export async function createDisks(work: DiskWork, wanted: ReadonlyMap<string, string>, options: { owner: GuestSection; into: Map<string, string> }): Promise<string[]> {
+export async function createDisks(
+  work: DiskWork,
+  wanted: ReadonlyMap<string, string>,
+  options: { owner: GuestSection; into: Map<string, string> },
+): Promise<string[]> {
   const made: string[] = [];
   try {
     for (const point of mountPointsOf(wanted)) {
@@ -55,12 +67,15 @@ function sizeOf(gib: number): number {
 
 function mountPointsOf(wanted: ReadonlyMap<string, string>): MountPoint[] {
   const order = (key: string): number => (key === 'rootfs' ? -1 : Number(key.slice(2)));
-  return [...wanted.keys()].sort((a, b) => order(a) - order(b)).map((key) => parseMountPoint(key, wanted.get(key) ?? ''));
+  return [...wanted.keys()]
+    .sort((a, b) => order(a) - order(b))
+    .map((key) => parseMountPoint(key, wanted.get(key) ?? ''));
 }
 
 async function allocDisk(work: DiskWork, size: { storage: string; gib: number }, ownerId: number): Promise<string> {
   const storage = storageOf(work.host, size.storage);
-  if (!holdsContainers(storage)) throw new ToolError(`content type 'rootdir' is not available or configured on storage '${storage.id}'\n`);
+  if (!holdsContainers(storage))
+    throw new ToolError(`content type 'rootdir' is not available or configured on storage '${storage.id}'\n`);
   const sizeBytes = sizeOf(size.gib);
   const format = (await volumeBackend(storage)).containerFormat(sizeBytes);
   const volid = await allocVolume(work.host, storage, { vmid: work.vmid, format, sizeBytes, ownerId, log: work.log });
@@ -83,7 +98,10 @@ export async function destroyDisks(work: DiskWork, volids: readonly string[]): P
 export async function deleteOwnedVolume(work: DiskWork, volid: string): Promise<void> {
   if (volid.startsWith('/')) return;
   const { parsed } = findVolume(work.host, volid);
-  if (parsed.vmid !== work.vmid) return work.log(`ignore deletion of '${volid}', CT ${work.vmid} isn't the owner!\n`);
+  if (parsed.vmid !== work.vmid) {
+    work.log(`ignore deletion of '${volid}', CT ${work.vmid} isn't the owner!\n`);
+    return;
+  }
   try {
     await freeVolume(work.host, volid);
   } catch (err) {
@@ -107,7 +125,13 @@ export async function resolveMounts(host: Host, section: GuestSection): Promise<
   const found: MountedVolume[] = [];
   for (const point of mountPoints(section)) {
     const source = point.kind === 'volume' ? await volumeDirectory(host, point.volume) : host.path(point.volume);
-    found.push({ key: point.key, target: absolute(point.target), source, readOnly: point.values['ro'] === '1', kind: point.kind });
+    found.push({
+      key: point.key,
+      target: absolute(point.target),
+      source,
+      readOnly: point.values['ro'] === '1',
+      kind: point.kind,
+    });
   }
   return found;
 }

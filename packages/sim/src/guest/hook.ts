@@ -8,12 +8,15 @@ export interface HookRun {
   readonly host: Host;
   readonly vmid: number;
   readonly config: GuestSection;
-  log(text: string): void;
+  readonly log: (text: string) => void;
   readonly signal: AbortSignal;
 }
 
 /** Only a failing `pre-start` stops what goes on. */
-export async function runHook(run: HookRun, phase: 'pre-start' | 'post-start' | 'pre-stop' | 'post-stop'): Promise<void> {
+export async function runHook(
+  run: HookRun,
+  phase: 'pre-start' | 'post-start' | 'pre-stop' | 'post-stop',
+): Promise<void> {
   const volid = run.config.values.get('hookscript');
   if (volid === undefined) return;
   try {
@@ -27,7 +30,13 @@ export async function runHook(run: HookRun, phase: 'pre-start' | 'post-start' | 
 
 async function execute(run: HookRun, script: string, phase: string): Promise<void> {
   const { machineRunner } = await import('../machine.ts');
-  const command = { file: run.host.path(script), args: [String(run.vmid), phase], purpose: 'hookscript', timeoutMs: 600_000 };
+  const command = {
+    file: run.host.path(script),
+    args: [String(run.vmid), phase],
+    purpose: 'hookscript',
+    timeoutMs: 600_000,
+  };
   const result = await machineRunner().run(command, { signal: run.signal, onLine: (_, line) => run.log(`${line}\n`) });
-  if (result.exitCode !== 0) throw new ToolError(`command '${script} ${run.vmid} ${phase}' failed: exit code ${result.exitCode ?? 255}\n`);
+  if (result.exitCode !== 0)
+    throw new ToolError(`command '${script} ${run.vmid} ${phase}' failed: exit code ${result.exitCode ?? 255}\n`);
 }

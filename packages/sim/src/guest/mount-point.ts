@@ -1,6 +1,6 @@
 /** `rootfs`, `mpN` and `unusedN` values: what they point to (pve-container src/PVE/LXC/Config.pm, the volume parts). */
 import type { GuestSection } from '../config-text.ts';
-import { parsePropertyString, printPropertyString, type PropertyValues } from '../schema/property-string.ts';
+import { type PropertyValues, parsePropertyString, printPropertyString } from '../schema/property-string.ts';
 
 export interface MountPoint {
   readonly key: string;
@@ -41,7 +41,9 @@ export function printMountPoint(key: string, values: PropertyValues): string {
 
 /** Root file system first, then mount points by number; entries that cannot be read are left out. */
 export function mountPoints(section: GuestSection, options: { withUnused?: boolean } = {}): MountPoint[] {
-  const keys = [...section.values.keys()].filter((key) => isVolumeKey(key) || (options.withUnused === true && /^unused\d+$/.test(key)));
+  const keys = [...section.values.keys()].filter(
+    (key) => isVolumeKey(key) || (options.withUnused === true && /^unused\d+$/.test(key)),
+  );
   const found: MountPoint[] = [];
   for (const key of keys.sort((a, b) => rank(a) - rank(b))) {
     try {
@@ -60,11 +62,18 @@ function rank(key: string): number {
 
 /** Volume ids of the root file system and mount points. */
 export function usedVolumes(section: GuestSection): string[] {
-  return mountPoints(section).filter((point) => point.kind === 'volume' && point.volume.includes(':')).map((point) => point.volume);
+  return mountPoints(section)
+    .filter((point) => point.kind === 'volume' && point.volume.includes(':'))
+    .map((point) => point.volume);
 }
 
-export function isVolumeInUse(config: GuestSection & { pending: GuestSection; snapshots: ReadonlyMap<string, GuestSection> }, volume: string, without?: string): boolean {
-  const inSection = (section: GuestSection): boolean => mountPoints(section).some((point) => point.volume === volume && (section !== config || point.key !== without));
+export function isVolumeInUse(
+  config: GuestSection & { pending: GuestSection; snapshots: ReadonlyMap<string, GuestSection> },
+  volume: string,
+  without?: string,
+): boolean {
+  const inSection = (section: GuestSection): boolean =>
+    mountPoints(section).some((point) => point.volume === volume && (section !== config || point.key !== without));
   return inSection(config) || inSection(config.pending) || [...config.snapshots.values()].some(inSection);
 }
 

@@ -39,5 +39,6 @@ export function checkNetwork(host: Host, key: string, text: string): void {
 
 export function requireBridge(host: Host, text: string): void {
   const bridge = parsePropertyString('lxc.net', text)['bridge'];
-  if (bridge !== undefined && !existsSync(host.path(`/sys/class/net/${bridge}`))) throw new ToolError(`bridge '${bridge}' does not exist\n`);
+  if (bridge !== undefined && !existsSync(host.path(`/sys/class/net/${bridge}`)))
+    throw new ToolError(`bridge '${bridge}' does not exist\n`);
 }

@@ -11,7 +11,6 @@ import { ToolError } from '../tool.ts';
 import { guestPath } from './os-setup.ts';
 
 /** Upstream lets tab to shift-in pass; a line feed in an image string therefore becomes a line of its own in the file. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const FORBIDDEN = /[\x00-\x08\x10-\x1F\x7F]/;
 
 export interface OciTarget {
@@ -19,7 +18,7 @@ export interface OciTarget {
   readonly root: string;
   /** `lxc.init.*` from the image's User exists since pve-container 6.1.0. */
   readonly knowsUser: boolean;
-  log(text: string): void;
+  readonly log: (text: string) => void;
 }
 
 export function applyOciSettings(settings: OciSettings, target: OciTarget): void {
@@ -40,22 +39,27 @@ export function applyOciSettings(settings: OciSettings, target: OciTarget): void
 }
 
 function checked(key: string, value: string | undefined): string | undefined {
-  if (value !== undefined && FORBIDDEN.test(value)) throw new ToolError(`OCI config value for '${key}' contains forbidden control characters!\n`);
+  if (value !== undefined && FORBIDDEN.test(value))
+    throw new ToolError(`OCI config value for '${key}' contains forbidden control characters!\n`);
   return value;
 }
 
 function checkedList(key: string, values: readonly string[] | undefined): readonly string[] {
-  if (values?.some((value) => FORBIDDEN.test(value)) === true) throw new ToolError(`OCI config array-value for '${key}' contains forbidden control characters!\n`);
+  if (values?.some((value) => FORBIDDEN.test(value)) === true)
+    throw new ToolError(`OCI config array-value for '${key}' contains forbidden control characters!\n`);
   return values ?? [];
 }
 
 function makeVolumes(volumes: readonly string[], target: OciTarget): void {
-  if (volumes.some((path) => FORBIDDEN.test(path))) throw new ToolError('OCI config data-volumes path contains forbidden control characters!\n');
+  if (volumes.some((path) => FORBIDDEN.test(path)))
+    throw new ToolError('OCI config data-volumes path contains forbidden control characters!\n');
   for (const path of volumes) {
     target.log(`creating base directory for volume at ${path}\n`);
     if (guestPath(target.root, path) !== undefined) continue;
     let at = target.root;
-    for (const part of join('/', path).split('/').filter((p) => p !== '')) {
+    for (const part of join('/', path)
+      .split('/')
+      .filter((p) => p !== '')) {
       const next = guestPath(target.root, join(at.slice(target.root.length), part)) ?? join(at, part);
       mkdirSync(next, { recursive: true, mode: 0o755 });
       chownLike(target.root, next);
@@ -98,22 +102,35 @@ function pushUser(text: string, target: OciTarget): void {
   const push = (key: string, value: string): void => void target.config.raw.push([key, value]);
   push('lxc.init.uid', uid);
   if (group !== undefined) {
-    const gid = /^\d+$/.test(group) ? group : readTable(target.root, '/etc/group').find((row) => row[0] === group)?.[2];
+    const gid = groupId(target.root, group);
     if (gid !== undefined) push('lxc.init.gid', gid);
   } else if (account !== undefined) {
     push('lxc.init.gid', account.gid);
-    const groups = readTable(target.root, '/etc/group').filter((row) => (row[3] ?? '').split(',').includes(account.name));
+    const groups = readTable(target.root, '/etc/group').filter((row) =>
+      (row[3] ?? '').split(',').includes(account.name),
+    );
     if (groups.length > 0) push('lxc.init.groups', groups.map((row) => row[2] ?? '').join(','));
   }
 }
 
+function groupId(root: string, group: string): string | undefined {
+  return /^\d+$/.test(group) ? group : readTable(root, '/etc/group').find((row) => row[0] === group)?.[2];
+}
+
 function findAccount(root: string, user: string): { name: string; uid: string; gid: string } | undefined {
   const row = readTable(root, '/etc/passwd').find((r) => (/^\d+$/.test(user) ? r[2] : r[0]) === user);
-  return row?.[0] === undefined || row[2] === undefined || row[3] === undefined ? undefined : { name: row[0], uid: row[2], gid: row[3] };
+  return row?.[0] === undefined || row[2] === undefined || row[3] === undefined
+    ? undefined
+    : { name: row[0], uid: row[2], gid: row[3] };
 }
 
 function readTable(root: string, path: string): string[][] {
   if (guestPath(root, '/etc') === undefined) throw new ToolError(`cannot resolve ${path} path in container rootfs\n`);
   const file = guestPath(root, path);
-  return file === undefined ? [] : readFileSync(file, 'utf8').split('\n').filter((line) => line !== '').map((line) => line.split(':'));
+  return file === undefined
+    ? []
+    : readFileSync(file, 'utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => line.split(':'));
 }

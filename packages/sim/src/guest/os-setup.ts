@@ -3,11 +3,24 @@
  * (pve-container src/PVE/LXC/Setup.pm, Setup/Base.pm). Only reading: the files that upstream writes for known
  * distributions (hosts, resolv.conf, network set-up) are not written here.
  */
-import { closeSync, existsSync, lstatSync, openSync, readSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { closeSync, existsSync, lstatSync, openSync, readFileSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ToolError } from '../tool.ts';
 
-const KNOWN = new Set(['alpine', 'archlinux', 'centos', 'debian', 'devuan', 'fedora', 'gentoo', 'openeuler', 'opensuse', 'ubuntu', 'nixos', 'unmanaged']);
+const KNOWN = new Set([
+  'alpine',
+  'archlinux',
+  'centos',
+  'debian',
+  'devuan',
+  'fedora',
+  'gentoo',
+  'openeuler',
+  'opensuse',
+  'ubuntu',
+  'nixos',
+  'unmanaged',
+]);
 const ALIASES: Readonly<Record<string, string>> = {
   'opensuse-leap': 'opensuse',
   'opensuse-tumbleweed': 'opensuse',
@@ -19,9 +32,16 @@ const ALIASES: Readonly<Record<string, string>> = {
   almalinux: 'centos',
 };
 const BY_FILE: readonly (readonly [file: string, type: string])[] = [
-  ['debian_version', 'debian'], ['devuan_version', 'devuan'], ['SuSE-brand', 'opensuse'], ['SuSE-release', 'opensuse'],
-  ['fedora-release', 'fedora'], ['centos-release', 'centos'], ['redhat-release', 'centos'], ['arch-release', 'archlinux'],
-  ['alpine-release', 'alpine'], ['gentoo-release', 'gentoo'],
+  ['debian_version', 'debian'],
+  ['devuan_version', 'devuan'],
+  ['SuSE-brand', 'opensuse'],
+  ['SuSE-release', 'opensuse'],
+  ['fedora-release', 'fedora'],
+  ['centos-release', 'centos'],
+  ['redhat-release', 'centos'],
+  ['arch-release', 'archlinux'],
+  ['alpine-release', 'alpine'],
+  ['gentoo-release', 'gentoo'],
 ];
 
 /** Reads a file of the guest without leaving its root through links. */
@@ -55,7 +75,11 @@ export interface OsChoice {
 }
 
 /** Texts go to `log` as upstream's task prints them; an unknown distribution throws. */
-export function detectOs(root: string, given: { ostype?: string; arch?: string }, log: (text: string) => void): OsChoice {
+export function detectOs(
+  root: string,
+  given: { ostype?: string; arch?: string },
+  log: (text: string) => void,
+): OsChoice {
   const ostype = given.ostype === 'unmanaged' ? 'unmanaged' : detectType(root, log);
   if (given.ostype !== undefined && given.ostype !== ostype) {
     if (!existsSync(join(root, 'etc'))) log('WARNING: /etc not present in CT, is the rootfs mounted?\n');
@@ -83,7 +107,8 @@ function detectType(root: string, log: (text: string) => void): string {
 }
 
 function checkVersion(root: string, ostype: string): void {
-  if (ostype === 'debian' && !/^\s*\S/.test(guestText(root, '/etc/debian_version') ?? '')) throw new ToolError('unable to read version info\n');
+  if (ostype === 'debian' && !/^\s*\S/.test(guestText(root, '/etc/debian_version') ?? ''))
+    throw new ToolError('unable to read version info\n');
   if (ostype === 'ubuntu' && guestPath(root, '/etc/lsb-release') === undefined) {
     throw new ToolError("can't open '/etc/lsb-release' - No such file or directory\n");
   }
@@ -91,7 +116,14 @@ function checkVersion(root: string, ostype: string): void {
 
 const FALLBACK = 'Falling back to amd64.\nUse `pct set VMID --arch ARCH` to change.\n';
 /** ELF machine numbers with the word size that goes with them. */
-const MACHINES: Readonly<Record<string, string>> = { '62:2': 'amd64', '3:1': 'i386', '183:2': 'arm64', '40:1': 'armhf', '243:1': 'riscv32', '243:2': 'riscv64' };
+const MACHINES: Readonly<Record<string, string>> = {
+  '62:2': 'amd64',
+  '3:1': 'i386',
+  '183:2': 'arm64',
+  '40:1': 'armhf',
+  '243:1': 'riscv32',
+  '243:2': 'riscv64',
+};
 
 function detectArch(root: string, ostype: string, log: (text: string) => void): string {
   if (ostype === 'unmanaged') {
@@ -101,7 +133,10 @@ function detectArch(root: string, ostype: string, log: (text: string) => void): 
   const shell = guestPath(root, '/bin/sh');
   const arch = shell === undefined ? undefined : elfArch(shell);
   if (arch === undefined) {
-    const reason = shell === undefined ? "open '/bin/sh' failed: No such file or directory" : "'/bin/sh' does not resolve to an ELF!";
+    const reason =
+      shell === undefined
+        ? "open '/bin/sh' failed: No such file or directory"
+        : "'/bin/sh' does not resolve to an ELF!";
     log(`Architecture detection failed: ${reason}\n${FALLBACK}`);
     return 'amd64';
   }

@@ -23,7 +23,8 @@ export function dropPendingDelete(config: GuestConfig, key: string): void {
 
 /** Drops what would change nothing: values equal to the current ones, deletions of keys that are not set. */
 export function cleanPending(config: GuestConfig): void {
-  for (const key of pendingKeys(config)) if (config.values.get(key) === config.pending.values.get(key)) config.pending.values.delete(key);
+  for (const key of pendingKeys(config))
+    if (config.values.get(key) === config.pending.values.get(key)) config.pending.values.delete(key);
   setDeletes(config, new Set([...pendingDeletes(config)].filter((key) => config.values.has(key))));
 }
 

@@ -2,12 +2,25 @@
 import type { ConfigSyntax } from '../config-text.ts';
 import { checkFormat } from '../schema/format.ts';
 import { propertyOf, toolSchema } from '../schema/schema-data.ts';
-import { parseBoolean, type Property } from '../schema/value.ts';
+import { type Property, parseBoolean } from '../schema/value.ts';
 import { rawKeyVerdict } from './raw-keys.ts';
 
 /** Parameters of create that are no config keys (pve-container src/PVE/API2/LXC.pm create_vm). */
 const NOT_CONFIG = new Set([
-  'node', 'vmid', 'ostemplate', 'password', 'storage', 'force', 'restore', 'unique', 'pool', 'ignore-unpack-errors', 'ssh-public-keys', 'bwlimit', 'start', 'ha-managed',
+  'node',
+  'vmid',
+  'ostemplate',
+  'password',
+  'storage',
+  'force',
+  'restore',
+  'unique',
+  'pool',
+  'ignore-unpack-errors',
+  'ssh-public-keys',
+  'bwlimit',
+  'start',
+  'ha-managed',
 ]);
 const SNAPSHOT_KEYS: Readonly<Record<string, Property>> = {
   parent: { type: 'string', format: 'pve-configid', optional: 1, maxLength: 40 },

@@ -20,7 +20,11 @@ export async function set(verb: Verb): Promise<number> {
   const { host, vmid, io, call } = verb;
   const given = Object.entries(call.params).filter(([key]) => key !== 'vmid' && key !== 'digest');
   if (given.length === 0) throw new ToolError('no options specified\n');
-  const values = new Map(given.filter(([key]) => !NOT_VALUES.has(key)).map(([key, value]) => [key, key === 'cpuunits' ? clampCpuUnits(String(value)) : String(value)]));
+  const values = new Map(
+    given
+      .filter(([key]) => !NOT_VALUES.has(key))
+      .map(([key, value]) => [key, key === 'cpuunits' ? clampCpuUnits(String(value)) : String(value)]),
+  );
   const remove = splitList(text(verb, 'delete') ?? '');
   const revert = splitList(text(verb, 'revert') ?? '');
   await locked(verb, async () => {
@@ -29,7 +33,16 @@ export async function set(verb: Verb): Promise<number> {
     requireUnlocked(config);
     requireDigest(verb, config);
     checkLists(verb, { values, remove, revert });
-    const errors = await applyChange(config, { host, vmid, values, remove, revert, isRunning: isRunning(verb), log: io.out, warn: io.err });
+    const errors = await applyChange(config, {
+      host,
+      vmid,
+      values,
+      remove,
+      revert,
+      isRunning: isRunning(verb),
+      log: io.out,
+      warn: io.err,
+    });
     // Raised after the attempt to change the running guest, so the status is what its last failed step left.
     if (Object.keys(errors).length > 0) throw parameterError(call, errors, isRunning(verb) ? 2 : 255);
     await atPoint(verb, 'before-config');
@@ -46,7 +59,10 @@ function requireDigest(verb: Verb, config: GuestConfig): void {
   }
 }
 
-function checkLists(verb: Verb, lists: { values: ReadonlyMap<string, string>; remove: readonly string[]; revert: readonly string[] }): void {
+function checkLists(
+  verb: Verb,
+  lists: { values: ReadonlyMap<string, string>; remove: readonly string[]; revert: readonly string[] },
+): void {
   const refuse = (field: string, reason: string): never => {
     throw parameterError(verb.call, { [field]: reason });
   };
@@ -57,7 +73,8 @@ function checkLists(verb: Verb, lists: { values: ReadonlyMap<string, string>; re
   for (const key of lists.remove) {
     if (configProperty(key) === undefined) refuse('delete', `unknown option '${key}'`);
     if (lists.values.has(key)) refuse('delete', `you can't use '-${key}' and -delete ${key}' at the same time`);
-    if (lists.revert.includes(key)) refuse('delete', `you can't use '-delete ${key}' and '-revert ${key}' at the same time`);
+    if (lists.revert.includes(key))
+      refuse('delete', `you can't use '-delete ${key}' and '-revert ${key}' at the same time`);
   }
 }
 
@@ -101,7 +118,10 @@ async function remove(verb: Verb, task: Task, config: GuestConfig): Promise<void
   const { host, vmid } = verb;
   const work = { host, vmid, log: task.log };
   const seen = new Set<string>();
-  for (const point of [...mountPoints(config, { withUnused: true }), ...mountPoints(config.pending, { withUnused: true })]) {
+  for (const point of [
+    ...mountPoints(config, { withUnused: true }),
+    ...mountPoints(config.pending, { withUnused: true }),
+  ]) {
     if (seen.has(point.volume)) continue;
     seen.add(point.volume);
     await deleteOwnedVolume(work, point.volume);

@@ -1,12 +1,13 @@
 /** pct/: one file per group of sub-commands. Each verb gets a Verb and returns its exit status; errors are thrown. */
+
+import { type FaultPoint, reach } from '../fault.ts';
+import { withGuestLock } from '../guest/config-store.ts';
 import type { Host } from '../host.ts';
 import { runningGuest } from '../running.ts';
-import { type FaultPoint, reach } from '../fault.ts';
 import type { Call } from '../schema/command.ts';
 import type { Parameter } from '../schema/value.ts';
 import { runTask, type Task, type TaskEnd } from '../task.ts';
 import type { ToolIo } from '../tool.ts';
-import { withGuestLock } from '../guest/config-store.ts';
 
 export interface Verb {
   readonly tool: string;
@@ -44,12 +45,22 @@ export function doomOf(io: ToolIo): Pick<FaultPoint, 'signal' | 'death'> {
 /** The guest's flock outside a task: waiting is told on stderr. */
 export function locked<T>(verb: Verb, section: () => Promise<T>, waitMs?: number): Promise<T> {
   const { host, vmid, io } = verb;
-  return withGuestLock({ host, vmid, say: io.err, signal: io.signal, death: io.death?.signal, ...(waitMs === undefined ? {} : { waitMs }) }, section);
+  return withGuestLock(
+    {
+      host,
+      vmid,
+      say: io.err,
+      signal: io.signal,
+      death: io.death?.signal,
+      ...(waitMs === undefined ? {} : { waitMs }),
+    },
+    section,
+  );
 }
 
 /** A task of this call; `exit` gives its end to the shell, or 0 for the commands that never tell. */
 export async function taskOf(verb: Verb, type: string, body: (task: Task) => Promise<void>): Promise<TaskEnd> {
-  return runTask(verb.host, verb.io, { type, id: String(verb.vmid), tool: verb.tool }, body);
+  return runTask(verb, { type, id: String(verb.vmid), tool: verb.tool }, body);
 }
 
 export function exit(end: TaskEnd): number {
@@ -58,5 +69,15 @@ export function exit(end: TaskEnd): number {
 
 /** The guest's flock inside a task: waiting is told on the task's output. */
 export function lockedInTask<T>(verb: Verb, task: Task, section: () => Promise<T>): Promise<T> {
-  return withGuestLock({ host: verb.host, vmid: verb.vmid, say: task.log, signal: task.signal, death: verb.io.death?.signal, isInTask: true }, section);
+  return withGuestLock(
+    {
+      host: verb.host,
+      vmid: verb.vmid,
+      say: task.log,
+      signal: task.signal,
+      death: verb.io.death?.signal,
+      isInTask: true,
+    },
+    section,
+  );
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { emptyConfig, type GuestConfig } from '../config-text.ts';
 import type { Extracted } from '../extract.ts';
 import { applyChange } from '../guest/change.ts';
-import { loadConfig, removeConfig, storeConfig } from '../guest/config-store.ts';
+import { loadConfig, removeConfig, storeConfig, storeNewConfig } from '../guest/config-store.ts';
 import { createDisks, destroyDisks, idBase, resolveMounts } from '../guest/disks.ts';
 import { isVolumeKey, parseMountPoint } from '../guest/mount-point.ts';
 import { applyOciSettings } from '../guest/oci-settings.ts';
@@ -22,7 +22,20 @@ import { start } from './power.ts';
 
 /** Parameters of the call that are not part of the config. */
 const CALL_ONLY = new Set([
-  'vmid', 'ostemplate', 'password', 'storage', 'force', 'restore', 'unique', 'pool', 'ignore-unpack-errors', 'ssh-public-keys', 'bwlimit', 'start', 'ha-managed', 'unprivileged',
+  'vmid',
+  'ostemplate',
+  'password',
+  'storage',
+  'force',
+  'restore',
+  'unique',
+  'pool',
+  'ignore-unpack-errors',
+  'ssh-public-keys',
+  'bwlimit',
+  'start',
+  'ha-managed',
+  'unprivileged',
 ]);
 
 interface Wanted {
@@ -38,7 +51,8 @@ export async function create(verb: Verb): Promise<number> {
   if (flag(verb, 'restore')) throw new ToolError('restore is not part of this stand-in\n');
   checkSshKeys(verb);
   requireFree(verb, '');
-  if (text(verb, 'pool') !== undefined) throw new ToolError(`403 Permission check failed (pool '${text(verb, 'pool') ?? ''}' does not exist)\n`, 2);
+  if (text(verb, 'pool') !== undefined)
+    throw new ToolError(`403 Permission check failed (pool '${text(verb, 'pool') ?? ''}' does not exist)\n`, 2);
   const wanted = await checked(verb);
   await reserve(verb);
   const end = await taskOf(verb, 'vzcreate', async (task) => {
@@ -70,6 +84,32 @@ async function checked(verb: Verb): Promise<Wanted> {
   const template = text(verb, 'ostemplate') ?? '';
   const storage = text(verb, 'storage') ?? 'local';
   checkTemplate(verb, template);
+  const { disks, values } = sortParameters(verb, storage);
+  if (disks.size > 0 && !disks.has('rootfs'))
+    throw new ToolError("mount points configured, but 'rootfs' not set - aborting\n");
+  for (const key of [...disks.keys()].sort(rootfsFirst)) checkDisk(verb, key, disks.get(key) ?? '');
+  if (disks.size === 0) {
+    requireContainers(verb, storage);
+    disks.set('rootfs', `${storage}:4`);
+  }
+  const config = emptyConfig();
+  const errors = await applyChange(config, {
+    host: verb.host,
+    vmid: verb.vmid,
+    values,
+    remove: [],
+    revert: [],
+    isRunning: false,
+    log: verb.io.out,
+    warn: verb.io.err,
+  });
+  if (Object.keys(errors).length > 0) throw parameterError(verb.call, errors);
+  if (text(verb, 'unprivileged') !== '0') config.values.set('unprivileged', '1');
+  return { config, disks, template, storage };
+}
+
+/** Volumes and plain options; a bare number for a volume means the default storage. */
+function sortParameters(verb: Verb, storage: string): { disks: Map<string, string>; values: Map<string, string> } {
   const disks = new Map<string, string>();
   const values = new Map<string, string>();
   for (const [key, given] of Object.entries(verb.call.params)) {
@@ -79,19 +119,7 @@ async function checked(verb: Verb): Promise<Wanted> {
     else if (/^unused\d+$/.test(key)) verb.io.err(`ignoring '${key}', cannot create/restore with unused volume\n`);
     else values.set(key, key === 'cpuunits' ? clampCpuUnits(value) : value);
   }
-  if (disks.size > 0 && !disks.has('rootfs')) throw new ToolError("mount points configured, but 'rootfs' not set - aborting\n");
-  for (const key of [...disks.keys()].sort(rootfsFirst)) checkDisk(verb, key, disks.get(key) ?? '');
-  if (disks.size === 0) {
-    requireContainers(verb, storage);
-    disks.set('rootfs', `${storage}:4`);
-  }
-  const config = emptyConfig();
-  const errors = await applyChange(config, {
-    host: verb.host, vmid: verb.vmid, values, remove: [], revert: [], isRunning: false, log: verb.io.out, warn: verb.io.err,
-  });
-  if (Object.keys(errors).length > 0) throw parameterError(verb.call, errors);
-  if (text(verb, 'unprivileged') !== '0') config.values.set('unprivileged', '1');
-  return { config, disks, template, storage };
+  return { disks, values };
 }
 
 function rootfsFirst(a: string, b: string): number {
@@ -113,7 +141,8 @@ function checkDisk(verb: Verb, key: string, value: string): void {
 
 function requireContainers(verb: Verb, id: string): void {
   const storage = enabledStorage(verb.host, id);
-  if (!holdsContainers(storage)) throw parameterError(verb.call, { storage: `storage '${id}' does not support container directories` });
+  if (!holdsContainers(storage))
+    throw parameterError(verb.call, { storage: `storage '${id}' does not support container directories` });
 }
 
 /** The id is ours when a config with nothing but the lock stands there; the flock is held for that moment only. */
@@ -125,7 +154,7 @@ async function reserve(verb: Verb): Promise<void> {
     const stub = emptyConfig();
     stub.values.set('lock', 'create');
     try {
-      storeConfig(host, vmid, stub, { isNew: true });
+      storeNewConfig(host, vmid, stub);
     } catch (err) {
       throw new ToolError(`${prefix}${errorText(err)}\n`);
     }
@@ -199,12 +228,18 @@ function withLock(config: GuestConfig): GuestConfig {
   return { ...config, values: new Map(config.values) };
 }
 
-async function mountAll(verb: Verb, task: Task, config: GuestConfig): Promise<{ key: string; source: string; target: string }[]> {
+async function mountAll(
+  verb: Verb,
+  task: Task,
+  config: GuestConfig,
+): Promise<{ key: string; source: string; target: string }[]> {
   const mounts = await resolveMounts(verb.host, config);
   for (const mount of mounts) {
     if (existsSync(mount.source)) continue;
     task.log('mounting container failed\n');
-    throw new ToolError(`directory '${parseMountPoint(mount.key, config.values.get(mount.key) ?? '').volume}' does not exist\n`);
+    throw new ToolError(
+      `directory '${parseMountPoint(mount.key, config.values.get(mount.key) ?? '').volume}' does not exist\n`,
+    );
   }
   const [root, ...rest] = mounts;
   for (const mount of rest) await makeMountTarget(root?.source ?? '', mount.target, idBase(config));
@@ -254,4 +289,3 @@ function compareVersions(a: string, b: string): number {
   }
   return 0;
 }
-

@@ -49,10 +49,12 @@ export async function pull(verb: Verb): Promise<number> {
     await taskOf(verb, 'pull_file', async () => {
       const given = text(verb, 'destination') ?? '';
       const target = existsSync(dirname(verb.host.path(given))) ? verb.host.path(given) : given;
-      if (!existsSync(dirname(target))) throw new ToolError(`failed to create file: ${given}: No such file or directory\n`);
+      if (!existsSync(dirname(target)))
+        throw new ToolError(`failed to create file: ${given}: No such file or directory\n`);
       writeFileSync(target, '', { mode: modeOf(verb) });
       const source = await insidePath(verb, config, text(verb, 'path') ?? '');
-      if (source === undefined) throw new ToolError(`failed to open ${text(verb, 'path') ?? ''}: No such file or directory\n`);
+      if (source === undefined)
+        throw new ToolError(`failed to open ${text(verb, 'path') ?? ''}: No such file or directory\n`);
       if (statSync(source).isFile()) writeFileSync(target, readFileSync(source));
     });
   });
@@ -73,13 +75,19 @@ function modeOf(verb: Verb): number {
 /** The directory that the guest sees at that path: its root or the innermost mount point, links kept inside. */
 async function insidePath(verb: Verb, config: GuestConfig, path: string): Promise<string | undefined> {
   const mounts = await resolveMounts(verb.host, config);
-  const inner = mounts.filter((m) => m.target !== '/' && (path === m.target || path.startsWith(`${m.target}/`))).sort((a, b) => b.target.length - a.target.length)[0];
+  const inner = mounts
+    .filter((m) => m.target !== '/' && (path === m.target || path.startsWith(`${m.target}/`)))
+    .sort((a, b) => b.target.length - a.target.length)[0];
   const root = mounts.find((m) => m.target === '/');
   if (inner !== undefined) return guestPath(inner.source, path.slice(inner.target.length));
   return root === undefined ? undefined : guestPath(root.source, path);
 }
 
-async function writeInside(verb: Verb, config: GuestConfig, file: { path: string; bytes: string | Uint8Array }): Promise<void> {
+async function writeInside(
+  verb: Verb,
+  config: GuestConfig,
+  file: { path: string; bytes: string | Uint8Array },
+): Promise<void> {
   const folder = await insidePath(verb, config, dirname(file.path));
   if (folder === undefined) throw new ToolError(`failed to create file: ${file.path}: No such file or directory\n`);
   const owner = { user: await accountId(verb, config, 'user'), group: await accountId(verb, config, 'group') };
@@ -97,7 +105,12 @@ async function accountId(verb: Verb, config: GuestConfig, kind: 'user' | 'group'
     return Number(given);
   }
   const table = await insidePath(verb, config, kind === 'user' ? '/etc/passwd' : '/etc/group');
-  const rows = table === undefined ? [] : readFileSync(table, 'utf8').split('\n').map((line) => line.split(':'));
+  const rows =
+    table === undefined
+      ? []
+      : readFileSync(table, 'utf8')
+          .split('\n')
+          .map((line) => line.split(':'));
   const id = rows.find((row) => row[0] === given)?.[2];
   if (id === undefined) throw new ToolError(`failed to get ${kind === 'user' ? 'uid' : 'gid'} for: ${given}\n`);
   return Number(id);

@@ -1,5 +1,6 @@
 /** start, stop, shutdown, reboot (pve-container src/PVE/API2/LXC/Status.pm, src/PVE/LXC.pm vm_start, vm_stop). */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseUpid } from '@pxmgr/contract/upid';
 import type { GuestConfig } from '../config-text.ts';
 import { switchesOf } from '../fault.ts';
 import { applyNow } from '../guest/apply.ts';
@@ -15,7 +16,6 @@ import { runtimeOf } from '../runtime.ts';
 import { findVolume, holdsContainers } from '../storages.ts';
 import { runningTasks, type Task } from '../task.ts';
 import { ToolError } from '../tool.ts';
-import { parseUpid } from '@pxmgr/contract/upid';
 import { atPoint, exit, flag, isRunning, lockedInTask, taskOf, text, type Verb } from './context.ts';
 
 export async function start(verb: Verb): Promise<number> {
@@ -24,7 +24,10 @@ export async function start(verb: Verb): Promise<number> {
   const end = await taskOf(verb, 'vzstart', (task) =>
     lockedInTask(verb, task, async () => {
       // Upstream asks systemd to start a unit that already runs, and waits for a change of state that does not come.
-      if (isRunning(verb)) return task.log('problem with monitor socket, but continuing anyway: got timeout\n\n');
+      if (isRunning(verb)) {
+        task.log('problem with monitor socket, but continuing anyway: got timeout\n\n');
+        return;
+      }
       const config = loadConfig(verb.host, verb.vmid, task.log);
       if (hasTemplateMark(config)) throw new ToolError("you can't start a CT if it's a template\n");
       if (!flag(verb, 'skiplock') && config.values.get('lock') !== 'mounted') requireUnlocked(config);
@@ -52,7 +55,14 @@ async function bringUp(verb: Verb, task: Task, config: GuestConfig): Promise<voi
   await runHook({ host, vmid, config, log: task.log, signal: task.signal }, 'pre-start');
   const runtime = await runtimeOf(host);
   const result = await runtime.start({
-    host, vmid, config, rootfs: root.source, mounts, unprivileged: idBase(config) > 0, log: task.log, signal: task.signal,
+    host,
+    vmid,
+    config,
+    rootfs: root.source,
+    mounts,
+    unprivileged: idBase(config) > 0,
+    log: task.log,
+    signal: task.signal,
   });
   if (!result.ok) throw new ToolError(`${result.error}\n`);
   await atPoint(verb, 'after-start');
@@ -63,7 +73,9 @@ async function bringUp(verb: Verb, task: Task, config: GuestConfig): Promise<voi
 function requireContent(verb: Verb, task: Task, config: GuestConfig): void {
   const isFine = usedVolumes(config).every((volid) => holdsContainers(findVolume(verb.host, volid).storage));
   if (isFine) return;
-  task.log(`run_buffer: 571 Script exited with status 25\nlxc_init: 845 Failed to run lxc.hook.pre-start for container "${verb.vmid}"\n`);
+  task.log(
+    `run_buffer: 571 Script exited with status 25\nlxc_init: 845 Failed to run lxc.hook.pre-start for container "${verb.vmid}"\n`,
+  );
   task.log(`__lxc_start: 2047 Failed to initialize container "${verb.vmid}"\n`);
   throw new ToolError(`startup for container '${verb.vmid}' failed\n`);
 }
@@ -113,7 +125,11 @@ export async function shutdown(verb: Verb): Promise<number> {
     lockedInTask(verb, task, async () => {
       const config = loadConfig(verb.host, verb.vmid, task.log);
       requireUnlocked(config);
-      await halt(verb, task, { config, timeoutSeconds: Number(text(verb, 'timeout') ?? 60), thenKill: flag(verb, 'forceStop') });
+      await halt(verb, task, {
+        config,
+        timeoutSeconds: Number(text(verb, 'timeout') ?? 60),
+        thenKill: flag(verb, 'forceStop'),
+      });
     }),
   );
   return exit(end);
@@ -132,7 +148,8 @@ async function halt(verb: Verb, task: Task, { config, timeoutSeconds, thenKill }
   await runHook({ host, vmid, config, log: task.log, signal: task.signal }, 'pre-stop');
   await atPoint(verb, 'before-halt');
   const runtime = await runtimeOf(host);
-  const wait = (timeoutMs: number, signal: AbortSignal): Promise<boolean> => runtime.shutdown(host, vmid, { timeoutMs, log: task.log, signal });
+  const wait = (timeoutMs: number, signal: AbortSignal): Promise<boolean> =>
+    runtime.shutdown(host, vmid, { timeoutMs, log: task.log, signal });
   if (await wait(timeoutSeconds * 1000, task.signal)) return afterStop(verb);
   if (thenKill) return killGuest(verb, task, config);
   const reason = task.signal.aborted ? 'received interrupt' : 'exit code 1';

@@ -3,11 +3,11 @@ import type { GuestConfig, GuestSection } from '../config-text.ts';
 import { configPath, loadConfig, missingConfig } from '../guest/config-store.ts';
 import { parseMountPoint } from '../guest/mount-point.ts';
 import { mergedView, pendingDeletes, pendingKeys } from '../guest/pending.ts';
-import { readPveFile, readCluster, syncCluster } from '../pmxcfs.ts';
-import { runningGuest } from '../running.ts';
-import { CallError, parameterError } from '../schema/command.ts';
-import { checkValue, type FieldErrors, FieldError } from '../schema/value.ts';
 import { configProperty } from '../guest/syntax.ts';
+import { readCluster, readPveFile, syncCluster } from '../pmxcfs.ts';
+import { type RunningGuest, runningGuest } from '../running.ts';
+import { CallError, parameterError } from '../schema/command.ts';
+import { checkValue, FieldError, type FieldErrors } from '../schema/value.ts';
 import { parseSize } from '../size.ts';
 import { encodeText } from '../text-code.ts';
 import { ToolError } from '../tool.ts';
@@ -16,18 +16,28 @@ import { flag, text, type Verb } from './context.ts';
 export function ownContainers(verb: Pick<Verb, 'host'>): number[] {
   syncCluster(verb.host);
   const guests = Object.entries(readCluster(verb.host).guests);
-  return guests.filter(([, guest]) => guest.type === 'lxc' && guest.node === verb.host.name).map(([vmid]) => Number(vmid)).sort((a, b) => a - b);
+  return guests
+    .filter(([, guest]) => guest.type === 'lxc' && guest.node === verb.host.name)
+    .map(([vmid]) => Number(vmid))
+    .sort((a, b) => a - b);
 }
 
 export async function list(verb: Verb): Promise<number> {
   const rows = ownContainers(verb).map((vmid) => {
     const config = loadConfig(verb.host, vmid, verb.io.err);
     const name = (config.values.get('hostname') ?? `CT${vmid}`).replace(/\s/g, '');
-    return [String(vmid), runningGuest(verb.host, vmid) === undefined ? 'stopped' : 'running', config.values.get('lock') ?? '', name];
+    return [
+      String(vmid),
+      runningGuest(verb.host, vmid) === undefined ? 'stopped' : 'running',
+      config.values.get('lock') ?? '',
+      name,
+    ];
   });
   if (rows.length === 0) return 0;
   for (const row of [['VMID', 'Status', 'Lock', 'Name'], ...rows]) {
-    verb.io.out(`${(row[0] ?? '').padEnd(10)} ${(row[1] ?? '').padEnd(10)} ${(row[2] ?? '').padEnd(12)} ${(row[3] ?? '').padEnd(20)}\n`);
+    verb.io.out(
+      `${(row[0] ?? '').padEnd(10)} ${(row[1] ?? '').padEnd(10)} ${(row[2] ?? '').padEnd(12)} ${(row[3] ?? '').padEnd(20)}\n`,
+    );
   }
   return 0;
 }
@@ -50,18 +60,30 @@ export function statusFields(verb: Pick<Verb, 'host' | 'vmid'>, config: GuestCon
   const running = runningGuest(host, vmid);
   const value = (key: string): string | undefined => config.values.get(key);
   const fields: Record<string, string | number> = {
-    type: 'lxc', vmid, status: running === undefined ? 'stopped' : 'running',
+    type: 'lxc',
+    vmid,
+    ...stateOf(running),
     name: (value('hostname') ?? `CT${vmid}`).replace(/\s/g, ''),
     cpus: Number(value('cores') ?? value('cpulimit') ?? host.identity.cores) || host.identity.cores,
-    disk: 0, maxdisk: rootfsBytes(config), mem: 0, swap: 0,
-    maxmem: Number(value('memory') ?? 512) * 1024 * 1024, maxswap: Number(value('swap') ?? 0) * 1024 * 1024,
-    uptime: running === undefined ? 0 : Math.floor((Date.now() - running.since) / 1000),
-    netin: 0, netout: 0, diskread: 0, diskwrite: 0,
+    disk: 0,
+    maxdisk: rootfsBytes(config),
+    mem: 0,
+    swap: 0,
+    maxmem: Number(value('memory') ?? 512) * 1024 * 1024,
+    maxswap: Number(value('swap') ?? 0) * 1024 * 1024,
+    netin: 0,
+    netout: 0,
+    diskread: 0,
+    diskwrite: 0,
   };
   for (const key of ['tags', 'lock']) if (value(key) !== undefined) fields[key] = value(key) ?? '';
   if (value('template') === '1') fields['template'] = 1;
-  if (running !== undefined) fields['pid'] = running.pid;
   return fields;
+}
+
+function stateOf(running: RunningGuest | undefined): Record<string, string | number> {
+  if (running === undefined) return { status: 'stopped', uptime: 0 };
+  return { status: 'running', uptime: Math.floor((Date.now() - running.since) / 1000), pid: running.pid };
 }
 
 const DEFAULT_DISK = 4 * 1024 ** 3;
@@ -80,7 +102,8 @@ export async function config(verb: Verb): Promise<number> {
     throw parameterError(call, { snapshot: reason, current: reason });
   }
   const loaded = loadConfig(host, vmid, io.err);
-  const section = snapshot === undefined ? (flag(verb, 'current') ? loaded : mergedView(loaded)) : loaded.snapshots.get(snapshot);
+  const section =
+    snapshot === undefined ? (flag(verb, 'current') ? loaded : mergedView(loaded)) : loaded.snapshots.get(snapshot);
   if (section === undefined) throw new ToolError(`snapshot '${snapshot ?? ''}' does not exist\n`);
   verifyResult(section, call.usage);
   printSection(section, io.out);
@@ -92,9 +115,11 @@ function verifyResult(section: GuestSection, usage: string): void {
   const errors: FieldErrors = {};
   for (const [key, value] of section.values) {
     const property = configProperty(key);
-    if (property?.type === 'integer' || property?.type === 'number') checkValue(value, { type: property.type }, { path: key, errors });
+    if (property?.type === 'integer' || property?.type === 'number')
+      checkValue(value, { type: property.type }, { path: key, errors });
   }
-  if (Object.keys(errors).length > 0) throw new CallError(`${new FieldError('400 Result verification failed', errors).message}${usage}`);
+  if (Object.keys(errors).length > 0)
+    throw new CallError(`${new FieldError('400 Result verification failed', errors).message}${usage}`);
 }
 
 function printSection(section: GuestSection, out: (line: string) => void): void {
@@ -114,7 +139,8 @@ export async function pending(verb: Verb): Promise<number> {
     const current = loaded.values.get(key);
     const next = loaded.pending.values.get(key);
     if (current !== undefined) verb.io.out(`${deleted.has(key) ? 'del' : 'cur'} ${key}: ${shown(key, current)}\n`);
-    if (waiting.has(key) && !(current !== undefined && deleted.has(key))) verb.io.out(`new ${key}: ${shown(key, next ?? '')}\n`);
+    if (waiting.has(key) && !(current !== undefined && deleted.has(key)))
+      verb.io.out(`new ${key}: ${shown(key, next ?? '')}\n`);
   }
   return 0;
 }

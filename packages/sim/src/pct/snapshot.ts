@@ -1,8 +1,8 @@
 /** snapshot, delsnapshot, rollback, listsnapshot (pve-guest-common src/PVE/AbstractConfig.pm, the snapshot parts). */
 import { emptySection, type GuestConfig, type GuestSection } from '../config-text.ts';
+import { hasTemplateMark } from '../guest/change.ts';
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { addUnused, type MountPoint, mountPoints } from '../guest/mount-point.ts';
-import { hasTemplateMark } from '../guest/change.ts';
 import { findVolume, volumeBackend } from '../storages.ts';
 import type { Task } from '../task.ts';
 import { errorText, ToolError } from '../tool.ts';
@@ -24,11 +24,19 @@ async function edit(verb: Verb, task: Task, change: (config: GuestConfig) => voi
   });
 }
 
-async function eachVolume(verb: Verb, section: GuestSection, step: (point: MountPoint, volume: Awaited<ReturnType<typeof backed>>) => Promise<void>): Promise<void> {
-  for (const point of mountPoints(section)) if (point.kind === 'volume') await step(point, await backed(verb, point.volume));
+async function eachVolume(
+  verb: Verb,
+  section: GuestSection,
+  step: (point: MountPoint, volume: Awaited<ReturnType<typeof backed>>) => Promise<void>,
+): Promise<void> {
+  for (const point of mountPoints(section))
+    if (point.kind === 'volume') await step(point, await backed(verb, point.volume));
 }
 
-async function backed(verb: Verb, volid: string): Promise<ReturnType<typeof findVolume> & { backend: Awaited<ReturnType<typeof volumeBackend>> }> {
+async function backed(
+  verb: Verb,
+  volid: string,
+): Promise<ReturnType<typeof findVolume> & { backend: Awaited<ReturnType<typeof volumeBackend>> }> {
   const found = findVolume(verb.host, volid);
   return { ...found, backend: await volumeBackend(found.storage) };
 }
@@ -44,7 +52,8 @@ async function canSnapshot(verb: Verb, section: GuestSection): Promise<boolean> 
 
 export async function snapshot(verb: Verb): Promise<number> {
   const name = text(verb, 'snapname') ?? '';
-  if (name === 'current' || name === 'vzdump') throw new ToolError(`unable to use snapshot name '${name}' (reserved name)\n`);
+  if (name === 'current' || name === 'vzdump')
+    throw new ToolError(`unable to use snapshot name '${name}' (reserved name)\n`);
   const end = await taskOf(verb, 'vzsnapshot', async (task) => {
     await edit(verb, task, (config) => prepare(verb, { config, name, task }));
     await atPoint(verb, 'after-prepare');
@@ -167,7 +176,9 @@ function applySnapshot(config: GuestConfig, name: string): void {
   const section = requireSnapshot(config, name);
   const kept = [...config.values].filter(([key]) => /^unused\d+$/.test(key) || key === 'description');
   const inSnapshot = new Set(mountPoints(section).map((point) => point.volume));
-  const lost = mountPoints(config).filter((point) => point.kind === 'volume' && !inSnapshot.has(point.volume)).map((point) => point.volume);
+  const lost = mountPoints(config)
+    .filter((point) => point.kind === 'volume' && !inSnapshot.has(point.volume))
+    .map((point) => point.volume);
   config.values.clear();
   for (const [key, value] of [...kept, ...copySection(section).values]) config.values.set(key, value);
   config.raw.splice(0, config.raw.length, ...section.raw);
@@ -189,20 +200,27 @@ export async function listsnapshot(verb: Verb): Promise<number> {
   const parent = config.values.get('parent');
   leaves.push({ name: 'current', description: 'You are here!', ...(parent === undefined ? {} : { parent }) });
   const known = new Set(leaves.map((leaf) => leaf.name));
-  const byTime = (a: Leaf, b: Leaf): number => (a.time ?? Number.MAX_SAFE_INTEGER) - (b.time ?? Number.MAX_SAFE_INTEGER);
+  const byTime = (a: Leaf, b: Leaf): number =>
+    (a.time ?? Number.MAX_SAFE_INTEGER) - (b.time ?? Number.MAX_SAFE_INTEGER);
   const print = (leaf: Leaf, prefix: string): void => {
     const width = Math.max(30 - prefix.length, 0);
     verb.io.out(`${prefix} ${leaf.name.padEnd(width)} ${localTime(leaf.time).padEnd(23)} ${leaf.description}\n`);
     for (const child of leaves.filter((l) => l.parent === leaf.name).sort(byTime)) print(child, ` ${prefix}`);
   };
-  for (const root of leaves.filter((l) => l.parent === undefined || !known.has(l.parent)).sort(byTime)) print(root, '`->');
+  for (const root of leaves.filter((l) => l.parent === undefined || !known.has(l.parent)).sort(byTime))
+    print(root, '`->');
   return 0;
 }
 
 function leafOf(name: string, section: GuestSection): Leaf {
   const lines = (section.values.get('description') ?? '').split('\n').filter((line) => line !== '');
   const parent = section.values.get('parent');
-  return { name, time: Number(section.values.get('snaptime') ?? 0), description: lines[0] ?? 'no-description', ...(parent === undefined ? {} : { parent }) };
+  return {
+    name,
+    time: Number(section.values.get('snaptime') ?? 0),
+    description: lines[0] ?? 'no-description',
+    ...(parent === undefined ? {} : { parent }),
+  };
 }
 
 function localTime(seconds: number | undefined): string {

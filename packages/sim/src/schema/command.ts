@@ -28,15 +28,18 @@ export function readCall(tool: string, argv: readonly string[], nodeName: string
   const usage = usageLine([tool, ...path].join(' '), schema);
   const rules = rulesOf(schema, nodeName);
   try {
-    const params = parseOptions(rest, rules);
-    checkParameters(params, rules.params);
-    for (const key of Object.keys(rules.fixed)) if (key === 'node') delete params[key];
+    const { node: _node, ...params } = checked(parseOptions(rest, rules), rules.params);
     return { command: path.join(' '), method: schema.name ?? '', params, usage };
   } catch (err) {
     if (err instanceof UsageError) throw new CallError(`${err.lines.join('')}${err.message}${usage}`);
     if (err instanceof FieldError) throw new CallError(`${err.message}${usage}`);
     throw err;
   }
+}
+
+function checked(params: Parameters, properties: Properties): Parameters {
+  checkParameters(params, properties);
+  return params;
 }
 
 /** The API's check of a call's parameters; throws FieldError. */
@@ -52,7 +55,9 @@ export function parameterError(call: Call, errors: FieldErrors, status = 255): C
 }
 
 function rulesOf(schema: CommandSchema, nodeName: string): OptionRules {
-  const fixed = Object.fromEntries(Object.entries(schema.fixed ?? {}).map(([key, value]) => [key, value === '' ? nodeName : value]));
+  const fixed = Object.fromEntries(
+    Object.entries(schema.fixed ?? {}).map(([key, value]) => [key, value === '' ? nodeName : value]),
+  );
   return { params: schema.params ?? {}, positional: schema.positional ?? [], fixed };
 }
 
@@ -79,7 +84,8 @@ function resolve(tool: string, argv: readonly string[]): Resolved {
     }
     if (schema.sub === undefined) return { path, schema, rest: words };
     commands = schema.sub;
-    if (words.length === 0) throw new CallError(`ERROR: incomplete command '${[tool, ...path].join(' ')}'\n${overview(tool, path)}`);
+    if (words.length === 0)
+      throw new CallError(`ERROR: incomplete command '${[tool, ...path].join(' ')}'\n${overview(tool, path)}`);
   }
   throw new CallError(`ERROR: unknown command '${[tool, ...path].join(' ')}'\n${overview(tool)}`);
 }

@@ -1,13 +1,15 @@
 /** The named string formats; each row is a rule of pve-common src/PVE/JSONSchema.pm unless another file is named. */
 import { isIPv4, isIPv6 } from 'node:net';
 import { parseSize } from '../size.ts';
-import { isKnownZone } from './time-zone.ts';
 import { parsePropertyString } from './property-string.ts';
+import { isKnownZone } from './time-zone.ts';
 
 type Check = (text: string) => string | undefined;
 
-const matches = (pattern: RegExp, reason: string | ((text: string) => string)): Check => (text) =>
-  pattern.test(text) ? undefined : typeof reason === 'string' ? reason : reason(text);
+const matches =
+  (pattern: RegExp, reason: string | ((text: string) => string)): Check =>
+  (text) =>
+    pattern.test(text) ? undefined : typeof reason === 'string' ? reason : reason(text);
 
 const isCidr = (text: string, isAddress: (part: string) => boolean, longest: number): boolean => {
   const parts = /^(.+)\/(\d+)$/.exec(text);
@@ -17,8 +19,10 @@ const isCidr4 = (text: string): boolean => isCidr(text, isIPv4, 32);
 const isCidr6 = (text: string): boolean => isCidr(text, isIPv6, 128);
 const isIp = (text: string): boolean => isIPv4(text) || isPlainIpv6(text);
 const isPlainIpv6 = (text: string): boolean => isIPv6(text) && !text.includes('%');
-const unless = (isRight: (text: string) => boolean, reason: string | ((text: string) => string)): Check => (text) =>
-  isRight(text) ? undefined : typeof reason === 'string' ? reason : reason(text);
+const unless =
+  (isRight: (text: string) => boolean, reason: string | ((text: string) => string)): Check =>
+  (text) =>
+    isRight(text) ? undefined : typeof reason === 'string' ? reason : reason(text);
 
 const IFACE = /^[a-z][a-z0-9_]{1,20}(?:[:.]\d+)?$/i;
 const CONTENT_WORDS = ['images', 'rootdir', 'vztmpl', 'iso', 'backup', 'snippets', 'import', 'none'];
@@ -31,7 +35,10 @@ function checkId(kind: string): Check {
 }
 
 function isStartupOrder(text: string): boolean {
-  return text !== '' && text.split(',').every((part) => /^\s*$/.test(part) || /^(?:(?:order=)?\d+|up=\d+|down=\d+)$/.test(part));
+  return (
+    text !== '' &&
+    text.split(',').every((part) => /^\s*$/.test(part) || /^(?:(?:order=)?\d+|up=\d+|down=\d+)$/.test(part))
+  );
 }
 
 const FORMATS: Readonly<Record<string, Check>> = {
@@ -42,29 +49,59 @@ const FORMATS: Readonly<Record<string, Check>> = {
   'pve-bridge-id': matches(/^[-_.\w]+$/, (t) => `invalid bridge ID '${t}'`),
   'pve-vmid': matches(/^[1-9][0-9]{2,8}$/, 'value does not look like a valid VM ID'),
   'pve-node': matches(/^[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?$/, 'value does not look like a valid node name'),
-  'mac-addr': matches(/^[a-f0-9][02468ace](?::[a-f0-9]{2}){5}$/i, 'value does not look like a valid unicast MAC address'),
+  'mac-addr': matches(
+    /^[a-f0-9][02468ace](?::[a-f0-9]{2}){5}$/i,
+    'value does not look like a valid unicast MAC address',
+  ),
   ipv4: unless(isIPv4, 'value does not look like a valid IPv4 address'),
   ipv6: unless(isPlainIpv6, 'value does not look like a valid IPv6 address'),
   ip: unless(isIp, 'value does not look like a valid IP address'),
   CIDR: unless((t) => isCidr4(t) || isCidr6(t), 'value does not look like a valid CIDR network'),
-  'pve-ipv4-config': unless((t) => /^(?:dhcp|manual)$/.test(t) || isCidr4(t), 'value does not look like a valid ipv4 network configuration'),
-  'pve-ipv6-config': unless((t) => /^(?:auto|dhcp|manual)$/.test(t) || isCidr6(t), 'value does not look like a valid ipv6 network configuration'),
-  'dns-name': matches(/^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)*[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?$/, 'value does not look like a valid DNS name'),
+  'pve-ipv4-config': unless(
+    (t) => /^(?:dhcp|manual)$/.test(t) || isCidr4(t),
+    'value does not look like a valid ipv4 network configuration',
+  ),
+  'pve-ipv6-config': unless(
+    (t) => /^(?:auto|dhcp|manual)$/.test(t) || isCidr6(t),
+    'value does not look like a valid ipv6 network configuration',
+  ),
+  'dns-name': matches(
+    /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)*[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?$/,
+    'value does not look like a valid DNS name',
+  ),
   'pve-iface': matches(IFACE, (t) => `invalid network interface name '${t}'`),
-  'disk-size': unless((t) => parseSize(t) !== undefined, (t) => `value does not look like a valid disk size: ${t}`),
+  'disk-size': unless(
+    (t) => parseSize(t) !== undefined,
+    (t) => `value does not look like a valid disk size: ${t}`,
+  ),
   'pve-startup-order': unless(isStartupOrder, 'unable to parse startup options'),
   'pve-tag': matches(/^[a-z0-9_][a-z0-9_\-+.]*$/i, 'invalid characters in tag'),
   // pve-storage src/PVE/Storage.pm
   'pve-volume-id': matches(/^[a-z][a-z0-9\-_.]*[a-z0-9]:.+$/i, (t) => `unable to parse volume ID '${t}'`),
-  'pve-storage-content': unless((t) => CONTENT_WORDS.includes(t), (t) => `invalid content type '${t}'`),
+  'pve-storage-content': unless(
+    (t) => CONTENT_WORDS.includes(t),
+    (t) => `invalid content type '${t}'`,
+  ),
   'pve-storage-path': matches(/^\/[^;()]+/, 'value does not look like a valid absolute path'),
   // pve-access-control src/PVE/AccessControl.pm
-  'pve-poolid': matches(/^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+){0,2}$/, (t) => `pool name '${t}' contains invalid characters`),
+  'pve-poolid': matches(
+    /^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+){0,2}$/,
+    (t) => `pool name '${t}' contains invalid characters`,
+  ),
   // pve-container src/PVE/LXC/Config.pm
   'lxc-ip-with-ll-iface': unless((t) => isIp(t) || isLinkLocal(t), 'value does not look like a valid IP address'),
-  'pve-lxc-mp-string': unless((t) => !/\/\.\.?(?:\/|$)|^\.\.\//.test(t), (t) => `${t} contains illegal character sequences`),
-  'pve-lxc-dev-string': unless((t) => t.startsWith('/dev/') && !/\/\.\.?(?:\/|$)/.test(t), (t) => `${t} is not a valid device path`),
-  'pve-ct-timezone': unless((t) => t === 'host' || isKnownZone(t), (t) => `invalid time zone '${t}'`),
+  'pve-lxc-mp-string': unless(
+    (t) => !/\/\.\.?(?:\/|$)|^\.\.\//.test(t),
+    (t) => `${t} contains illegal character sequences`,
+  ),
+  'pve-lxc-dev-string': unless(
+    (t) => t.startsWith('/dev/') && !/\/\.\.?(?:\/|$)/.test(t),
+    (t) => `${t} is not a valid device path`,
+  ),
+  'pve-ct-timezone': unless(
+    (t) => t === 'host' || isKnownZone(t),
+    (t) => `invalid time zone '${t}'`,
+  ),
 };
 
 function isLinkLocal(text: string): boolean {

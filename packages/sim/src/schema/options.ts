@@ -4,7 +4,7 @@
  * does not look like an option, list options collect, options and positionals mix, `--` ends the options.
  */
 import { optionNames, propertyOf } from './schema-data.ts';
-import { type Parameters, parseBoolean, type Properties } from './value.ts';
+import { type Parameters, type Properties, parseBoolean } from './value.ts';
 
 /** The call cannot be understood; `lines` are what the option parser itself says on stderr before the error. */
 export class UsageError extends Error {
@@ -33,7 +33,11 @@ interface State {
 
 export function parseOptions(argv: readonly string[], rules: OptionRules): Parameters {
   const state: State = {
-    byName: new Map(optionNames(rules.params).filter((name) => rules.fixed[name] === undefined).map((name) => [name.toLowerCase(), name])),
+    byName: new Map(
+      optionNames(rules.params)
+        .filter((name) => rules.fixed[name] === undefined)
+        .map((name) => [name.toLowerCase(), name]),
+    ),
     kindOf: (option) => kindOf(rules.params, option),
     values: new Map(),
     lines: [],
@@ -68,7 +72,7 @@ function readOption(word: string, rest: string[], state: State): void {
   const option = findOption(given, state);
   if (option === undefined) return;
   const kind = state.kindOf(option);
-  const value = inline ?? (kind === 'boolean' && (rest[0] === undefined || /^-./s.test(rest[0])) ? '' : rest.shift());
+  const value = inline ?? takeValue(rest, kind);
   if (value === undefined || (inline === '' && kind !== 'boolean')) {
     state.lines.push(`Option ${given} requires an argument\n`);
     return;
@@ -77,13 +81,21 @@ function readOption(word: string, rest: string[], state: State): void {
   state.values.set(option, kind === 'list' ? [...before, value] : [value]);
 }
 
+/** A boolean leaves a next word alone that looks like an option; everything else takes what comes. */
+function takeValue(rest: string[], kind: Kind): string | undefined {
+  const isBare = kind === 'boolean' && (rest[0] === undefined || /^-./s.test(rest[0]));
+  return isBare ? '' : rest.shift();
+}
+
 function findOption(given: string, state: State): string | undefined {
   const wanted = given.toLowerCase();
   const exact = state.byName.get(wanted);
   if (exact !== undefined) return exact;
   const hits = wanted === '' ? [] : [...state.byName.keys()].filter((name) => name.startsWith(wanted)).sort();
   if (hits.length === 1) return state.byName.get(hits[0] ?? '');
-  state.lines.push(hits.length === 0 ? `Unknown option: ${given}\n` : `Option ${given} is ambiguous (${hits.join(', ')})\n`);
+  state.lines.push(
+    hits.length === 0 ? `Unknown option: ${given}\n` : `Option ${given} is ambiguous (${hits.join(', ')})\n`,
+  );
   return undefined;
 }
 
@@ -96,7 +108,9 @@ function placePositionals(words: string[], rules: OptionRules, state: State): Pa
     }
     const word = words.shift();
     if (word === undefined) {
-      const isNeeded = rules.positional.slice(index).some((left) => left !== 'extra-args' && rules.params[left]?.optional !== 1);
+      const isNeeded = rules.positional
+        .slice(index)
+        .some((left) => left !== 'extra-args' && rules.params[left]?.optional !== 1);
       if (isNeeded) throw new UsageError('400 not enough arguments\n');
       if (rules.positional.at(-1) === 'extra-args') placed['extra-args'] = [];
       return placed;

@@ -1,7 +1,7 @@
 /** `key=value,key=value` strings, parsed and printed by the rules of pve-common src/PVE/JSONSchema.pm. */
 import { formatSize, parseSize } from '../size.ts';
 import { propertyFormat } from './schema-data.ts';
-import { checkObject, FieldError, type FieldErrors, parseBoolean, type Properties } from './value.ts';
+import { checkObject, FieldError, type FieldErrors, type Properties, parseBoolean } from './value.ts';
 
 export type PropertyValues = Record<string, string>;
 
@@ -62,10 +62,16 @@ function defaultKey(rules: Properties): string | undefined {
 }
 
 /** The stored form: default key first and bare, then required keys, then the rest, each group sorted. */
-export function printPropertyString(format: string, values: Readonly<PropertyValues>, skip: readonly string[] = []): string {
+export function printPropertyString(
+  format: string,
+  values: Readonly<PropertyValues>,
+  skip: readonly string[] = [],
+): string {
   const rules = propertyFormat(format);
   const first = defaultKey(rules);
-  const keys = Object.keys(values).filter((key) => !skip.includes(key)).sort();
+  const keys = Object.keys(values)
+    .filter((key) => !skip.includes(key))
+    .sort();
   const required = keys.filter((key) => own(rules, key)?.optional !== 1 && key !== first);
   const rest = keys.filter((key) => own(rules, key)?.optional === 1 && key !== first);
   const words: string[] = [];
@@ -88,4 +94,3 @@ function printValue(rules: Properties, key: string, value: string): string {
 export function canonical(format: string, text: string): string {
   return printPropertyString(format, parsePropertyString(format, text));
 }
-

@@ -20,7 +20,21 @@ export type ToolSchema = Readonly<Record<string, CommandSchema>>;
 const FOLDERS = ['../../data/', './pxmgr-sim-data/', '../packages/sim/data/'] as const;
 /** How many of each numbered option exist (pve-container src/PVE/LXC/Config.pm, qemu-server src/PVE/QemuServer/Drive.pm). */
 const NUMBERED: Readonly<Record<string, number>> = {
-  net: 32, mp: 256, dev: 256, unused: 256, scsi: 31, sata: 6, ide: 4, virtio: 16, hostpci: 16, usb: 14, serial: 4, parallel: 3, numa: 8, ipconfig: 32, virtiofs: 10,
+  net: 32,
+  mp: 256,
+  dev: 256,
+  unused: 256,
+  scsi: 31,
+  sata: 6,
+  ide: 4,
+  virtio: 16,
+  hostpci: 16,
+  usb: 14,
+  serial: 4,
+  parallel: 3,
+  numa: 8,
+  ipconfig: 32,
+  virtiofs: 10,
 };
 const cache = new Map<string, unknown>();
 

@@ -3,14 +3,24 @@ import { type CommandSchema, type ToolSchema, toolSchema } from './schema-data.t
 
 const INDENT = ' '.repeat(7);
 /** Every tool has it besides its own commands. */
-const HELP: CommandSchema = { class: 'PVE::CLIHandler', positional: ['extra-args'], params: { 'extra-args': { type: 'array' }, verbose: { type: 'boolean', optional: 1 } } };
+const HELP: CommandSchema = {
+  class: 'PVE::CLIHandler',
+  positional: ['extra-args'],
+  params: { 'extra-args': { type: 'array' }, verbose: { type: 'boolean', optional: 1 } },
+};
 
 export function usageLine(prefix: string, schema: CommandSchema): string {
   const params = schema.params ?? {};
   const positional = schema.positional ?? [];
-  const words = positional.map((name) => (params[name]?.optional === 1 || name === 'extra-args' ? `[<${name}>]` : `<${name}>`));
-  const options = Object.keys(params).filter((name) => !positional.includes(name) && schema.fixed?.[name] === undefined).sort();
-  const needed = options.filter((name) => params[name]?.optional !== 1).map((name) => ` --${name} <${params[name]?.type ?? 'string'}>`);
+  const words = positional.map((name) =>
+    params[name]?.optional === 1 || name === 'extra-args' ? `[<${name}>]` : `<${name}>`,
+  );
+  const options = Object.keys(params)
+    .filter((name) => !positional.includes(name) && schema.fixed?.[name] === undefined)
+    .sort();
+  const needed = options
+    .filter((name) => params[name]?.optional !== 1)
+    .map((name) => ` --${name} <${params[name]?.type ?? 'string'}>`);
   return `${prefix} ${words.join(' ')}${needed.join('')}${options.length > needed.length ? ' [OPTIONS]' : ''}\n`;
 }
 

@@ -34,7 +34,9 @@ export type FieldErrors = Record<string, string>;
 export class FieldError extends Error {
   readonly errors: FieldErrors;
   constructor(message: string, errors: FieldErrors) {
-    const lines = Object.keys(errors).sort().map((field) => `${field}: ${errors[field] ?? ''}\n`);
+    const lines = Object.keys(errors)
+      .sort()
+      .map((field) => `${field}: ${errors[field] ?? ''}\n`);
     super(`${message}\n${lines.join('')}`);
     this.name = 'FieldError';
     this.errors = errors;
@@ -55,16 +57,26 @@ export interface ObjectCheck {
   readonly lookUp?: (key: string) => Property | undefined;
 }
 
-export function checkObject(values: Readonly<Record<string, Parameter>>, check: ObjectCheck, errors: FieldErrors): void {
+export function checkObject(
+  values: Readonly<Record<string, Parameter>>,
+  check: ObjectCheck,
+  errors: FieldErrors,
+): void {
   const at = (key: string): string => (check.path === '' ? key : `${check.path}.${key}`);
-  const propertyOf = check.lookUp ?? ((key: string) => (Object.hasOwn(check.properties, key) ? check.properties[key] : undefined));
+  const propertyOf =
+    check.lookUp ?? ((key: string) => (Object.hasOwn(check.properties, key) ? check.properties[key] : undefined));
   for (const [key, property] of Object.entries(check.properties)) {
     if (!key.endsWith('[n]') && values[key] === undefined) checkMissing(property, at(key), errors);
   }
   for (const [key, value] of Object.entries(values)) {
     const property = propertyOf(key);
     if (property === undefined) {
-      if (check.mayHaveMore !== true) addError(errors, at(key), 'property is not defined in schema and the schema does not allow additional properties');
+      if (check.mayHaveMore !== true)
+        addError(
+          errors,
+          at(key),
+          'property is not defined in schema and the schema does not allow additional properties',
+        );
       continue;
     }
     checkValue(value, property, { path: at(key), errors });
@@ -75,22 +87,36 @@ export function checkObject(values: Readonly<Record<string, Parameter>>, check: 
 }
 
 function checkMissing(property: Property, path: string, errors: FieldErrors): void {
-  if (property.optional !== 1 && property.alias === undefined) addError(errors, path, 'property is missing and it is not optional');
+  if (property.optional !== 1 && property.alias === undefined)
+    addError(errors, path, 'property is missing and it is not optional');
 }
 
 export function checkValue(value: Parameter, property: Property, at: { path: string; errors: FieldErrors }): void {
   if (property.alias !== undefined || typeof value === 'object') return;
   const text = String(value);
   const reason = checkType(text, property.type) ?? checkText(text, property, at.path) ?? checkRange(text, property);
-  if (reason !== undefined) return addError(at.errors, at.path, reason);
+  if (reason !== undefined) {
+    addError(at.errors, at.path, reason);
+    return;
+  }
   if (property.enum !== undefined && !property.enum.map(String).includes(text)) {
-    addError(at.errors, at.path, `value '${text}' does not have a value in the enumeration '${property.enum.join(', ')}'`);
+    addError(
+      at.errors,
+      at.path,
+      `value '${text}' does not have a value in the enumeration '${property.enum.join(', ')}'`,
+    );
   }
 }
 
 function checkType(text: string, type: string | undefined): string | undefined {
   const isRight =
-    type === 'boolean' ? text === '0' || text === '1' : type === 'integer' ? /^[+-]?\d+$/.test(text) : type === 'number' ? isNumber(text) : true;
+    type === 'boolean'
+      ? text === '0' || text === '1'
+      : type === 'integer'
+        ? /^[+-]?\d+$/.test(text)
+        : type === 'number'
+          ? isNumber(text)
+          : true;
   return isRight ? undefined : `type check ('${type ?? ''}') failed - got '${text}'`;
 }
 
@@ -106,17 +132,22 @@ function checkText(text: string, property: Property, path: string): string | und
       return `invalid format - ${err instanceof Error ? err.message : String(err)}`;
     }
   }
-  if (property.pattern !== undefined && !new RegExp(`^(?:${property.pattern})$`).test(text)) return 'value does not match the regex pattern';
-  const length = [...text].length;
-  if (property.maxLength !== undefined && length > property.maxLength) return `value may only be ${property.maxLength} characters long`;
-  if (property.minLength !== undefined && length < property.minLength) return `value must be at least ${property.minLength} characters long`;
+  if (property.pattern !== undefined && !new RegExp(`^(?:${property.pattern})$`).test(text))
+    return 'value does not match the regex pattern';
+  const length = Array.from(text).length; // characters, as Perl counts decoded text
+  if (property.maxLength !== undefined && length > property.maxLength)
+    return `value may only be ${property.maxLength} characters long`;
+  if (property.minLength !== undefined && length < property.minLength)
+    return `value must be at least ${property.minLength} characters long`;
   return undefined;
 }
 
 function checkRange(text: string, property: Property): string | undefined {
   if (!isNumber(text)) return undefined;
-  if (property.maximum !== undefined && Number(text) > property.maximum) return `value must have a maximum value of ${property.maximum}`;
-  if (property.minimum !== undefined && Number(text) < property.minimum) return `value must have a minimum value of ${property.minimum}`;
+  if (property.maximum !== undefined && Number(text) > property.maximum)
+    return `value must have a maximum value of ${property.maximum}`;
+  if (property.minimum !== undefined && Number(text) < property.minimum)
+    return `value must have a minimum value of ${property.minimum}`;
   return undefined;
 }
 

@@ -10,13 +10,22 @@ beforeEach(() => {
 afterEach(() => node.remove());
 
 const pct = (...argv: string[]): ReturnType<TestHost['run']> => node.run('pct', ...argv);
-const create = (vmid: number, ...more: string[]): ReturnType<TestHost['run']> => pct('create', String(vmid), SMALL_TEMPLATE, '--rootfs', 'local:0.05', '--ostype', 'unmanaged', ...more);
+const create = (vmid: number, ...more: string[]): ReturnType<TestHost['run']> =>
+  pct('create', String(vmid), SMALL_TEMPLATE, '--rootfs', 'local:0.05', '--ostype', 'unmanaged', ...more);
 const stored = (vmid: number): string => readFileSync(node.host.path(`/etc/pve/lxc/${vmid}.conf`), 'utf8');
 const lastTask = (): string => readFileSync(node.host.path('/var/log/pve/tasks/active'), 'utf8').split('\n')[0] ?? '';
 
 describe('create', () => {
   it('unpacks the template, fills in the defaults and stores canonical values', async () => {
-    const made = await create(100, '--net0', 'bridge=vmbr0,name=eth0,ip=dhcp', '--tags', 'Zeta,alpha;beta alpha', '--mp0', 'local:0.03,mp=/data,backup=yes');
+    const made = await create(
+      100,
+      '--net0',
+      'bridge=vmbr0,name=eth0,ip=dhcp',
+      '--tags',
+      'Zeta,alpha;beta alpha',
+      '--mp0',
+      'local:0.03,mp=/data,backup=yes',
+    );
     expect(made.stderr).toBe('');
     expect(made.status).toBe(0);
     expect(stored(100).replace(/hwaddr=BC:24:11(?::[0-9A-F]{2}){3}/, 'hwaddr=MAC')).toBe(
@@ -34,7 +43,7 @@ describe('create', () => {
     expect(made.stderr).toBe("unable to create CT 101 - volume 'local:vztmpl/none.tar.gz' does not exist\n");
     expect(existsSync(node.host.path('/etc/pve/lxc/101.conf'))).toBe(false);
     expect(readdirSync(node.host.path('/var/lib/vz/images'))).toEqual([]);
-    expect(lastTask()).toContain("1 ");
+    expect(lastTask()).toContain('1 ');
     expect(lastTask()).toContain("unable to create CT 101 - volume 'local:vztmpl/none.tar.gz' does not exist");
   });
 
@@ -53,7 +62,9 @@ describe('create', () => {
   it('cleans up when it is told to stop in the middle of unpacking', async () => {
     setFaults(node.host, [{ at: 'pct create', point: 'after-volume', do: 'hang' }]);
     const stop = new AbortController();
-    const made = runTool(node.host, 'pct', ['create', '103', SMALL_TEMPLATE, '--rootfs', 'local:0.05'], { signal: stop.signal });
+    const made = runTool(node.host, ['pct', 'create', '103', SMALL_TEMPLATE, '--rootfs', 'local:0.05'], {
+      signal: stop.signal,
+    });
     await expect.poll(() => readdirSync(node.host.path('/var/lib/vz/images'))).toEqual(['103']);
     stop.abort();
     expect(await made).toMatchObject({ status: 255, stderr: 'unable to create CT 103 - received interrupt\n' });
@@ -90,7 +101,9 @@ describe('set', () => {
     await pct('start', '110');
     const before = stored(110);
     const refused = await pct('set', '110', '--cores', '2', '--net3', 'name=eth3,bridge=vmbr9');
-    expect(refused.stderr).toBe("400 Parameter verification failed.\nnet3: unable to hotplug net3: bridge 'vmbr9' does not exist\n\npct set <vmid> [OPTIONS]\n");
+    expect(refused.stderr).toBe(
+      "400 Parameter verification failed.\nnet3: unable to hotplug net3: bridge 'vmbr9' does not exist\n\npct set <vmid> [OPTIONS]\n",
+    );
     expect(stored(110)).toBe(before);
   });
 
@@ -99,7 +112,11 @@ describe('set', () => {
     expect(stored(110)).toContain('unused0');
     await pct('set', '110', '--delete', 'unused0');
     expect(existsSync(node.host.path('/var/lib/vz/images/110/vm-110-disk-1.raw'))).toBe(false);
-    expect(await pct('set', '110', '--delete', 'unused0')).toEqual({ status: 0, stdout: '', stderr: "cannot delete 'unused0' - not set in current configuration!\n" });
+    expect(await pct('set', '110', '--delete', 'unused0')).toEqual({
+      status: 0,
+      stdout: '',
+      stderr: "cannot delete 'unused0' - not set in current configuration!\n",
+    });
   });
 });
 
@@ -124,7 +141,7 @@ describe('power', () => {
     setSwitches(node.host, { ignoreHalt: [120] });
     await pct('start', '120');
     const stop = new AbortController();
-    const waiting = runTool(node.host, 'pct', ['shutdown', '120', '--timeout', '0'], { signal: stop.signal });
+    const waiting = runTool(node.host, ['pct', 'shutdown', '120', '--timeout', '0'], { signal: stop.signal });
     setTimeout(() => stop.abort(), 50);
     expect(await waiting).toMatchObject({ status: 255, stderr: 'container did not stop\n' });
     expect((await pct('shutdown', '120', '--timeout', '0', '--forceStop', '1')).status).toBe(0);
@@ -134,7 +151,12 @@ describe('power', () => {
   it('rewrites the config after a stop only when asked to', async () => {
     setSwitches(node.host, { postStopRewriteMs: 1 });
     await pct('start', '120');
-    const versionOf = (): number => (JSON.parse(readFileSync(node.host.path('/etc/pve/.vmlist'), 'utf8')) as { ids: Record<string, { version: number }> }).ids['120']?.version ?? 0;
+    const versionOf = (): number =>
+      (
+        JSON.parse(readFileSync(node.host.path('/etc/pve/.vmlist'), 'utf8')) as {
+          ids: Record<string, { version: number }>;
+        }
+      ).ids['120']?.version ?? 0;
     const before = versionOf();
     await pct('stop', '120');
     expect(versionOf()).toBe(before + 1);
@@ -146,7 +168,9 @@ describe('power', () => {
     await pct('set', '120', '--hookscript', 'local:snippets/hook.sh');
     const started = await pct('start', '120');
     expect(started.status).toBe(255);
-    expect(started.stderr).toContain("hookscript error for 120 on pre-start: command '/var/lib/vz/snippets/hook.sh 120 pre-start' failed: exit code 9");
+    expect(started.stderr).toContain(
+      "hookscript error for 120 on pre-start: command '/var/lib/vz/snippets/hook.sh 120 pre-start' failed: exit code 9",
+    );
     expect((await pct('status', '120')).stdout).toBe('status: stopped\n');
   });
 });
@@ -191,10 +215,16 @@ describe('push and pull', () => {
     writeFileSync(node.host.path('/root/file'), 'content\n');
     expect((await pct('push', '150', '/root/file', '/etc/file')).stderr).toBe('can only push files to a running CT\n');
     await pct('start', '150');
-    expect(await pct('push', '150', '/root/file', '/etc/file', '--perms', '0600', '--user', 'app')).toMatchObject({ status: 0, stderr: '' });
+    expect(await pct('push', '150', '/root/file', '/etc/file', '--perms', '0600', '--user', 'app')).toMatchObject({
+      status: 0,
+      stderr: '',
+    });
     mkdirSync(node.host.path('/root/back'));
     await pct('pull', '150', '/etc/file', '/root/back/file');
     expect(readFileSync(node.host.path('/root/back/file'), 'utf8')).toBe('content\n');
-    expect(await pct('push', '150', '/root/none', '/etc/x')).toMatchObject({ status: 0, stderr: 'failed to open /root/none for reading\n' });
+    expect(await pct('push', '150', '/root/none', '/etc/x')).toMatchObject({
+      status: 0,
+      stderr: 'failed to open /root/none for reading\n',
+    });
   });
 });

@@ -1,8 +1,8 @@
 /** `pct`: option parsing, faults and errors around the verbs of ../pct. Verbs are loaded when they are called. */
 import type { Host } from '../host.ts';
 import type { VerbHandler } from '../pct/context.ts';
-import { runCommands } from './run-commands.ts';
 import type { Tool } from '../tool.ts';
+import { runCommands } from './run-commands.ts';
 
 const VERBS: Readonly<Record<string, () => Promise<VerbHandler>>> = {
   create: async () => (await import('../pct/create.ts')).create,
@@ -26,7 +26,7 @@ const VERBS: Readonly<Record<string, () => Promise<VerbHandler>>> = {
   rollback: async () => (await import('../pct/snapshot.ts')).rollback,
   listsnapshot: async () => (await import('../pct/snapshot.ts')).listsnapshot,
   resize: async () => (await import('../pct/volume.ts')).resize,
-  'move-volume': async () => (await import('../pct/volume.ts')).moveVolume,
+  'move-volume': async () => (await import('../pct/move-volume.ts')).moveVolume,
   mount: async () => (await import('../pct/volume.ts')).mount,
   unmount: async () => (await import('../pct/volume.ts')).unmount,
 };

@@ -1,10 +1,10 @@
 /** `pveam` (pve-manager PVE/CLI/pveam.pm). There is no catalogue and no network: `available` is empty, `update` fails as offline. */
 import { existsSync, rmSync } from 'node:fs';
+import { text, type Verb, type VerbHandler } from '../pct/context.ts';
+import { parameterError } from '../schema/command.ts';
 import { contentRows } from '../storage-content.ts';
 import { enabledStorage, findVolume, volumePath } from '../storages.ts';
 import { type Tool, ToolError } from '../tool.ts';
-import { text, type Verb, type VerbHandler } from '../pct/context.ts';
-import { parameterError } from '../schema/command.ts';
 import { runCommands } from './run-commands.ts';
 
 const list: VerbHandler = async (verb) => {
@@ -27,7 +27,8 @@ const remove: VerbHandler = async (verb) => {
 const INDEXES = ['download.proxmox.com', 'releases.turnkeylinux.org'] as const;
 
 function readIndexes(verb: Verb): void {
-  for (const index of INDEXES) verb.io.err(`unable to open file '/var/lib/pve-manager/apl-info/${index}' - No such file or directory\n`);
+  for (const index of INDEXES)
+    verb.io.err(`unable to open file '/var/lib/pve-manager/apl-info/${index}' - No such file or directory\n`);
 }
 
 const available: VerbHandler = async (verb) => {
@@ -47,6 +48,15 @@ const download: VerbHandler = async (verb) => {
 
 export const pveam: Tool = (host, argv, io) =>
   runCommands({
-    tool: 'pveam', host, argv, io,
-    verbs: { list: async () => list, remove: async () => remove, available: async () => available, update: async () => update, download: async () => download },
+    tool: 'pveam',
+    host,
+    argv,
+    io,
+    verbs: {
+      list: async () => list,
+      remove: async () => remove,
+      available: async () => available,
+      update: async () => update,
+      download: async () => download,
+    },
   });

@@ -1,14 +1,14 @@
 /** `pvesm` (pve-storage src/PVE/CLI/pvesm.pm): status, list, alloc, free, path, apiinfo, add, set, remove, scan zfs. */
 import { existsSync, rmSync } from 'node:fs';
+import { withFileLock } from '../file-lock.ts';
+import { flag, text, type Verb, type VerbHandler } from '../pct/context.ts';
 import { parameterError } from '../schema/command.ts';
-import { type ContentRow, contentRows } from '../storage-content.ts';
 import { contentOf, isDisabled, isOnNode, type Storage } from '../storage-cfg.ts';
+import { type ContentRow, contentRows } from '../storage-content.ts';
 import { allocVolume, enabledStorage, findVolume, volumeBackend, volumePath } from '../storages.ts';
 import { runTask } from '../task.ts';
 import { errorText, type Tool } from '../tool.ts';
 import type { VolumeFormat } from '../volumes.ts';
-import { withFileLock } from '../file-lock.ts';
-import { flag, text, type Verb, type VerbHandler } from '../pct/context.ts';
 import { runCommands } from './run-commands.ts';
 
 interface StatusRow {
@@ -32,14 +32,22 @@ async function statusRow(verb: Verb, storage: Storage): Promise<StatusRow> {
 const status: VerbHandler = async (verb) => {
   const wanted = text(verb, 'storage');
   const content = text(verb, 'content');
-  if (wanted !== undefined && !verb.host.storages().some((s) => s.id === wanted)) throw parameterError(verb.call, { storage: 'No such storage.' });
-  const storages = verb.host.storages().filter((s) => (wanted === undefined || s.id === wanted) && (content === undefined || contentOf(s).includes(content)));
+  if (wanted !== undefined && !verb.host.storages().some((s) => s.id === wanted))
+    throw parameterError(verb.call, { storage: 'No such storage.' });
+  const storages = verb.host
+    .storages()
+    .filter(
+      (s) => (wanted === undefined || s.id === wanted) && (content === undefined || contentOf(s).includes(content)),
+    );
   const rows: StatusRow[] = [];
   for (const storage of storages.sort((a, b) => (a.id < b.id ? -1 : 1))) rows.push(await statusRow(verb, storage));
   const shown = rows.filter((row) => !(flag(verb, 'enabled') && row.state === 'disabled'));
   const width = Math.max(0, ...shown.map((row) => row.storage.id.length)) + 1;
   const line = (words: readonly string[], percent: string): string =>
-    `${(words[0] ?? '').padEnd(width)} ${(words[1] ?? '').padStart(10)} ${(words[2] ?? '').padStart(10)} ${words.slice(3).map((w) => w.padStart(15)).join(' ')} ${percent.padStart(8)}\n`;
+    `${(words[0] ?? '').padEnd(width)} ${(words[1] ?? '').padStart(10)} ${(words[2] ?? '').padStart(10)} ${words
+      .slice(3)
+      .map((w) => w.padStart(15))
+      .join(' ')} ${percent.padStart(8)}\n`;
   verb.io.out(line(['Name', 'Type', 'Status', 'Total (KiB)', 'Used (KiB)', 'Available (KiB)'], '%'));
   for (const { storage, state, kib } of shown) {
     const percent = kib[0] > 0 ? (kib[1] * 100) / kib[0] : 0;
@@ -54,15 +62,21 @@ const list: VerbHandler = async (verb) => {
   const storage = enabledStorage(verb.host, text(verb, 'storage') ?? '');
   const content = text(verb, 'content');
   const vmid = text(verb, 'vmid');
-  const rows = (await contentRows(verb.host, storage)).filter((row) => (content === undefined || row.content === content) && (vmid === undefined || row.vmid === undefined || row.vmid === Number(vmid)));
+  const rows = (await contentRows(verb.host, storage)).filter(
+    (row) =>
+      (content === undefined || row.content === content) &&
+      (vmid === undefined || row.vmid === undefined || row.vmid === Number(vmid)),
+  );
   const width = Math.max(0, ...rows.map((row) => row.volid.length));
   const digits = String(Math.max(0, ...rows.map((row) => row.sizeBytes))).length;
-  const line = (volid: string, format: string, kind: string, size: string): string =>
-    `${volid.padEnd(width)} ${format.padEnd(7)} ${kind.padEnd(9)} ${size.padStart(digits)}`;
-  verb.io.out(`${line('Volid', 'Format', 'Type', 'Size')} VMID\n`);
-  const print = (row: ContentRow): string => line(row.volid, row.format, row.content, String(row.sizeBytes));
+  const line = (words: readonly [volid: string, format: string, kind: string, size: string]): string =>
+    `${words[0].padEnd(width)} ${words[1].padEnd(7)} ${words[2].padEnd(9)} ${words[3].padStart(digits)}`;
+  verb.io.out(`${line(['Volid', 'Format', 'Type', 'Size'])} VMID\n`);
+  const print = (row: ContentRow): string => line([row.volid, row.format, row.content, String(row.sizeBytes)]);
   for (const row of rows) if (row.vmid !== undefined) verb.io.out(`${print(row)} ${row.vmid}\n`);
-  const loose = rows.filter((row) => row.vmid === undefined).sort((a, b) => (a.format < b.format ? -1 : a.format > b.format ? 1 : 0));
+  const loose = rows
+    .filter((row) => row.vmid === undefined)
+    .sort((a, b) => (a.format < b.format ? -1 : a.format > b.format ? 1 : 0));
   for (const row of loose) verb.io.out(`${print(row)}\n`);
   return 0;
 };
@@ -78,9 +92,22 @@ const alloc: VerbHandler = async (verb) => {
   const storage = enabledStorage(host, text(verb, 'storage') ?? '');
   const name = text(verb, 'filename') ?? '';
   const format = (text(verb, 'format') ?? /\.(raw|qcow2|vmdk|subvol)$/.exec(name)?.[1] ?? 'raw') as VolumeFormat;
-  const lock = { host, path: `/var/lock/pve-manager/pve-storage-${storage.id}`, waitMs: 10_000, say: io.err, signal: io.signal, death: io.death?.signal };
+  const lock = {
+    host,
+    path: `/var/lock/pve-manager/pve-storage-${storage.id}`,
+    waitMs: 10_000,
+    say: io.err,
+    signal: io.signal,
+    death: io.death?.signal,
+  };
   const volid = await withFileLock(lock, () =>
-    allocVolume(host, storage, { vmid: verb.vmid, ...(name === '' ? {} : { name }), format, sizeBytes: allocBytes(text(verb, 'size') ?? '0'), log: io.out }),
+    allocVolume(host, storage, {
+      vmid: verb.vmid,
+      ...(name === '' ? {} : { name }),
+      format,
+      sizeBytes: allocBytes(text(verb, 'size') ?? '0'),
+      log: io.out,
+    }),
   );
   io.out(`successfully created '${volid}'\n`);
   return 0;
@@ -88,25 +115,30 @@ const alloc: VerbHandler = async (verb) => {
 
 /** Exits 0 whatever becomes of its task. */
 const free: VerbHandler = async (verb) => {
-  const { host, io } = verb;
+  const { host } = verb;
   const given = text(verb, 'volume') ?? '';
   const storageId = text(verb, 'storage');
-  if (!given.includes(':') && storageId === undefined) throw parameterError(verb.call, { volume: 'no storage specified - incomplete volume ID' });
+  if (!given.includes(':') && storageId === undefined)
+    throw parameterError(verb.call, { volume: 'no storage specified - incomplete volume ID' });
   const volid = given.includes(':') ? given : `${storageId ?? ''}:${given}`;
   const { storage, volname, parsed } = findVolume(host, volid);
   enabledStorage(host, storage.id);
-  await runTask(host, io, { type: 'imgdel', id: parsed.vmid === undefined ? '' : `${parsed.vmid}@${storage.id}`, tool: 'pvesm' }, async (task) => {
-    const path = await volumePath(host, volid);
-    if (parsed.kind !== 'images') {
-      if (existsSync(host.path(path))) rmSync(host.path(path));
-      else task.log(`disk image '${path}' does not exist\n`);
-    } else {
-      const backend = await volumeBackend(storage);
-      if (await backend.exists(host, storage, volname)) await backend.destroy(host, storage, volname);
-      else task.log(`disk image '${path}' does not exist\n`);
-    }
-    task.log(`Removed volume '${volid}'\n`);
-  });
+  await runTask(
+    verb,
+    { type: 'imgdel', id: parsed.vmid === undefined ? '' : `${parsed.vmid}@${storage.id}`, tool: 'pvesm' },
+    async (task) => {
+      const path = await volumePath(host, volid);
+      if (parsed.kind !== 'images') {
+        if (existsSync(host.path(path))) rmSync(host.path(path));
+        else task.log(`disk image '${path}' does not exist\n`);
+      } else {
+        const backend = await volumeBackend(storage);
+        if (await backend.exists(host, storage, volname)) await backend.destroy(host, storage, volname);
+        else task.log(`disk image '${path}' does not exist\n`);
+      }
+      task.log(`Removed volume '${volid}'\n`);
+    },
+  );
   return 0;
 };
 
@@ -122,7 +154,10 @@ const apiinfo: VerbHandler = async (verb) => {
 };
 
 const scanZfs: VerbHandler = async (verb) => {
-  const pools = verb.host.storages().filter((s) => s.type === 'zfspool').map((s) => s.options['pool'] ?? s.id);
+  const pools = verb.host
+    .storages()
+    .filter((s) => s.type === 'zfspool')
+    .map((s) => s.options['pool'] ?? s.id);
   for (const pool of [...new Set(pools)].sort()) verb.io.out(`${pool}\n`);
   return 0;
 };
@@ -131,7 +166,10 @@ const change = async (): Promise<VerbHandler> => (await import('../storage-chang
 
 export const pvesm: Tool = (host, argv, io) =>
   runCommands({
-    tool: 'pvesm', host, argv, io,
+    tool: 'pvesm',
+    host,
+    argv,
+    io,
     verbs: {
       status: async () => status,
       list: async () => list,
@@ -145,4 +183,3 @@ export const pvesm: Tool = (host, argv, io) =>
       remove: change,
     },
   });
-

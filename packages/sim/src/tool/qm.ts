@@ -1,18 +1,22 @@
 /** `qm` (qemu-server src/PVE/CLI/qm.pm), reading side: list, status, config. VMs are config files; none really runs. */
-import { readCluster, readPveFile, guestFile, syncCluster } from '../pmxcfs.ts';
-import { runningGuest } from '../running.ts';
+
 import type { Host } from '../host.ts';
-import { parseSize } from '../size.ts';
-import { type Tool, ToolError } from '../tool.ts';
-import { encodeText } from '../text-code.ts';
-import { parseVmConfig, type VmConfig } from '../vm-config.ts';
 import { flag, type Verb, type VerbHandler } from '../pct/context.ts';
+import { guestFile, readCluster, readPveFile, syncCluster } from '../pmxcfs.ts';
+import { runningGuest } from '../running.ts';
+import { parseSize } from '../size.ts';
+import { encodeText } from '../text-code.ts';
+import { type Tool, ToolError } from '../tool.ts';
+import { parseVmConfig, type VmConfig } from '../vm-config.ts';
 import { runCommands } from './run-commands.ts';
 
 export function ownVms(host: Host): number[] {
   syncCluster(host);
   const guests = Object.entries(readCluster(host).guests);
-  return guests.filter(([, guest]) => guest.type === 'qemu' && guest.node === host.name).map(([vmid]) => Number(vmid)).sort((a, b) => a - b);
+  return guests
+    .filter(([, guest]) => guest.type === 'qemu' && guest.node === host.name)
+    .map(([vmid]) => Number(vmid))
+    .sort((a, b) => a - b);
 }
 
 export function vmConfig(host: Host, vmid: number): VmConfig {
@@ -29,7 +33,9 @@ function stateOf(host: Host, vmid: number): string {
 /** Size of the first disk in the boot order, else of the first disk. */
 function bootDiskGib(values: ReadonlyMap<string, string>): number {
   const order = /order=([^,\s]+)/.exec(values.get('boot') ?? '')?.[1]?.split(';') ?? [];
-  const disk = [...order, ...values.keys()].find((key) => /^(?:scsi|virtio|sata|ide)\d+$/.test(key) && !(values.get(key) ?? '').includes('media=cdrom'));
+  const disk = [...order, ...values.keys()].find(
+    (key) => /^(?:scsi|virtio|sata|ide)\d+$/.test(key) && !(values.get(key) ?? '').includes('media=cdrom'),
+  );
   const size = /size=([^,]+)/.exec(values.get(disk ?? '') ?? '')?.[1];
   return (parseSize(size ?? '') ?? 0) / 1024 ** 3;
 }
@@ -42,7 +48,14 @@ const list: VerbHandler = async (verb) => {
   verb.io.out(line(['VMID', 'NAME', 'STATUS', 'MEM(MB)', 'BOOTDISK(GB)', 'PID']));
   for (const vmid of vmids) {
     const { values } = vmConfig(verb.host, vmid);
-    const row = [String(vmid), values.get('name') ?? `VM ${vmid}`, stateOf(verb.host, vmid), values.get('memory') ?? '512', bootDiskGib(values).toFixed(2), String(runningGuest(verb.host, vmid)?.pid ?? 0)];
+    const row = [
+      String(vmid),
+      values.get('name') ?? `VM ${vmid}`,
+      stateOf(verb.host, vmid),
+      values.get('memory') ?? '512',
+      bootDiskGib(values).toFixed(2),
+      String(runningGuest(verb.host, vmid)?.pid ?? 0),
+    ];
     verb.io.out(line(row));
   }
   return 0;
@@ -53,11 +66,23 @@ export function vmStatusFields(host: Host, vmid: number): Record<string, string 
   const running = runningGuest(host, vmid);
   const cpus = Number(values.get('cores') ?? 1) * Number(values.get('sockets') ?? 1);
   return {
-    cpus, disk: 0, maxdisk: bootDiskGib(values) * 1024 ** 3, maxmem: Number(values.get('memory') ?? 512) * 1024 * 1024, mem: 0, memhost: 0,
-    name: values.get('name') ?? `VM ${vmid}`, netin: 0, netout: 0, qmpstatus: stateOf(host, vmid), status: stateOf(host, vmid),
-    ...(values.has('tags') ? { tags: values.get('tags') ?? '' } : {}), ...(values.get('template') === '1' ? { template: 1 } : {}),
-    ...(values.has('lock') ? { lock: values.get('lock') ?? '' } : {}), ...(running === undefined ? {} : { pid: running.pid }),
-    uptime: running === undefined ? 0 : Math.floor((Date.now() - running.since) / 1000), vmid,
+    cpus,
+    disk: 0,
+    maxdisk: bootDiskGib(values) * 1024 ** 3,
+    maxmem: Number(values.get('memory') ?? 512) * 1024 * 1024,
+    mem: 0,
+    memhost: 0,
+    name: values.get('name') ?? `VM ${vmid}`,
+    netin: 0,
+    netout: 0,
+    qmpstatus: stateOf(host, vmid),
+    status: stateOf(host, vmid),
+    ...(values.has('tags') ? { tags: values.get('tags') ?? '' } : {}),
+    ...(values.get('template') === '1' ? { template: 1 } : {}),
+    ...(values.has('lock') ? { lock: values.get('lock') ?? '' } : {}),
+    ...(running === undefined ? {} : { pid: running.pid }),
+    uptime: running === undefined ? 0 : Math.floor((Date.now() - running.since) / 1000),
+    vmid,
   };
 }
 
@@ -72,9 +97,16 @@ const config: VerbHandler = async (verb) => {
   const found = vmConfig(verb.host, verb.vmid);
   const values = new Map(found.values);
   if (!flag(verb, 'current')) for (const [key, value] of found.pending) if (key !== 'delete') values.set(key, value);
-  for (const key of [...values.keys()].sort()) verb.io.out(`${key}: ${key === 'description' ? encodeText(values.get(key) ?? '') : (values.get(key) ?? '')}\n`);
+  for (const key of [...values.keys()].sort())
+    verb.io.out(`${key}: ${key === 'description' ? encodeText(values.get(key) ?? '') : (values.get(key) ?? '')}\n`);
   return 0;
 };
 
 export const qm: Tool = (host, argv, io) =>
-  runCommands({ tool: 'qm', host, argv, io, verbs: { list: async () => list, status: async () => status, config: async () => config } });
+  runCommands({
+    tool: 'qm',
+    host,
+    argv,
+    io,
+    verbs: { list: async () => list, status: async () => status, config: async () => config },
+  });
