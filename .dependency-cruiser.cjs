@@ -18,7 +18,7 @@ const LAYERS = {
     ['inventory'],
     ['event', 'join'],
     ['rpc'],
-    ['config'],
+    ['config', 'self-metrics'],
     ['wire', 'command-line'],
     ['main'],
   ],

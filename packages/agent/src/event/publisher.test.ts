@@ -91,7 +91,8 @@ function agent(generation: bigint) {
   };
 }
 
-describe('Publisher', () => {
+// A publication that was on its way when the server went waits for its acknowledgement first.
+describe('Publisher', { timeout: 30_000 }, () => {
   it('waits for a stream that is made later, loses nothing and leaves no gap', async () => {
     const one = agent(1n);
     one.names.set('a', 1n).set('b', 1n);
