@@ -16,6 +16,8 @@ export const LAYOUT_IMAGE = 'image';
  */
 export class BlobCache {
   readonly #directory: string;
+  /** Pulls under way: their blobs are named by no layout yet. */
+  #pulls = 0;
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -87,6 +89,46 @@ export class BlobCache {
   /** A blob that is not what its name says must go: skopeo trusts whatever lies there. */
   async dropBlob(digest: string): Promise<void> {
     await rm(this.blobPath(digest), { force: true });
+  }
+
+  /** While `body` runs no blob is removed. */
+  async whilePulling<T>(body: () => Promise<T>): Promise<T> {
+    this.#pulls += 1;
+    try {
+      return await body();
+    } finally {
+      this.#pulls -= 1;
+    }
+  }
+
+  /**
+   * Brings the cache below the limit: the layouts that were fetched longest ago go first, with the blobs that only
+   * they name. Archives in template storages are not touched. Does nothing while a pull is under way.
+   */
+  async trim(limitBytes: number): Promise<void> {
+    if (this.#pulls > 0) return;
+    await this.collectGarbage();
+    for (const digest of await this.#layoutsByAge()) {
+      if ((await this.#totalBytes()) <= limitBytes) return;
+      await this.dropLayout(digest);
+      await this.collectGarbage();
+    }
+  }
+
+  async #layoutsByAge(): Promise<string[]> {
+    const found: { digest: string; atMs: number }[] = [];
+    for (const hex of await namesIn(join(this.#directory, 'layouts'))) {
+      const { mtimeMs } = await stat(join(this.#directory, 'layouts', hex));
+      found.push({ digest: `sha256:${hex}`, atMs: mtimeMs });
+    }
+    return found.sort((a, b) => a.atMs - b.atMs).map((layout) => layout.digest);
+  }
+
+  async #totalBytes(): Promise<number> {
+    let bytes = 0;
+    for (const hex of await namesIn(join(this.sharedBlobDir, 'sha256')))
+      bytes += (await this.sizeOf(`sha256:${hex}`)) ?? 0;
+    return bytes;
   }
 
   /** Removes blobs that no layout names; called with no pull under way. Gives the number of bytes freed. */

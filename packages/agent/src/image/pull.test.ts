@@ -165,6 +165,26 @@ describe('pullImage against a real registry', () => {
     expect(await reloaded.find(record.document.digest)).toBeUndefined();
   });
 
+  it('keeps the cache below its limit, the oldest image first, and never during a pull', async () => {
+    const parts = await makeParts();
+    const pull = async (name: string, body: string): Promise<string> => {
+      const reference = await push(name, { layers: [BASE_LAYER, [{ name: 'x', body }]] });
+      return (await pullImage(parts, { image: image(reference), storage: '' }, new RecordingWork())).document.digest;
+    };
+    const first = await pull('cache/one:1', 'one');
+    const second = await pull('cache/two:1', 'two');
+    await parts.cache.whilePulling(() => parts.cache.trim(0));
+    expect(await parts.cache.readIndex(first)).toBeDefined();
+    const blobs = await readdir(join(parts.cache.sharedBlobDir, 'sha256'));
+    await parts.cache.trim(blobs.length * 10_000);
+    expect(await parts.cache.readIndex(first)).toBeDefined();
+    const sizes = await Promise.all(blobs.map((hex) => parts.cache.sizeOf(`sha256:${hex}`)));
+    await parts.cache.trim(sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0) - 1);
+    expect(await parts.cache.readIndex(first)).toBeUndefined();
+    expect(await parts.cache.readIndex(second)).toBeDefined();
+    expect(await parts.store.find(first)).toBeDefined();
+  });
+
   it('refuses a bad image with all its problems and publishes nothing', async () => {
     const parts = await makeParts();
     const bad = await push('bad:1', { layers: [BASE_LAYER], config: { User: 'nosuch', Cmd: ['a\nb'] } });

@@ -11,6 +11,8 @@ export interface ImageServiceParts {
   readonly store: OperationStore;
   /** `template_storage` of the configuration; a request may name another one. */
   readonly templateStorage: string;
+  /** Upper limit for cached blobs. */
+  readonly cacheBytes: number;
 }
 
 /** OCI images: resolve, pull, list; only translation. */
@@ -42,7 +44,8 @@ export function imageService(parts: ImageServiceParts): Implementation<typeof Im
           },
         },
         async (work) => {
-          await pullImage(pull, request, work);
+          await pull.cache.whilePulling(() => pullImage(pull, request, work));
+          await pull.cache.trim(parts.cacheBytes);
         },
       );
       return { operation, commands: [] };

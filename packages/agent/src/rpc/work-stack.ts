@@ -65,6 +65,8 @@ export interface WorkStack {
   stop(): Promise<void>;
 }
 
+/** Cached image layers beyond this go, the longest unused first. */
+const IMAGE_CACHE_BYTES = 20 * 2 ** 30;
 /** Operations that may run at once, and wait. */
 const RUNNING_LIMIT = 8;
 const WAITING_LIMIT = 256;
@@ -141,7 +143,13 @@ async function imageParts(
     cluster,
     clock,
   };
-  return { pull, runner, store: made.store, templateStorage: options.templateStorage };
+  return {
+    pull,
+    runner,
+    store: made.store,
+    templateStorage: options.templateStorage,
+    cacheBytes: IMAGE_CACHE_BYTES,
+  };
 }
 
 async function recover(
