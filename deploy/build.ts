@@ -60,7 +60,7 @@ async function bundle(program: (typeof PROGRAMS)[number]): Promise<void> {
 
 /** Bundles of programs that are not built now. The others are written over, since a fleet may be running from them. */
 function removeOthers(names: readonly string[]): void {
-  const kept = new Set([...names, 'package', 'LICENSE', 'node_modules']);
+  const kept = new Set([...names, 'package', 'LICENSE', 'node_modules', 'pxmgr-sim-data']);
   const strays = readdirSync(DIST).filter((name) => !kept.has(name.replace(/\.js(\.map|\.LEGAL\.txt)?$|\.json$/, '')));
   for (const stray of strays) rmSync(join(DIST, stray), { recursive: true });
 }
@@ -95,3 +95,7 @@ removeOthers(present.map((program) => program.name));
 const outcomes = await Promise.allSettled(present.map(bundle));
 if (outcomes.some((outcome) => outcome.status === 'rejected')) process.exitCode = 1;
 if (present.some((program) => program.name === 'pxmgr-controller')) copyNative();
+// What the stand-in host knows of option rules; it reads the tables beside its bundle.
+if (present.some((program) => program.name === 'pxmgr-sim')) {
+  cpSync(join(ROOT, 'packages/sim/data'), join(DIST, 'pxmgr-sim-data'), { recursive: true });
+}
