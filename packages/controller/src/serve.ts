@@ -7,6 +7,7 @@ import { createLogger } from '@pxmgr/kit/log/logger';
 import { commandMetrics, Metrics } from '@pxmgr/kit/metrics/metrics';
 import { splitAddress } from '@pxmgr/kit/rpc/probe';
 import type { Config } from './config.ts';
+import { registerSelfMetrics } from './self-metrics.ts';
 import { Controller } from './wire.ts';
 
 /** Runs the daemon until a signal; gives the exit code. `reload` reads the configuration again. */
@@ -24,6 +25,7 @@ export async function serve(
   const metrics = new Metrics();
   const runner = createRunner({ path: config.path, logger, onResult: commandMetrics(metrics) });
   const controller = new Controller({ config, clock: systemClock, ids: createIdSource(), runner, logger });
+  registerSelfMetrics(metrics, () => controller.facts());
   const lifecycle = new Lifecycle({ logger, notifier: createNotifier({ runner, logger, env }) });
   lifecycle.add('metrics', {
     start: async () => {

@@ -30,6 +30,8 @@ export interface Fleet {
   readonly view: View;
   readonly repair: Repair;
   readonly clockSkewMs: (nodeUid: string) => number | undefined;
+  /** Inventory messages stored since the start. */
+  committed(): number;
   start(): Promise<void>;
   stop(): Promise<void>;
   /** Cuts a node off and forgets what it said; `cut` ends its calls. Errors: PXM_NODE_NOT_FOUND. */
@@ -103,12 +105,16 @@ interface Members {
   readonly bus: Bus;
 }
 
-function connection(deps: ControllerDeps, parts: Members & { ingest: Ingest }): Pick<Fleet, 'start' | 'stop'> {
+function connection(
+  deps: ControllerDeps,
+  parts: Members & { ingest: Ingest },
+): Pick<Fleet, 'start' | 'stop' | 'committed'> {
   const { clock, logger } = deps;
   const { bus, registry, metrics, repair, skew } = parts;
   let consumer: InventoryConsumer | undefined;
   let unlisten: () => void = () => undefined;
   return {
+    committed: () => consumer?.committed ?? 0,
     start: async () => {
       await bus.start();
       unlisten = listenLive(

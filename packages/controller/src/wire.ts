@@ -15,11 +15,12 @@ import type { PveEndpoint } from './config.ts';
 import { LoopDriver } from './loop/driver.ts';
 import { fleetLoops } from './loop/loops.ts';
 import { createPveProbe, type PveProbe } from './pve/client.ts';
+import type { SelfFacts } from './self-metrics.ts';
 import { buildServer } from './wire-api.ts';
 import type { ControllerDeps } from './wire-deps.ts';
 import { buildFleet, type Fleet } from './wire-fleet.ts';
 import { openState, type State } from './wire-state.ts';
-import { buildWorkSide } from './wire-work.ts';
+import { buildWorkSide, type WorkSide } from './wire-work.ts';
 
 const STOP_CALLS_MS = 5000;
 const RENEW_CHECK_MS = 3_600_000;
@@ -29,6 +30,7 @@ const REVOCATION_RETRY_MS = 5000;
 export class Controller {
   readonly #deps: ControllerDeps;
   readonly #closers: (() => Promise<void> | void)[] = [];
+  #facts: (() => SelfFacts) | undefined;
   #tls: TlsMaterial | undefined;
   #grpcPort = 0;
   #joinPort = 0;
@@ -48,6 +50,11 @@ export class Controller {
 
   get natsPort(): number {
     return this.#natsPort;
+  }
+
+  /** Figures for metrics; undefined while it is not up. */
+  facts(): SelfFacts | undefined {
+    return this.#facts?.();
   }
 
   /** A start that fails undoes what it began. */
@@ -112,6 +119,10 @@ export class Controller {
     ])
       loops.add(loop);
     loops.start();
+    this.#facts = () => selfFacts(state, fleet, { work, loops });
+    this.#closers.push(() => {
+      this.#facts = undefined;
+    });
     this.#closers.push(async () => await loops.stop());
     logger.info(
       { grpc: this.#grpcPort, join: this.#joinPort, nats: fleet.bus.url, nodes: fleet.registry.list().length },
@@ -194,4 +205,17 @@ function openEndpoint(endpoint: PveEndpoint, clock: Clock): PveProbe {
   registerSecret(token);
   splitAddress(endpoint.address);
   return createPveProbe({ ...endpoint, token }, clock);
+}
+
+function selfFacts(state: State, fleet: Fleet, { work, loops }: { work: WorkSide; loops: LoopDriver }): SelfFacts {
+  return {
+    presences: fleet.registry.list().map((node) => node.presence),
+    objects: fleet.view.counts(),
+    committed: fleet.committed(),
+    busRestarts: fleet.bus.status().restarts,
+    databaseBytes: state.database.sizeBytes(),
+    operationsActive: work.activity.operationsActive(),
+    reservationsActive: work.activity.reservationsActive(),
+    loops: loops.status(),
+  };
 }
