@@ -154,7 +154,7 @@ it('a dry run shows commands and starts nothing', async () => {
 
 it('exec gives output and status, and hides values of variables', async () => {
   host.setRunning(101);
-  (host.runner as ScriptedRunner).expect(
+  host.runner.expect(
     {
       file: 'lxc-attach',
       args: (args) => args.slice(0, 3).join(' ') === '-n 101 --clear-env' && args.slice(-2).join(' ') === '-- env',
