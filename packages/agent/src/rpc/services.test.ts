@@ -9,7 +9,6 @@ import {
 } from '@pxmgr/contract/agent';
 import { OperationState, type Order } from '@pxmgr/contract/common';
 import { systemClock } from '@pxmgr/kit/clock';
-import type { ScriptedRunner } from '@pxmgr/kit/exec/scripted';
 import { createLogger } from '@pxmgr/kit/log/logger';
 import { createChannel } from '@pxmgr/kit/rpc/channel';
 import { createRpcServer, type RpcServer } from '@pxmgr/kit/rpc/server';
