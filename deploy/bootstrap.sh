@@ -17,7 +17,7 @@ docker-registry docker-registry
 htpasswd apache2-utils
 openssl openssl
 lxc-start lxc
-newuidmap uidmap
+curl curl
 ip iproute2
 xz xz-utils
 zstd zstd
@@ -133,18 +133,6 @@ install_packages() {
   units_off "${missing[@]}"
 }
 
-# Unprivileged containers map their users into this range of the machine's users.
-allow_id_range() {
-  local file
-  [ "$(id -u)" -eq 0 ] || return 0
-  for file in /etc/subuid /etc/subgid; do
-    if ! grep -qs '^root:' "$file"; then
-      printf 'root:100000:65536\n' >>"$file"
-      say "added root:100000:65536 to $file (user ids for unprivileged containers)"
-    fi
-  done
-}
-
 install_npm() {
   local want headers
   want="$(sha256sum <package-lock.json | cut -d' ' -f1) $(node -p '[process.platform, process.arch, process.versions.modules].join("-")')"
@@ -166,5 +154,4 @@ install_npm() {
 check_node
 say "Node $(node --version)"
 install_packages
-allow_id_range
 install_npm

@@ -61,7 +61,7 @@ export async function stopFleet(fleet: Partial<Fleet>): Promise<string[]> {
       problems.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
     }
   };
-  for (const node of fleet.nodes ?? []) await attempt(`agent on ${node.name}`, async () => await node.stop());
+  for (const node of fleet.nodes ?? []) await attempt(`host ${node.name}`, async () => await node.powerOff());
   await attempt('controller', async () => await fleet.controller?.stop());
   await attempt('registry', async () => await fleet.registry?.stop());
   return problems;

@@ -27,6 +27,8 @@ export class NodeProcess {
   readonly commandLog: string;
   private readonly options: NodeOptions;
   private daemon: Daemon | undefined;
+  /** The part of the cluster file system that notices writes to /etc/pve and keeps counters and figures. */
+  private watcher: Daemon | undefined;
 
   private constructor(options: NodeOptions, host: Host, configFile: string) {
     this.options = options;
@@ -66,7 +68,28 @@ export class NodeProcess {
       ...options.agent,
     };
     writeFileSync(configFile, stringify(config), { mode: 0o600 });
+    node.powerOn();
     return node;
+  }
+
+  private powerOn(): void {
+    this.watcher = new Daemon(this.options.dir.runner, {
+      name: `host ${this.name}`,
+      file: process.execPath,
+      args: [bundle('pxmgr-sim'), 'host', 'watch', '--root', this.host.root],
+      logFile: join(this.options.dir.logs, `host-${this.name}.log`),
+    });
+  }
+
+  /** Agent, guests and host down: really started guests would go on running without it. */
+  async powerOff(): Promise<void> {
+    await this.stop();
+    const running = (await this.tool('pct', 'list'))
+      .split('\n')
+      .flatMap((line) => /^(\d+)\s+running/.exec(line)?.[1] ?? []);
+    for (const vmid of running) await this.tool('pct', 'stop', vmid);
+    await this.watcher?.stop();
+    this.watcher = undefined;
   }
 
   /** The token goes through standard input: it is a secret. */
