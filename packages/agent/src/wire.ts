@@ -15,6 +15,7 @@ import type { Logger } from '@pxmgr/kit/log/logger';
 import { createLogger } from '@pxmgr/kit/log/logger';
 import { createRpcServer } from '@pxmgr/kit/rpc/server';
 import type { AgentConfigValues } from './config.ts';
+import { AUTODEV_HOOK, installAutodevHook } from './device/autodev.ts';
 import { Authorship } from './event/authorship.ts';
 import type { EventStack } from './event/event-stack.ts';
 import { createEventStack } from './event/event-stack.ts';
@@ -162,6 +163,7 @@ class RunningAgent {
     this.#lock = await acquireLockFile(join(config.stateDir, 'lock'), 'pxmgr-agent');
     this.#parts = await createParts(this.#core);
     this.#publishing = this.#parts.events.run(this.#stop.signal);
+    await this.#installHook();
     await this.#parts.work.recover();
     this.#server = createServer(this.#core, this.#parts);
     await this.#serveMetrics(this.#parts);
@@ -169,6 +171,16 @@ class RunningAgent {
     const port = await this.#server.listen({ address: config.listen, tls });
     logger.info({ address: config.listen, port, uid: identity.nodeUid }, 'serving the controller');
     this.#warnOfExpiry();
+  }
+
+  /** Only guests with a GPU need it: an agent that cannot write there refuses those, and does everything else. */
+  async #installHook(): Promise<void> {
+    const { paths, logger } = this.#core;
+    try {
+      if (await installAutodevHook(paths)) logger.info({ path: AUTODEV_HOOK }, 'hook for GPU nodes installed');
+    } catch (error) {
+      logger.warn({ err: error, path: AUTODEV_HOOK }, 'hook for GPU nodes cannot be installed');
+    }
   }
 
   #warnOfExpiry(): void {

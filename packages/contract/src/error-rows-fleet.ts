@@ -11,7 +11,7 @@ export const FLEET_ROWS = {
   PXM_GUEST_RUNNING: row(
     STATE,
     'container {vmid} on {node} is running',
-    'shut it down first, or use --force where the command has it',
+    'shut it down first: pxmgr container shutdown {vmid}, or give --force where the command has it',
   ),
   PXM_GUEST_NOT_RUNNING: row(
     STATE,
@@ -86,6 +86,11 @@ export const FLEET_ROWS = {
     STATE,
     'container {vmid} on {node} is not as ordered: {difference}',
     'it was undone; see "pxmgr operation get"',
+  ),
+  PXM_HOOK_MISSING: row(
+    STATE,
+    'the hook {path} that such a container needs at each start is not on {node}',
+    'restart pxmgr-agent there: it installs the file, and its log says why when it cannot',
   ),
   // lost a race
   PXM_PLAN_STALE: row(RACE, 'plan {plan} no longer fits: {reason}', 'make a new plan and apply it'),

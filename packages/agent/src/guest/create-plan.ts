@@ -2,6 +2,7 @@ import { formatSize, limits, parseDatasetName } from '@pxmgr/contract';
 import type { ContainerSpec, Mount } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command } from '@pxmgr/kit/exec/command';
+import { needsAutodevHook } from '../device/autodev.ts';
 import type { DevicePlan } from '../device/passthrough.ts';
 import type { CreateRequest } from './check-spec.ts';
 import { encodeEntrypoint, needsEncoding } from './entrypoint.ts';
@@ -21,6 +22,8 @@ export interface CreatePlan {
   /** Tags after the edit; during create the operation's own tag is among them, so that recovery knows its guest. */
   readonly tags: readonly string[];
   readonly rootfsBytes: number;
+  /** GPU nodes are given by their stable names: a hook gives them the usual ones at each start. */
+  readonly needsAutodevHook: boolean;
   readonly warnings: readonly string[];
 }
 
@@ -60,7 +63,7 @@ export function planCreate(input: PlanInput): CreatePlan {
     devices: devices.entries,
     cores: spec.cores,
     memoryBytes: spec.memoryBytes === 0n ? DEFAULT_MEMORY_BYTES : Number(spec.memoryBytes),
-    swapBytes: spec.swapBytes === 0n ? undefined : Number(spec.swapBytes),
+    swapBytes: Number(spec.swapBytes),
     unprivileged: !spec.privileged,
     onBoot: spec.onBoot,
     features: [...spec.features].sort(),
@@ -80,6 +83,7 @@ export function planCreate(input: PlanInput): CreatePlan {
     entrypoint: planEntrypoint(spec, facts),
     tags,
     rootfsBytes,
+    needsAutodevHook: needsAutodevHook(devices.entries),
     warnings: devices.warnings,
   };
 }

@@ -1,5 +1,6 @@
 import { OperationState } from '@pxmgr/contract/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { installAutodevHook } from '../device/autodev.ts';
 import { previewCreate } from './create.ts';
 import {
   argvOf,
@@ -75,6 +76,19 @@ describe('createContainer', () => {
     expect(operation.problem).toBeUndefined();
     expect(argvOf(host, 'create')[0]).toContain('--dev0 path=/dev/dri/renderD128,gid=103,mode=0660');
     expect(host.parts.files.text(101)).toContain('lxc.init.groups: 103\n');
+    expect(host.parts.files.text(101)).not.toContain('lxc.hook.autodev');
+  });
+
+  it('gives a GPU named by its place the hook that makes its usual name, or refuses when the hook is not there', async () => {
+    const stable = '/dev/dri/by-path/pci-0000:01:00.0-render';
+    host.write(stable, '');
+    const spec = specOf({ devices: [{ path: stable, deviceId: '', groups: [], mode: '' }] });
+    expect((await create(host, spec)).problem?.code).toBe('PXM_HOOK_MISSING');
+    expect(argvOf(host, 'create')).toEqual([]);
+    await installAutodevHook(host.parts.paths);
+    host.runner.expect(isCreate, { effect: goodCreate(host) });
+    expect((await create(host, spec)).problem).toBeUndefined();
+    expect(host.parts.files.text(101)).toContain('lxc.hook.autodev: /usr/lib/pxmgr/autodev\n');
   });
 
   it.each([

@@ -3,6 +3,7 @@ import type { HostCommand } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import { toHostCommand } from '@pxmgr/kit/exec/command';
+import { AUTODEV_HOOK } from '../device/autodev.ts';
 import { runJudged } from '../operation/judge.ts';
 import { internalCommand, type Work } from '../operation/work.ts';
 import type { CreateRequest } from './check-spec.ts';
@@ -126,6 +127,7 @@ function applyChanges(config: GuestConfig, { guestUid, spec }: CreateRequest, { 
   config.entries.set('tags', plan.tags.join(';'));
   config.raw = config.raw.filter(([key]) => key !== GUEST_UID_KEY);
   config.raw.push(guestUidLine(guestUid));
+  if (plan.needsAutodevHook) config.raw.push([AUTODEV_KEY, AUTODEV_HOOK]);
   config.env = applyEnv(config.env, spec.env, facts.home);
   if (plan.entrypoint !== undefined) {
     config.entries.set('entrypoint', plan.entrypoint);
@@ -133,6 +135,8 @@ function applyChanges(config: GuestConfig, { guestUid, spec }: CreateRequest, { 
   }
   if (facts.kind === 'image' && facts.accounts.uid !== 0) addDeviceGroups(config);
 }
+
+const AUTODEV_KEY = 'lxc.hook.autodev';
 
 /** The main process gets its groups from here alone: nobody logs in. */
 function addDeviceGroups(config: GuestConfig): void {

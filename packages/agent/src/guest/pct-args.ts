@@ -37,8 +37,8 @@ export interface CreateArguments {
   readonly devices: readonly DeviceEntry[];
   readonly cores: number;
   readonly memoryBytes: number;
-  /** undefined = Proxmox's default. */
-  readonly swapBytes: number | undefined;
+  /** 0 = none; left out, Proxmox would give 512 MiB. */
+  readonly swapBytes: number;
   readonly unprivileged: boolean;
   readonly onBoot: boolean;
   readonly features: readonly string[];
@@ -69,7 +69,7 @@ export function createCommand(wanted: CreateArguments): Command {
   option('rootfs', `${wanted.storage}:${gib(wanted.rootfsBytes)}`);
   for (const volume of wanted.volumes) option(`mp${volume.index}`, newVolume(volume));
   option('memory', String(Math.ceil(wanted.memoryBytes / MIB)));
-  option('swap', wanted.swapBytes === undefined ? undefined : String(Math.ceil(wanted.swapBytes / MIB)));
+  option('swap', String(Math.ceil(wanted.swapBytes / MIB)));
   option('cores', wanted.cores === 0 ? undefined : String(wanted.cores));
   for (const [index, network] of wanted.networks.entries()) option(`net${index}`, networkValue(network));
   for (const [index, device] of wanted.devices.entries()) option(`dev${index}`, deviceValue(device));

@@ -2,6 +2,7 @@ import type { DatasetName } from '@pxmgr/contract';
 import type { ContainerSpec, Device } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command, CommandResult, Runner } from '@pxmgr/kit/exec/command';
+import { needsAutodevHook, requireAutodevHook } from '../device/autodev.ts';
 import { gpuDevices, planDevices } from '../device/passthrough.ts';
 import { getDataset } from '../zfs/dataset.ts';
 import { type CreateRequest, checkCreateRequest } from './check-spec.ts';
@@ -35,6 +36,7 @@ export async function prepareCreate(
   checkHostThings(parts, spec);
   const facts = await factsOf(parts, spec, options.run);
   const devices = planDevices(await wantedDevices(parts, spec), facts.accounts, parts.paths);
+  if (needsAutodevHook(devices.entries)) requireAutodevHook(parts.paths, parts.files.node);
   const datasets = new Map<string, string>();
   const runner: Pick<Runner, 'run'> = { run: options.run };
   for (const name of datasetsOf(spec)) {

@@ -20,6 +20,7 @@ export function compareCreated(
   if (found === undefined || wanted === undefined) return 'its configuration is gone';
   if (guestUidOf(found) !== ordered.request.guestUid) return 'its identity line was not kept';
   if (JSON.stringify(found.env) !== JSON.stringify(wanted.env)) return 'its environment is not as ordered';
+  if (JSON.stringify(found.raw) !== JSON.stringify(wanted.raw)) return 'its raw LXC lines are not as ordered';
   const changed = ['entrypoint', 'cmode', 'tags'].find((key) => found.entries.get(key) !== wanted.entries.get(key));
   if (changed !== undefined) return `${changed} is "${found.entries.get(changed) ?? ''}"`;
   return compareOsType(found, ordered) ?? compareMacs(found, ordered) ?? compareVolumes(found, ordered);

@@ -71,6 +71,11 @@ export class HostPaths {
     return statSync(this.at(path), { throwIfNoEntry: false }) !== undefined;
   }
 
+  /** Permission bits; 0 when there is nothing. */
+  mode(path: string): number {
+    return (statSync(this.at(path), { throwIfNoEntry: false })?.mode ?? 0) & 0o7777;
+  }
+
   /** Target of a symbolic link as written; undefined when it is none. */
   link(path: string): string | undefined {
     try {
