@@ -7,7 +7,13 @@ const TREE = ['house', 'docs'];
 
 const unit = PACKAGES.map((name) => ({
   extends: true as const,
-  test: { name, include: [`packages/${name}/src/**/*.test.ts`], exclude: [`packages/${name}/src/gen/**`] },
+  test: {
+    name,
+    include: [`packages/${name}/src/**/*.test.ts`],
+    exclude: [`packages/${name}/src/gen/**`],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+  },
 }));
 
 const tree = TREE.map((name) => ({

@@ -6,8 +6,15 @@ import { toProblem } from '@pxmgr/kit/error/to-problem';
 import type { CommandLine } from './command-line.ts';
 import { configText, helpText, loadAgentConfig, parseCommandLine, versionText } from './command-line.ts';
 
+/** On a real host everything that matters belongs to root; a stand-in host may belong to anybody. */
+function requireRoot(hostRoot: string): void {
+  if (hostRoot === '/' && process.getuid?.() !== 0)
+    throw new PxmError('PXM_NOT_ROOT', { program: 'pxmgr-agent', reason: 'pct and /etc/pve are for root only' });
+}
+
 async function join(line: CommandLine, given: string, force: boolean): Promise<string> {
   const { values } = loadAgentConfig(line, process.env);
+  requireRoot(values.hostRoot);
   const [{ joinFleet }, { Cluster }, { HostPaths }] = await Promise.all([
     import('./join/join.ts'),
     import('./host/cluster.ts'),
@@ -22,6 +29,7 @@ async function join(line: CommandLine, given: string, force: boolean): Promise<s
 
 async function serve(line: CommandLine): Promise<number> {
   const { values } = loadAgentConfig(line, process.env);
+  requireRoot(values.hostRoot);
   const { runAgent } = await import('./wire.ts');
   return await runAgent(values, () => loadAgentConfig(line, process.env).values);
 }

@@ -1,5 +1,5 @@
 /** Failures that lie with the caller: input, names, identity, rights. */
-import { ABSENT, type ErrorRow, FORBIDDEN, GRPC, INPUT, row, STOPPED, TAKEN, WHO } from './error-families.ts';
+import { ABSENT, type ErrorRow, FORBIDDEN, INPUT, row, STOPPED, TAKEN, WHO } from './error-families.ts';
 
 export const CALLER_ROWS = {
   // input wrong
@@ -19,30 +19,15 @@ export const CALLER_ROWS = {
     'check the path and its permissions, or leave out --config to use the defaults',
   ),
   PXM_USAGE: row(INPUT, '{problem}', 'see "{command} --help"'),
-  PXM_VMID_OUT_OF_RANGE: row(
-    INPUT,
-    'vmid {vmid} is not a whole number from 100 to 999999999',
-    'leave it out to get a free one',
-  ),
   PXM_NAME_INVALID: row(
     INPUT,
     '{what} "{name}" is not a valid name: {reason}',
     'use letters, digits and inner hyphens',
   ),
-  PXM_SIZE_INVALID: row(
-    INPUT,
-    '{what} "{text}" is not a size: {reason}',
-    'write a number with a unit, e.g. 512MiB or 8GiB',
-  ),
   PXM_IMAGE_REF_INVALID: row(
     INPUT,
     'image reference "{reference}" is not valid: {reason}',
     'write host/path:tag or host/path@sha256:..., e.g. docker.io/library/nginx:1.27',
-  ),
-  PXM_MOUNT_INVALID: row(
-    INPUT,
-    'mount "{text}" is not valid: {reason}',
-    'write SOURCE:TARGET[:ro], SOURCE being a host path, a dataset or a size',
   ),
   PXM_TOKEN_MALFORMED: row(
     INPUT,
@@ -98,7 +83,6 @@ export const CALLER_ROWS = {
     'a node named {node} is already in the fleet',
     'remove it first: pxmgr node leave {node}',
   ),
-  PXM_DATASET_EXISTS: row(TAKEN, 'dataset {dataset} already exists', 'choose another name'),
   PXM_TOKEN_USED: row(TAKEN, 'this join token was already used', 'make a new one: pxmgr node token create'),
   PXM_ALREADY_RUNNING: row(
     TAKEN,
@@ -140,9 +124,4 @@ export const CALLER_ROWS = {
   PXM_FILE_DENIED: row(FORBIDDEN, 'no permission for {path}', 'check owner and mode'),
   // stopped by the user
   PXM_CANCELLED: row(STOPPED, '{what} was cancelled', ''),
-  PXM_PARTIAL: row(
-    { grpc: GRPC.ABORTED, exit: 8, retry: 'never' },
-    '{failed} of {total} nodes failed',
-    'each is named above',
-  ),
 } as const satisfies Record<string, ErrorRow>;
