@@ -2,7 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { installTools } from '@pxmgr/sim/door/exec';
-import { Host, type HostSpec } from '@pxmgr/sim/host';
+import type { Host, HostSpec } from '@pxmgr/sim/host';
+import { createHost } from '@pxmgr/sim/new-host';
 import { stringify } from 'yaml';
 import type { ControllerProcess } from './controller.ts';
 import { Daemon } from './daemon.ts';
@@ -51,7 +52,7 @@ export class NodeProcess {
     const { dir } = options;
     const root = dir.path('hosts', options.host.name);
     mkdirSync(root, { recursive: true });
-    const host = Host.create(root, options.host);
+    const host = createHost(root, options.host);
     installTools(host.root, { bundle: bundle('pxmgr-sim') });
     const configFile = dir.path(`agent-${host.name}.yaml`);
     const node = new NodeProcess(options, host, configFile);

@@ -11,7 +11,3 @@ if (!hasSharedData) process.stderr.write(`contract data not found in ${SHARED}: 
 export function vectors<T>(name: string): T {
   return JSON.parse(hasSharedData ? readFileSync(`${SHARED}pve-schema/vectors/${name}.json`, 'utf8') : '{}') as T;
 }
-
-export function sample(name: string): string {
-  return readFileSync(`${SHARED}samples/${name}`, 'utf8');
-}

@@ -1,9 +1,10 @@
 /** The stand-in's option parser and checks against inputs and verdicts made by upstream's own code. */
 import { describe, expect, it } from 'vitest';
 import { checkParameters, readCall } from '../../packages/sim/src/schema/command.ts';
-import { canonical, parsePropertyString } from '../../packages/sim/src/schema/property-string.ts';
+import { FieldError, type Parameters } from '../../packages/sim/src/schema/property.ts';
+import { canonical } from '../../packages/sim/src/schema/property-string.ts';
 import { toolSchema } from '../../packages/sim/src/schema/schema-data.ts';
-import { FieldError, type Parameters } from '../../packages/sim/src/schema/value.ts';
+import { parsePropertyString } from '../../packages/sim/src/schema/value.ts';
 import { formatSize, parseSize } from '../../packages/sim/src/size.ts';
 import { hasSharedData, vectors } from './shared-data.ts';
 

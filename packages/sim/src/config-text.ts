@@ -153,7 +153,3 @@ function printSection(section: GuestSection): string {
       .join('');
   return text + section.raw.map(([key, value]) => `${key}: ${value}\n`).join('');
 }
-
-export function cloneSection(section: GuestSection): GuestSection {
-  return { values: new Map(section.values), raw: [...section.raw] };
-}

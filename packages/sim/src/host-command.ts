@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { installTools } from './door/exec.ts';
 import { Host } from './host.ts';
+import { createHost } from './new-host.ts';
 import { watchHost } from './watch.ts';
 
 const OPTIONS = {
@@ -22,7 +23,7 @@ export async function runHostCommand(verb: 'create' | 'watch', argv: readonly st
   if (values.root === undefined) throw new Error('--root is needed');
   if (verb === 'watch') return watch(values.root);
   const clusterName = values['cluster-name'];
-  const host = Host.create(values.root, {
+  const host = createHost(values.root, {
     name: values.name,
     cores: Number(values.cores),
     memoryBytes: Number(values['memory-gib']) * 1024 ** 3,

@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Host, type HostSpec } from './host.ts';
+import type { Host, HostSpec } from './host.ts';
+import { createHost } from './new-host.ts';
 import { TOOLS } from './tool/all-tools.ts';
 import type { ToolIo } from './tool.ts';
 
@@ -24,7 +25,7 @@ export const SMALL_TEMPLATE = 'local:vztmpl/small_1_amd64.tar.gz';
 
 export function makeHost(spec: Partial<HostSpec> = {}): TestHost {
   const folder = mkdtempSync(join(tmpdir(), 'pxmgr-sim-'));
-  const host = Host.create(join(folder, 'root'), { name: 'pve1', cores: 4, memoryBytes: 8 * 1024 ** 3, ...spec });
+  const host = createHost(join(folder, 'root'), { name: 'pve1', cores: 4, memoryBytes: 8 * 1024 ** 3, ...spec });
   putSmallTemplate(host, folder);
   return {
     host,

@@ -5,10 +5,9 @@
  * The stand-in's own records live in `<root>/.sim` (identity, faults, played processes) and `<clusterDir>/.sim`.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { buildHostTree } from './host-tree.ts';
-import { readJson, writeFileAtomicSync } from './sim-file.ts';
+import { readJson } from './sim-file.ts';
 import { parseStorageCfg, type Storage } from './storage-cfg.ts';
 
 export type RuntimeKind = 'played' | 'lxc';
@@ -68,31 +67,6 @@ export class Host {
 
   get runtime(): RuntimeKind {
     return this.identity.runtime;
-  }
-
-  /** Makes the tree. Refuses a directory that already holds a host. */
-  static create(root: string, spec: HostSpec): Host {
-    const record = join(root, '.sim', 'host.json');
-    if (existsSync(record)) throw new Error(`${root} already holds a stand-in host`);
-    mkdirSync(join(root, '.sim'), { recursive: true });
-    const identity: HostIdentity = {
-      name: spec.name,
-      cores: spec.cores,
-      memoryBytes: spec.memoryBytes,
-      clusterDir: spec.clusterDir ?? '',
-      ...(spec.clusterDir !== undefined ? { clusterName: spec.clusterName ?? 'lab' } : {}),
-      seed: spec.seed ?? spec.name,
-      runtime: spec.runtime ?? 'played',
-      ip: spec.ip ?? '192.0.2.1',
-      bridges: spec.bridges ?? ['vmbr0'],
-      cpuModel: spec.cpuModel ?? 'Stand-in CPU @ 3.00GHz',
-      containerLevel: spec.containerLevel ?? '6.1.10',
-      startTime: Math.floor(Date.now() / 1000),
-    };
-    writeFileAtomicSync(record, `${JSON.stringify(identity, undefined, 1)}\n`);
-    const host = new Host(realpathSync(root), identity);
-    buildHostTree(host, spec.storages);
-    return host;
   }
 
   static open(root: string): Host {

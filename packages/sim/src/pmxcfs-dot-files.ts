@@ -1,7 +1,7 @@
 /** Texts of the dot files, laid out as pve-cluster src/pmxcfs/status.c prints them. */
 
 import { join } from 'node:path';
-import type { ClusterState, Member } from './pmxcfs.ts';
+import type { ClusterState, Member } from './pmxcfs-state.ts';
 import { readJson } from './sim-file.ts';
 
 /** Files whose changes have a counter of their own in .version (pve-cluster src/pmxcfs/status.c). */

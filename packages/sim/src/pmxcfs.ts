@@ -5,73 +5,17 @@
  * by `syncCluster`, which compares inode, size and time of every watched file. Everything here is synchronous and
  * runs under one lock per cluster, so no two changes get the same number.
  */
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { switchesOf } from './fault.ts';
 import type { Host } from './host.ts';
 import { membersText, versionText, vmlistText, WATCHED_FILES } from './pmxcfs-dot-files.ts';
+import { type ClusterState, freshState, type GuestEntry, type GuestKind, type Member } from './pmxcfs-state.ts';
 import { readJson, readText, writeFileAtomicSync } from './sim-file.ts';
 import { withSimLock } from './sim-lock.ts';
 import { ToolError } from './tool.ts';
 
-export type GuestKind = 'lxc' | 'qemu';
-
-export interface GuestEntry {
-  readonly node: string;
-  readonly type: GuestKind;
-  readonly version: number;
-}
-
-export interface Member {
-  readonly root: string;
-  readonly id: number;
-  readonly ip: string;
-  readonly online: boolean;
-  readonly startTime: number;
-}
-
-export interface LogEntry {
-  readonly uid: number;
-  readonly time: number;
-  readonly pri: number;
-  readonly tag: string;
-  readonly pid: number;
-  readonly node: string;
-  readonly user: string;
-  readonly msg: string;
-}
-
-/** `<clusterDir>/.sim/pmxcfs.json`. */
-export interface ClusterState {
-  clusterName: string;
-  clinfo: number;
-  vmlist: number;
-  /** Source of the per-guest versions. */
-  guestCounter: number;
-  guests: Record<string, GuestEntry>;
-  files: Record<string, number>;
-  tasklist: Record<string, number>;
-  members: Record<string, Member>;
-  seen: Record<string, string>;
-  log: LogEntry[];
-}
-
 const LOG_LENGTH = 50;
-
-function freshState(): ClusterState {
-  return {
-    clusterName: '',
-    clinfo: 1,
-    vmlist: 1,
-    guestCounter: 0,
-    guests: {},
-    files: {},
-    tasklist: {},
-    members: {},
-    seen: {},
-    log: [],
-  };
-}
 
 /** Changes the state under the cluster's lock and renews the dot files of every node. */
 export function changeCluster<T>(host: Host, change: (state: ClusterState) => T): T {
@@ -239,15 +183,6 @@ export function removePveFile(host: Host, path: string): void {
   requireWritable(host, path);
   changeCluster(host, (state) => {
     rmSync(host.clusterPath(path), { force: true });
-    scan(host, state);
-  });
-}
-
-/** One rename: a guest that moves to another node, or a guest's file in place. */
-export function renamePveFile(host: Host, from: string, to: string): void {
-  requireWritable(host, to);
-  changeCluster(host, (state) => {
-    renameSync(host.clusterPath(from), host.clusterPath(to));
     scan(host, state);
   });
 }

@@ -8,7 +8,7 @@ import { switchesOf } from './fault.ts';
 import type { Host } from './host.ts';
 import { publishRunning, publishStopped, runningGuest } from './running.ts';
 import type { GuestRuntime, StartContext, StartResult } from './runtime.ts';
-import { parsePropertyString } from './schema/property-string.ts';
+import { parsePropertyString } from './schema/value.ts';
 
 /** Above every pid a Linux machine gives, so a played init never hits a real process. */
 const FIRST_PID = 5_000_000;

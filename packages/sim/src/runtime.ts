@@ -63,9 +63,3 @@ export interface GuestRuntime {
   exec(host: Host, vmid: number, request: ExecRequest): Promise<number>;
   isRunning(host: Host, vmid: number): Promise<boolean>;
 }
-
-/** The runtime a host was made with. */
-export async function runtimeOf(host: Host): Promise<GuestRuntime> {
-  if (host.runtime === 'lxc') return (await import('./runtime-lxc.ts')).lxcRuntime;
-  return (await import('./runtime-played.ts')).playedRuntime;
-}

@@ -2,13 +2,14 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Host, type HostSpec } from './host.ts';
+import type { Host, HostSpec } from './host.ts';
+import { createHost } from './new-host.ts';
 import type { Tool, ToolIo } from './tool.ts';
 
 /** The caller removes `host.root` when it is done. */
 export function scratchHost(spec: Partial<HostSpec> = {}): Host {
   const root = mkdtempSync(join(tmpdir(), 'pxsim-'));
-  return Host.create(root, { name: 'pve1', cores: 2, memoryBytes: 2 ** 31, ...spec });
+  return createHost(root, { name: 'pve1', cores: 2, memoryBytes: 2 ** 31, ...spec });
 }
 
 export interface Collected {

@@ -1,12 +1,12 @@
 /** Storages as the tools use them: looked up and checked with upstream's texts, volumes allocated and freed by id. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host } from './host.ts';
 import { contentOf, isDisabled, isOnNode, type Storage } from './storage-cfg.ts';
 import { ToolError } from './tool.ts';
+import { backendOf } from './volume-backend.ts';
 import { storageRoot } from './volume-dir.ts';
 import { parseVolumeId, parseVolumeName, type VolumeName } from './volume-names.ts';
-import { backendOf, type SpaceRow, type VolumeBackend, type VolumeRequest } from './volumes.ts';
+import type { SpaceRow, VolumeBackend, VolumeRequest } from './volumes.ts';
 
 export function storageOf(host: Host, id: string): Storage {
   const storage = host.storages().find((s) => s.id === id);
@@ -65,7 +65,7 @@ export async function allocVolume(host: Host, storage: Storage, request: VolumeR
 export async function freeVolume(host: Host, volid: string): Promise<void> {
   const { storage, volname } = findVolume(host, volid);
   enabledStorage(host, storage.id);
-  await (await volumeBackend(storage)).destroy(host, storage, volname);
+  await (await volumeBackend(storage)).destroy({ host, storage, volname });
 }
 
 /** Directory with the files of a guest volume; throws when the volume is gone. */
@@ -73,8 +73,8 @@ export async function volumeDirectory(host: Host, volid: string): Promise<string
   const { storage, volname } = findVolume(host, volid);
   enabledStorage(host, storage.id);
   const backend = await volumeBackend(storage);
-  if (!(await backend.exists(host, storage, volname))) throw new ToolError(`volume '${volid}' does not exist\n`);
-  return backend.directory(host, storage, volname);
+  if (!(await backend.exists({ host, storage, volname }))) throw new ToolError(`volume '${volid}' does not exist\n`);
+  return backend.directory({ host, storage, volname });
 }
 
 const FOLDERS: Readonly<Record<string, string>> = {
@@ -98,16 +98,6 @@ export function contentFolder(storage: Storage, kind: string): string | undefine
 /** In-host path of any volume, not checked for existence. */
 export async function volumePath(host: Host, volid: string): Promise<string> {
   const { storage, volname, parsed } = findVolume(host, volid);
-  if (parsed.kind === 'images') return (await volumeBackend(storage)).inHostPath(host, storage, volname);
+  if (parsed.kind === 'images') return (await volumeBackend(storage)).inHostPath({ host, storage, volname });
   return join(contentFolder(storage, parsed.kind) ?? '/', parsed.name);
-}
-
-/** A template or backup file that must be of that kind and exist. */
-export async function requireFile(host: Host, volid: string, kind: 'vztmpl' | 'backup'): Promise<string> {
-  const { parsed, storage } = findVolume(host, volid);
-  if (parsed.kind !== kind) throw new ToolError(`unable to use volume ${volid} - content type needs to be '${kind}'\n`);
-  enabledStorage(host, storage.id);
-  const path = await volumePath(host, volid);
-  if (!existsSync(host.path(path))) throw new ToolError(`volume '${volid}' does not exist\n`);
-  return path;
 }

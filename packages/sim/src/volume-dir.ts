@@ -23,7 +23,7 @@ import type { Host } from './host.ts';
 import type { Storage } from './storage-cfg.ts';
 import { ToolError } from './tool.ts';
 import { parseVolumeName, type VolumeName } from './volume-names.ts';
-import type { SpaceRow, VolumeBackend, VolumeRequest, VolumeRow } from './volumes.ts';
+import type { SpaceRow, VolumeAt, VolumeBackend, VolumeRequest, VolumeRow } from './volumes.ts';
 
 const MAX_PER_GUEST = 1024;
 
@@ -111,7 +111,7 @@ async function list(host: Host, storage: Storage): Promise<VolumeRow[]> {
   );
 }
 
-async function destroy(host: Host, storage: Storage, volname: string): Promise<void> {
+async function destroy({ host, storage, volname }: VolumeAt): Promise<void> {
   const inHost = imagePath(storage, volname);
   const real = host.path(inHost);
   if (!existsSync(real)) throw new ToolError(`disk image '${inHost}' does not exist\n`);
@@ -127,7 +127,7 @@ async function destroy(host: Host, storage: Storage, volname: string): Promise<v
   }
 }
 
-async function rename(...[host, storage, volname, targetVmid]: Parameters<VolumeBackend['rename']>): Promise<string> {
+async function rename({ host, storage, volname }: VolumeAt, targetVmid: number): Promise<string> {
   const { format } = parse(volname);
   const name = freeName(host, storage, {
     vmid: targetVmid,
@@ -179,12 +179,12 @@ export const dirVolumes: VolumeBackend = {
   destroy,
   rename,
   space,
-  directory: async (host, storage, volname) => filesPath(host, storage, volname),
-  inHostPath: (_host, storage, volname) => imagePath(storage, volname),
-  exists: async (host, storage, volname) => existsSync(host.path(imagePath(storage, volname))),
-  sizeBytes: async (host, storage, volname) =>
+  directory: async ({ host, storage, volname }) => filesPath(host, storage, volname),
+  inHostPath: ({ storage, volname }) => imagePath(storage, volname),
+  exists: async ({ host, storage, volname }) => existsSync(host.path(imagePath(storage, volname))),
+  sizeBytes: async ({ host, storage, volname }) =>
     parse(volname).format === 'subvol' ? 0 : statSync(host.path(imagePath(storage, volname))).size,
-  resize: async (...[host, storage, volname, sizeBytes]) =>
+  resize: async ({ host, storage, volname }, sizeBytes) =>
     truncateSync(host.path(imagePath(storage, volname)), sizeBytes),
   canSnapshot: () => false,
   snapshot: noSnapshots,

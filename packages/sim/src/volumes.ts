@@ -38,34 +38,34 @@ export interface SpaceRow {
   readonly availableBytes: number;
 }
 
-/** All failures are thrown as ToolError with upstream's text. `volname` is the part after the colon. */
+/** One volume of one storage; `volname` is the part of its id after the colon. */
+export interface VolumeAt {
+  readonly host: Host;
+  readonly storage: Storage;
+  readonly volname: string;
+}
+
+/** All failures are thrown as ToolError with upstream's text. */
 export interface VolumeBackend {
   alloc(host: Host, storage: Storage, request: VolumeRequest): Promise<string>;
   list(host: Host, storage: Storage): Promise<VolumeRow[]>;
   /** The directory that holds the files; it exists while the volume does. */
-  directory(host: Host, storage: Storage, volname: string): Promise<string>;
+  directory(at: VolumeAt): Promise<string>;
   /** The path `pvesm path` prints: an in-host path, not checked. */
-  inHostPath(host: Host, storage: Storage, volname: string): string;
-  exists(host: Host, storage: Storage, volname: string): Promise<boolean>;
-  sizeBytes(host: Host, storage: Storage, volname: string): Promise<number>;
-  resize(host: Host, storage: Storage, volname: string, sizeBytes: number): Promise<void>;
-  destroy(host: Host, storage: Storage, volname: string): Promise<void>;
+  inHostPath(at: VolumeAt): string;
+  exists(at: VolumeAt): Promise<boolean>;
+  sizeBytes(at: VolumeAt): Promise<number>;
+  resize(at: VolumeAt, sizeBytes: number): Promise<void>;
+  destroy(at: VolumeAt): Promise<void>;
   /** A new volname carrying the other owner's vmid. */
-  rename(host: Host, storage: Storage, volname: string, targetVmid: number): Promise<string>;
+  rename(at: VolumeAt, targetVmid: number): Promise<string>;
   canSnapshot(storage: Storage, volname: string): boolean;
-  snapshot(host: Host, storage: Storage, volname: string, name: string): Promise<void>;
+  snapshot(at: VolumeAt, name: string): Promise<void>;
   /** Names of snapshots newer than `name` (rollback is refused while there is one). */
-  newerSnapshots(host: Host, storage: Storage, volname: string, name: string): Promise<string[]>;
-  rollback(host: Host, storage: Storage, volname: string, name: string): Promise<void>;
-  deleteSnapshot(host: Host, storage: Storage, volname: string, name: string): Promise<void>;
+  newerSnapshots(at: VolumeAt, name: string): Promise<string[]>;
+  rollback(at: VolumeAt, name: string): Promise<void>;
+  deleteSnapshot(at: VolumeAt, name: string): Promise<void>;
   space(host: Host, storage: Storage): Promise<SpaceRow>;
   /** The format a container volume of this size gets when none is asked for. */
   containerFormat(sizeBytes: number): VolumeFormat;
-}
-
-/** The backend of a storage type, or undefined when this stand-in cannot hold guest volumes on it. */
-export async function backendOf(type: string): Promise<VolumeBackend | undefined> {
-  if (type === 'dir') return (await import('./volume-dir.ts')).dirVolumes;
-  if (type === 'zfspool') return (await import('./pool.ts')).zfsVolumes;
-  return undefined;
 }

@@ -1,7 +1,7 @@
 /** Pending values applied: at once to a running container where upstream can, or all of them to a stopped one. */
 import type { GuestConfig } from '../config-text.ts';
 import type { Host } from '../host.ts';
-import type { FieldErrors } from '../schema/value.ts';
+import type { FieldErrors } from '../schema/property.ts';
 import { findVolume, volumeBackend } from '../storages.ts';
 import { errorText } from '../tool.ts';
 import { createDisks, deleteOwnedVolume } from './disks.ts';
@@ -144,5 +144,5 @@ async function settleMountPoint(config: GuestConfig, work: ApplyWork, key: strin
 
 async function sizeOf(work: ApplyWork, volid: string): Promise<number> {
   const { storage, volname } = findVolume(work.host, volid);
-  return (await volumeBackend(storage)).sizeBytes(work.host, storage, volname);
+  return (await volumeBackend(storage)).sizeBytes({ host: work.host, storage, volname });
 }

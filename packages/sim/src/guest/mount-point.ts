@@ -1,6 +1,8 @@
 /** `rootfs`, `mpN` and `unusedN` values: what they point to (pve-container src/PVE/LXC/Config.pm, the volume parts). */
 import type { GuestSection } from '../config-text.ts';
-import { type PropertyValues, parsePropertyString, printPropertyString } from '../schema/property-string.ts';
+import type { PropertyValues } from '../schema/property-split.ts';
+import { printPropertyString } from '../schema/property-string.ts';
+import { parsePropertyString } from '../schema/value.ts';
 
 export interface MountPoint {
   readonly key: string;

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { Host } from '../host.ts';
 import { readPveFile } from '../pmxcfs.ts';
-import { parsePropertyString, printPropertyString } from '../schema/property-string.ts';
+import { printPropertyString } from '../schema/property-string.ts';
+import { parsePropertyString } from '../schema/value.ts';
 import { readText } from '../sim-file.ts';
 import { ToolError } from '../tool.ts';
 

@@ -6,7 +6,8 @@ import { chownSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { GuestConfig } from '../config-text.ts';
 import type { OciSettings } from '../extract.ts';
-import { parsePropertyString, printPropertyString } from '../schema/property-string.ts';
+import { printPropertyString } from '../schema/property-string.ts';
+import { parsePropertyString } from '../schema/value.ts';
 import { ToolError } from '../tool.ts';
 import { guestPath } from './os-setup.ts';
 

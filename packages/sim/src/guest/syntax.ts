@@ -1,8 +1,8 @@
 /** Which keys a container's config may hold and how their text is checked (pve-container src/PVE/LXC/Config.pm check_type). */
 import type { ConfigSyntax } from '../config-text.ts';
-import { checkFormat } from '../schema/format.ts';
+import { type Property, parseBoolean } from '../schema/property.ts';
 import { propertyOf, toolSchema } from '../schema/schema-data.ts';
-import { type Property, parseBoolean } from '../schema/value.ts';
+import { checkAnyFormat } from '../schema/value.ts';
 import { rawKeyVerdict } from './raw-keys.ts';
 
 /** Parameters of create that are no config keys (pve-container src/PVE/API2/LXC.pm create_vm). */
@@ -43,7 +43,7 @@ function checkValue(key: string, value: string): string {
   if (property.type === 'boolean') return String(parseBoolean(value) ?? refuse());
   if (property.type === 'integer') return /^\d+$/.test(value) ? String(BigInt(value)) : refuse();
   if (property.type === 'number') return /^\d+(?:\.\d+)?$/.test(value) ? value : refuse();
-  if (property.format !== undefined) checkFormat(property.format, value, '');
+  if (property.format !== undefined) checkAnyFormat(property.format, value, '');
   return value;
 }
 

@@ -9,7 +9,8 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import type { GuestConfig } from '../config-text.ts';
 import type { Host } from '../host.ts';
 import { runProgram } from '../machine.ts';
-import { type PropertyValues, parsePropertyString } from '../schema/property-string.ts';
+import type { PropertyValues } from '../schema/property-split.ts';
+import { parsePropertyString } from '../schema/value.ts';
 import { readJson } from '../sim-file.ts';
 import { type LxcGuest, shortHash } from './lxc-command.ts';
 

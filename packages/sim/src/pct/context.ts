@@ -5,7 +5,7 @@ import { withGuestLock } from '../guest/config-store.ts';
 import type { Host } from '../host.ts';
 import { runningGuest } from '../running.ts';
 import type { Call } from '../schema/command.ts';
-import type { Parameter } from '../schema/value.ts';
+import type { Parameter } from '../schema/property.ts';
 import { runTask, type Task, type TaskEnd } from '../task.ts';
 import type { ToolIo } from '../tool.ts';
 

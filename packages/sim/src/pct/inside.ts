@@ -5,7 +5,7 @@ import type { GuestConfig } from '../config-text.ts';
 import { loadConfig } from '../guest/config-store.ts';
 import { idBase, resolveMounts } from '../guest/disks.ts';
 import { guestPath } from '../guest/os-setup.ts';
-import { runtimeOf } from '../runtime.ts';
+import { runtimeOf } from '../runtime-of.ts';
 import { ToolError } from '../tool.ts';
 import { flag, isRunning, locked, taskOf, text, type Verb } from './context.ts';
 

@@ -107,7 +107,7 @@ async function reassign(verb: Verb, task: Task, move: { from: string; to: Target
   const { source, target, point } = checkedMove(verb, from, to);
   task.log(`moving volume '${from}' from container '${vmid}' to '${to.vmid}'\n`);
   const { storage, volname } = findVolume(host, point.volume);
-  const renamed = await (await volumeBackend(storage)).rename(host, storage, volname, to.vmid);
+  const renamed = await (await volumeBackend(storage)).rename({ host, storage, volname }, to.vmid);
   const volid = `${storage.id}:${renamed}`;
   await atPoint(verb, 'after-volume');
   source.values.delete(from);

@@ -12,7 +12,7 @@ import { usedVolumes } from '../guest/mount-point.ts';
 import { requireBridge } from '../guest/network.ts';
 import { requireQuorum } from '../pmxcfs.ts';
 import { runningGuest } from '../running.ts';
-import { runtimeOf } from '../runtime.ts';
+import { runtimeOf } from '../runtime-of.ts';
 import { findVolume, holdsContainers } from '../storages.ts';
 import { runningTasks, type Task } from '../task.ts';
 import { ToolError } from '../tool.ts';

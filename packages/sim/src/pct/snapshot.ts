@@ -6,6 +6,7 @@ import { addUnused, type MountPoint, mountPoints } from '../guest/mount-point.ts
 import { findVolume, volumeBackend } from '../storages.ts';
 import type { Task } from '../task.ts';
 import { errorText, ToolError } from '../tool.ts';
+import type { VolumeAt, VolumeBackend } from '../volumes.ts';
 import { atPoint, exit, flag, isRunning, lockedInTask, taskOf, text, type Verb } from './context.ts';
 import { killGuest, start } from './power.ts';
 
@@ -33,12 +34,9 @@ async function eachVolume(
     if (point.kind === 'volume') await step(point, await backed(verb, point.volume));
 }
 
-async function backed(
-  verb: Verb,
-  volid: string,
-): Promise<ReturnType<typeof findVolume> & { backend: Awaited<ReturnType<typeof volumeBackend>> }> {
+async function backed(verb: Verb, volid: string): Promise<VolumeAt & { backend: VolumeBackend }> {
   const found = findVolume(verb.host, volid);
-  return { ...found, backend: await volumeBackend(found.storage) };
+  return { ...found, host: verb.host, backend: await volumeBackend(found.storage) };
 }
 
 async function canSnapshot(verb: Verb, section: GuestSection): Promise<boolean> {
@@ -59,7 +57,7 @@ export async function snapshot(verb: Verb): Promise<number> {
     await atPoint(verb, 'after-prepare');
     try {
       const section = loadConfig(verb.host, verb.vmid, task.log).snapshots.get(name) ?? emptySection();
-      await eachVolume(verb, section, (_, v) => v.backend.snapshot(verb.host, v.storage, v.volname, name));
+      await eachVolume(verb, section, (_, v) => v.backend.snapshot(v, name));
     } catch (err) {
       task.log('snapshot create failed: starting cleanup\n');
       await edit(verb, task, (config) => {
@@ -119,7 +117,7 @@ export async function delsnapshot(verb: Verb): Promise<number> {
     const section = requireSnapshot(loadConfig(verb.host, verb.vmid, task.log), name);
     await eachVolume(verb, section, async (_, v) => {
       try {
-        await v.backend.deleteSnapshot(verb.host, v.storage, v.volname, name);
+        await v.backend.deleteSnapshot(v, name);
       } catch (err) {
         if (!isForced) throw err;
         task.log(`${errorText(err)}\n`);
@@ -149,7 +147,7 @@ export async function rollback(verb: Verb): Promise<number> {
     await edit(verb, task, (config) => prepareRollback(verb, { config, name, task }));
     await atPoint(verb, 'after-lock');
     const section = requireSnapshot(loadConfig(verb.host, verb.vmid, task.log), name);
-    await eachVolume(verb, section, (_, v) => v.backend.rollback(verb.host, v.storage, v.volname, name));
+    await eachVolume(verb, section, (_, v) => v.backend.rollback(v, name));
     await edit(verb, task, (config) => applySnapshot(config, name));
   });
   if (!end.isError && flag(verb, 'start')) await start(verb);
@@ -161,7 +159,7 @@ async function prepareRollback(verb: Verb, at: { config: GuestConfig; name: stri
   if (hasTemplateMark(config)) throw new ToolError("you can't rollback if vm is a template\n");
   const section = requireSnapshot(config, name);
   await eachVolume(verb, section, async (point, v) => {
-    if ((await v.backend.newerSnapshots(verb.host, v.storage, v.volname, name)).length > 0) {
+    if ((await v.backend.newerSnapshots(v, name)).length > 0) {
       throw new ToolError(`can't rollback, '${name}' is not most recent snapshot on '${point.volume}'\n`);
     }
   });

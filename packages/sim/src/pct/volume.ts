@@ -23,7 +23,7 @@ export async function resize(verb: Verb): Promise<number> {
       const { config, point, bytes } = await checkedResize(verb, task.log);
       const { storage, volname, parsed } = findVolume(verb.host, point.volume);
       if (parsed.format === 'subvol' && storage.type === 'dir') throw new ToolError("can't resize this image format\n");
-      await (await volumeBackend(storage)).resize(verb.host, storage, volname, bytes);
+      await (await volumeBackend(storage)).resize({ host: verb.host, storage, volname }, bytes);
       if (parsed.format === 'raw') task.log('Image resized.\n');
       config.values.set(point.key, printMountPoint(point.key, { ...point.values, size: String(bytes) }));
       storeConfig(verb.host, verb.vmid, config);
@@ -43,7 +43,7 @@ async function checkedResize(verb: Verb, warn: (line: string) => void): Promise<
   if (parsed.vmid !== vmid)
     throw new ToolError(`can't resize mount point owned by another container (${parsed.vmid ?? ''})\n`);
   const given = text(verb, 'size') ?? '';
-  const current = await (await volumeBackend(storage)).sizeBytes(host, storage, volname);
+  const current = await (await volumeBackend(storage)).sizeBytes({ host, storage, volname });
   const asked = parseSize(given.replace(/^\+/, '')) ?? 0;
   const bytes = given.startsWith('+') ? current + asked : asked;
   if (bytes < current) throw new ToolError('unable to shrink disk size\n');

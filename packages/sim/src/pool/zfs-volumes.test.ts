@@ -34,7 +34,7 @@ describe('volumes on a zfspool storage', () => {
       await zfsVolumes.alloc(host, storage, request()),
       await zfsVolumes.alloc(host, storage, request()),
     ]).toEqual(['subvol-101-disk-0', 'subvol-101-disk-1']);
-    await zfsVolumes.destroy(host, storage, 'subvol-101-disk-0');
+    await zfsVolumes.destroy({ host, storage, volname: 'subvol-101-disk-0' });
     expect(await zfsVolumes.alloc(host, storage, request({ sizeBytes: 0 }))).toBe('subvol-101-disk-0');
     const { stdout } = await callTool(zfs, host, ['get', '-Hp', '-o', 'name,value', 'refquota', '-r', 'rpool/data']);
     expect(stdout).toContain(`rpool/data/subvol-101-disk-1\t${20 * MIB}\n`);
@@ -56,30 +56,32 @@ describe('volumes on a zfspool storage', () => {
       status: 25,
       message: "illegal name 'media' - should be 'subvol-101-*'\n",
     });
-    await expect(zfsVolumes.deleteSnapshot(host, storage, 'subvol-101-disk-0', 's1')).rejects.toThrow(
+    await expect(zfsVolumes.deleteSnapshot({ host, storage, volname: 'subvol-101-disk-0' }, 's1')).rejects.toThrow(
       'zfs error: could not find any snapshots to destroy; check snapshot names.',
     );
   });
 
   it('take snapshots that bring back files and size', async () => {
     const name = await zfsVolumes.alloc(host, storage, request());
-    const file = join(await zfsVolumes.directory(host, storage, name), 'file');
+    const file = join(await zfsVolumes.directory({ host, storage, volname: name }), 'file');
     writeFileSync(file, 'before');
-    await zfsVolumes.snapshot(host, storage, name, 's1');
+    await zfsVolumes.snapshot({ host, storage, volname: name }, 's1');
     writeFileSync(file, 'after');
-    await zfsVolumes.resize(host, storage, name, 40 * MIB);
-    await zfsVolumes.rollback(host, storage, name, 's1');
+    await zfsVolumes.resize({ host, storage, volname: name }, 40 * MIB);
+    await zfsVolumes.rollback({ host, storage, volname: name }, 's1');
     expect(readFileSync(file, 'utf8')).toBe('before');
-    expect(await zfsVolumes.sizeBytes(host, storage, name)).toBe(20 * MIB);
-    await zfsVolumes.snapshot(host, storage, name, 's2');
-    expect(await zfsVolumes.newerSnapshots(host, storage, name, 's1')).toEqual(['s2']);
-    await expect(zfsVolumes.rollback(host, storage, name, 's1')).rejects.toThrow('more recent snapshots');
+    expect(await zfsVolumes.sizeBytes({ host, storage, volname: name })).toBe(20 * MIB);
+    await zfsVolumes.snapshot({ host, storage, volname: name }, 's2');
+    expect(await zfsVolumes.newerSnapshots({ host, storage, volname: name }, 's1')).toEqual(['s2']);
+    await expect(zfsVolumes.rollback({ host, storage, volname: name }, 's1')).rejects.toThrow('more recent snapshots');
   });
 
   it('are renamed for another owner', async () => {
     const name = await zfsVolumes.alloc(host, storage, request());
-    expect(await zfsVolumes.rename(host, storage, name, 200)).toBe('subvol-200-disk-0');
-    expect(await zfsVolumes.exists(host, storage, name)).toBe(false);
-    expect(zfsVolumes.inHostPath(host, storage, 'subvol-200-disk-0')).toBe('/rpool/data/subvol-200-disk-0');
+    expect(await zfsVolumes.rename({ host, storage, volname: name }, 200)).toBe('subvol-200-disk-0');
+    expect(await zfsVolumes.exists({ host, storage, volname: name })).toBe(false);
+    expect(zfsVolumes.inHostPath({ host, storage, volname: 'subvol-200-disk-0' })).toBe(
+      '/rpool/data/subvol-200-disk-0',
+    );
   });
 });

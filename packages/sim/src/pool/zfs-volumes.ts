@@ -9,7 +9,7 @@ import { isRoot } from '../machine.ts';
 import type { Storage } from '../storage-cfg.ts';
 import { ToolError } from '../tool.ts';
 import { parseVolumeName } from '../volume-names.ts';
-import type { SpaceRow, VolumeBackend, VolumeRequest, VolumeRow } from '../volumes.ts';
+import type { SpaceRow, VolumeAt, VolumeBackend, VolumeRequest, VolumeRow } from '../volumes.ts';
 import { renameDataset } from './rename.ts';
 import { setProperties } from './settings.ts';
 import { rollback, takeSnapshots } from './snapshot-verbs.ts';
@@ -102,7 +102,7 @@ async function list(host: Host, storage: Storage): Promise<VolumeRow[]> {
   });
 }
 
-async function snapshot(host: Host, storage: Storage, volname: string, name: string): Promise<void> {
+async function snapshot({ host, storage, volname }: VolumeAt, name: string): Promise<void> {
   const dataset = datasetName(storage, volname);
   await asStorage(() => takeSnapshots(host, [`${dataset}@${name}`]));
   // The quota of that moment is kept with the snapshot, since a rollback leaves properties alone.
@@ -110,7 +110,7 @@ async function snapshot(host: Host, storage: Storage, volname: string, name: str
   await asStorage(() => setProperties(host, `${dataset}@${name}`, [[QUOTA_MARK, quota]]));
 }
 
-async function rollbackVolume(host: Host, storage: Storage, volname: string, name: string): Promise<void> {
+async function rollbackVolume({ host, storage, volname }: VolumeAt, name: string): Promise<void> {
   const dataset = datasetName(storage, volname);
   await asStorage(() => rollback(host, `${dataset}@${name}`, { destroyNewer: false, withClones: false }));
   const quota = findDataset(readPools(host), dataset)?.snapshots.find((entry) => entry.name === name)?.properties[
@@ -120,14 +120,14 @@ async function rollbackVolume(host: Host, storage: Storage, volname: string, nam
     await asStorage(() => setProperties(host, dataset, [['refquota', quota === '0' ? 'none' : quota]]));
 }
 
-async function newerSnapshots(host: Host, storage: Storage, volname: string, name: string): Promise<string[]> {
+async function newerSnapshots({ host, storage, volname }: VolumeAt, name: string): Promise<string[]> {
   const names = (findDataset(readPools(host), datasetName(storage, volname))?.snapshots ?? []).map(
     (entry) => entry.name,
   );
   return names.includes(name) ? names.slice(names.indexOf(name) + 1) : [];
 }
 
-async function rename(host: Host, storage: Storage, volname: string, targetVmid: number): Promise<string> {
+async function rename({ host, storage, volname }: VolumeAt, targetVmid: number): Promise<string> {
   const { format } = parseVolumeName('zfspool', volname);
   const name = freeName(host, storage, {
     vmid: targetVmid,
@@ -145,7 +145,7 @@ async function rename(host: Host, storage: Storage, volname: string, targetVmid:
   return name;
 }
 
-async function resize(host: Host, storage: Storage, volname: string, sizeBytes: number): Promise<void> {
+async function resize({ host, storage, volname }: VolumeAt, sizeBytes: number): Promise<void> {
   const dataset = datasetName(storage, volname);
   const property = findDataset(readPools(host), dataset)?.type === 'volume' ? 'volsize' : 'refquota';
   await asStorage(() => setProperties(host, dataset, [[property, `${Math.ceil(sizeBytes / 1024)}k`]]));
@@ -173,21 +173,21 @@ export const zfsVolumes: VolumeBackend = {
   snapshot,
   newerSnapshots,
   rollback: rollbackVolume,
-  directory: async (host, storage, volname) =>
+  directory: async ({ host, storage, volname }) =>
     realDirectory(host, datasetName(storage, volname)) ?? host.path(`/${datasetName(storage, volname)}`),
-  inHostPath: (_host, storage, volname) =>
+  inHostPath: ({ storage, volname }) =>
     `${storage.options['mountpoint'] ?? `/${poolName(storage)}`}/${parseVolumeName('zfspool', volname).name}`,
-  exists: async (host, storage, volname) => {
+  exists: async ({ host, storage, volname }) => {
     const directory = realDirectory(host, datasetName(storage, volname));
     return (
       findDataset(readPools(host), datasetName(storage, volname)) !== undefined &&
       (directory === undefined || existsSync(directory))
     );
   },
-  sizeBytes: async (host, storage, volname) => sizeOf(host, datasetName(storage, volname)),
-  destroy: async (host, storage, volname) =>
+  sizeBytes: async ({ host, storage, volname }) => sizeOf(host, datasetName(storage, volname)),
+  destroy: async ({ host, storage, volname }) =>
     asStorage(() => destroyDataset(host, datasetName(storage, volname), { recursive: true })),
-  deleteSnapshot: async (host, storage, volname, name) =>
+  deleteSnapshot: async ({ host, storage, volname }, name) =>
     asStorage(() => destroySnapshots(host, `${datasetName(storage, volname)}@${name}`)),
   canSnapshot: () => true,
   containerFormat: () => 'subvol',

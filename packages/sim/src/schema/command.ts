@@ -1,9 +1,10 @@
 /** From argv to a sub-command and its checked parameters, or to the text and status the program ends with. */
 import { ToolError } from '../tool.ts';
 import { type OptionRules, parseOptions, UsageError } from './options.ts';
+import { FieldError, type FieldErrors, type Parameters, type Properties } from './property.ts';
 import { type CommandSchema, propertyOf, type ToolSchema, toolSchema } from './schema-data.ts';
 import { overview, usageLine } from './usage.ts';
-import { checkObject, FieldError, type FieldErrors, type Parameters, type Properties } from './value.ts';
+import { checkObject } from './value.ts';
 
 export interface Call {
   /** Sub-command with its aliases resolved: `move-volume`, `scan zfs`. */

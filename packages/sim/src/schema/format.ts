@@ -1,7 +1,6 @@
 /** The named string formats; each row is a rule of pve-common src/PVE/JSONSchema.pm unless another file is named. */
 import { isIPv4, isIPv6 } from 'node:net';
 import { parseSize } from '../size.ts';
-import { parsePropertyString } from './property-string.ts';
 import { isKnownZone } from './time-zone.ts';
 
 type Check = (text: string) => string | undefined;
@@ -116,8 +115,7 @@ export function splitList(text: string): string[] {
 }
 
 /** Throws with the reason (line feed at the end, as upstream's). A format without a rule here accepts everything. */
-export function checkFormat(format: string, text: string, path: string): void {
-  if (format.startsWith('@')) return void parsePropertyString(format.slice(1), text, path);
+export function checkFormat(format: string, text: string): void {
   const [, name = format, kind] = /^(.*?)(?:-(list|opt))?$/.exec(format) ?? [];
   const check = FORMATS[name];
   if (check === undefined || (kind === 'opt' && text === '')) return;

@@ -3,8 +3,9 @@
  * `-x` and `--x`, names case-insensitive and unique prefixes enough, a boolean takes a value only when the next word
  * does not look like an option, list options collect, options and positionals mix, `--` ends the options.
  */
+
+import { type Parameters, type Properties, parseBoolean } from './property.ts';
 import { optionNames, propertyOf } from './schema-data.ts';
-import { type Parameters, type Properties, parseBoolean } from './value.ts';
 
 /** The call cannot be understood; `lines` are what the option parser itself says on stderr before the error. */
 export class UsageError extends Error {

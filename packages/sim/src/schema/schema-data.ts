@@ -1,6 +1,6 @@
 /** The data files, read once each and only when something asks. They lie beside the source or beside the bundle. */
 import { readFileSync } from 'node:fs';
-import type { Properties, Property } from './value.ts';
+import type { Properties, Property } from './property.ts';
 
 export interface CommandSchema {
   /** Method behind it, for messages and tests. */

@@ -1,52 +1,13 @@
 /**
- * schema/: what Proxmox VE accepts, decided from data. `value.ts` checks one value or a set of parameters against the
- * rules upstream publishes (pve-common src/PVE/JSONSchema.pm check_prop, check_object), `format.ts` the named string
- * formats, `property-string.ts` the `key=value,...` strings, `options.ts` the option parser, `command.ts` the
+ * schema/: what Proxmox VE accepts, decided from data. `value.ts` checks one value, a set of parameters or a
+ * `key=value,...` string against the rules upstream publishes (pve-common src/PVE/JSONSchema.pm check_prop,
+ * check_object), `format.ts` the named string formats, `property-split.ts` and `property-string.ts` read and print the strings, `options.ts` the option parser, `command.ts` the
  * sub-commands. No rule of a single option is written here: the rules are the JSON files in packages/sim/data.
  */
 import { checkFormat } from './format.ts';
-
-/** One property as the data files give it. `format` that starts with '@' names a property string in formats.json. */
-export interface Property {
-  readonly type?: string;
-  readonly optional?: number;
-  readonly enum?: readonly (string | number)[];
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly minLength?: number;
-  readonly maxLength?: number;
-  readonly pattern?: string;
-  readonly requires?: string;
-  readonly format?: string;
-  readonly alias?: string;
-  readonly keyAlias?: string;
-  readonly default_key?: number;
-}
-
-export type Properties = Readonly<Record<string, Property>>;
-export type Parameter = string | number | readonly string[];
-export type Parameters = Record<string, Parameter>;
-
-/** Reasons by field; the first reason of a field comes first, further ones follow after a literal `\n`. */
-export type FieldErrors = Record<string, string>;
-
-/** Several fields are wrong. `code` 400 when it is a call's parameters, none inside a property string. */
-export class FieldError extends Error {
-  readonly errors: FieldErrors;
-  constructor(message: string, errors: FieldErrors) {
-    const lines = Object.keys(errors)
-      .sort()
-      .map((field) => `${field}: ${errors[field] ?? ''}\n`);
-    super(`${message}\n${lines.join('')}`);
-    this.name = 'FieldError';
-    this.errors = errors;
-  }
-}
-
-export function addError(errors: FieldErrors, path: string, text: string): void {
-  const field = path === '' ? '_root' : path;
-  errors[field] = errors[field] === undefined ? text : `${errors[field]}\\n${text}`;
-}
+import { addError, FieldError, type FieldErrors, type Parameter, type Properties, type Property } from './property.ts';
+import { type PropertyValues, splitProperties } from './property-split.ts';
+import { propertyFormat } from './schema-data.ts';
 
 export interface ObjectCheck {
   readonly path: string;
@@ -120,14 +81,14 @@ function checkType(text: string, type: string | undefined): string | undefined {
   return isRight ? undefined : `type check ('${type ?? ''}') failed - got '${text}'`;
 }
 
-export function isNumber(text: string): boolean {
+function isNumber(text: string): boolean {
   return /^[+-]?(?:\d+\.\d+|\d+\.|\.\d+|\d+)(?:[eE][+-]?\d+)?$/.test(text);
 }
 
 function checkText(text: string, property: Property, path: string): string | undefined {
   if (property.format !== undefined) {
     try {
-      checkFormat(property.format, text, path);
+      checkAnyFormat(property.format, text, path);
     } catch (err) {
       return `invalid format - ${err instanceof Error ? err.message : String(err)}`;
     }
@@ -151,9 +112,18 @@ function checkRange(text: string, property: Property): string | undefined {
   return undefined;
 }
 
-/** The words a boolean may be on the command line and in config files; undefined for anything else. */
-export function parseBoolean(text: string): 0 | 1 | undefined {
-  if (/^(?:1|on|yes|true)$/i.test(text)) return 1;
-  if (/^(?:0|off|no|false)$/i.test(text)) return 0;
-  return undefined;
+/** Keys and values as text, booleans as 0/1. Throws Error (structure) or FieldError (a value), text ending in a line feed. */
+export function parsePropertyString(format: string, text: string, path = ''): PropertyValues {
+  const rules = propertyFormat(format);
+  const found = splitProperties(rules, text);
+  const errors: FieldErrors = {};
+  checkObject(found, { path, properties: rules }, errors);
+  if (Object.keys(errors).length > 0) throw new FieldError('format error', errors);
+  return found;
+}
+
+/** A named format, or a property string where the name starts with '@'; throws with the reason. */
+export function checkAnyFormat(format: string, text: string, path: string): void {
+  if (format.startsWith('@')) parsePropertyString(format.slice(1), text, path);
+  else checkFormat(format, text);
 }

@@ -1,6 +1,7 @@
 /** `lxc-attach` for guests of the stand-in: the options a caller needs to run one program, on the host's runtime. */
 import { runningGuest } from '../running.ts';
-import { type ExecRequest, runtimeOf } from '../runtime.ts';
+import type { ExecRequest } from '../runtime.ts';
+import { runtimeOf } from '../runtime-of.ts';
 import type { Tool, ToolIo } from '../tool.ts';
 
 interface Call {

@@ -133,7 +133,8 @@ const free: VerbHandler = async (verb) => {
         else task.log(`disk image '${path}' does not exist\n`);
       } else {
         const backend = await volumeBackend(storage);
-        if (await backend.exists(host, storage, volname)) await backend.destroy(host, storage, volname);
+        const at = { host, storage, volname };
+        if (await backend.exists(at)) await backend.destroy(at);
         else task.log(`disk image '${path}' does not exist\n`);
       }
       task.log(`Removed volume '${volid}'\n`);
