@@ -122,5 +122,7 @@ export function configText(verb: 'show' | 'check' | 'example', line: CommandLine
   if (verb === 'check') return 'the configuration is valid\n';
   const rows = showConfig(AgentConfig, loaded);
   const width = Math.max(...rows.map((row) => row.key.length));
-  return rows.map(({ key, value, origin }) => `${key.padEnd(width)}  ${value}  (${origin.where})\n`).join('');
+  return rows
+    .map(({ key, value, origin }) => `${key.padEnd(width)}  ${value === '' ? '-' : value}  (${origin.where})\n`)
+    .join('');
 }

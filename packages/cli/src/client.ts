@@ -1,7 +1,5 @@
 /** Calls to the controller: a question with one answer, a stream to follow, a conversation. Every failure is a PxmError. */
-import { readFileSync } from 'node:fs';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { systemCode } from '@pxmgr/kit/error/to-problem';
 import {
   type Channel,
   type ClientConstructor,
@@ -12,6 +10,7 @@ import {
 } from '@pxmgr/kit/rpc/channel';
 import type { CliConfig } from './config.ts';
 import type { Context } from './context.ts';
+import { readCredentials } from './credentials.ts';
 
 /** Reads answer at once; what asks registries or agents may take a while. */
 const DEADLINE_MS = 15_000;
@@ -66,12 +65,18 @@ export class Controller {
     requests: AsyncIterable<Said<C, K>>,
   ): AsyncGenerator<Heard<C, K>> {
     const conversation = callBidi(this.context.connect().client(service), method, { signal: this.context.interrupted });
-    const sending = send(conversation, requests);
+    let broken: unknown;
+    // Not awaited: the other side may end the call while the next piece of input is still being waited for.
+    void send(conversation, requests).catch((error: unknown) => {
+      broken = error;
+      conversation.cancel();
+    });
     try {
       for await (const message of conversation.messages) yield message;
+    } catch (error) {
+      throw broken ?? error;
     } finally {
       conversation.cancel();
-      await sending;
     }
   }
 
@@ -107,28 +112,15 @@ async function send<Req>(conversation: Sender<Req>, requests: AsyncIterable<Req>
   }
 }
 
-function readPem(path: string, what: string): string {
-  if (path === '')
-    throw new PxmError('PXM_USAGE', {
-      problem: `${what} is not set, and a controller at host:port needs it`,
-      command: 'pxmgr config show',
-    });
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') throw new PxmError('PXM_FILE_NOT_FOUND', { path });
-    if (systemCode(error) === 'EACCES') throw new PxmError('PXM_FILE_DENIED', { path });
-    throw error;
-  }
-}
-
 /** The channel of one run of the program: opened at the first call. */
 export class Connection {
   private readonly config: CliConfig;
+  private readonly configFile: string;
   private channel: Channel | undefined;
 
-  constructor(config: CliConfig) {
+  constructor(config: CliConfig, configFile: string) {
     this.config = config;
+    this.configFile = configFile;
   }
 
   open(): Channel {
@@ -141,14 +133,9 @@ export class Connection {
   }
 
   private make(): Channel {
-    const { controller: address, ca_file, cert_file, key_file } = this.config;
+    const { controller: address } = this.config;
     const peer = { kind: 'controller' as const };
     if (address.startsWith('unix:')) return createChannel({ address, peer });
-    const tls = {
-      ca: readPem(ca_file, 'ca_file'),
-      cert: readPem(cert_file, 'cert_file'),
-      key: readPem(key_file, 'key_file'),
-    };
-    return createChannel({ address, tls, peer });
+    return createChannel({ address, tls: readCredentials(this.config, this.configFile), peer });
   }
 }

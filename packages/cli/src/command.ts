@@ -14,6 +14,8 @@ export interface ArgumentDefinition {
   readonly optional?: boolean;
   /** Takes all the rest. */
   readonly variadic?: boolean;
+  /** The few words that are right, where they are few. */
+  readonly choices?: readonly string[];
   readonly complete?: Completer;
 }
 
@@ -57,7 +59,7 @@ export interface Command {
   readonly args: readonly ArgumentDefinition[];
   readonly options: OptionTable;
   readonly examples: readonly string[];
-  /** Everything after the arguments belongs to somebody else's program: no option of ours is looked for there. */
+  /** The last argument is somebody else's program with options of its own: they stand behind "--". */
   readonly passThrough: boolean;
   readonly run: (context: Context, input: Input<OptionTable>) => Promise<Result>;
 }

@@ -2,9 +2,17 @@
 import { field } from '@pxmgr/kit/config/field';
 import { z } from 'zod';
 
+const PORT_MAX = 65_535;
+
+function isAddress(text: string): boolean {
+  if (text.startsWith('unix:')) return /^unix:\/./.test(text);
+  const port = Number(/^(?:\[[0-9A-Fa-f:.]+\]|[^:\s/[\]]+):(\d{1,5})$/.exec(text)?.[1]);
+  return port >= 1 && port <= PORT_MAX;
+}
+
 export const CLI_CONFIG = {
   controller: field({
-    type: z.string().min(1),
+    type: z.string().refine(isAddress, 'must be host:port, or unix: and an absolute path'),
     default: 'unix:/run/pxmgr/controller.sock',
     description: 'Controller to talk to: host:port, or unix:/path for root on the controller host.',
   }),

@@ -3,7 +3,14 @@ import type { OptionDefinition } from './command.ts';
 import { FORMATS } from './context.ts';
 
 export const GLOBAL_OPTIONS = {
-  output: { kind: 'text', flag: 'output', short: 'o', value: 'FORMAT', help: 'output format', choices: FORMATS },
+  output: {
+    kind: 'text',
+    flag: 'output',
+    short: 'o',
+    value: 'FORMAT',
+    help: 'table, wide, json, yaml, ndjson or name (default: table)',
+    choices: FORMATS,
+  },
   controller: { kind: 'text', flag: 'controller', value: 'ADDRESS', help: 'host:port, or unix:/path' },
   ca: { kind: 'text', flag: 'ca', value: 'FILE', help: 'CA certificate of the fleet', complete: 'file' },
   cert: { kind: 'text', flag: 'cert', value: 'FILE', help: 'operator certificate', complete: 'file' },

@@ -4,7 +4,10 @@ import { COMMANDS, NOUNS } from './commands/all.ts';
 import { type Invocation, parseInvocation } from './program.ts';
 
 function parse(...argv: string[]): Invocation {
-  return parseInvocation({ name: 'pxmgr', summary: 'test', commands: COMMANDS, nouns: NOUNS, width: 80 }, argv);
+  return parseInvocation(
+    { name: 'pxmgr', summary: 'test', version: 'pxmgr 0', commands: COMMANDS, nouns: NOUNS, width: 80 },
+    argv,
+  );
 }
 
 function refusal(...argv: string[]): string {
@@ -37,9 +40,10 @@ describe('argv', () => {
     expect(parse('container', 'exec', 'web', '--', 'ls', '-la', '--output', 'x')).toMatchObject({
       input: { args: ['web', 'ls', '-la', '--output', 'x'] },
     });
-    expect(parse('container', 'exec', '-i', 'web', 'sh', '-c', 'true')).toMatchObject({
-      input: { args: ['web', 'sh', '-c', 'true'], options: { input: true } },
+    expect(parse('container', 'exec', 'web', '-i', '--', 'sh', '-c', 'true', '--', 'x')).toMatchObject({
+      input: { args: ['web', 'sh', '-c', 'true', '--', 'x'], options: { input: true } },
     });
+    expect(refusal('container', 'exec', 'web', 'ls', '-la')).toMatch(/unknown option "-la"/);
   });
 
   it('knows an option whose value may be missing', () => {
@@ -53,16 +57,18 @@ describe('argv', () => {
     [['container', 'list', '--nod', 'x'], /--nod.*--node/],
     [['container', 'get'], /CONTAINER/],
     [['container', 'list', 'extra'], /too many arguments/],
-    [['container', 'list', '-o', 'xml'], /xml.*table/],
+    [['container', 'list', '-o', 'xml'], /^--output xml: is not one of table, wide/],
+    [['container', 'list', '--node'], /^--node needs a value: NODE/],
     [['run'], /SOURCE/],
   ])('%j is refused with a word on what was meant', (argv, message) => {
     expect(refusal(...argv)).toMatch(message);
   });
 
   it('asks for help at every level', () => {
-    for (const argv of [[], ['--help'], ['container'], ['container', '--help'], ['container', 'list', '--help']]) {
-      expect(parse(...argv)).toMatchObject({ kind: 'help' });
+    for (const argv of [[], ['--help'], ['container'], ['node', 'token'], ['container', '--help'], ['run', '-h']]) {
+      expect(parse(...argv)).toMatchObject({ kind: 'help', text: expect.stringContaining('Usage: pxmgr') });
     }
+    expect(parse('--version')).toEqual({ kind: 'help', text: 'pxmgr 0\n' });
   });
 });
 

@@ -1,8 +1,8 @@
 /** argv to one command and its input: the commander tree is built from the command list. */
-import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { Command as Branch, CommanderError, Option } from 'commander';
 import type { ArgumentDefinition, Command, Input, OptionDefinition, OptionTable } from './command.ts';
 import { GLOBAL_OPTIONS } from './global-options.ts';
+import { usageError } from './usage-error.ts';
 
 /** Either a command to run, or text to print (help). */
 export type Invocation =
@@ -19,6 +19,8 @@ export type GlobalValues = Readonly<Record<keyof typeof GLOBAL_OPTIONS, string |
 export interface ProgramDefinition {
   readonly name: string;
   readonly summary: string;
+  /** What --version prints. */
+  readonly version: string;
   readonly commands: readonly Command[];
   readonly nouns: Readonly<Record<string, string>>;
   /** Cells of the terminal for help pages. */
@@ -62,9 +64,9 @@ function humanArgument(argument: { name(): string; readonly required: boolean; r
   return argument.required ? `<${name}>` : `[${name}]`;
 }
 
-/** "exec web -- ls": the separator is ours, what follows is not. */
-function dropSeparator(words: readonly string[], index: number): readonly string[] {
-  return words[index] === '--' ? words.toSpliced(index, 1) : words;
+/** "a, b or c" is enough for a person; the quoted list of commander is not shown beside it. */
+function optionText(option: Option): string {
+  return option.description;
 }
 
 class Tree {
@@ -75,7 +77,10 @@ class Tree {
 
   constructor(definition: ProgramDefinition) {
     this.definition = definition;
-    this.root = this.configure(new Branch(definition.name)).description(definition.summary).enablePositionalOptions();
+    this.root = this.configure(new Branch(definition.name))
+      .description(definition.summary)
+      .version(definition.version, '-V, --version', 'show the version')
+      .enablePositionalOptions();
     for (const command of definition.commands) this.add(command);
   }
 
@@ -85,18 +90,9 @@ class Tree {
     } catch (error) {
       if (!(error instanceof CommanderError)) throw error;
       if (error.exitCode === 0 || error.code === 'commander.help') return { kind: 'help', text: this.written.join('') };
-      throw this.usageError(error);
+      throw usageError(error, this.definition, argv);
     }
     return this.chosen ?? { kind: 'help', text: this.root.helpInformation() };
-  }
-
-  private usageError(error: CommanderError): PxmError {
-    const [first = '', second = ''] = error.message.replace(/^error: /, '').split('\n');
-    const suggestion = second.replace(/^\(|\)$/g, '');
-    return new PxmError('PXM_USAGE', {
-      problem: suggestion === '' ? first : `${first} (${suggestion})`,
-      command: this.definition.name,
-    });
   }
 
   private configure(branch: Branch): Branch {
@@ -111,9 +107,13 @@ class Tree {
       .configureHelp({
         helpWidth: this.definition.width,
         sortOptions: false,
+        optionDescription: optionText,
         subcommandTerm: (child) => `${child.name()} ${child.registeredArguments.map(humanArgument).join(' ')}`.trim(),
       })
-      .configureOutput({ writeOut: (text) => void this.written.push(text), writeErr: () => undefined });
+      .configureOutput({
+        writeOut: (text) => void this.written.push(text),
+        writeErr: (text) => void this.written.push(text),
+      });
   }
 
   private branchFor(words: readonly string[]): Branch {
@@ -140,7 +140,6 @@ class Tree {
     );
     for (const argument of command.args) leaf.argument(argumentText(argument), argument.help);
     for (const option of Object.values(command.options)) leaf.addOption(toOption(option));
-    if (command.passThrough) leaf.passThroughOptions();
     if (command.examples.length > 0)
       leaf.addHelpText('after', `\nExamples:\n${command.examples.map((example) => `  ${example}`).join('\n')}`);
     leaf.addHelpText('after', '\nOptions of every command: see "pxmgr --help"');
@@ -149,11 +148,10 @@ class Tree {
   }
 
   private choose(command: Command, leaf: Branch, given: readonly unknown[]): void {
-    const words = given
+    const args = given
       .slice(0, command.args.length)
       .flat()
       .filter((value): value is string => typeof value === 'string');
-    const args = command.passThrough ? dropSeparator(words, command.args.length - 1) : words;
     const found = leaf.opts<Record<string, unknown>>();
     const inherited = leaf.optsWithGlobals<Record<string, unknown>>();
     const globals = readOptions(GLOBAL_OPTIONS, {

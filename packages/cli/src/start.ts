@@ -1,6 +1,6 @@
 /** From argv to an exit code: parse, load the settings, run the command, show its result or its failure. */
 import { PRODUCT_VERSION } from '@pxmgr/contract';
-import { systemClock } from '@pxmgr/kit/clock';
+import { type Clock, systemClock } from '@pxmgr/kit/clock';
 import { loadConfig } from '@pxmgr/kit/config/load';
 import { showConfig } from '@pxmgr/kit/config/origin';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
@@ -18,12 +18,22 @@ import { createTheme } from './render/theme.ts';
 const DEFAULT_WIDTH = 80;
 const MAX_HELP_WIDTH = 110;
 
+const PROGRAM = {
+  name: 'pxmgr',
+  summary: 'Fleet manager for Proxmox VE',
+  version: `pxmgr ${PRODUCT_VERSION}`,
+  commands: COMMANDS,
+  nouns: NOUNS,
+};
+
 export interface Environment {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly streams: Streams;
   readonly interrupted: AbortSignal;
   readonly ask: Context['ask'];
+  /** Default: that of the system. */
+  readonly clock?: Clock;
 }
 
 function flagText(value: string | boolean | undefined): string | undefined {
@@ -59,15 +69,17 @@ interface Chosen {
   readonly command: Command;
   readonly input: Input<OptionTable>;
   readonly globals: GlobalValues;
+  readonly wanted: { format: Format };
 }
 
 async function runCommand(environment: Environment, chosen: Chosen, look: Look): Promise<number> {
   const { streams } = environment;
   const { config, model } = settings(environment, chosen.globals);
-  const connection = new Connection(config);
+  const connection = new Connection(config, model.file);
   const format: Format = config.output;
+  chosen.wanted.format = format;
   const context: Context = {
-    clock: systemClock,
+    clock: environment.clock ?? systemClock,
     streams,
     format,
     look,
@@ -108,27 +120,21 @@ export async function start(environment: Environment): Promise<number> {
   const plain = argv.includes('--plain');
   const look = lookOf(environment, plain);
   const width = Math.min(MAX_HELP_WIDTH, streams.outWidth ?? DEFAULT_WIDTH);
-  let json = false;
+  // Known better once the settings are read; a wrong setting itself is told in the format of the flag.
+  const wanted = { format: 'table' as Format };
   try {
-    if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
-      streams.out(`pxmgr ${PRODUCT_VERSION}\n`);
-      return 0;
-    }
-    const invocation = parseInvocation(
-      { name: 'pxmgr', summary: 'Fleet manager for Proxmox VE', commands: COMMANDS, nouns: NOUNS, width },
-      argv,
-    );
+    const invocation = parseInvocation({ ...PROGRAM, width }, argv);
     if (invocation.kind === 'help') {
       streams.out(invocation.text);
       return 0;
     }
-    json = invocation.globals.output === 'json' || invocation.globals.output === 'ndjson';
-    return await runCommand(environment, invocation, look);
+    wanted.format = (flagText(invocation.globals.output) ?? 'table') as Format;
+    return await runCommand(environment, { ...invocation, wanted }, look);
   } catch (error) {
     if (error instanceof PxmError && error.code === 'PXM_CANCELLED' && environment.interrupted.aborted) {
       streams.err('interrupted\n');
       return EXIT_INTERRUPTED;
     }
-    return report(environment, error, { look, json });
+    return report(environment, error, { look, json: wanted.format === 'json' || wanted.format === 'ndjson' });
   }
 }

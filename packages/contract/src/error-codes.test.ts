@@ -27,6 +27,8 @@ describe('the error table', () => {
 
   it('fills templates and leaves missing fields visible', () => {
     expect(fillTemplate('container {vmid} on {node}', { vmid: '101' })).toBe('container 101 on {node}');
+    expect(fillTemplate('has {n} problem(s): {p}', { n: '1', p: 'x(s)' })).toBe('has 1 problem: x(s)');
+    expect(fillTemplate('has {n} problem(s)', { n: '2' })).toBe('has 2 problems');
   });
 });
 

@@ -25,7 +25,11 @@ export function errorRow(code: ErrorCode): ErrorRow {
   return ERROR_TABLE[code];
 }
 
-/** Fill a template; a missing field stays visible as `{name}` so that a test finds it. */
+/** Fill a template; a missing field stays visible as `{name}` so that a test finds it. "{count} problem(s)" gets its number right. */
 export function fillTemplate(template: string, fields: Readonly<Record<string, string>>): string {
-  return template.replace(/\{(\w+)\}/g, (whole, name: string) => fields[name] ?? whole);
+  return template
+    .replace(/\{(\w+)\} (\w+)\(s\)/g, (_whole, name: string, noun: string) =>
+      fields[name] === '1' ? `{${name}} ${noun}` : `{${name}} ${noun}s`,
+    )
+    .replace(/\{(\w+)\}/g, (whole, name: string) => fields[name] ?? whole);
 }

@@ -127,5 +127,7 @@ export function configText(verb: 'show' | 'check' | 'example', source: ConfigSou
   if (verb === 'check') return 'the configuration is valid\n';
   const rows = showConfig(CONFIG, loaded);
   const width = Math.max(...rows.map((row) => row.key.length));
-  return rows.map(({ key, value, origin }) => `${key.padEnd(width)}  ${value}  (${origin.where})\n`).join('');
+  return rows
+    .map(({ key, value, origin }) => `${key.padEnd(width)}  ${value === '' ? '-' : value}  (${origin.where})\n`)
+    .join('');
 }

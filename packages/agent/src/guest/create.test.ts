@@ -54,7 +54,7 @@ describe('createContainer', () => {
     });
     expect(operation.upids).toHaveLength(1);
     expect(argvOf(host, 'create')).toEqual([
-      `create 101 local:vztmpl/app.tar --hostname web --storage local --rootfs local:4 --mp0 volume=local:4,mp=/data,backup=1 --memory 256 --net0 name=eth0,bridge=vmbr0,ip=dhcp,type=veth --unprivileged 1 --onboot 0 --ostype unmanaged --arch amd64 --tags pxmgr;team;${operation.id}`,
+      `create 101 local:vztmpl/app.tar --hostname web --storage local --rootfs local:4 --mp0 volume=local:4,mp=/data,backup=1 --memory 256 --swap 0 --net0 name=eth0,bridge=vmbr0,ip=dhcp,type=veth --unprivileged 1 --onboot 0 --ostype unmanaged --arch amd64 --tags pxmgr;team;${operation.id}`,
     ]);
     expect(argvOf(host, 'set')).toEqual(['set 101 --mp1 volume=/srv/media,mp=/media,ro=1']);
     const text = host.parts.files.text(101) ?? '';

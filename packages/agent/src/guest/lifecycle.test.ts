@@ -148,6 +148,13 @@ describe('ending', () => {
     });
   });
 
+  it('shows how a guest that is still to be made will be started', () => {
+    expect(
+      previewVerb(host.parts, { verb: 'start', vmid: 777, guestUid: '' }).map((one) => one.argv.join(' ')),
+    ).toEqual(['pct start 777']);
+    expect(() => previewVerb(host.parts, { verb: 'stop', vmid: 777, guestUid: '' })).toThrow(/777/);
+  });
+
   it('stops and destroys by force, and shows both commands before', async () => {
     host.setRunning(101);
     expect(

@@ -75,6 +75,9 @@ function checkDestroy(config: GuestConfig, { isRunning, fields }: Situation): vo
 
 /** The commands a verb runs, after its checks. */
 export function previewVerb(parts: GuestParts, request: VerbRequest): HostCommand[] {
+  // A plan that creates the guest asks how it will be started: its configuration is the matter of an earlier step.
+  if (request.verb === 'start' && parts.files.config(request.vmid) === undefined)
+    return [toHostCommand(commandFor(parts, request))];
   checkVerb(parts, request);
   const isRunning = parts.runState.isRunning(request.vmid);
   const first = request.verb === 'destroy' && isRunning ? [toHostCommand(stopCommand(request.vmid))] : [];

@@ -55,7 +55,7 @@ async function confirm(context: Context, question: string, planned: Planned): Pr
   if (context.ask === undefined) {
     throw new PxmError(
       'PXM_USAGE',
-      { problem: 'this is destructive and there is no terminal to ask on', command: 'pxmgr' },
+      { problem: `there is no terminal to ask on: ${question}`, command: 'pxmgr' },
       { hint: 'add --yes if you mean it, or --dry-run to see the plan' },
     );
   }

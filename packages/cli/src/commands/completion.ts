@@ -5,16 +5,32 @@
 import { FleetServiceClient, OperationServiceClient } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { controllerOf } from '../client.ts';
-import { argument, type Command, type Completer, command } from '../command.ts';
+import { argument, type Command, type Completer, command, type OptionDefinition } from '../command.ts';
 import type { Context } from '../context.ts';
+import { GLOBAL_OPTIONS } from '../global-options.ts';
 import { text } from '../result.ts';
 import { fetchInventory } from './fetch.ts';
 
+/** Nobody waits longer for a Tab. */
+const PATIENCE_MS = 1500;
+/** The command that the scripts call; no help page lists it. */
+const HIDDEN = 'complete';
+
 const SCRIPTS: Readonly<Record<string, string>> = {
+  // Words are split at blanks only: bash itself also splits at ":" and "=", of which references and options are full.
+  // What bash has split off already must not come back in the answer.
   bash: [
     '_pxmgr() {',
-    "  local IFS=$'\\n'",
-    '  COMPREPLY=($(pxmgr complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))',
+    '  local line=${COMP_LINE:0:COMP_POINT} word before found',
+    '  local -a words',
+    '  read -ra words <<<"$line"',
+    "  [[ $line == *[[:space:]] ]] && words+=('')",
+    '  word=${words[-1]}',
+    '  before=${word%"${word##*[:=]}"}',
+    '  COMPREPLY=()',
+    '  while IFS= read -r found; do',
+    '    COMPREPLY+=("${found#"$before"}")',
+    '  done < <("${words[0]}" complete -- "${words[@]:1}" 2>/dev/null)',
     '}',
     'complete -o default -F _pxmgr pxmgr',
   ].join('\n'),
@@ -71,42 +87,62 @@ async function live(context: Context, completer: Completer): Promise<string[]> {
 }
 
 interface Position {
-  readonly command: Command | undefined;
+  readonly command: Command;
   /** Words after the command's path, without the one being typed. */
   readonly rest: readonly string[];
 }
 
-function locate(commands: readonly Command[], words: readonly string[]): Position {
+function locate(commands: readonly Command[], words: readonly string[]): Position | undefined {
   for (let count = Math.min(3, words.length); count > 0; count -= 1) {
     const path = words.slice(0, count).join(' ');
     const found = commands.find((candidate) => candidate.path === path);
     if (found !== undefined) return { command: found, rest: words.slice(count) };
   }
-  return { command: undefined, rest: words };
+  return undefined;
 }
 
 function nextWords(commands: readonly Command[], words: readonly string[]): string[] {
   const prefix = words.length === 0 ? '' : `${words.join(' ')} `;
-  return [
-    ...new Set(
-      commands
-        .filter((candidate) => candidate.path.startsWith(prefix))
-        .map((candidate) => candidate.path.slice(prefix.length).split(' ')[0] ?? ''),
-    ),
-  ];
+  return commands
+    .filter((candidate) => candidate.path.startsWith(prefix) && candidate.path !== HIDDEN)
+    .map((candidate) => candidate.path.slice(prefix.length).split(' ')[0] ?? '');
+}
+
+function optionWords(options: readonly OptionDefinition[]): string[] {
+  return [...options.map((option) => `--${option.flag}`), '--help'];
+}
+
+function takesValue(options: readonly OptionDefinition[], word: string): OptionDefinition | undefined {
+  return options.find(
+    (option) =>
+      option.kind !== 'flag' &&
+      (word === `--${option.flag}` || (option.short !== undefined && word === `-${option.short}`)),
+  );
+}
+
+/** How many arguments stand before the word being typed; values of options are none. */
+function argumentsBefore(options: readonly OptionDefinition[], rest: readonly string[]): number {
+  return rest.filter((word, index) => {
+    const previous = rest[index - 1];
+    const isValue = previous !== undefined && takesValue(options, previous) !== undefined;
+    return !word.startsWith('-') && !isValue;
+  }).length;
 }
 
 async function candidates(context: Context, commands: readonly Command[], words: readonly string[]): Promise<string[]> {
   const typed = words.at(-1) ?? '';
-  const { command: found, rest } = locate(commands, words.slice(0, -1));
-  if (found === undefined) return nextWords(commands, words.slice(0, -1));
-  const options = Object.values(found.options);
-  const previous = options.find((option) => `--${option.flag}` === rest.at(-1) && option.kind !== 'flag');
-  if (previous !== undefined)
-    return previous.choices === undefined ? await live(context, previous.complete ?? 'none') : [...previous.choices];
-  if (typed.startsWith('-')) return options.map((option) => `--${option.flag}`);
-  const position = rest.filter((word) => !word.startsWith('-')).length;
-  return await live(context, found.args[Math.min(position, found.args.length - 1)]?.complete ?? 'none');
+  const before = words.slice(0, -1);
+  const global = Object.values<OptionDefinition>(GLOBAL_OPTIONS);
+  const position = locate(commands, before);
+  const options = [...Object.values(position?.command.options ?? {}), ...global];
+  const open = takesValue(options, before.at(-1) ?? '');
+  if (open !== undefined && !(open.kind === 'selector' && typed.startsWith('-')))
+    return [...(open.choices ?? (await live(context, open.complete ?? 'none')))];
+  if (typed.startsWith('-')) return optionWords(options);
+  if (position === undefined) return nextWords(commands, before);
+  const { args } = position.command;
+  const found = args[Math.min(argumentsBefore(options, position.rest), args.length - 1)];
+  return [...(found?.choices ?? (await live(context, found?.complete ?? 'none')))];
 }
 
 /** Both commands need the list of all commands, which holds them: it is asked for late. */
@@ -114,7 +150,7 @@ export function completionCommands(commands: () => readonly Command[]): Command[
   const script = command({
     path: 'completion',
     summary: 'Print the completion script of a shell',
-    args: [{ name: 'SHELL', help: 'bash, zsh or fish' }],
+    args: [{ name: 'SHELL', help: 'bash, zsh or fish', choices: Object.keys(SCRIPTS) }],
     examples: ['pxmgr completion bash > /etc/bash_completion.d/pxmgr'],
     run: async (_context, input) => {
       const shell = argument(input, 0);
@@ -128,14 +164,15 @@ export function completionCommands(commands: () => readonly Command[]): Command[
     },
   });
   const complete = command({
-    path: 'complete',
+    path: HIDDEN,
     summary: 'Print what could follow the given words (the completion scripts call it)',
     args: [{ name: 'WORDS', help: 'words after pxmgr, the last one incomplete', variadic: true, optional: true }],
     passThrough: true,
     run: async (context, input) => {
-      const found = await candidates(context, commands(), input.args).catch(() => []);
+      const interrupted = AbortSignal.any([context.interrupted, AbortSignal.timeout(PATIENCE_MS)]);
+      const found = await candidates({ ...context, interrupted }, commands(), input.args).catch(() => []);
       const typed = input.args.at(-1) ?? '';
-      return text(found.filter((word) => word.startsWith(typed)).join('\n'));
+      return text([...new Set(found)].filter((word) => word.startsWith(typed)).join('\n'));
     },
   });
   return [script, complete];

@@ -1,8 +1,15 @@
+import { existsSync } from 'node:fs';
 import { renderExample } from '@pxmgr/kit/config/example';
 import type { ShownOption } from '@pxmgr/kit/config/origin';
 import { command } from '../command.ts';
 import { CLI_CONFIG, ENV_PREFIX } from '../config.ts';
+import type { Context } from '../context.ts';
 import { list, text } from '../result.ts';
+
+function fileText(context: Context): string {
+  const { file } = context.configModel;
+  return existsSync(file) ? file : `${file} (not there, so defaults hold)`;
+}
 
 export const configShow = command({
   path: 'config show',
@@ -21,7 +28,7 @@ export const configShow = command({
         name: (row) => row.key,
         json: (row) => ({ key: row.key, value: row.value, origin: row.origin }),
         empty: 'no settings',
-        notes: [`file: ${context.configModel.file}`],
+        notes: [`file: ${fileText(context)}`],
       }),
     ),
 });
@@ -31,7 +38,7 @@ export const configCheck = command({
   summary: 'Check the settings; every problem is named with its place',
   examples: ['pxmgr config check'],
   // A wrong configuration never gets here: main refuses it with all its problems.
-  run: async (context) => await Promise.resolve(text(`the configuration is valid (${context.configModel.file})`)),
+  run: async (context) => await Promise.resolve(text(`the configuration is valid; file: ${fileText(context)}`)),
 });
 
 export const configExample = command({

@@ -18,7 +18,7 @@ export interface OutputOptions {
 }
 
 function listText(result: ListResult, options: OutputOptions): string {
-  if (options.format === 'name') return result.rows.map(result.name).join('\n');
+  if (options.format === 'name') return [...new Set(result.rows.map(result.name))].join('\n');
   const { head } = createTheme(options.look);
   return renderTable(result.rows, result.columns, { width: options.width, wide: options.format === 'wide', head }).join(
     '\n',

@@ -9,7 +9,7 @@ import { renderPairs } from './table.ts';
 function sourceText(spec: ContainerSpec): string {
   switch (spec.source?.$case) {
     case 'image':
-      return `${spec.source.value.reference}${spec.source.value.digest === '' ? '' : ` (${spec.source.value.digest.slice(0, 19)}…)`}`;
+      return `${spec.source.value.reference}${spec.source.value.digest === '' ? '' : ` (${spec.source.value.digest})`}`;
     case 'template':
       return spec.source.value.volumeId;
     case undefined:
@@ -61,7 +61,10 @@ function stepLines(step: PlanStep, page: Page, commands: boolean): string[] {
 export function renderPlan(plan: Plan, page: Page, commands: boolean): string[] {
   const head = plan.id === '' ? 'plan (dry run, nothing is stored)' : `plan ${plan.id}`;
   const lines = [page.theme.bold(plan.title), page.theme.dim(head)];
-  if (plan.spec !== undefined) lines.push(...renderSpec(plan.spec));
+  // The plan of a pull carries no more of a spec than its image.
+  const creates = plan.steps.some((step) => step.kind === 'container.create');
+  if (plan.spec !== undefined)
+    lines.push(...(creates ? renderSpec(plan.spec) : renderPairs([['from', sourceText(plan.spec)]], '  ')));
   lines.push('steps', ...plan.steps.flatMap((step) => stepLines(step, page, commands)));
   return lines;
 }

@@ -134,7 +134,7 @@ describe('errors', () => {
       theme,
     );
     expect(lines.slice(0, 3)).toEqual([
-      'error[PXM_INPUT_INVALID]: the request has 2 problem(s):',
+      'error[PXM_INPUT_INVALID]: the request has 2 problems:',
       '  - --name: bad',
       '  - --memory: worse',
     ]);
@@ -153,8 +153,8 @@ describe('host commands', () => {
 
 describe('times', () => {
   it('are relative in tables and exact elsewhere', () => {
-    expect(relativeTime(new Date(NOW.getTime() - 65_000), NOW)).toBe('1m 5s ago');
-    expect(relativeTime(new Date(NOW.getTime() + 65_000), NOW)).toBe('in 1m 5s');
+    expect(relativeTime(new Date(NOW.getTime() - 65_000), NOW)).toBe('1m ago');
+    expect(relativeTime(new Date(NOW.getTime() + 65_000), NOW)).toBe('in 1m');
     expect(relativeTime(undefined, NOW)).toBe('-');
     expect(exactTime(NOW)).toBe('2026-11-20 12:00:00Z');
   });

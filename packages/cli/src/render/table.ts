@@ -3,7 +3,8 @@ import type { Column } from '../result.ts';
 import { cellWidth, cut, padEnd, padStart } from './width.ts';
 
 const GAP = '  ';
-const SHRINK_MINIMUM = 8;
+/** Columns give way in two rounds: first down to what is still readable, then to the bare minimum. */
+const SHRINK_MINIMA = [20, 8];
 
 export interface TableOptions {
   /** Cells of the terminal; undefined = not a terminal, no limit. */
@@ -19,12 +20,13 @@ function fit(widths: number[], columns: readonly { readonly shrink?: number }[],
     .filter((entry) => entry.shrink > 0)
     .sort((a, b) => b.shrink - a.shrink);
   let over = widths.reduce((sum, width) => sum + width, 0) + GAP.length * (widths.length - 1) - limit;
-  for (const { index } of order) {
-    if (over <= 0) break;
-    const width = widths[index] ?? 0;
-    const give = Math.min(over, Math.max(0, width - SHRINK_MINIMUM));
-    widths[index] = width - give;
-    over -= give;
+  for (const minimum of SHRINK_MINIMA) {
+    for (const { index } of order) {
+      const width = widths[index] ?? 0;
+      const give = Math.min(Math.max(0, over), Math.max(0, width - minimum));
+      widths[index] = width - give;
+      over -= give;
+    }
   }
   return widths;
 }
@@ -66,4 +68,15 @@ export function renderPairs(pairs: readonly (readonly [string, string])[], inden
   const filled = pairs.filter(([, value]) => value !== '');
   const width = Math.max(0, ...filled.map(([key]) => cellWidth(key)));
   return filled.map(([key, value]) => `${indent}${padEnd(key, width)}  ${value}`);
+}
+
+/** Cells in aligned columns without a head, for the parts of one thing. */
+export function renderGrid(rows: readonly (readonly string[])[], indent: string): string[] {
+  const count = Math.max(0, ...rows.map((row) => row.length));
+  const widths = Array.from({ length: count }, (_, column) =>
+    Math.max(...rows.map((row) => cellWidth(row[column] ?? ''))),
+  );
+  return rows.map((row) =>
+    `${indent}${row.map((cell, column) => padEnd(cell, widths[column] ?? 0)).join(GAP)}`.trimEnd(),
+  );
 }

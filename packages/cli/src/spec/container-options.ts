@@ -1,14 +1,5 @@
 /** The options that describe a container, and how they become a ContainerSpec. Shared by `run`, `container create` and `place explain`. */
-import {
-  formatImageReference,
-  hasControlCharacters,
-  limits,
-  parseGuestName,
-  parseImageReference,
-  parseSize,
-  parseStorageId,
-  parseTag,
-} from '@pxmgr/contract';
+import { formatImageReference, limits, parseGuestName, parseImageReference, parseSize } from '@pxmgr/contract';
 import { ContainerSpec, Device } from '@pxmgr/contract/common';
 import { PlacementConstraints } from '@pxmgr/contract/controller';
 import type { OptionDefinition, OptionValues } from '../command.ts';
@@ -18,6 +9,7 @@ import { parseMount } from './mount-flag.ts';
 import { parseNetwork } from './network-flag.ts';
 import type { Problems } from './problems.ts';
 import { parseReadiness } from './readiness-flag.ts';
+import { checkNodes, checkWords } from './word-checks.ts';
 
 export const CONTAINER_OPTIONS = {
   name: {
@@ -59,7 +51,7 @@ export const CONTAINER_OPTIONS = {
   },
   envFile: {
     kind: 'list',
-    flag: 'env-file',
+    flag: 'env-from',
     value: 'FILE',
     help: 'variables from a file, one NAME=VALUE a line',
     complete: 'file',
@@ -106,7 +98,6 @@ export const CONTAINER_OPTIONS = {
 export type ContainerOptions = OptionValues<typeof CONTAINER_OPTIONS>;
 
 const DEFAULTS = { memoryBytes: 512n * 1024n * 1024n, rootfsBytes: 4n * 1024n ** 3n, volumeBytes: 4n * 1024n ** 3n };
-const FEATURES = ['nesting', 'keyctl', 'fuse'];
 
 /** Name of a flag and what was given for it. */
 type Given = readonly [flag: string, value: string | undefined];
@@ -148,7 +139,8 @@ function source(text: string, options: ContainerOptions, problems: Problems): Co
 /** nginx of docker.io/library/nginx:1.27, debian-12-standard of local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst. */
 export function defaultName(text: string): string {
   const last = text.split('@')[0]?.split('/').at(-1) ?? '';
-  const word = text.includes(':vztmpl/') ? last.split('_')[0] : last.split(':')[0];
+  const isTemplate = text.includes(':vztmpl/');
+  const word = isTemplate ? last.replace(/\.tar(?:\.\w+)?$/, '').split('_')[0] : last.split(':')[0];
   return (
     (word ?? '')
       .toLowerCase()
@@ -164,17 +156,6 @@ function devices(paths: readonly string[], problems: Problems): Device[] {
       problems.add(`--device ${path}`, 'must be a path below /dev without blanks and commas');
     return Device.fromPartial({ path });
   });
-}
-
-function checkWords(options: ContainerOptions, problems: Problems): void {
-  if (options.storage !== undefined) problems.take(`--storage ${options.storage}`, parseStorageId(options.storage));
-  for (const tag of options.tag) problems.take(`--tag ${tag}`, parseTag(tag));
-  for (const feature of options.feature)
-    if (!FEATURES.includes(feature)) problems.add(`--feature ${feature}`, `is not one of ${FEATURES.join(', ')}`);
-  for (const word of options.entrypoint)
-    if (hasControlCharacters(word)) problems.add('--entrypoint', 'holds control characters');
-  if (options.platform !== undefined && !/^linux\/[a-z0-9]+(?:\/v[0-9]+)?$/.test(options.platform))
-    problems.add(`--platform ${options.platform}`, 'write linux/amd64, linux/arm64 or linux/arm/v7');
 }
 
 /** Every problem goes to `problems`; the caller refuses before it uses the spec. */
@@ -213,6 +194,7 @@ export function buildSpec(from: string, options: ContainerOptions, problems: Pro
 }
 
 export function buildConstraints(options: ContainerOptions, problems: Problems): PlacementConstraints {
+  checkNodes(options, problems);
   const vmid = whole(['vmid', options.vmid], [limits.VMID_MIN, limits.VMID_MAX], problems);
   return PlacementConstraints.fromPartial({ node: options.node ?? '', excludeNodes: [...options.excludeNode], vmid });
 }

@@ -1,4 +1,5 @@
-/** `--env NAME=VALUE`, `--env NAME-` (take the image's variable away), `--env-file FILE` (secrets stay off the command line). */
+/** `--env NAME=VALUE`, `--env NAME-` (take the image's variable away), `--env-from FILE` (secrets stay off the
+ * command line). Not `--env-file`: Node.js takes that one for itself wherever it stands in argv. */
 import { readFileSync } from 'node:fs';
 import { hasControlCharacters } from '@pxmgr/contract';
 import { EnvironmentVariable } from '@pxmgr/contract/common';

@@ -96,9 +96,23 @@ describe('describeChange', () => {
     });
   });
 
+  it('names variables of the environment and nothing of their values, in one line', () => {
+    const before = container({ config: { env: 'PATH=hmac:1\nA=hmac:2', 'lxc.init.groups': '44' } });
+    const after = container({
+      config: {
+        env: 'PATH=hmac:1\nA=hmac:3\nB=hmac:4',
+        'lxc.init.groups': `44,${'1'.repeat(90)}`,
+        mp1: 'x'.repeat(90),
+      },
+    });
+    const summary = describeChange(observe(before, after))?.summary ?? '';
+    expect(summary).toMatch(/^env changed: A, B; lxc\.init\.groups: 44 -> 44,1+\.\.\. and 1 more$/);
+    expect(summary.length).toBeLessThanOrEqual(120);
+  });
+
   it('cuts a value that is too long for history', () => {
     const change = describeChange(observe(container({}), container({ description: 'x'.repeat(5000) })));
     expect(change?.fields[0]?.after.length).toBeLessThan(2100);
-    expect(change?.summary.length).toBeLessThan(200);
+    expect(change?.summary.length).toBeLessThanOrEqual(120);
   });
 });

@@ -8,12 +8,16 @@ import { type FlatDocument, flattenDocument } from './flatten.ts';
 /** Figures that move by themselves: alone they are no change, the metrics carry them. */
 const MOVING = new Set(['storage.available_bytes', 'dataset.used_bytes', 'dataset.available_bytes']);
 
+const ENVIRONMENT = /^(?:container|vm)\.config\.env$/;
 const CONFIG_OF_GUEST = /^(?:container|vm)\.config\./;
 /** Read from the config by the agent: when the config differs, its keys tell the same. */
 const DERIVED_OF_GUEST = /^(?:container|vm)\.(?!config\.|status$|addresses$|pending$|snapshots$|image_)/;
 
 /** Newest-first lists show one line; more fields than these are only counted there. */
 const SUMMARY_FIELDS = 3;
+/** And no longer than this, so that the line fits a terminal. */
+const SUMMARY_MAX = 120;
+const MORE_MAX = ' and 99 more'.length;
 /** Longer values are cut in the record: a change row is history, not a backup. */
 const VALUE_MAX = 2000;
 
@@ -80,11 +84,32 @@ function summarise(action: ChangeAction, fields: readonly FieldDiff[]): string {
   if (action === 'deleted') return 'deleted';
   // Status first: it is what people look for.
   const ordered = [...fields].sort((a, b) => Number(b.path.endsWith('.status')) - Number(a.path.endsWith('.status')));
-  const shown = ordered
-    .slice(0, SUMMARY_FIELDS)
-    .map((field) => `${shortPath(field.path)}: ${short(field.before)} -> ${short(field.after)}`);
-  const more = fields.length - shown.length;
-  return shown.join('; ') + (more > 0 ? ` and ${String(more)} more` : '');
+  let text = '';
+  let count = 0;
+  for (const field of ordered.slice(0, SUMMARY_FIELDS)) {
+    const longer = `${text}${text === '' ? '' : '; '}${fieldText(field)}`;
+    if (count > 0 && longer.length > SUMMARY_MAX - MORE_MAX) break;
+    text = longer;
+    count += 1;
+  }
+  const more = fields.length - count;
+  return more > 0 ? `${text} and ${String(more)} more` : text;
+}
+
+/** "memory: 512 -> 1024"; of the environment only the names, its values may be secrets. */
+function fieldText({ path, before, after }: FieldDiff): string {
+  const name = shortPath(path);
+  if (!ENVIRONMENT.test(path)) return `${name}: ${short(before)} -> ${short(after)}`;
+  const changed = changedNames(before, after).join(', ');
+  return `env changed: ${changed.length > 70 ? `${changed.slice(0, 67)}...` : changed}`;
+}
+
+/** Names of the variables whose lines differ. */
+function changedNames(before: string, after: string): string[] {
+  const was = new Set(before.split('\n'));
+  const is = new Set(after.split('\n'));
+  const lines = [...was].filter((line) => !is.has(line)).concat([...is].filter((line) => !was.has(line)));
+  return [...new Set(lines.map((line) => line.split('=')[0] ?? '').filter((name) => name !== ''))];
 }
 
 function shortPath(path: string): string {
@@ -93,5 +118,6 @@ function shortPath(path: string): string {
 
 function short(text: string): string {
   if (text === '') return '(none)';
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+  const line = text.replaceAll('\n', ' ');
+  return line.length > 45 ? `${line.slice(0, 42)}...` : line;
 }

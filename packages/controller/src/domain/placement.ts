@@ -16,7 +16,6 @@ export interface PlacementPolicy {
   /** Whether guests that do not run count with their configured memory. */
   readonly countStopped: boolean;
   readonly defaultMemoryBytes: number;
-  readonly defaultSwapBytes: number;
   readonly defaultRootfsBytes: number;
   readonly defaultVolumeBytes: number;
 }
@@ -28,7 +27,6 @@ export const DEFAULT_POLICY: PlacementPolicy = {
   hostMemoryBytes: 1024 * MIB,
   countStopped: true,
   defaultMemoryBytes: 512 * MIB,
-  defaultSwapBytes: 512 * MIB,
   defaultRootfsBytes: 8192 * MIB,
   defaultVolumeBytes: 4096 * MIB,
 };
@@ -97,7 +95,6 @@ export function fillDefaults(
   return {
     ...spec,
     memoryBytes: orDefault(spec.memoryBytes, policy.defaultMemoryBytes),
-    swapBytes: orDefault(spec.swapBytes, policy.defaultSwapBytes),
     rootfsBytes: orDefault(spec.rootfsBytes, policy.defaultRootfsBytes),
     mounts: [...own, ...added],
   };

@@ -136,6 +136,8 @@ function problemsOf(action: Action): string[] {
 function checkState(action: Action, guest: ContainerDocument, node: string): void {
   const where = { vmid: String(guest.vmid), node };
   if (action.$case === 'start' && guest.template) throw new PxmError('PXM_GUEST_TEMPLATE', where);
+  if (action.$case === 'start' && guest.status === 'running')
+    throw new PxmError('PXM_GUEST_RUNNING', where, { hint: 'there is nothing to do' });
   if (action.$case !== 'destroy') return;
   if (guest.protection) throw new PxmError('PXM_GUEST_PROTECTED', where);
   if (guest.status === 'running' && !action.value.force) throw new PxmError('PXM_GUEST_RUNNING', where);

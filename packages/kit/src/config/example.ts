@@ -37,7 +37,8 @@ export function renderReference(table: Table, options: { title: string; envPrefi
 export function helpLines(table: Table, envPrefix: string): { flag: string; text: string }[] {
   return namesOf(table, envPrefix).map((name) => {
     const option = table[name.key] as Field;
-    const value = option.default === undefined ? '' : ` (default ${scalar(option.default)})`;
+    const fallback = option.default === undefined ? '' : scalar(option.default);
+    const value = fallback === '' || fallback === '""' || fallback === '[]' ? '' : ` (default ${fallback})`;
     return { flag: `${name.flag} VALUE`, text: `${option.description}${value} [${name.env}]` };
   });
 }

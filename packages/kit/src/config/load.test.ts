@@ -102,7 +102,10 @@ describe('loadConfig', () => {
     );
     expect(problems).toHaveLength(10);
     expect(problems[0]).toBe('agent.yaml:1: listne is not known, did you mean listen?');
-    expect(problems[1]).toBe(
+    const lines = problems.map((text) => /^agent\.yaml:(\d)/.exec(text)?.[1]).filter((line) => line !== undefined);
+    expect(lines).toEqual(['1', '2', '3', '4', '7', '8']);
+    expect(problems).toContain('agent.yaml:7: registries.1 must not be empty');
+    expect(problems).toContain(
       'agent.yaml:8: api_token is a secret: put it into a file and name that file with api_token_file',
     );
     expect(problems).toContain('PXMGR_AGENT_WORKRES: is not known, did you mean PXMGR_AGENT_WORKERS?');

@@ -8,6 +8,7 @@ import { registerSecret } from '../log/redact.ts';
 import { closest } from './closest.ts';
 import { type Field, type FieldNames, namesOf, snakeCase, type Table, type Values } from './field.ts';
 import type { Origin } from './origin.ts';
+import { reasonOf } from './reason.ts';
 import { type ConfigProblem, type FoundValue, readYamlFile } from './yaml-file.ts';
 
 export interface LoadOptions {
@@ -25,6 +26,8 @@ export interface LoadOptions {
 export interface Loaded<T extends Table> {
   readonly values: Values<T>;
   readonly origins: Readonly<Record<keyof T & string, Origin>>;
+  /** The values as they were written ("200ms"), without secrets. */
+  readonly written: Readonly<Record<string, unknown>>;
 }
 
 interface Candidate {
@@ -44,24 +47,33 @@ export function loadConfig<T extends Table>(table: T, options: LoadOptions): Loa
   takeFlags(names, options, { candidates, problems });
   const values: Record<string, unknown> = {};
   const origins: Record<string, Origin> = {};
+  const written: Record<string, unknown> = {};
   for (const name of names) {
     const option = table[name.key] as Field;
     const candidate = candidates.get(name.key);
     const chosen =
       option.secret === true ? readSecret(name, candidate, { options, problems }) : (candidate ?? byDefault(option));
     origins[name.key] = chosen?.origin ?? { kind: 'default', where: 'default' };
+    if (option.secret !== true) written[name.key] = chosen?.found.value;
     values[name.key] = check(option, name, { chosen, problems });
   }
   if (problems.length > 0) throw configInvalid(options.program, problems);
-  return { values: deepFreeze(values) as Values<T>, origins: Object.freeze(origins) };
+  return { values: deepFreeze(values) as Values<T>, origins: Object.freeze(origins), written };
 }
 
 /** All problems in one error, one per line below the headline. */
 export function configInvalid(program: string, problems: readonly ConfigProblem[]): PxmError {
-  const texts = problems.map(
+  const inOrder = [...problems].sort((a, b) => lineOf(a) - lineOf(b));
+  const texts = inOrder.map(
     (problem) => `${problem.where}: ${problem.key === '' ? '' : `${problem.key} `}${problem.message}`,
   );
   return new PxmError('PXM_CONFIG_INVALID', { program, count: String(problems.length), problems: texts.join('; ') });
+}
+
+/** Problems of the file come first, from top to bottom. */
+function lineOf({ where }: ConfigProblem): number {
+  const line = /:(\d+)$/.exec(where)?.[1];
+  return line === undefined ? Number.MAX_SAFE_INTEGER : Number(line);
 }
 
 interface Gathered {
@@ -198,7 +210,7 @@ function check(option: Field, name: FieldNames, { chosen, problems }: CheckConte
     problems.push({
       where: chosen.found.where(issue.path),
       key: path,
-      message: option.secret === true ? 'is not valid' : lowerFirst(issue.message),
+      message: option.secret === true ? 'is not valid' : reasonOf(issue),
     });
   }
   return undefined;
@@ -218,10 +230,6 @@ function yamlValue(text: string): unknown {
     // Not YAML: the literal reading stands.
     return text;
   }
-}
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 function deepFreeze(value: unknown): unknown {

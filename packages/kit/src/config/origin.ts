@@ -19,13 +19,17 @@ export interface ShownOption {
 /** The model of `config show`. */
 export function showConfig(
   table: Table,
-  loaded: { values: Readonly<Record<string, unknown>>; origins: Readonly<Record<string, Origin>> },
+  loaded: {
+    values: Readonly<Record<string, unknown>>;
+    origins: Readonly<Record<string, Origin>>;
+    written?: Readonly<Record<string, unknown>>;
+  },
 ): ShownOption[] {
   return Object.entries(table).map(([key, option]) => {
     const value = loaded.values[key];
     return {
       key: snakeCase(key),
-      value: option.secret === true ? secretText(value) : valueText(value),
+      value: option.secret === true ? secretText(value) : valueText(loaded.written?.[key] ?? value),
       origin: loaded.origins[key] ?? { kind: 'default', where: 'default' },
       isSecret: option.secret === true,
       mayReload: option.reload === true,

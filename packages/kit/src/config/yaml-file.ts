@@ -57,6 +57,8 @@ export function parseYaml(text: string, name: string): YamlFile {
     message: error.message,
   }));
   const values = new Map<string, FoundValue>();
+  // What stands behind a syntax error is guesswork: a doubled key is the one mistake that leaves the rest readable.
+  if (document.errors.some((error) => error.code !== 'DUPLICATE_KEY')) return { values, problems };
   const root = document.contents;
   if (root === null || (isScalar(root) && root.value === null)) return { values, problems };
   if (!isMap(root))

@@ -58,18 +58,15 @@ function parseCauses(json: string): string[] {
 
 function fromStatusCode(error: ServiceErrorLike, where: Where): PxmError {
   const { peer } = where;
-  const cause = new Error(messageOf(error.details), { cause: error });
+  const text = plainDetails(error.details);
+  const cause = text === '' ? undefined : new Error(text);
   switch (error.code) {
     case GRPC.CANCELLED:
       return new PxmError('PXM_CANCELLED', { what: `the call to ${peer}` }, { cause });
     case GRPC.DEADLINE_EXCEEDED:
       return new PxmError(tlsRefusal(error.details) ?? 'PXM_DEADLINE_EXCEEDED', { peer }, { cause });
     case GRPC.UNIMPLEMENTED:
-      return new PxmError(
-        'PXM_CAPABILITY_MISSING',
-        { node: peer, capability: 'this call', needs: 'a newer version' },
-        { cause },
-      );
+      return unknownCall(where, cause);
     case GRPC.UNAVAILABLE:
       return unavailable(error.details, where, cause);
     default:
@@ -77,7 +74,31 @@ function fromStatusCode(error: ServiceErrorLike, where: Where): PxmError {
   }
 }
 
-function unavailable(details: string, where: Where, cause: Error): PxmError {
+/** An older program, or another port of the same one: both know only some of our calls. */
+function unknownCall({ peer, unreachable }: Where, cause: Error | undefined): PxmError {
+  const fields = { node: peer, capability: 'this call', needs: 'a newer version' };
+  if (unreachable !== 'PXM_CONTROLLER_UNREACHABLE') return new PxmError('PXM_CAPABILITY_MISSING', fields, { cause });
+  return new PxmError('PXM_CAPABILITY_MISSING', fields, {
+    cause,
+    message: `${peer} does not know this call`,
+    hint: 'check the port (the join port serves only nodes that join), or update the older program',
+  });
+}
+
+/** What grpc-js and OpenSSL wrap around the one thing that is worth reading. */
+function plainDetails(details: string): string {
+  const text = messageOf(details)
+    .replace(/\.?\s*Resolution note:[\s\S]*$/, '')
+    .replace(/^(?:\d+ [A-Z_]+: )?No connection established\.?\s*/, '')
+    .replace(/^Last error: /, '')
+    .replace(/^Error: /, '')
+    .replace(/\s*\(\d{4}-\d\d-\d\dT[\d:.]+Z\)/, '')
+    .replace(/[0-9A-F]{8,}:error:[0-9A-F]+:SSL routines:[^:]*:([^:]+):[\s\S]*$/, 'TLS: $1')
+    .trim();
+  return text === 'Failed to connect' ? '' : text;
+}
+
+function unavailable(details: string, where: Where, cause: Error | undefined): PxmError {
   const { peer } = where;
   const refusal = tlsRefusal(details);
   if (refusal !== undefined) return new PxmError(refusal, { peer }, { cause });

@@ -54,6 +54,8 @@ export function systemCode(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
+const NO_PATH = 'a file';
+
 function systemPath(error: unknown): string {
-  return error instanceof Error && 'path' in error && typeof error.path === 'string' ? error.path : 'a file';
+  return error instanceof Error && 'path' in error && typeof error.path === 'string' ? error.path : NO_PATH;
 }

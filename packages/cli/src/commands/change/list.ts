@@ -4,7 +4,11 @@ import { controllerOf } from '../../client.ts';
 import { command } from '../../command.ts';
 import { relativeTime } from '../../render/time.ts';
 import { list } from '../../result.ts';
+import { parseLimit } from '../../spec/limit-flag.ts';
 import { Problems } from '../../spec/problems.ts';
+
+/** Kinds of the inventory: contract proto/pxmgr/common/v1/inventory.proto. */
+const KINDS = ['container', 'vm', 'node', 'storage', 'dataset', 'image', 'template', 'gpu', 'usb', 'network'];
 
 /** A point in time, or how long before `now`. */
 function moment(
@@ -22,10 +26,16 @@ function moment(
   return undefined;
 }
 
+/** The action says it already for what came or went. */
+function summaryText(change: Change): string {
+  return change.summary === change.action ? '-' : change.summary.replaceAll('\n', ' ');
+}
+
 export function objectText(change: Change): string {
-  return change.objectName === '' || change.objectName === change.objectId
-    ? `${change.kind} ${change.objectId}`
-    : `${change.kind} ${change.objectId} ${change.objectName}`;
+  const { kind, objectId, objectName } = change;
+  if (objectName === '' || objectName === objectId) return `${kind} ${objectId}`;
+  // Guests are known by their number, everything else by its name.
+  return kind === 'container' || kind === 'vm' ? `${kind} ${objectId} ${objectName}` : `${kind} ${objectName}`;
 }
 
 export const changeList = command({
@@ -48,9 +58,9 @@ export const changeList = command({
     const problems = new Problems();
     const since = moment(['since', options.since], context.clock.now(), problems);
     const until = moment(['until', options.until], context.clock.now(), problems);
-    const limit = Number(options.limit ?? '50');
-    if (!Number.isInteger(limit) || limit < 1 || limit > 1000)
-      problems.add(`--limit ${options.limit ?? ''}`, 'must be a whole number from 1 to 1000');
+    const limit = parseLimit(options.limit, problems);
+    if (options.kind !== undefined && !KINDS.includes(options.kind))
+      problems.add(`--kind ${options.kind}`, `is not one of ${KINDS.join(', ')}`);
     problems.refuse();
     const request = {
       node: options.node ?? '',
@@ -71,7 +81,7 @@ export const changeList = command({
         { head: 'NODE', value: (change) => change.nodeName },
         { head: 'WHAT', shrink: 2, value: (change) => `${objectText(change)} ${change.action}` },
         { head: 'BY', value: (change) => change.author || '-' },
-        { head: 'CHANGE', shrink: 1, value: (change) => change.summary.replaceAll('\n', ' ') },
+        { head: 'CHANGE', shrink: 1, value: summaryText },
         { head: 'OPERATION', wide: true, value: (change) => change.operationId || '-' },
         { head: 'TASK', wide: true, value: (change) => change.upid || '-' },
       ],

@@ -9,11 +9,22 @@ import { detail } from '../../result.ts';
 import { themeOf } from '../page.ts';
 import { objectText } from './list.ts';
 
+/** The agent sends a keyed hash in place of a value that may be secret. */
+const HIDDEN = /=hmac:[0-9a-f]+$/;
+
+function shown(line: string): string {
+  return line.replace(HIDDEN, '=(hidden)');
+}
+
+/** Of a value with several lines only those that differ. */
 function fieldLines(field: FieldChange, theme: Theme): string[] {
-  const lines = [`  ${field.path}`];
-  if (field.before !== '') lines.push(theme.bad(`    - ${field.before}`));
-  if (field.after !== '') lines.push(theme.good(`    + ${field.after}`));
-  return lines;
+  const before = field.before === '' ? [] : field.before.split('\n');
+  const after = field.after === '' ? [] : field.after.split('\n');
+  return [
+    `  ${field.path}`,
+    ...before.filter((line) => !after.includes(line)).map((line) => theme.bad(`    - ${shown(line)}`)),
+    ...after.filter((line) => !before.includes(line)).map((line) => theme.good(`    + ${shown(line)}`)),
+  ];
 }
 
 export const changeShow = command({
@@ -35,6 +46,7 @@ export const changeShow = command({
       ...renderPairs([
         ['change', String(change.id)],
         ['object', `${objectText(change)} on ${change.nodeName}`],
+        ['id', change.objectId],
         ['action', change.action],
         ['observed', exactTime(change.observedAt)],
         ['recorded', exactTime(change.recordedAt)],

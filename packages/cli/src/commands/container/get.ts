@@ -2,7 +2,7 @@ import { formatSize } from '@pxmgr/contract';
 import type { ContainerDocument, InventoryObject } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { argument, command } from '../../command.ts';
-import { renderPairs } from '../../render/table.ts';
+import { renderGrid, renderPairs } from '../../render/table.ts';
 import { paintState, type Theme } from '../../render/theme.ts';
 import { exactTime } from '../../render/time.ts';
 import { detail } from '../../result.ts';
@@ -40,30 +40,38 @@ function lines(object: InventoryObject, container: ContainerDocument, theme: The
     ]),
     ...section(
       'mounts',
-      container.mountPoints.map((mount): [string, string] => [
+      container.mountPoints.map((mount) => [
         mount.key,
-        `${mount.target || '/'}  ${mount.volume}${mount.sizeBytes === 0n ? '' : `  ${formatSize(mount.sizeBytes)}`}${mount.readOnly ? '  ro' : ''}`,
+        mount.target || '/',
+        mount.volume,
+        mount.sizeBytes === 0n ? '' : formatSize(mount.sizeBytes),
+        mount.readOnly ? 'read-only' : '',
       ]),
     ),
     ...section(
       'networks',
-      container.networks.map((net): [string, string] => [
+      container.networks.map((net) => [
         net.key,
-        `${net.name}  ${net.bridge}  ${net.ipv4} ${net.ipv6}  ${net.mac}`.replace(/ +/g, ' '),
+        net.name,
+        net.bridge,
+        [net.ipv4, net.ipv6].filter((address) => address !== '').join(' '),
+        net.mac,
       ]),
     ),
     ...section(
       'devices',
-      container.devices.map((device): [string, string] => [
+      container.devices.map((device) => [
         device.key,
-        `${device.path}  gid ${device.gid}  mode ${device.mode || '0660'}`,
+        device.path,
+        `gid ${device.gid}`,
+        `mode ${device.mode || '0660'}`,
       ]),
     ),
   ];
 }
 
-function section(title: string, pairs: readonly (readonly [string, string])[]): string[] {
-  return pairs.length === 0 ? [] : [title, ...renderPairs(pairs, '  ')];
+function section(title: string, rows: readonly (readonly string[])[]): string[] {
+  return rows.length === 0 ? [] : [title, ...renderGrid(rows, '  ')];
 }
 
 export const containerGet = command({

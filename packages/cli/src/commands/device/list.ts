@@ -16,6 +16,12 @@ interface Row {
   readonly json: unknown;
 }
 
+/** "NVIDIA GeForce RTX 3060"; a card without a known name has at least its vendor and PCI id. */
+function gpuText(vendor: string, model: string, pciId: string): string {
+  if (model === '') return `${vendor} ${pciId}`.trim();
+  return model.toLowerCase().startsWith(vendor.toLowerCase()) ? model : `${vendor} ${model}`;
+}
+
 function toRow(object: InventoryObject): Row[] {
   const document = object.document?.document;
   const node = object.nodeName;
@@ -27,10 +33,10 @@ function toRow(object: InventoryObject): Row[] {
         node,
         type: 'gpu',
         id: gpu.address,
-        what: `${gpu.vendor} ${gpu.model}`.trim(),
+        what: gpuText(gpu.vendor, gpu.model, gpu.pciId),
         driver: gpu.driver || '-',
         vram,
-        usedBy: gpu.usedBy.join(',') || '-',
+        usedBy: gpu.usedBy.join(', ') || '-',
         path: gpu.devicePaths[0] ?? '-',
         json: { node, type: 'gpu', ...gpu },
       },

@@ -9,20 +9,17 @@ import { renderPairs } from '../../render/table.ts';
 import { detail } from '../../result.ts';
 import { Problems } from '../../spec/problems.ts';
 
-function configLines(config: ImageConfig): string[] {
+function configPairs(config: ImageConfig): (readonly [string, string])[] {
   return [
-    ...renderPairs([
-      ['entrypoint', config.entrypoint.map(quoteWord).join(' ')],
-      ['command', config.command.map(quoteWord).join(' ')],
-      ['user', config.user],
-      ['working dir', config.workingDir],
-      ['volumes', config.volumes.join(' ')],
-      ['ports', config.exposedPorts.join(' ')],
-      ['stop signal', config.stopSignal],
-      ['created', config.created],
-      ['layers', String(config.layerDigests.length)],
-    ]),
-    ...(config.env.length === 0 ? [] : ['environment', ...config.env.map((line) => `  ${line}`)]),
+    ['entrypoint', config.entrypoint.map(quoteWord).join(' ')],
+    ['command', config.command.map(quoteWord).join(' ')],
+    ['user', config.user],
+    ['working dir', config.workingDir],
+    ['volumes', config.volumes.join(' ')],
+    ['ports', config.exposedPorts.join(' ')],
+    ['stop signal', config.stopSignal],
+    ['created', config.created],
+    ['layers', String(config.layerDigests.length)],
   ];
 }
 
@@ -36,8 +33,11 @@ function lines(answer: ResolveImageResponse, nodeName: string): string[] {
       ['index digest', image?.indexDigest ?? ''],
       ['compressed size', formatSize(image?.sizeBytes ?? 0n)],
       ['asked through', nodeName],
+      ...(config === undefined ? [] : configPairs(config)),
     ]),
-    ...(config === undefined ? [] : configLines(config)),
+    ...(config === undefined || config.env.length === 0
+      ? []
+      : ['environment', ...config.env.map((line) => `  ${line}`)]),
   ];
 }
 

@@ -11,8 +11,8 @@ import { detail } from '../../result.ts';
 import { themeOf } from '../page.ts';
 import { nodeJson, presenceWord } from './list.ts';
 
-function factLines(document: NodeDocument, theme: Theme): string[] {
-  const lines = renderPairs([
+function factPairs(document: NodeDocument, theme: Theme): (readonly [string, string])[] {
+  return [
     ['proxmox', document.pveVersion],
     ['kernel', document.kernel],
     ['system', document.systemModel],
@@ -23,21 +23,21 @@ function factLines(document: NodeDocument, theme: Theme): string[] {
       document.cluster === '' ? '' : `${document.cluster}${document.quorate ? '' : theme.bad(' (no quorum)')}`,
     ],
     ['agent', `${document.agentVersion} at ${document.agentAddress}`],
-    ['abilities', document.capabilities.join(' ')],
+    ['abilities', document.capabilities.join(', ')],
     [
       'tools',
       Object.entries(document.tools)
-        .map(([tool, found]) => `${tool} ${found}`)
+        .map(([tool, found]) => `${tool} ${found}`.trim())
         .join(', '),
     ],
     ['notes', document.notes.join('; ')],
-  ]);
-  return [
-    ...lines,
-    ...document.failures.map(
-      (failure) => `${theme.warn('cannot read')} ${failure.source}: ${failure.problem?.message ?? ''}`,
-    ),
   ];
+}
+
+function failureLines(document: NodeDocument, theme: Theme): string[] {
+  return document.failures.map(
+    (failure) => `${theme.warn('cannot read')} ${failure.source}: ${failure.problem?.message ?? ''}`,
+  );
 }
 
 function lines(node: Node, theme: Theme, now: Date): string[] {
@@ -61,8 +61,9 @@ function lines(node: Node, theme: Theme, now: Date): string[] {
       ],
       ['containers', `${node.containers}, ${node.containersRunning} running`],
       ['gpus', String(node.gpus)],
+      ...(node.document === undefined ? [] : factPairs(node.document, theme)),
     ]),
-    ...(node.document === undefined ? [] : factLines(node.document, theme)),
+    ...(node.document === undefined ? [] : failureLines(node.document, theme)),
   ];
 }
 

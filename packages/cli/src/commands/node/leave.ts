@@ -30,8 +30,8 @@ export const nodeLeave = command({
       if (context.ask === undefined)
         throw new PxmError(
           'PXM_USAGE',
-          { problem: 'this is destructive and there is no terminal to ask on', command: 'pxmgr node leave' },
-          { hint: 'add --yes if you mean it' },
+          { problem: `there is no terminal to ask on: let node ${node.name} leave?`, command: 'pxmgr node leave' },
+          { hint: 'add --yes if you mean it, or --dry-run to see what would happen' },
         );
       context.streams.err(`${effect}\n`);
       if (!/^y(es)?$/i.test((await context.ask('Go on? [y/N] ')).trim()))

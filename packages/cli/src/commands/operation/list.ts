@@ -6,6 +6,8 @@ import { elapsed, operationJson, stateWord } from '../../render/operation.ts';
 import { paintState } from '../../render/theme.ts';
 import { relativeTime } from '../../render/time.ts';
 import { list } from '../../result.ts';
+import { parseLimit } from '../../spec/limit-flag.ts';
+import { Problems } from '../../spec/problems.ts';
 import { themeOf } from '../page.ts';
 
 export const operationList = command({
@@ -17,7 +19,9 @@ export const operationList = command({
   },
   examples: ['pxmgr operation list --active'],
   run: async (context, { options }) => {
-    const limit = Math.min(1000, Math.max(1, Number.parseInt(options.limit ?? '50', 10) || 50));
+    const problems = new Problems();
+    const limit = parseLimit(options.limit, problems);
+    problems.refuse();
     const { operations } = await controllerOf(context).ask(OperationServiceClient, 'listOperations', {
       activeOnly: options.active,
       limit,
@@ -33,7 +37,10 @@ export const operationList = command({
         { head: 'WHAT', shrink: 1, value: (row) => row.title },
         { head: 'STARTED', value: (row) => relativeTime(row.startedAt ?? row.createdAt, now) },
         { head: 'TOOK', align: 'right', value: (row) => elapsed(row.startedAt, row.endedAt, now) },
-        { head: 'PROBLEM', shrink: 2, value: (row) => row.problem?.code ?? '-' },
+        { head: 'PROBLEM', wide: true, value: (row) => row.problem?.code ?? '-' },
+        { head: 'NODE', wide: true, value: (row) => row.nodeName || '-' },
+        { head: 'VMID', wide: true, align: 'right', value: (row) => (row.vmid === 0 ? '-' : String(row.vmid)) },
+        { head: 'PLAN', wide: true, value: (row) => row.planId || '-' },
       ],
       name: (row) => row.id,
       json: operationJson,

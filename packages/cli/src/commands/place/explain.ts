@@ -1,4 +1,3 @@
-import { isId } from '@pxmgr/contract';
 import { type Evaluation, PlacementServiceClient } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { controllerOf } from '../../client.ts';
@@ -12,7 +11,8 @@ import { pageOf } from '../page.ts';
 const EXIT_INFEASIBLE = 7;
 
 function isStored(text: string): boolean {
-  return isId('evaluation', text) || isId('plan', text) || isId('operation', text);
+  // A mistyped id is no image: the controller says that it does not know it.
+  return /^(?:ev|pl|op)-[a-z0-9]*$/.test(text);
 }
 
 export const placeExplain = command({
