@@ -3,8 +3,9 @@
  * which order they start and stop. No decisions are made here.
  */
 import { join } from 'node:path';
-import { limits, PRODUCT_VERSION } from '@pxmgr/contract';
+import { PRODUCT_VERSION } from '@pxmgr/contract';
 import { systemClock } from '@pxmgr/kit/clock';
+import { explainError } from '@pxmgr/kit/error/explain';
 import type { Runner } from '@pxmgr/kit/exec/command';
 import { createRunner } from '@pxmgr/kit/exec/run';
 import type { LockFile } from '@pxmgr/kit/fs/lock-file';
@@ -14,9 +15,11 @@ import { createNotifier } from '@pxmgr/kit/lifecycle/notify';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import { createLogger } from '@pxmgr/kit/log/logger';
 import { createRpcServer } from '@pxmgr/kit/rpc/server';
+import type { TlsMaterial } from '@pxmgr/kit/rpc/tls';
 import type { AgentConfigValues } from './config.ts';
 import { AUTODEV_HOOK, installAutodevHook } from './device/autodev.ts';
 import { Authorship } from './event/authorship.ts';
+import type { BusSettings } from './event/bus.ts';
 import type { EventStack } from './event/event-stack.ts';
 import { createEventStack } from './event/event-stack.ts';
 import { nextGeneration } from './event/generation.ts';
@@ -31,7 +34,8 @@ import { readPackageVersions } from './host/pve-version.ts';
 import { createMask } from './inventory/collector.ts';
 import type { InventoryParts } from './inventory/collectors.ts';
 import type { Identity } from './join/identity.ts';
-import { certificateEnd, requireIdentity } from './join/identity.ts';
+import { requireIdentity } from './join/identity.ts';
+import { Renewal } from './join/renewal.ts';
 import { authoriseAgentCall } from './rpc/authorise.ts';
 import { addServices } from './rpc/services.ts';
 import type { WorkStack } from './rpc/work-stack.ts';
@@ -83,19 +87,23 @@ function activeOperations(work: WorkStack): number {
   return work.store.list({ activeOnly: true, limit: 0 }).length;
 }
 
+function busSettings(identity: Identity): BusSettings {
+  const { natsUrl: url, nodeUid, caCertificate: ca, natsJwt: jwt } = identity;
+  const seed = new TextEncoder().encode(identity.natsSeed);
+  return { url, nodeUid, ca, credentials: () => ({ jwt, seed }) };
+}
+
+function tlsOf(identity: Identity): TlsMaterial {
+  return { ca: identity.caCertificate, cert: identity.certificate, key: identity.privateKey };
+}
+
 async function createEvents(core: AgentCore, work: WorkStack, outbox: Outbox): Promise<EventStack> {
   const { config, identity, logger, runState } = core;
-  const seed = new TextEncoder().encode(identity.natsSeed);
   return createEventStack({
     inventory: await inventoryParts(core, work),
     runState,
     outbox,
-    bus: {
-      url: identity.natsUrl,
-      nodeUid: identity.nodeUid,
-      ca: identity.caCertificate,
-      credentials: () => ({ jwt: identity.natsJwt, seed }),
-    },
+    bus: busSettings(identity),
     generation: nextGeneration(join(config.stateDir, 'generation'), systemClock.now()),
     pollMs: config.pollInterval,
     activeOperations: () => activeOperations(work),
@@ -153,6 +161,7 @@ class RunningAgent {
   #server: ReturnType<typeof createRpcServer> | undefined;
   #stopMetrics: () => Promise<void> = () => Promise.resolve();
   #publishing: Promise<void> = Promise.resolve();
+  #renewing: Promise<void> = Promise.resolve();
 
   constructor(core: AgentCore) {
     this.#core = core;
@@ -167,10 +176,9 @@ class RunningAgent {
     await this.#parts.work.recover();
     this.#server = createServer(this.#core, this.#parts);
     await this.#serveMetrics(this.#parts);
-    const tls = { ca: identity.caCertificate, cert: identity.certificate, key: identity.privateKey };
-    const port = await this.#server.listen({ address: config.listen, tls });
+    const port = await this.#server.listen({ address: config.listen, tls: tlsOf(identity) });
     logger.info({ address: config.listen, port, uid: identity.nodeUid }, 'serving the controller');
-    this.#warnOfExpiry();
+    this.#renewing = this.#renew(this.#parts);
   }
 
   /** Only guests with a GPU need it: an agent that cannot write there refuses those, and does everything else. */
@@ -183,11 +191,15 @@ class RunningAgent {
     }
   }
 
-  #warnOfExpiry(): void {
-    const end = certificateEnd(this.#core.identity);
-    const daysLeft = Math.floor((end.getTime() - systemClock.now().getTime()) / DAY_MS);
-    if (daysLeft * 3 < limits.AGENT_CERTIFICATE_DAYS)
-      this.#core.logger.warn({ end, daysLeft }, 'certificate ends soon: join again');
+  /** Certificate and bus credentials change while everything goes on. */
+  async #renew({ events }: AgentParts): Promise<void> {
+    const { config, identity, logger } = this.#core;
+    const apply = (renewed: Identity): void => {
+      this.#server?.reloadTls(tlsOf(renewed));
+      events.bus.replace(busSettings(renewed));
+    };
+    const renewal = new Renewal({ stateDir: config.stateDir, identity, apply, clock: systemClock, logger });
+    await renewal.run(this.#stop.signal);
   }
 
   async #serveMetrics({ outbox, events, work }: AgentParts): Promise<void> {
@@ -207,12 +219,11 @@ class RunningAgent {
     await this.#parts?.work.stop();
     await this.#stopMetrics();
     this.#stop.abort();
-    await this.#publishing;
+    await Promise.all([this.#publishing, this.#renewing]);
     await this.#lock?.release();
   }
 }
 
-const DAY_MS = 86_400_000;
 /** Calls that still run may finish within this time. */
 const STOP_CALLS_MS = 5_000;
 
@@ -226,7 +237,11 @@ export async function runAgent(config: AgentConfigValues, reload: () => AgentCon
   });
   const core = createCore(config, logger);
   const notifier = createNotifier({ runner: core.runner, logger, env: process.env });
-  const lifecycle = new Lifecycle({ logger, notifier });
+  const lifecycle = new Lifecycle({
+    logger,
+    notifier,
+    report: (error) => void process.stderr.write(explainError(error)),
+  });
   const agent = new RunningAgent(core);
   lifecycle.add('agent', {
     start: async () => {

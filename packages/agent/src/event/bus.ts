@@ -25,14 +25,16 @@ export interface Bus {
 const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 15_000;
 
-function optionsOf(settings: BusSettings): ConnectionOptions {
-  const { credentials } = settings;
+type Credentials = NonNullable<BusSettings['credentials']>;
+
+/** `credentials` outlives the settings: a connection made before a renewal asks it at each reconnect. */
+function optionsOf(settings: BusSettings, credentials: Credentials): ConnectionOptions {
   return {
     name: settings.nodeUid,
     servers: settings.url.split(',').map((server) => server.trim()),
     inboxPrefix: inboxPrefix(settings.nodeUid),
     ...(settings.ca === undefined ? {} : { tls: { ca: settings.ca } }),
-    ...(credentials === undefined
+    ...(settings.credentials === undefined
       ? {}
       : { authenticator: jwtAuthenticator(() => credentials().jwt, credentials().seed) }),
     maxReconnectAttempts: -1,
@@ -53,7 +55,7 @@ function isAborted(signal: AbortSignal): boolean {
 }
 
 export class BusConnection {
-  readonly #settings: BusSettings;
+  #settings: BusSettings;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #listeners: ((bus: Bus) => void)[] = [];
@@ -76,12 +78,24 @@ export class BusConnection {
     this.#listeners.push(callback);
   }
 
+  /**
+   * New address or credentials: what was written is flushed, then the connection is closed and made anew by `run`.
+   * What is not confirmed yet stays in the outbox.
+   */
+  replace(settings: BusSettings): void {
+    this.#settings = settings;
+    const old = this.#bus?.connection;
+    this.#isUp = false;
+    // A connection that cannot be drained is lost already, and made anew as well.
+    old?.drain().catch(() => old.close().catch(() => undefined));
+  }
+
   /** Connects, and connects anew after the connection was closed for good, until the signal. */
   async run(signal: AbortSignal): Promise<void> {
     let waitMs = FIRST_WAIT_MS;
     while (!signal.aborted) {
       try {
-        const connection = await connect(optionsOf(this.#settings));
+        const connection = await connect(optionsOf(this.#settings, () => this.#credentials()));
         waitMs = FIRST_WAIT_MS;
         await this.#use(connection, signal);
       } catch (error) {
@@ -91,6 +105,12 @@ export class BusConnection {
       await this.#clock.sleep(waitMs * (0.5 + Math.random()), signal).catch(() => undefined);
       waitMs = Math.min(waitMs * 2, MAX_WAIT_MS);
     }
+  }
+
+  #credentials(): ReturnType<Credentials> {
+    const { credentials } = this.#settings;
+    if (credentials === undefined) throw new Error('a bus with credentials has become one without');
+    return credentials();
   }
 
   async #use(connection: NatsConnection, signal: AbortSignal): Promise<void> {

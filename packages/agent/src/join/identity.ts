@@ -61,8 +61,12 @@ export function readIdentity(stateDir: string): Identity | undefined {
     natsJwt: text('natsJwt').trim(),
     natsSeed: text('natsSeed').trim(),
   };
-  for (const secret of [identity.privateKey, identity.natsSeed, identity.natsJwt]) registerSecret(secret.trim());
+  registerSecrets(identity);
   return identity;
+}
+
+function registerSecrets(identity: Identity): void {
+  for (const secret of [identity.privateKey, identity.natsSeed, identity.natsJwt]) registerSecret(secret.trim());
 }
 
 /** Errors: PXM_NOT_JOINED. */
@@ -72,8 +76,9 @@ export function requireIdentity(stateDir: string): Identity {
   return identity;
 }
 
-/** Replaces the identity as a whole: new folder beside it, then two renames. Files are 0600, the folder 0700. */
+/** Replaces the identity as a whole: new folder beside it, then two renames. Files are 0600, the folder 0700. Its secrets are registered. */
 export async function writeIdentity(stateDir: string, identity: Identity): Promise<void> {
+  registerSecrets(identity);
   const folder = folderOf(stateDir);
   const fresh = `${folder}.new`;
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
@@ -91,7 +96,8 @@ export async function writeIdentity(stateDir: string, identity: Identity): Promi
   await syncFolder(stateDir);
 }
 
-/** When the certificate ends; after that neither the controller nor this agent can speak to the other. */
-export function certificateEnd(identity: Identity): Date {
-  return new Date(new X509Certificate(identity.certificate).validTo);
+/** When the certificate begins and ends; after that neither the controller nor this agent can speak to the other. */
+export function certificateLife(identity: Identity): { readonly from: Date; readonly to: Date } {
+  const certificate = new X509Certificate(identity.certificate);
+  return { from: new Date(certificate.validFrom), to: new Date(certificate.validTo) };
 }
