@@ -1,8 +1,8 @@
 /** Entry of pxmgr-agent: arguments to command to exit code. */
 import { text } from 'node:stream/consumers';
 import { systemClock } from '@pxmgr/kit/clock';
+import { exitCodeOf, explainError } from '@pxmgr/kit/error/explain';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { toProblem } from '@pxmgr/kit/error/to-problem';
 import type { CommandLine } from './command-line.ts';
 import { configText, helpText, loadAgentConfig, parseCommandLine, versionText } from './command-line.ts';
 
@@ -47,14 +47,8 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 function explain(error: unknown): number {
-  const { code, message, hint, causes } = toProblem(error);
-  const lines = [
-    `error[${code}]: ${message}`,
-    ...causes.map((cause) => `  caused by: ${cause}`),
-    ...(hint === '' ? [] : [`  hint: ${hint}`]),
-  ];
-  process.stderr.write(`${lines.join('\n')}\n`);
-  return error instanceof PxmError ? error.row.exit : 1;
+  process.stderr.write(explainError(error));
+  return exitCodeOf(error);
 }
 
 process.exitCode = await main(process.argv.slice(2)).catch(explain);

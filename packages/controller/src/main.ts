@@ -1,6 +1,5 @@
 /** Entry of pxmgr-controller: arguments to command to exit code. */
-import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { toProblem } from '@pxmgr/kit/error/to-problem';
+import { exitCodeOf, explainError } from '@pxmgr/kit/error/explain';
 import { configText, helpText, parseCommandLine, sourceOf, versionText } from './command-line.ts';
 import { loadControllerConfig } from './config.ts';
 
@@ -26,14 +25,8 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 function explain(error: unknown): number {
-  const { code, message, hint, causes } = toProblem(error);
-  const lines = [
-    `error[${code}]: ${message}`,
-    ...causes.map((cause) => `  caused by: ${cause}`),
-    ...(hint === '' ? [] : [`  hint: ${hint}`]),
-  ];
-  process.stderr.write(`${lines.join('\n')}\n`);
-  return error instanceof PxmError ? error.row.exit : 1;
+  process.stderr.write(explainError(error));
+  return exitCodeOf(error);
 }
 
 process.exitCode = await main(process.argv.slice(2)).catch(explain);

@@ -1,5 +1,6 @@
 import { PRODUCT_VERSION } from '@pxmgr/contract';
 import { createIdSource, systemClock } from '@pxmgr/kit/clock';
+import { explainError } from '@pxmgr/kit/error/explain';
 import { createRunner } from '@pxmgr/kit/exec/run';
 import { Lifecycle } from '@pxmgr/kit/lifecycle/lifecycle';
 import { createNotifier } from '@pxmgr/kit/lifecycle/notify';
@@ -26,7 +27,11 @@ export async function serve(
   const runner = createRunner({ path: config.path, logger, onResult: commandMetrics(metrics) });
   const controller = new Controller({ config, clock: systemClock, ids: createIdSource(), runner, logger });
   registerSelfMetrics(metrics, () => controller.facts());
-  const lifecycle = new Lifecycle({ logger, notifier: createNotifier({ runner, logger, env }) });
+  const lifecycle = new Lifecycle({
+    logger,
+    notifier: createNotifier({ runner, logger, env }),
+    report: (error) => void process.stderr.write(explainError(error)),
+  });
   lifecycle.add('metrics', {
     start: async () => {
       if (config.metrics_listen !== '') await metrics.listen(loopback(config.metrics_listen));

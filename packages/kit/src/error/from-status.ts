@@ -85,8 +85,8 @@ function unknownCall({ peer, unreachable }: Where, cause: Error | undefined): Px
   });
 }
 
-/** What grpc-js and OpenSSL wrap around the one thing that is worth reading. */
-function plainDetails(details: string): string {
+/** A status text without what grpc-js and OpenSSL wrap around the one thing that is worth reading; may be empty. */
+export function plainDetails(details: string): string {
   const text = messageOf(details)
     .replace(/\.?\s*Resolution note:[\s\S]*$/, '')
     .replace(/^(?:\d+ [A-Z_]+: )?No connection established\.?\s*/, '')

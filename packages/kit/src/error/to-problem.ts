@@ -9,9 +9,18 @@ export function toPxmError(error: unknown): PxmError {
   if (error instanceof PxmError) return error;
   if (error instanceof Error && error.name === 'AbortError')
     return new PxmError('PXM_CANCELLED', { what: 'the call' }, { cause: error });
-  if (systemCode(error) === 'ENOSPC')
-    return new PxmError('PXM_DISK_FULL', { path: systemPath(error) }, { cause: error });
-  return new PxmError('PXM_INTERNAL', {}, { cause: error });
+  return fromSystem(error) ?? new PxmError('PXM_INTERNAL', {}, { cause: error });
+}
+
+/** What the kernel's refusals mean to a user. */
+function fromSystem(error: unknown): PxmError | undefined {
+  const code = systemCode(error) ?? '';
+  const path = systemPath(error);
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new PxmError('PXM_DISK_FULL', { path: path ?? 'a file' }, { cause: error });
+  // Without a path it is some other system call, and permissions of files are no advice.
+  if (path === undefined || !['EACCES', 'EPERM', 'EROFS'].includes(code)) return undefined;
+  return new PxmError('PXM_FILE_DENIED', { path }, { cause: error });
 }
 
 /** A failure as a value for records, events and answers; masked and free of control characters. */
@@ -54,8 +63,6 @@ export function systemCode(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
-const NO_PATH = 'a file';
-
-function systemPath(error: unknown): string {
-  return error instanceof Error && 'path' in error && typeof error.path === 'string' ? error.path : NO_PATH;
+function systemPath(error: unknown): string | undefined {
+  return error instanceof Error && 'path' in error && typeof error.path === 'string' ? error.path : undefined;
 }

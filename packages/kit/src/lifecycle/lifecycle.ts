@@ -4,7 +4,7 @@
  * may; it never calls process.exit: main does, with the code that `run` gives.
  */
 import type { EventEmitter } from 'node:events';
-import { PxmError } from '../error/pxm-error.ts';
+import { exitCodeOf } from '../error/explain.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Notifier } from './notify.ts';
 
@@ -21,6 +21,8 @@ export interface LifecycleOptions {
   /** For all stops together, default 30,000. */
   stopDeadlineMs?: number;
   notifier?: Notifier;
+  /** Tells a person at the terminal why the start failed; the log has it in any case. */
+  report?: (error: unknown) => void;
   /** Source of signals and unhandled failures; default this process. */
   events?: SignalSource;
 }
@@ -102,7 +104,8 @@ export class Lifecycle {
       code = request.code;
     } catch (error) {
       this.#logger.fatal({ err: error, part: this.#parts[started.length]?.name }, 'start failed');
-      code = error instanceof PxmError ? error.row.exit : 1;
+      this.#options.report?.(error);
+      code = exitCodeOf(error);
       this.#requested ??= { reason: 'start failed', code };
     }
     await this.#options.notifier?.stopping();
