@@ -2,8 +2,8 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { systemCode } from '@pxmgr/kit/error/to-problem';
 import type { CliConfig } from './config.ts';
+import { fileProblem } from './file-problem.ts';
 
 export interface Credentials {
   readonly ca: string;
@@ -12,12 +12,6 @@ export interface Credentials {
 }
 
 type Setting = 'ca_file' | 'cert_file' | 'key_file';
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'does not exist',
-  EACCES: 'may not be read by this user',
-  EISDIR: 'is a folder',
-};
 
 class Reader {
   readonly problems: string[] = [];
@@ -28,7 +22,7 @@ class Reader {
       try {
         return readFileSync(path, 'utf8');
       } catch (error) {
-        this.problems.push(`${setting}: ${path} ${REASONS[systemCode(error) ?? ''] ?? 'cannot be read'}`);
+        this.problems.push(`${setting}: ${path} ${fileProblem(error)}`);
       }
     }
     return '';

@@ -34,7 +34,6 @@ export const CALLER_ROWS = {
     'the join token is not complete',
     'copy the whole line that "pxmgr node token create" printed; it begins with pxj1.',
   ),
-  PXM_FILE_NOT_FOUND: row(INPUT, 'file {path} does not exist', 'check the path'),
   PXM_IMAGE_REJECTED: row(
     INPUT,
     'image {reference} cannot become a container: {problems}',
@@ -98,7 +97,7 @@ export const CALLER_ROWS = {
   PXM_AUTH_SERVER_UNTRUSTED: row(
     WHO,
     'the certificate of {peer} is not from our fleet',
-    'check the address, or the ca_file of this context',
+    'check the address and the CA certificate (ca_file)',
   ),
   PXM_AUTH_EXPIRED: row(
     WHO,

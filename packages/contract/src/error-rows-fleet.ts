@@ -28,7 +28,7 @@ export const FLEET_ROWS = {
     'container {vmid} on {node} is not the one meant: expected uid {expected}, found {found}',
     'it was replaced or made by somebody else; look at it before doing anything to it',
   ),
-  PXM_GUEST_AMBIGUOUS: row(STATE, '{key} names {count} guests: {matches}', 'use the vmid, or add --node'),
+  PXM_GUEST_AMBIGUOUS: row(STATE, '{key} names {count} guests: {matches}', 'say which one with --node, or use a vmid'),
   PXM_GUEST_TEMPLATE: row(
     STATE,
     'container {vmid} on {node} is a template and cannot run',
@@ -124,7 +124,7 @@ export const FLEET_ROWS = {
   PXM_CONTROLLER_UNREACHABLE: row(
     REACH,
     'no controller answers at {address}',
-    'check that it runs, and the --controller address of this context',
+    'check that it runs, and its address (--controller, or controller in the settings)',
   ),
   PXM_NODE_DOWN: row(
     REACH,

@@ -11,6 +11,7 @@ import type { Context } from '../context.ts';
 import { renderEvaluation } from '../render/explanation.ts';
 import { renderPlan } from '../render/plan.ts';
 import { detail, type Result } from '../result.ts';
+import { type Confirmation, confirm } from './confirm.ts';
 import { followOperation } from './follow-operation.ts';
 import { pageOf } from './page.ts';
 
@@ -35,7 +36,7 @@ export interface CarryOut {
   readonly flags: ChangeFlags;
   readonly makePlan: (dryRun: boolean) => Promise<Planned>;
   /** The question before a destructive plan; undefined = not destructive, or --yes was given. */
-  readonly confirm?: string | undefined;
+  readonly confirm?: Omit<Confirmation, 'effect'> | undefined;
   readonly done: (operation: Operation) => readonly string[];
 }
 
@@ -51,20 +52,6 @@ function planLines(context: Context, planned: Planned, commands: boolean): strin
   return [...lines, ...renderPlan(requirePlan(planned), page, commands)];
 }
 
-async function confirm(context: Context, question: string, planned: Planned): Promise<void> {
-  if (context.ask === undefined) {
-    throw new PxmError(
-      'PXM_USAGE',
-      { problem: `there is no terminal to ask on: ${question}`, command: 'pxmgr' },
-      { hint: 'add --yes if you mean it, or --dry-run to see the plan' },
-    );
-  }
-  context.streams.err(`${planLines(context, planned, false).join('\n')}\n`);
-  const answer = await context.ask(`${question} [y/N] `);
-  if (!/^y(es)?$/i.test(answer.trim()))
-    throw new PxmError('PXM_CANCELLED', { what: 'the command' }, { hint: 'nothing was changed' });
-}
-
 export async function carryOut(context: Context, work: CarryOut): Promise<Result> {
   const { flags } = work;
   if (flags.dryRun) {
@@ -77,7 +64,11 @@ export async function carryOut(context: Context, work: CarryOut): Promise<Result
       json,
     });
   }
-  if (work.confirm !== undefined) await confirm(context, work.confirm, await work.makePlan(true));
+  if (work.confirm !== undefined)
+    await confirm(context, {
+      ...work.confirm,
+      effect: async () => planLines(context, await work.makePlan(true), false),
+    });
   const planned = await work.makePlan(false);
   const plan = requirePlan(planned);
   const { operation } = await controllerOf(context).ask(PlacementServiceClient, 'applyPlan', { planId: plan.id });

@@ -3,8 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { hasControlCharacters } from '@pxmgr/contract';
 import { EnvironmentVariable } from '@pxmgr/contract/common';
-import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { systemCode } from '@pxmgr/kit/error/to-problem';
+import { fileProblem } from '../file-problem.ts';
 import type { Problems } from './problems.ts';
 
 /** Names with dashes or dots cannot be set through the Proxmox API later: pve-container src/PVE/LXC/Config.pm `env`. */
@@ -24,13 +23,12 @@ function parseLine(text: string, where: string, problems: Problems): Environment
   return undefined;
 }
 
-function readLines(path: string): string[] {
+function readLines(path: string, problems: Problems): string[] {
   try {
     return readFileSync(path, 'utf8').split('\n');
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') throw new PxmError('PXM_FILE_NOT_FOUND', { path });
-    if (systemCode(error) === 'EACCES') throw new PxmError('PXM_FILE_DENIED', { path });
-    throw error;
+    problems.add(`--env-from ${path}`, fileProblem(error));
+    return [];
   }
 }
 
@@ -45,7 +43,7 @@ export function parseEnvironment(
     if (variable !== undefined) byName.set(variable.name, variable);
   };
   for (const file of files) {
-    readLines(file).forEach((line, index) => {
+    readLines(file, problems).forEach((line, index) => {
       const text = line.replace(/\r$/, '');
       if (text.trim() !== '' && !text.startsWith('#')) put(text, `${file}:${index + 1}`);
     });

@@ -132,7 +132,7 @@ async function explain(error: unknown, options: ChannelOptions, source: TlsSourc
   const known = fromServiceError(error, { peer, unreachable });
   if (known.code !== unreachable || source === undefined || !isSilentClose(error)) return known;
   const refusal = await probeRefusal(options.address, source.material);
-  return refusal === undefined ? known : new PxmError(refusal, { peer }, { cause: error });
+  return refusal === undefined ? known : new PxmError(refusal, { peer });
 }
 
 /** grpc-js 1.14 says just this when a handshake or the connection right after it is closed without a reason. */

@@ -26,11 +26,6 @@ function moment(
   return undefined;
 }
 
-/** The action says it already for what came or went. */
-function summaryText(change: Change): string {
-  return change.summary === change.action ? '-' : change.summary.replaceAll('\n', ' ');
-}
-
 export function objectText(change: Change): string {
   const { kind, objectId, objectName } = change;
   if (objectName === '' || objectName === objectId) return `${kind} ${objectId}`;
@@ -79,9 +74,9 @@ export const changeList = command({
         { head: 'ID', align: 'right', value: (change) => String(change.id) },
         { head: 'WHEN', value: (change) => relativeTime(change.observedAt, context.clock.now()) },
         { head: 'NODE', value: (change) => change.nodeName },
-        { head: 'WHAT', shrink: 2, value: (change) => `${objectText(change)} ${change.action}` },
+        { head: 'WHAT', shrink: 2, value: objectText },
         { head: 'BY', value: (change) => change.author || '-' },
-        { head: 'CHANGE', shrink: 1, value: summaryText },
+        { head: 'CHANGE', shrink: 1, value: (change) => change.summary.replaceAll('\n', ' ') },
         { head: 'OPERATION', wide: true, value: (change) => change.operationId || '-' },
         { head: 'TASK', wide: true, value: (change) => change.upid || '-' },
       ],

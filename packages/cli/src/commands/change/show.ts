@@ -46,7 +46,7 @@ export const changeShow = command({
       ...renderPairs([
         ['change', String(change.id)],
         ['object', `${objectText(change)} on ${change.nodeName}`],
-        ['id', change.objectId],
+        ['id', objectText(change).includes(change.objectId) ? '' : change.objectId],
         ['action', change.action],
         ['observed', exactTime(change.observedAt)],
         ['recorded', exactTime(change.recordedAt)],

@@ -137,7 +137,9 @@ export const containerDestroy = command({
     return await carryOut(context, {
       flags: options,
       makePlan: planner(context, options, { $case: 'destroy', value: { guest, force: options.force } }),
-      confirm: options.yes ? undefined : `Destroy container ${key} and its volumes?`,
+      confirm: options.yes
+        ? undefined
+        : { question: `Destroy container ${key} and its volumes?`, command: 'pxmgr container destroy' },
       done: guestLine('is destroyed'),
     });
   },

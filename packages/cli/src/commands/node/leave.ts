@@ -3,6 +3,7 @@ import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { controllerOf } from '../../client.ts';
 import { argument, command } from '../../command.ts';
 import { detail } from '../../result.ts';
+import { confirm } from '../confirm.ts';
 
 export const nodeLeave = command({
   path: 'node leave',
@@ -26,17 +27,12 @@ export const nodeLeave = command({
         lines: [`would do: ${effect}`],
         json: { uid: node.uid, name: node.name, dryRun: true },
       });
-    if (!input.options.yes) {
-      if (context.ask === undefined)
-        throw new PxmError(
-          'PXM_USAGE',
-          { problem: `there is no terminal to ask on: let node ${node.name} leave?`, command: 'pxmgr node leave' },
-          { hint: 'add --yes if you mean it, or --dry-run to see what would happen' },
-        );
-      context.streams.err(`${effect}\n`);
-      if (!/^y(es)?$/i.test((await context.ask('Go on? [y/N] ')).trim()))
-        throw new PxmError('PXM_CANCELLED', { what: 'the command' }, { hint: 'nothing was changed' });
-    }
+    if (!input.options.yes)
+      await confirm(context, {
+        question: `Let node ${node.name} leave the fleet?`,
+        command: 'pxmgr node leave',
+        effect: async () => await Promise.resolve([effect]),
+      });
     const answer = await controllerOf(context).ask(FleetServiceClient, 'revokeNode', { node: node.uid });
     return detail({ noun: 'Node', name: answer.name, lines: [`node ${answer.name} has left the fleet`], json: answer });
   },
