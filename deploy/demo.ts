@@ -47,13 +47,14 @@ async function setUp(fleet: Partial<Fleet> & { dir: StandDir }): Promise<Fleet> 
 }
 
 async function tell(fleet: Fleet): Promise<void> {
+  const runtime = await runtimeHere();
   await showFleet(fleet, narrator);
   await explainPlacement(fleet, narrator);
-  await runGuest(fleet, narrator);
-  await lookInside(fleet, narrator, await runtimeHere());
+  await runGuest(fleet, narrator, runtime);
+  await lookInside(fleet, narrator, runtime);
   await showHistory(fleet, narrator);
   await refuse(fleet, narrator);
-  await killInTheMiddle(fleet, narrator);
+  await killInTheMiddle(fleet, narrator, runtime);
 }
 
 function farewell(fleet: Fleet): void {

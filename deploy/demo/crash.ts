@@ -4,6 +4,7 @@ import { faultsOf, setFaults } from '@pxmgr/sim/fault';
 import type { NodeProcess } from '../stand/node.ts';
 import { waitFor } from '../stand/wait.ts';
 import type { Fleet } from './fleet.ts';
+import { probeOf, type Runtime } from './furnish.ts';
 import type { Narrator } from './narrator.ts';
 
 const LIMIT_MS = 60_000;
@@ -29,7 +30,7 @@ export function leftovers(node: NodeProcess, vmid: number): string[] {
   return found;
 }
 
-export async function killInTheMiddle(fleet: Fleet, narrator: Narrator): Promise<void> {
+export async function killInTheMiddle(fleet: Fleet, narrator: Narrator, runtime: Runtime): Promise<void> {
   const { cli } = fleet.controller;
   const node = fleet.nodes.find((candidate) => candidate.name === 'pve1');
   if (node === undefined) throw new Error('the demo has a node pve1');
@@ -42,6 +43,8 @@ export async function killInTheMiddle(fleet: Fleet, narrator: Narrator): Promise
     'second',
     '--node',
     'pve1',
+    '--ready',
+    probeOf(runtime),
     '--detach',
     '-o',
     'name',

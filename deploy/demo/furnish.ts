@@ -1,5 +1,5 @@
 /** What the three hosts have: storages, pools, datasets, cards. The difference between them is what placement is about. */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { addGpu, addUsb } from '@pxmgr/sim/devices';
 import type { HostSpec, RuntimeKind } from '@pxmgr/sim/host';
 import { canRunLxc } from '@pxmgr/sim/lxc/can-run';
@@ -40,9 +40,18 @@ export async function runtimeHere(): Promise<Runtime> {
   return ok ? { kind: 'lxc', reason: '' } : { kind: 'played', reason };
 }
 
+/** A played guest is running as soon as it is said to be, and nothing in it ever answers. */
+export function probeOf(runtime: Runtime): string {
+  return runtime.kind === 'lxc' ? 'http:8080/' : 'running';
+}
+
 /** pve1: an NVIDIA card. pve2: an AMD card, a pool with a media dataset. pve3: Intel graphics and a USB stick. */
 export async function furnish(node: NodeProcess): Promise<void> {
   const { host } = node;
+  if (host.runtime === 'played') {
+    mkdirSync(host.path('/etc/pxmgr'), { recursive: true });
+    writeFileSync(host.path('/etc/pxmgr/notes'), 'played: guests are not really started on this stand-in host\n');
+  }
   switch (node.name) {
     case 'pve1':
       await addGpu(host, { kind: 'nvidia', address: '0000:01:00.0' });

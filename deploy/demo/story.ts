@@ -1,6 +1,6 @@
 /** The main job, told with the real command line tool: look, ask, run, look inside, read the history. */
 import type { Fleet } from './fleet.ts';
-import type { Runtime } from './furnish.ts';
+import { probeOf, type Runtime } from './furnish.ts';
 import type { Narrator } from './narrator.ts';
 
 /** What the guest asks for: only one of the three hosts has both. */
@@ -20,8 +20,7 @@ export async function explainPlacement(fleet: Fleet, narrator: Narrator): Promis
   await narrator.run(fleet.controller.cli, ['place', 'explain', fleet.image, ...WISH]);
 }
 
-/** The name of the guest that runs afterwards. */
-export async function runGuest(fleet: Fleet, narrator: Narrator): Promise<string> {
+export async function runGuest(fleet: Fleet, narrator: Narrator, runtime: Runtime): Promise<void> {
   const { cli } = fleet.controller;
   narrator.chapter('From an image reference to a running guest');
   narrator.say('Every command that runs on the node is shown; none goes through a shell.');
@@ -36,10 +35,9 @@ export async function runGuest(fleet: Fleet, narrator: Narrator): Promise<string
     '--env',
     'GREETING=hello',
     '--ready',
-    'http:8080/',
+    probeOf(runtime),
     '--show-commands',
   ]);
-  return 'web';
 }
 
 export async function lookInside(fleet: Fleet, narrator: Narrator, runtime: Runtime): Promise<void> {
@@ -52,7 +50,7 @@ export async function lookInside(fleet: Fleet, narrator: Narrator, runtime: Runt
   if (runtime.kind === 'lxc') {
     narrator.say('\nIts page, fetched by a program inside the guest:');
     await narrator.run(cli, ['container', 'exec', 'web', '--', 'wget', '-q', '-O', '-', 'http://127.0.0.1:8080/']);
-    await narrator.run(cli, ['container', 'exec', 'web', '--', 'sh', '-c', 'ls -ln /data /dev/dri /media; exit 3'], 3);
+    await narrator.run(cli, ['container', 'exec', 'web', '--', 'sh', '-c', 'ls -ln /data /media /dev/dri; exit 3'], 3);
   } else
     narrator.say(
       `\nContainers are only played on this machine (${runtime.reason}), so there is nothing to run inside.`,

@@ -1,5 +1,6 @@
 /** The folder of one fleet on this machine, and the programs it is made of: the shipped bundles. */
 import { chmodSync, createWriteStream, existsSync, mkdirSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { PRODUCT_VERSION } from '@pxmgr/contract';
 import type { Runner } from '@pxmgr/kit/exec/command';
@@ -28,7 +29,11 @@ export class StandDir {
       level: 'info',
       stream: createWriteStream(join(this.logs, 'stand.log'), { flags: 'a' }),
     });
-    this.runner = createRunner({ path: `${join(process.execPath, '..')}:${SYSTEM_PATH}`, logger: this.logger });
+    this.runner = createRunner({
+      path: `${join(process.execPath, '..')}:${SYSTEM_PATH}`,
+      logger: this.logger,
+      home: homedir(),
+    });
   }
 
   path(...names: readonly string[]): string {
