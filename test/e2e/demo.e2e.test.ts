@@ -1,0 +1,56 @@
+/** `npm run demo` as a stranger runs it: it ends by itself, tells the main job, and leaves the machine as it was. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { createRunner } from '@pxmgr/kit/exec/run';
+import { silentLogger } from '@pxmgr/kit/log/logger';
+import { expect, it } from 'vitest';
+import { CHECKOUT, SYSTEM_PATH } from '../../deploy/stand/stand-dir.ts';
+
+const LIMIT_MS = 240_000;
+
+/** What a demo that forgot something would leave. */
+function traces(marks: readonly string[]): string[] {
+  const folders = readdirSync(tmpdir()).filter((name) => marks.includes(name));
+  const mounts = readFileSync('/proc/mounts', 'utf8')
+    .split('\n')
+    .filter((line) => marks.some((mark) => line.includes(mark)));
+  return [...folders, ...mounts];
+}
+
+it('the demo tells the main job and leaves nothing behind', { timeout: LIMIT_MS }, async () => {
+  const before = new Set(readdirSync(tmpdir()));
+  const runner = createRunner({
+    path: `${CHECKOUT}/node_modules/.bin:${process.execPath.replace(/\/node$/, '')}:${SYSTEM_PATH}`,
+    logger: silentLogger(),
+  });
+  const folders = new Set<string>();
+  const note = (): void => {
+    for (const name of readdirSync(tmpdir()))
+      if (name.startsWith('pxmgr-demo-') && !before.has(name)) folders.add(name);
+  };
+  const result = await runner.run(
+    {
+      file: 'tsx',
+      args: [`${CHECKOUT}/deploy/demo.ts`],
+      purpose: 'run the demo',
+      timeoutMs: LIMIT_MS,
+      maxOutputBytes: 4 * 1024 * 1024,
+    },
+    { onLine: note },
+  );
+  expect(result.stderr).toBe('');
+  expect(result.exitCode).toBe(0);
+  for (const part of [
+    'joined with a one-time token',
+    'the only one of 3 nodes that fits',
+    '$ pct create',
+    'container 100 on pve2 runs',
+    'observed in inventory',
+    'got SIGKILL',
+    'Nothing is left on pve1',
+    'Everything is stopped and removed',
+  ])
+    expect(result.stdout).toContain(part);
+  expect(folders.size).toBeGreaterThan(0);
+  expect(traces([...folders])).toEqual([]);
+});
