@@ -33,6 +33,7 @@ export async function factsOfImage(store: TemplateStore, image: ImageSource, nod
     osTypeOption: isUnmanaged ? 'unmanaged' : undefined,
     architectureOption: isUnmanaged ? (document.platform.split('/')[1] ?? 'amd64') : undefined,
     unpackedBytes: findings.unpackedBytes,
+    sample: findings.sample,
     imageDigest: document.digest,
     imageReference: image.reference,
   };

@@ -35,6 +35,7 @@ export async function factsOfTemplate(
     osTypeOption: undefined,
     architectureOption: undefined,
     unpackedBytes: size * GROWTH,
+    sample: [],
     imageDigest: '',
     imageReference: '',
   };

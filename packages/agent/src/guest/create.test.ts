@@ -13,7 +13,7 @@ import {
   isSet,
   putVolume,
 } from './create-fixture.ts';
-import { createdConfig, type FixtureHost, makeHost, specOf, UID } from './host-fixture.ts';
+import { createdConfig, DIGEST, type FixtureHost, makeHost, specOf, UID } from './host-fixture.ts';
 
 let host: FixtureHost;
 beforeEach(async () => {
@@ -140,6 +140,29 @@ describe('createContainer', () => {
     });
     expect(host.parts.files.text(101)).toBeUndefined();
     expect(argvOf(host, 'destroy')).toEqual(['destroy 101 --destroy-unreferenced-disks 1 --purge 1']);
+  });
+
+  it('undoes a guest whose root file system is cut off although the task ended OK', async () => {
+    const record = await host.parts.images.find(DIGEST);
+    const sample = [
+      { path: 'bin/app', bytes: 5 },
+      { path: 'data/x', bytes: 1 },
+    ];
+    await host.parts.images.put({ ...record!, findings: { ...record!.findings, sample } });
+    const stat = 'debugfs: stat "/bin/app"\n';
+    for (const [stdout, code] of [
+      [stat, 'PXM_VERIFY_FAILED'],
+      [
+        `${stat}Inode: 12   Type: regular    Mode:  0755   Flags: 0x80000\nUser:     0   Group:     0   Size: 5\n`,
+        undefined,
+      ],
+    ] as const) {
+      host.runner.expect(isCreate, { effect: goodCreate(host) });
+      host.runner.expect((command) => command.file === 'debugfs' && command.stdin === 'stat "/bin/app"\n', { stdout });
+      if (code !== undefined) host.runner.expect(isDestroy, { effect: goodDestroy(host) });
+      expect((await create(host)).problem?.code).toBe(code);
+    }
+    host.runner.assertDone();
   });
 
   it('frees volumes that a failed create forgot', async () => {

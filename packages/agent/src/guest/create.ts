@@ -2,7 +2,7 @@
 import type { HostCommand } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
-import { toHostCommand } from '@pxmgr/kit/exec/command';
+import { type Command, toHostCommand } from '@pxmgr/kit/exec/command';
 import { AUTODEV_HOOK } from '../device/autodev.ts';
 import { runJudged } from '../operation/judge.ts';
 import { internalCommand, type Work } from '../operation/work.ts';
@@ -15,6 +15,7 @@ import { type Preflight, prepareCreate } from './preflight.ts';
 import { parsePropertyString } from './property-string.ts';
 import { type HalfMade, identify, undoCreate } from './undo-create.ts';
 import { compareCreated } from './verify-create.ts';
+import { checkRootFiles, unfinishedExtraction } from './verify-root.ts';
 
 /** The commands that create would run, after all its checks. Errors: those of the preflight. */
 export async function previewCreate(parts: GuestParts, request: CreateRequest): Promise<HostCommand[]> {
@@ -36,7 +37,11 @@ export async function createContainer(parts: GuestParts, request: CreateRequest,
   for (const warning of ready.plan.warnings) work.warn(warning);
   const made: HalfMade = { vmid, guestUid: request.guestUid, operationTag: work.id, storages: ready.plan.storages };
   try {
-    await work.step('create', `create container ${vmid}`, () => runCreate(parts, { ready, made }, work));
+    await work.step('create', `create container ${vmid}`, async () => {
+      await runCreate(parts, { ready, made }, work);
+      // Before the edit: recovery takes a guest that was edited for whole.
+      await requireWholeRoot(parts, { ready, made }, work);
+    });
     await work.step('configure', 'set environment, entrypoint and identity', () =>
       configure(parts, { request, ready, made }, work),
     );
@@ -62,7 +67,7 @@ async function runCreate(
   work: Work,
 ): Promise<void> {
   const { vmid } = made;
-  await work.effect({ name: 'container.create', data: journalData(made) }, () =>
+  const result = await work.effect({ name: 'container.create', data: journalData(made) }, () =>
     runJudged(work, parts.tasks, {
       command: ready.plan.create,
       task: { type: 'vzcreate', vmid },
@@ -78,6 +83,8 @@ async function runCreate(
       unmet: (difference) => verifyFailed(parts, vmid, difference),
     }),
   );
+  const difference = ready.facts.kind === 'template' ? unfinishedExtraction(result) : undefined;
+  if (difference !== undefined) throw verifyFailed(parts, vmid, difference);
 }
 
 /** Strings only; read back by the recovery of this kind. */
@@ -170,6 +177,23 @@ async function finish(parts: GuestParts, { ready, made }: Making, work: Work): P
       unmet: (difference) => verifyFailed(parts, made.vmid, difference),
     }),
   );
+}
+
+/** A task that ended OK does not prove that everything was unpacked. */
+async function requireWholeRoot(
+  parts: GuestParts,
+  { ready, made }: Pick<Making, 'ready' | 'made'>,
+  work: Work,
+): Promise<void> {
+  const targets = ready.plan.volumes.map((volume) => volume.target);
+  const files = ready.facts.sample.filter(({ path }) => !targets.some((target) => `/${path}`.startsWith(`${target}/`)));
+  if (files.length === 0) return;
+  const stored = parts.files.config(made.vmid)?.entries.get('rootfs') ?? '';
+  const volumeId = parsePropertyString(stored, 'volume').get('volume') ?? '';
+  const look = { paths: parts.paths, node: parts.files.node, run: (command: Command) => work.run(command) };
+  const found = await checkRootFiles(look, volumeId, files);
+  if (found.kind === 'incomplete') throw verifyFailed(parts, made.vmid, found.difference);
+  if (found.kind === 'unknown') work.warn(`whether the root file system is complete was not checked: ${found.reason}`);
 }
 
 async function undoAfter(

@@ -128,6 +128,7 @@ export const FINDINGS: ImageFindings = {
   hasShell: true,
   unpackedBytes: 1000,
   entryCount: 3,
+  sample: [],
 };
 
 function imageRecord() {

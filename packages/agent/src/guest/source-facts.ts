@@ -1,4 +1,5 @@
 import type { GuestAccounts } from '../device/gid.ts';
+import type { SampledFile } from '../image/content-sample.ts';
 
 /** What create needs to know about what the container is made of, whether image or template. */
 export interface SourceFacts {
@@ -20,6 +21,8 @@ export interface SourceFacts {
   readonly architectureOption: string | undefined;
   /** Unpacked content: a root file system must be larger. */
   readonly unpackedBytes: number;
+  /** Files that the root file system must have; empty where nobody has looked inside before. */
+  readonly sample: readonly SampledFile[];
   /** For the guest's record in the inventory. */
   readonly imageDigest: string;
   readonly imageReference: string;

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract, type Header } from 'tar-stream';
+import { ContentSample, type SampledFile } from './content-sample.ts';
 import { HashTap, unpacker } from './unpack.ts';
 
 /** A path of the image that somebody asked about. */
@@ -24,15 +25,17 @@ export class LayerTree {
   readonly #watched: ReadonlySet<string>;
   readonly #links = new Map<string, string>();
   readonly #entries = new Map<string, ImageEntry>();
+  readonly #sample: ContentSample;
   readonly removed = new Set<string>();
   maxUid = 0;
   maxGid = 0;
   entryCount = 0;
   unpackedBytes = 0;
 
-  /** Paths without a leading slash. */
-  constructor(watched: Iterable<string>) {
+  /** Paths without a leading slash; `layers` that will be added. */
+  constructor(watched: Iterable<string>, layers: number) {
     this.#watched = new Set(watched);
+    this.#sample = new ContentSample(layers);
   }
 
   /** Reads one layer on top of those before. Gives the digests of the packed and of the unpacked bytes. */
@@ -41,9 +44,11 @@ export class LayerTree {
     const inner = new HashTap();
     const tar = extract();
     const layer = new LayerReader(this.#watched, this.#links);
+    const sample = this.#sample.newLayer();
     const reading = (async () => {
       for await (const entry of tar) {
         const body = await layer.read(entry.header, entry as AsyncIterable<Uint8Array>);
+        sample.note(cleanPath(entry.header.name), entry.header);
         if (!body) entry.resume();
       }
     })();
@@ -52,6 +57,7 @@ export class LayerTree {
       reading,
     ]);
     this.#apply(layer);
+    this.#sample.add(sample, layer.whiteouts, layer.opaque);
     this.unpackedBytes += inner.bytes;
     return { digest: outer.digest(), diffId: inner.digest() };
   }
@@ -86,6 +92,11 @@ export class LayerTree {
     const entry = this.#entries.get(real);
     if (entry !== undefined) return { entry };
     return this.#watched.has(real) ? {} : { unwatched: real };
+  }
+
+  /** Some regular files that a container made of the layers has. */
+  sampledFiles(): SampledFile[] {
+    return this.#sample.files((path) => this.resolve(path));
   }
 
   #apply(layer: LayerReader): void {

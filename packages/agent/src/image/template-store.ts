@@ -18,6 +18,7 @@ const Findings = z.object({
   hasShell: z.boolean(),
   unpackedBytes: z.number(),
   entryCount: z.number(),
+  sample: z.array(z.object({ path: z.string(), bytes: z.number() })).default([]),
 });
 
 const Stored = z.object({

@@ -3,6 +3,7 @@ import { limits } from '@pxmgr/contract';
 import { messageOf } from '@pxmgr/kit/error/chain';
 import { parseGroup, parsePasswd, type ResolvedUser, resolveUser } from './accounts.ts';
 import { checkIds, checkRunConfig } from './check-config.ts';
+import type { SampledFile } from './content-sample.ts';
 import { type ImageEntry, LayerTree } from './layer-scan.ts';
 import { type Descriptor, ImageJson, LAYER_PACKING, Manifest, OCI_CONFIG, OCI_MANIFEST } from './oci-types.ts';
 import { decideOsType, type Look, OS_PATHS } from './os-type.ts';
@@ -29,6 +30,8 @@ export interface ImageFindings {
   readonly hasShell: boolean;
   readonly unpackedBytes: number;
   readonly entryCount: number;
+  /** Regular files that tell whether a root file system made of it is complete. */
+  readonly sample: readonly SampledFile[];
 }
 
 export interface VerifiedImage {
@@ -149,7 +152,7 @@ async function readLayers(
   watched: ReadonlySet<string>,
   isFirst: boolean,
 ): Promise<LayerTree | undefined> {
-  const tree = new LayerTree(watched);
+  const tree = new LayerTree(watched, task.manifest.layers.length);
   let isWhole = true;
   let doneBytes = 0;
   for (const [index, layer] of task.manifest.layers.entries()) {
@@ -206,6 +209,7 @@ function checkTree(tree: LayerTree, image: ImageJson, problems: string[]): Image
     hasShell: look('bin/sh') !== undefined && (look('usr/bin/printf') ?? look('bin/printf')) !== undefined,
     unpackedBytes: tree.unpackedBytes,
     entryCount: tree.entryCount,
+    sample: tree.sampledFiles(),
   };
 }
 

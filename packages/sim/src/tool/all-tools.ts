@@ -12,6 +12,7 @@ export const TOOLS: Readonly<Record<string, () => Promise<Tool>>> = {
   'nvidia-smi': async () => (await import('./nvidia-smi.ts')).nvidiaSmi,
   'lxc-info': async () => (await import('./lxc-info.ts')).lxcInfo,
   'lxc-attach': async () => (await import('./lxc-attach.ts')).lxcAttach,
+  debugfs: async () => (await import('./debugfs.ts')).debugfs,
   pveversion: async () => (await import('./pveversion.ts')).pveversion,
 };
 
