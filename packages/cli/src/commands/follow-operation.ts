@@ -68,6 +68,10 @@ export async function followOperation(context: Context, id: string, options: Fol
   if (operation === undefined || !hasEnded(operation))
     operation = (await controllerOf(context).ask(OperationServiceClient, 'getOperation', { id })).operation;
   if (operation === undefined) throw new PxmError('PXM_OPERATION_NOT_FOUND', { operation: id });
-  for (const warning of operation.warnings) context.streams.err(`warning: ${warning}\n`);
-  return operationResult(operation, options.done(operation));
+  const lines = options.done(operation);
+  const unsaid = operation.warnings.filter(
+    (warning) => !progress.warned.has(warning) && !lines.some((line) => line.includes(warning)),
+  );
+  for (const warning of unsaid) context.streams.err(`${themeOf(context).warn('warning:')} ${warning}\n`);
+  return operationResult(operation, lines);
 }

@@ -24,6 +24,8 @@ const PLAIN_STEPS = 4;
 
 export class Progress {
   private readonly options: ProgressOptions;
+  /** Warnings that were shown already. */
+  readonly warned = new Set<string>();
   private liveText = '';
   private readonly shownQuarters = new Map<string, number>();
   private readonly said = new Set<string>();
@@ -123,8 +125,10 @@ export class Progress {
 
   private log(log: LogLine): void {
     const { theme } = this.options;
-    if (log.stream === 'warning') this.line(`${theme.warn('warning:')} ${log.text}`);
-    else if (log.stream === 'note') this.line(`  ${log.text}`);
+    if (log.stream === 'warning') {
+      this.warned.add(log.text);
+      this.line(`${theme.warn('warning:')} ${log.text}`);
+    } else if (log.stream === 'note') this.line(`  ${log.text}`);
     else if (this.options.commands) this.line(theme.dim(`    ${log.text}`));
   }
 

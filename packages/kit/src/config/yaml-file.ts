@@ -41,8 +41,12 @@ function readText(path: string, mayBeAbsent: boolean): string | undefined {
           ? 'permission denied'
           : code === 'EISDIR'
             ? 'it is a folder'
-            : 'see the cause';
-    throw new PxmError('PXM_CONFIG_UNREADABLE', { path, reason }, { cause: error });
+            : undefined;
+    throw new PxmError(
+      'PXM_CONFIG_UNREADABLE',
+      { path, reason: reason ?? 'see the cause' },
+      reason === undefined ? { cause: error } : {},
+    );
   }
 }
 

@@ -29,19 +29,20 @@ export const reservationList = command({
         {
           head: 'SPACE',
           align: 'right',
+          shrink: 2,
           value: (row) => (row.storage === '' ? '-' : `${formatSize(row.storageBytes)} on ${row.storage}`),
         },
-        { head: 'DEVICES', value: (row) => row.devices.join(' ') || '-' },
+        { head: 'DEVICES', shrink: 3, value: (row) => row.devices.join(' ') || '-' },
         { head: 'TAKEN', value: (row) => relativeTime(row.createdAt, now) },
         {
-          head: 'ENDED',
+          head: 'ENDS',
           shrink: 1,
           value: (row) =>
             row.endedAt === undefined
               ? `expires ${relativeTime(row.expiresAt, now)}`
               : `${relativeTime(row.endedAt, now)}: ${row.endReason}`,
         },
-        { head: 'FOR', wide: true, value: (row) => row.title || row.planId },
+        { head: 'FOR', wide: true, value: (row) => row.title || row.planId || '-' },
         { head: 'FENCE', wide: true, align: 'right', value: (row) => String(row.fencingToken) },
         { head: 'ID', wide: true, value: (row) => row.id },
       ],
