@@ -75,7 +75,7 @@ describe('the configuration', () => {
     const file = join(folder, 'c.yaml');
     await writeFile(file, 'listn: 127.0.0.1:1\nvmid_first: 5\nchange_retention: 30\n');
     expect(() => load({}, {}, file)).toThrow(
-      /3 problem\(s\).*listn.*did you mean listen.*vmid_first.*change_retention/s,
+      /3 problems:.*listn.*did you mean listen.*vmid_first.*change_retention/s,
     );
   });
 
