@@ -49,7 +49,9 @@ function problemsOf({ vmid, guestUid, spec }: CreateRequest): string[] {
     ...sizes(spec),
     ...spec.networks.flatMap((network, index) => checkNetwork(network, index)),
     ...spec.mounts.flatMap(checkMount),
-    ...duplicates(spec.mounts.map((mount) => mount.target)).map((target) => `mounts: ${target} is named twice`),
+    ...duplicates(withPlainPaths(spec).mounts.map((mount) => mount.target)).map(
+      (target) => `mounts: ${target} is named twice`,
+    ),
     ...checkEnv(spec),
     ...spec.tags.flatMap((tag) => said(`tag "${tag}"`, parseTag(tag))),
     ...spec.features
@@ -62,6 +64,20 @@ function problemsOf({ vmid, guestUid, spec }: CreateRequest): string[] {
       ? []
       : [`readiness "${spec.readiness?.kind ?? ''}" is not none, running, tcp or http`]),
   ];
+}
+
+/** The same spec with the paths of its mounts in one spelling; `checkCreateRequest` has found them sound. */
+export function withPlainPaths(spec: ContainerSpec): ContainerSpec {
+  const plain = (path: string): string => {
+    const parsed = parseAbsolutePath(path);
+    return parsed.ok ? parsed.value : path;
+  };
+  const mounts = spec.mounts.map((mount): Mount => {
+    const { source } = mount;
+    const bind = source?.$case === 'bind' ? { $case: source.$case, value: plain(source.value) } : source;
+    return { ...mount, target: plain(mount.target), source: bind };
+  });
+  return { ...spec, mounts };
 }
 
 function sizes(spec: ContainerSpec): string[] {

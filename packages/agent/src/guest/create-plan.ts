@@ -50,6 +50,7 @@ export function planCreate(input: PlanInput): CreatePlan {
   const { spec } = request;
   const volumes = planVolumes(spec, facts);
   const binds = planBinds(spec, volumes.length, input.datasets);
+  refuseHidden(volumes, binds);
   const rootfsBytes = planRootfs(spec, facts);
   const tags = [...new Set([OUR_TAG, ...spec.tags.map((tag) => tag.toLowerCase())])].sort();
   const create = createCommand({
@@ -125,6 +126,17 @@ function planBinds(spec: ContainerSpec, firstIndex: number, datasets: ReadonlyMa
     }));
   if (firstIndex + binds.length > limits.MOUNT_INDEX_MAX + 1) throw invalid('mounts: there are too many');
   return binds;
+}
+
+/** Binds are mounted after all volumes: one on a folder above a volume would cover it, and the guest would write into the bind. */
+function refuseHidden(volumes: readonly NewVolumeMount[], binds: readonly BindMount[]): void {
+  const problems = binds.flatMap((bind) =>
+    volumes
+      .filter((volume) => volume.target.startsWith(`${bind.target}/`))
+      .map((volume) => `mount ${bind.target}: it would hide the volume at ${volume.target}`),
+  );
+  if (problems.length > 0)
+    throw new PxmError('PXM_INPUT_INVALID', { count: String(problems.length), problems: problems.join('; ') });
 }
 
 function bindSource(mount: Mount, datasets: ReadonlyMap<string, string>): string {
