@@ -3,19 +3,32 @@ import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { TemplateStore } from '../image/template-store.ts';
 import type { SourceFacts } from './source-facts.ts';
 
+/** Proxmox sets nothing up inside such a guest, so any distribution will do. */
+const UNMANAGED = 'unmanaged';
+
 /**
  * The facts of a container made from an OCI image, out of the record that pulling and verifying it left: the layers
- * are not read again. PXM_IMAGE_NOT_PULLED when the archive is absent or has another size than it was written with.
+ * are not read again. PXM_IMAGE_NOT_PULLED when the archive is absent or has another size than it was written with;
+ * PXM_IMAGE_REJECTED for a distribution that Proxmox does not take, unless the guest is to be unmanaged.
  */
-export async function factsOfImage(store: TemplateStore, image: ImageSource, node: string): Promise<SourceFacts> {
+export async function factsOfImage(
+  store: TemplateStore,
+  wanted: { readonly image: ImageSource; readonly osType: string },
+  node: string,
+): Promise<SourceFacts> {
+  const { image } = wanted;
   const record = image.digest === '' ? undefined : await store.find(image.digest);
   if (record === undefined) {
     throw new PxmError('PXM_IMAGE_NOT_PULLED', { digest: image.digest === '' ? image.reference : image.digest, node });
   }
   const { findings, config, document } = record;
+  if (findings.osProblem !== undefined && wanted.osType !== UNMANAGED) {
+    const problems = `${findings.osProblem}; it can only become a container of os type ${UNMANAGED}`;
+    throw new PxmError('PXM_IMAGE_REJECTED', { reference: image.reference, problems });
+  }
   const argv = [...config.entrypoint, ...config.command];
   const startsInit = argv[0] === '/sbin/init';
-  const isUnmanaged = findings.osType === 'unmanaged';
+  const isUnmanaged = [findings.osType, wanted.osType].includes(UNMANAGED);
   return {
     kind: 'image',
     template: document.volumeId,
@@ -30,7 +43,7 @@ export async function factsOfImage(store: TemplateStore, image: ImageSource, nod
     hasShell: findings.hasShell,
     expectedOsType: findings.osType,
     // Without a distribution Proxmox guesses the architecture from /bin/sh and falls back to amd64.
-    osTypeOption: isUnmanaged ? 'unmanaged' : undefined,
+    osTypeOption: isUnmanaged ? UNMANAGED : undefined,
     architectureOption: isUnmanaged ? (document.platform.split('/')[1] ?? 'amd64') : undefined,
     unpackedBytes: findings.unpackedBytes,
     sample: findings.sample,

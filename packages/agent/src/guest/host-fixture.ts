@@ -120,6 +120,7 @@ export async function makeHost(): Promise<FixtureHost> {
 
 export const FINDINGS: ImageFindings = {
   osType: 'unmanaged',
+  osProblem: undefined,
   uid: 1000,
   gid: 1001,
   home: '/srv',

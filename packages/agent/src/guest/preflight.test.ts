@@ -1,6 +1,7 @@
+import type { Mount } from '@pxmgr/contract/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { create } from './create-fixture.ts';
-import { type FixtureHost, makeHost, specOf } from './host-fixture.ts';
+import { argvOf, create, goodCreate, isCreate } from './create-fixture.ts';
+import { DIGEST, type FixtureHost, makeHost, specOf } from './host-fixture.ts';
 
 let host: FixtureHost;
 beforeEach(async () => {
@@ -9,6 +10,10 @@ beforeEach(async () => {
 afterEach(() => {
   host.remove();
 });
+
+function bindTo(target: string): Mount {
+  return { target, source: { $case: 'bind', value: '/etc/pve' }, readOnly: false, backup: false };
+}
 
 describe('preflight refuses', () => {
   it.each([
@@ -42,6 +47,16 @@ describe('preflight refuses', () => {
       }),
       'PXM_IMAGE_NOT_PULLED',
     ],
+    [
+      'a second mount on one target',
+      specOf({
+        mounts: [
+          bindTo('/m'),
+          { ...bindTo('/m/'), source: { $case: 'volume', value: { storage: '', sizeBytes: 0n } } },
+        ],
+      }),
+      'PXM_INPUT_INVALID',
+    ],
     ['a root file system that cannot hold the image', specOf({ rootfsBytes: 10n }), 'PXM_INPUT_INVALID'],
   ])('%s', async (_name, spec, code) => {
     expect((await create(host, spec)).problem?.code).toBe(code);
@@ -62,6 +77,36 @@ describe('preflight refuses', () => {
     });
     host.write('etc/pve/.members', '{"nodename":"pve1","cluster":{"name":"c","quorate":0}}');
     expect((await create(host)).problem?.code).toBe('PXM_NO_QUORUM');
+  });
+
+  it('mounts that would hide volumes, each by name', async () => {
+    const value = { storage: '', sizeBytes: 0n };
+    const spec = specOf({
+      mounts: [
+        bindTo('/srv//'),
+        { target: '/srv/a', source: { $case: 'volume', value }, readOnly: false, backup: false },
+        { target: '/srvb', source: { $case: 'volume', value }, readOnly: false, backup: false },
+        bindTo('/data/sub'),
+      ],
+    });
+    expect((await create(host, spec)).problem?.message).toMatch(
+      /1 problem.*: mount \/srv: it would hide the volume at \/srv\/a$/,
+    );
+  });
+
+  it('a distribution that Proxmox does not take, unless the guest is unmanaged', async () => {
+    const record = await host.parts.images.find(DIGEST);
+    const osProblem = 'Proxmox does not know the distribution "wolfi"';
+    await host.parts.images.put({ ...record!, findings: { ...record!.findings, osType: 'wolfi', osProblem } });
+    for (const osType of ['', 'debian'])
+      expect((await create(host, specOf({ osType }))).problem).toMatchObject({
+        code: 'PXM_IMAGE_REJECTED',
+        message: expect.stringContaining('wolfi') as unknown,
+      });
+    expect(host.runner.calls).toEqual([]);
+    host.runner.expect(isCreate, { effect: goodCreate(host) });
+    expect((await create(host, specOf({ osType: 'unmanaged' }))).problem).toBeUndefined();
+    expect(argvOf(host, 'create')[0]).toContain('--ostype unmanaged --arch amd64');
   });
 
   it('a cut archive', async () => {

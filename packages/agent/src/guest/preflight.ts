@@ -5,7 +5,7 @@ import type { Command, CommandResult, Runner } from '@pxmgr/kit/exec/command';
 import { needsAutodevHook, requireAutodevHook } from '../device/autodev.ts';
 import { gpuDevices, planDevices } from '../device/passthrough.ts';
 import { getDataset } from '../zfs/dataset.ts';
-import { type CreateRequest, checkCreateRequest } from './check-spec.ts';
+import { type CreateRequest, checkCreateRequest, withPlainPaths } from './check-spec.ts';
 import { checkStorages } from './check-storage.ts';
 import { factsOfImage } from './create-oci.ts';
 import { type CreatePlan, datasetsOf, planCreate } from './create-plan.ts';
@@ -32,7 +32,7 @@ export async function prepareCreate(
   checkCreateRequest(request);
   parts.cluster.requireQuorum();
   parts.files.requireFree(request.vmid);
-  const { spec } = request;
+  const spec = withPlainPaths(request.spec);
   checkHostThings(parts, spec);
   const facts = await factsOf(parts, spec, options.run);
   const devices = planDevices(await wantedDevices(parts, spec), facts.accounts, parts.paths);
@@ -42,14 +42,23 @@ export async function prepareCreate(
   for (const name of datasetsOf(spec)) {
     datasets.set(name, (await getDataset(runner as Runner, name as DatasetName, parts.files.node)).mountpoint);
   }
-  const plan = planCreate({ request, facts, devices, datasets, operationTag: options.operationTag });
+  const plan = planCreate({
+    request: { ...request, spec },
+    facts,
+    devices,
+    datasets,
+    operationTag: options.operationTag,
+  });
   const wanted = { storages: plan.storages, contentBytes: facts.unpackedBytes, vmid: request.vmid };
   await checkStorages({ paths: parts.paths, node: parts.files.node, run: options.run }, wanted);
   return { plan, facts };
 }
 
 async function factsOf(parts: GuestParts, spec: ContainerSpec, run: Run): Promise<SourceFacts> {
-  if (spec.source?.$case === 'image') return await factsOfImage(parts.images, spec.source.value, parts.files.node);
+  if (spec.source?.$case === 'image') {
+    const wanted = { image: spec.source.value, osType: spec.osType };
+    return await factsOfImage(parts.images, wanted, parts.files.node);
+  }
   const volumeId = spec.source?.value.volumeId ?? '';
   const needsGroups = spec.devices.length > 0 || spec.gpu !== undefined;
   return await factsOfTemplate({ paths: parts.paths, node: parts.files.node, run }, volumeId, needsGroups);

@@ -76,6 +76,7 @@ async function makeParts(): Promise<PullParts & { root: string }> {
 }
 
 class RecordingWork implements PullWork {
+  readonly warnings: string[] = [];
   readonly id = `op-${'0'.repeat(26)}`;
   readonly abort = new AbortController();
   readonly steps: string[] = [];
@@ -97,6 +98,9 @@ class RecordingWork implements PullWork {
   result = (name: string, value: string): void => {
     this.results[name] = value;
   };
+  warn(text: string): void {
+    this.warnings.push(text);
+  }
 }
 
 function image(reference: string, digest = ''): ImageSource {

@@ -38,6 +38,7 @@ export interface PullWork {
   internal(purpose: string): void;
   bytes(label: string, done: number, total: number): void;
   result(name: string, value: string): void;
+  warn(text: string): void;
 }
 
 export interface PullParts {
@@ -129,6 +130,8 @@ export function previewPull(parts: PullParts, request: PullRequest): HostCommand
 }
 
 function finish(record: ImageRecord, work: PullWork): ImageRecord {
+  const { osProblem } = record.findings;
+  if (osProblem !== undefined) work.warn(`${osProblem}: a container of it has to be unmanaged`);
   work.result('volid', record.document.volumeId);
   return record;
 }

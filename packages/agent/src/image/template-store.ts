@@ -10,6 +10,7 @@ import type { ImageFindings } from './verify.ts';
 
 const Findings = z.object({
   osType: z.string(),
+  osProblem: z.string().optional(),
   uid: z.number(),
   gid: z.number(),
   home: z.string(),
@@ -122,7 +123,7 @@ async function readRecord(path: string): Promise<ImageRecord | undefined> {
     const { findings, ...rest } = stored;
     return {
       ...rest,
-      findings: { ...findings, groups: findings.groups },
+      findings: { ...findings, groups: findings.groups, osProblem: findings.osProblem },
       document: ImageDocument.fromJSON(stored.document),
       config: ImageConfig.fromJSON(stored.config),
     };

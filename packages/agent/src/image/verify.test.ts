@@ -76,6 +76,23 @@ describe('verifyImage accepts', () => {
     expect(result).toMatchObject({ value: { findings: { osType: 'unmanaged', hasShell: false, home: '/root' } } });
   });
 
+  it.each([
+    [
+      'an unknown distribution',
+      withFile('usr/lib/os-release', 'ID=wolfi\n').with(
+        0,
+        BASE_LAYER.filter(({ name }) => !name.endsWith('alpine-release')),
+      ),
+      /does not know the distribution "wolfi"/,
+    ],
+    ['debian without its version file', withFile('usr/lib/os-release', 'ID=debian\n'), /needs \/etc\/debian_version/],
+    ['ubuntu without lsb-release', withFile('usr/lib/os-release', 'ID=ubuntu\n'), /needs \/etc\/lsb-release/],
+    ['alpine without /run', [BASE_LAYER.filter(({ name }) => name !== 'run/')], /without a \/run directory/],
+  ])('%s, and says why a container of it has to be unmanaged', async (_name, layers, problem) => {
+    const result = await verify({ layers });
+    expect(result.ok ? result.value.findings.osProblem : undefined).toMatch(problem);
+  });
+
   it('a passwd file behind a link that leads to an unusual place', async () => {
     const result = await verify({
       layers: [
@@ -112,22 +129,12 @@ describe('verifyImage refuses', () => {
     expect(text.split('\n')).toHaveLength(3);
   });
 
-  it.each([
-    [
-      'an unknown distribution',
-      withFile('usr/lib/os-release', 'ID=wolfi\n').with(
-        0,
-        BASE_LAYER.filter(({ name }) => !name.endsWith('alpine-release')),
-      ),
-      /does not know the distribution "wolfi"/,
-    ],
-    ['debian without its version file', withFile('usr/lib/os-release', 'ID=debian\n'), /needs \/etc\/debian_version/],
-    ['ubuntu without lsb-release', withFile('usr/lib/os-release', 'ID=ubuntu\n'), /needs \/etc\/lsb-release/],
-    ['alpine without /run', [BASE_LAYER.filter(({ name }) => name !== 'run/')], /without a \/run directory/],
-    ['a file above the id map', [BASE_LAYER, [{ name: 'x', body: '', uid: 70_000 }]], /uid 70000/],
-  ])('%s', async (_name, layers, problem) => {
-    expect(await problemsOf({ layers })).toMatch(problem);
-  });
+  it.each([['a file above the id map', [BASE_LAYER, [{ name: 'x', body: '', uid: 70_000 }]], /uid 70000/]])(
+    '%s',
+    async (_name, layers, problem) => {
+      expect(await problemsOf({ layers })).toMatch(problem);
+    },
+  );
 
   it('another architecture, foreign media types and a missing diff id', async () => {
     expect(await problemsOf({ layers: [BASE_LAYER], architecture: 's390x' })).toMatch(/built for s390x/);

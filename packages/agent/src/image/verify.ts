@@ -19,6 +19,8 @@ export interface BlobSource {
 /** What reading the whole image told, kept so that no later step has to read it again. */
 export interface ImageFindings {
   readonly osType: string;
+  /** Why a container of it can only be `unmanaged`; create judges it, since the type is the guest's, not the image's. */
+  readonly osProblem: string | undefined;
   readonly uid: number;
   readonly gid: number;
   readonly home: string;
@@ -200,10 +202,10 @@ function checkTree(tree: LayerTree, image: ImageJson, problems: string[]): Image
   const groups = groupText === undefined ? undefined : parseGroup(groupText);
   const user = checkUser(image.config.User, { look, groups }, problems);
   const os = decideOsType(look);
-  if (os.problem !== undefined) problems.push(os.problem);
   return {
     ...user,
     osType: os.osType,
+    osProblem: os.problem,
     groups: groups === undefined ? undefined : Object.fromEntries(groups),
     volumes: realVolumes(tree, image.config.Volumes, problems),
     hasShell: look('bin/sh') !== undefined && (look('usr/bin/printf') ?? look('bin/printf')) !== undefined,
