@@ -165,6 +165,27 @@ describe('createContainer', () => {
     host.runner.assertDone();
   });
 
+  it('takes a template with static addresses, and undoes one that was not unpacked to its end', async () => {
+    host.write('var/lib/vz/template/cache/bb.tar.zst', 'packed');
+    const net = { ...specOf().networks[0]!, ipv4: '198.51.100.2/24', gateway4: '198.51.100.1' };
+    const source = { $case: 'template' as const, value: { volumeId: 'local:vztmpl/bb.tar.zst' } };
+    const spec = specOf({ source, networks: [net], rootfsBytes: 2n ** 30n });
+    const begun = ["extracting archive '/var/lib/vz/template/cache/bb.tar.zst'"];
+    host.runner.expect(isCreate, { lines: begun, effect: goodCreate(host) });
+    host.runner.expect(isDestroy, { effect: goodDestroy(host) });
+    expect((await create(host, spec)).problem).toMatchObject({
+      code: 'PXM_VERIFY_FAILED',
+      message: expect.stringContaining('not unpacked to its end') as unknown,
+    });
+    const whole = [...begun, 'Total bytes read: 1982405 (1.9MiB, 18MiB/s)'];
+    host.runner.expect(isCreate, { lines: whole, effect: goodCreate(host) });
+    expect((await create(host, spec)).problem).toBeUndefined();
+    expect(argvOf(host, 'create')[1]).toMatch(
+      /^create 101 local:vztmpl\/bb.tar.zst .*--rootfs local:1 .*--net0 name=eth0,bridge=vmbr0,gw=198.51.100.1,ip=198.51.100.2\/24,type=veth --unprivileged 1 --onboot 0 --tags/,
+    );
+    host.runner.assertDone();
+  });
+
   it('frees volumes that a failed create forgot', async () => {
     host.runner.expect(isCreate, {
       exit: 255,
