@@ -18,6 +18,8 @@ export type ViewListener = (event: ViewEvent) => void;
  * All answers come from memory; objects are decoded when asked for, so keep the results, not the calls, in a loop.
  */
 export interface FleetView {
+  /** Another number than before when a node joined, left or changed its presence. What nodes consist of is told by `watch`. */
+  readonly revision: number;
   /** Nodes of the fleet, revoked ones left out, sorted by name. */
   nodes(): readonly NodeState[];
   /** By name or uid. */

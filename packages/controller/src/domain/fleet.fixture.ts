@@ -157,6 +157,7 @@ export class SketchedFleet implements FleetView {
   readonly #nodes = new Map<string, NodeState>();
   readonly #objects = new Map<string, InventoryObject>();
   readonly #listeners = new Set<ViewListener>();
+  revision = 0;
 
   constructor(sketches: readonly NodeSketch[]) {
     for (const sketch of sketches) {
@@ -167,11 +168,13 @@ export class SketchedFleet implements FleetView {
 
   setNode(sketch: NodeSketch): void {
     this.#nodes.set(uidOf(sketch.name), nodeState(sketch));
+    this.revision += 1;
   }
 
   setPresence(name: string, presence: Presence): void {
     const state = this.#nodes.get(uidOf(name));
     if (state !== undefined) this.#nodes.set(state.uid, { ...state, presence });
+    this.revision += 1;
   }
 
   put(object: InventoryObject): void {

@@ -1,13 +1,17 @@
-/** A spec held against the fleet as it is now: verdict, resolved spec, explanation. Reads ledger and snapshots, writes nothing. */
+/** A spec held against the fleet as it is now: the choice, the resolved spec, the explanation. Writes nothing. */
 import type { ContainerSpec } from '@pxmgr/contract/common';
-import type { Evaluation, PlacementConstraints } from '@pxmgr/contract/controller';
-import { askOf, type PlacementPolicy } from '../domain/placement.ts';
+import type { Candidate, Evaluation, PlacementConstraints } from '@pxmgr/contract/controller';
+import { askOf } from '../domain/placement.ts';
 import { type Claim, NO_HOLDINGS } from '../domain/reservation.ts';
-import { type Assessed, assess, evaluate, type Question, termsOf } from '../schedule/evaluate.ts';
-import { explain } from '../schedule/explain.ts';
+import { choose } from '../schedule/choose.ts';
+import type { Columns } from '../schedule/columns.ts';
+import { type Assessed, assess, evaluateAll, termsOf } from '../schedule/evaluate.ts';
+import { explain, praise } from '../schedule/explain.ts';
+import type { Terms } from '../schedule/feasible.ts';
 import { claimOf, resolveSpec } from '../schedule/resolve.ts';
+import type { Decided } from '../store/evaluations.ts';
+import type { Field } from './field.ts';
 import type { Ledger } from './ledger.ts';
-import type { Snapshots } from './snapshots.ts';
 
 /** Valid, with image and defaults filled in. */
 export interface Wish {
@@ -17,25 +21,29 @@ export interface Wish {
 
 export interface Decision {
   readonly evaluation: Evaluation;
+  /** What to store of it, with the place in the log of facts. */
+  readonly stored: Omit<Decided, 'facts'>;
   /** Undefined when no node fits. */
   readonly chosen: { readonly on: Assessed; readonly spec: ContainerSpec; readonly claim: Claim } | undefined;
 }
 
 export interface DecideParts {
-  readonly snapshots: Snapshots;
+  readonly field: Field;
   readonly ledger: Ledger;
-  readonly policy: PlacementPolicy;
 }
 
 /** The evaluation's id is the seed: the same id over the same fleet gives the same answer. */
-export function decide(parts: DecideParts, wish: Wish, stamp: { id: string; at: Date }): Decision {
-  const question = ask(parts, wish, stamp.id);
-  const verdict = evaluate(question);
+export function decide({ field, ledger }: DecideParts, wish: Wish, stamp: { id: string; at: Date }): Decision {
+  const columns = field.settle();
+  const { policy, nodes } = columns;
+  const vmidReserved = ledger.vmidOwners(wish.constraints.vmid, nodes);
+  const terms = termsOf({ ask: askOf(wish.spec, wish.constraints), policy, nodes, vmidReserved });
+  const verdict = judge(columns, terms, stamp.id);
   const { winner } = verdict;
   const spec = winner === undefined ? undefined : resolveSpec(wish.spec, winner);
-  const evaluation: Evaluation = {
+  const head: Decided['head'] = {
     ...stamp,
-    ...explain(verdict),
+    summary: verdict.summary,
     spec: wish.spec,
     constraints: wish.constraints,
     chosenNodeUid: winner?.uid ?? '',
@@ -43,33 +51,47 @@ export function decide(parts: DecideParts, wish: Wish, stamp: { id: string; at: 
     chosenStorage: spec?.storage ?? '',
     chosenDevices: spec?.devices.map((device) => device.path) ?? [],
   };
-  if (winner === undefined || spec === undefined) return { evaluation, chosen: undefined };
-  return { evaluation, chosen: { on: winner, spec, claim: claimOf(verdict.terms, winner) } };
+  const evaluation = inWords(head, verdict.candidates);
+  const stored = { head, vmidOwners: terms.vmidOwners };
+  if (winner === undefined || spec === undefined) return { evaluation, stored, chosen: undefined };
+  return { evaluation, stored, chosen: { on: winner, spec, claim: claimOf(terms, winner) } };
 }
 
-/** Whether the chosen node still takes it, by the ledger and the inventory of this moment. Inside the transaction. */
-export function stillFits(parts: DecideParts, wish: Wish, chosen: Assessed): boolean {
-  const question = ask(parts, wish, '');
-  const node = question.nodes.find((candidate) => candidate.uid === chosen.uid);
-  if (node === undefined) return false;
-  const held = question.holdings.get(node.uid);
-  const again = assess(termsOf(question), node, held ?? NO_HOLDINGS);
-  return again.isFeasible && again.fit.storage?.id === chosen.fit.storage?.id && sameCards(again, chosen);
+interface Judged {
+  readonly winner: Assessed | undefined;
+  readonly summary: string;
+  /** A sentence for each node takes longer than the choice: made when somebody reads it, of the fleet as it was. */
+  readonly candidates: () => Candidate[];
 }
 
-function sameCards(a: Assessed, b: Assessed): boolean {
-  const cards = (assessed: Assessed): string => assessed.fit.gpus.map((gpu) => gpu.address).join();
-  return cards(a) === cards(b);
-}
-
-function ask({ snapshots, ledger, policy }: DecideParts, wish: Wish, seed: string): Question {
-  const nodes = snapshots.nodes();
+function judge(columns: Columns, terms: Terms, seed: string): Judged {
+  const { first, second, fitting } = choose(columns, terms, seed);
+  const winner = assessSlot(columns, terms, first);
+  if (winner === undefined) {
+    const { summary, candidates } = explain(evaluateAll(terms, columns, seed));
+    return { winner, summary, candidates: () => candidates };
+  }
+  // The snapshot and the ledger are asked again, by the rules that also write the reasons.
+  if (!winner.isFeasible) throw new Error('the columns disagree with the snapshot of the node');
+  const then = { nodes: [...columns.nodes], held: [...columns.held] };
   return {
-    ask: askOf(wish.spec, wish.constraints),
-    policy,
-    nodes,
-    holdings: ledger.holdings(nodes),
-    vmidReserved: ledger.vmidOwners(wish.constraints.vmid, nodes),
-    seed,
+    winner,
+    summary: praise({ winner, second: assessSlot(columns, terms, second), fitting, of: columns.nodes.length }),
+    candidates: () => explain(evaluateAll(terms, then, seed)).candidates,
+  };
+}
+
+function assessSlot({ nodes, held }: Columns, terms: Terms, slot: number): Assessed | undefined {
+  const node = nodes[slot];
+  return node === undefined ? undefined : assess(terms, node, held[slot] ?? NO_HOLDINGS);
+}
+
+function inWords(head: Decided['head'], make: () => Candidate[]): Evaluation {
+  let made: Candidate[] | undefined;
+  return {
+    ...head,
+    get candidates(): Candidate[] {
+      return (made ??= make());
+    },
   };
 }

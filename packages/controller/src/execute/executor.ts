@@ -69,7 +69,12 @@ export class Executor {
     const running = record.plan.state === 'applied' ? records.operations.byPlan(planId) : undefined;
     if (running !== undefined) return running.operation;
     this.#requireOpen(record.plan);
-    this.#requireFresh(record.plan);
+    try {
+      this.#requireFresh(record.plan);
+    } catch (error) {
+      this.#abandon(record.plan);
+      throw error;
+    }
     const operation = newOperation(record.plan, ids.operationId(), clock.now());
     records.database.transaction(() => {
       if (!records.plans.move(planId, 'draft', 'applied'))
@@ -124,6 +129,16 @@ export class Executor {
       return guest.nodeUid === plan.nodeUid || (cluster !== '' && other === cluster);
     });
     if (taker !== undefined) throw stale(`vmid ${plan.vmid} is now ${taker.kind} ${taker.name} on ${taker.nodeName}`);
+  }
+
+  /** A plan that was refused is not tried again: what it holds is free for others at once. */
+  #abandon({ id, reservationId }: Plan): void {
+    const { records, clock } = this.#parts;
+    records.database.transaction(() => {
+      if (!records.plans.move(id, 'draft', 'expired')) return;
+      const atMs = clock.now().getTime();
+      records.reservations.end(reservationId, { state: 'expired', reason: 'plan refused', atMs, settle: false });
+    });
   }
 
   #drive(id: string): void {

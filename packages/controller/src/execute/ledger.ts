@@ -1,19 +1,13 @@
 /**
- * The reservation ledger: what is promised and not yet seen in the inventory. Durable in SQLite; the sums are made from
- * the rows at each question, so they cannot drift. Callers hold a transaction around check and reserve.
+ * The reservation ledger: what is promised and not yet seen in the inventory. Durable in SQLite; the sums are in field.ts.
+ * Callers hold a transaction around check and reserve.
  */
 import type { Clock, IdSource } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import {
-  type Claim,
-  type DeviceClaim,
-  type Holdings,
-  type ReservationRecord,
-  sumHoldings,
-} from '../domain/reservation.ts';
+import type { Claim, ReservationRecord } from '../domain/reservation.ts';
 import type { NodeSnapshot } from '../domain/snapshot.ts';
 import type { VmidOwner } from '../schedule/feasible.ts';
-import { lowestFree, type VmidRange } from '../schedule/vmid.ts';
+import { FreeVmids, type VmidRange } from '../schedule/vmid.ts';
 import type { Records } from './records.ts';
 import type { Snapshots } from './snapshots.ts';
 
@@ -42,26 +36,22 @@ const FAILED_VMID_REST_MS = 10 * 60_000;
 
 export class Ledger {
   readonly #parts: LedgerParts;
+  readonly #free: FreeVmids;
 
   constructor(parts: LedgerParts) {
     this.#parts = parts;
-  }
-
-  /** Sums per node uid; nodes without promises have no entry. */
-  holdings(nodes: readonly NodeSnapshot[]): Map<string, Holdings> {
-    const { reservations } = this.#parts.records;
-    const byUid = new Map(nodes.map((node) => [node.uid, node]));
-    const claims = new Map<string, Claim[]>();
-    const settled = new Map<string, DeviceClaim[]>();
-    for (const record of reservations.active()) {
-      const node = byUid.get(record.nodeUid);
-      if (node !== undefined && isObserved(record, node)) push(settled, record.nodeUid, record.devices);
-      else push(claims, record.nodeUid, [record]);
-    }
-    for (const device of reservations.settled()) push(settled, device.nodeUid, [device]);
-    addSharedPools(claims, byUid);
-    const uids = new Set([...claims.keys(), ...settled.keys()]);
-    return new Map([...uids].map((uid) => [uid, sumHoldings(claims.get(uid) ?? [], settled.get(uid) ?? [])]));
+    this.#free = new FreeVmids(parts.vmids);
+    parts.records.reservations.listen({
+      changed: (_nodeUid, freedVmid) => {
+        if (freedVmid !== undefined) this.#free.release(freedVmid);
+      },
+      reset: () => {
+        this.#free.reset();
+      },
+    });
+    parts.snapshots.onGuestGone((vmid) => {
+      this.#free.release(vmid);
+    });
   }
 
   /** Who has reserved the vmid. */
@@ -110,9 +100,12 @@ export class Ledger {
   /** The lowest vmid that is not in the inventory, not reserved, and did not fail lately. */
   freeVmid(): number {
     const { records, snapshots, clock, vmids } = this.#parts;
-    const reserved = new Set(records.reservations.active().map((record) => record.vmid));
+    const claims = records.reservations.claims();
     const failed = records.vmids.failedSince(clock.now().getTime() - FAILED_VMID_REST_MS);
-    const vmid = lowestFree(vmids, (id) => reserved.has(id) || failed.has(id) || snapshots.hasGuest(id));
+    const vmid = this.#free.lowest({
+      isTaken: (id) => claims.isReserved(id) || snapshots.hasGuest(id),
+      isResting: (id) => failed.has(id),
+    });
     if (vmid === undefined)
       throw new PxmError('PXM_VMID_EXHAUSTED', { first: String(vmids.first), last: String(vmids.last) });
     return vmid;
@@ -123,33 +116,4 @@ export class Ledger {
     const atMs = this.#parts.clock.now().getTime();
     this.#parts.records.reservations.end(id, { state: 'released', reason, atMs, settle });
   }
-}
-
-/** The guest is in the inventory, so its memory and cores are counted there. */
-export function isObserved(record: ReservationRecord, node: NodeSnapshot): boolean {
-  return node.guests.get(record.vmid)?.guestUid === record.guestUid;
-}
-
-/** What is promised on a shared storage is promised to every node of the cluster. */
-function addSharedPools(claims: Map<string, Claim[]>, byUid: ReadonlyMap<string, NodeSnapshot>): void {
-  const shared: { from: string; claim: Claim; cluster: string }[] = [];
-  for (const [uid, list] of claims) {
-    const node = byUid.get(uid);
-    if (node === undefined || node.cluster === '') continue;
-    for (const claim of list) {
-      const pools = claim.pools.filter((pool) => node.storages.get(pool.storage)?.shared === true);
-      if (pools.length > 0)
-        shared.push({ from: uid, claim: { memoryBytes: 0, cpuCores: 0, pools, devices: [] }, cluster: node.cluster });
-    }
-  }
-  for (const { from, claim, cluster } of shared) {
-    for (const node of byUid.values())
-      if (node.cluster === cluster && node.uid !== from) push(claims, node.uid, [claim]);
-  }
-}
-
-function push<T>(map: Map<string, T[]>, key: string, values: readonly T[]): void {
-  const list = map.get(key);
-  if (list === undefined) map.set(key, [...values]);
-  else list.push(...values);
 }

@@ -1,6 +1,6 @@
 /**
- * execute/: plans and their execution. This file: a wish becomes a reserved plan. Validation, image resolution (the only
- * wait), then decision, reservation and plan in one synchronous transaction, so that no two plans get the same thing.
+ * execute/: plans and their execution. This file: a wish becomes a reserved plan. Validation, image resolution, then
+ * decision, reservation and plan in one synchronous piece of a transaction, so that no two plans get the same thing.
  * Calls schedule, store and the agents through AgentDoor; never carries anything out.
  */
 import type { ContainerSpec } from '@pxmgr/contract/common';
@@ -11,12 +11,14 @@ import { fillDefaults, type PlacementPolicy } from '../domain/placement.ts';
 import { createSteps } from '../domain/plan.ts';
 import type { NodeSnapshot } from '../domain/snapshot.ts';
 import { checkSpec } from '../domain/spec-check.ts';
-import { isNamed } from '../schedule/feasible.ts';
 import type { AgentDoor } from './agent-door.ts';
-import { type Decision, decide, stillFits, type Wish } from './decide.ts';
+import { CommitGroup } from './commit-group.ts';
+import { type Decision, decide, type Wish } from './decide.ts';
+import { FactsLog } from './facts-log.ts';
+import { Field } from './field.ts';
 import type { Ledger } from './ledger.ts';
 import type { Records } from './records.ts';
-import { resolveImage } from './resolve-image.ts';
+import { AskOrder, resolveImage } from './resolve-image.ts';
 import { showCommands } from './show-commands.ts';
 import type { Snapshots } from './snapshots.ts';
 
@@ -52,110 +54,139 @@ export function invalid(problems: readonly string[]): PxmError {
 
 export class Planner {
   readonly #parts: PlannerParts;
+  readonly #field: Field;
+  readonly #facts: FactsLog;
+  readonly #group: CommitGroup;
+  readonly #askOrder = new AskOrder();
 
   constructor(parts: PlannerParts) {
     this.#parts = parts;
+    const { records, snapshots, policy } = parts;
+    this.#field = new Field({ snapshots, policy, reservations: records.reservations });
+    this.#facts = new FactsLog(records.facts, this.#field);
+    this.#group = new CommitGroup(records.database, {
+      begin: () => {
+        this.#facts.begin();
+        this.#field.refresh();
+      },
+      flush: () => {
+        this.#facts.flush();
+      },
+      lost: () => {
+        this.#facts.lost();
+      },
+    });
+  }
+
+  /** Before the database closes. */
+  stop(): void {
+    this.#group.drain();
   }
 
   /** Stores the explanation, reserves nothing. Errors: PXM_INPUT_INVALID, PXM_NODE_NOT_FOUND, those of the image. */
   async evaluate(spec: ContainerSpec, constraints: PlacementConstraints): Promise<Evaluation> {
     const wish = await this.#prepare(spec, constraints);
-    const { evaluation } = this.#decide(wish);
-    this.#parts.records.evaluations.insert(evaluation, evaluation.at?.getTime() ?? 0);
-    return evaluation;
+    return await this.#group.run(() => {
+      const decision = this.#decide(wish);
+      this.#store(decision);
+      return decision.evaluation;
+    });
   }
 
   /**
    * Evaluates, reserves and writes the plan; a dry run writes nothing, except the explanation when no node fits.
-   * Errors: as `evaluate`, and PXM_PLACEMENT_INFEASIBLE, PXM_VMID_EXHAUSTED.
+   * Errors: as `evaluate`, and PXM_PLACEMENT_INFEASIBLE, PXM_VMID_TAKEN, PXM_VMID_EXHAUSTED.
    */
   async planContainer(request: ContainerRequest): Promise<Planned> {
     const wish = await this.#prepare(request.spec, request.constraints);
-    const planned = this.#explained(() =>
-      request.dryRun ? this.#sketch(wish, request) : this.#reserve(wish, request),
-    );
-    if (!request.showCommands) return planned;
-    const plan = await showCommands(this.#parts.agents, { plan: planned.plan, action: undefined });
-    return { ...planned, plan };
+    const planned = await this.#group.run(() => this.#plan(wish, request));
+    if (planned.plan === undefined) throw this.#infeasible(planned.evaluation);
+    const { plan: reserved, evaluation } = planned;
+    if (!request.showCommands) return { plan: reserved, evaluation };
+    const plan = await showCommands(this.#parts.agents, { plan: reserved, action: undefined });
+    return { plan, evaluation };
   }
 
   async #prepare(spec: ContainerSpec, constraints: PlacementConstraints): Promise<Wish> {
     const checked = checkSpec(spec, constraints);
     if (checked.problems.length > 0) throw invalid(checked.problems);
-    const nodes = this.#parts.snapshots.nodes();
+    const { snapshots } = this.#parts;
     for (const key of [constraints.node, ...constraints.excludeNodes]) {
-      if (key !== '' && !nodes.some((node) => isNamed(node, key)))
-        throw new PxmError('PXM_NODE_NOT_FOUND', { node: key });
+      if (key !== '' && snapshots.node(key) === undefined) throw new PxmError('PXM_NODE_NOT_FOUND', { node: key });
     }
     const { source } = checked.spec;
     if (source?.$case !== 'image') return { spec: fillDefaults(checked.spec, this.#parts.policy, []), constraints };
-    const resolved = await resolveImage(this.#parts.agents, candidates(nodes, constraints), source.value);
+    const resolved = await resolveImage(
+      this.#parts.agents,
+      this.#askable(constraints, source.value.reference),
+      source.value,
+    );
     const value = resolved?.image ?? source.value;
     const withImage: ContainerSpec = { ...checked.spec, source: { $case: 'image', value } };
     return { spec: fillDefaults(withImage, this.#parts.policy, resolved?.volumes ?? []), constraints };
   }
 
   /** Where no node fits the explanation is kept, also of a dry run: it is all the caller gets. */
-  #explained(plan: () => Planned): Planned {
-    try {
-      return plan();
-    } catch (error) {
-      if (!(error instanceof Infeasible)) throw error;
-      const { id, at, spec, summary } = error.evaluation;
-      this.#parts.records.evaluations.insert(error.evaluation, at?.getTime() ?? 0);
-      throw new PxmError('PXM_PLACEMENT_INFEASIBLE', { name: spec?.name ?? '', summary, evaluation: id });
+  #plan(wish: Wish, request: ContainerRequest): Outcome {
+    const decision = this.#decide(wish);
+    const { evaluation, chosen } = decision;
+    if (chosen === undefined) {
+      this.#store(decision);
+      return { evaluation, plan: undefined };
     }
+    if (request.dryRun) return { evaluation, plan: this.#sketch({ wish, request, evaluation, chosen }) };
+    this.#store(decision);
+    return { evaluation, plan: this.#reserve({ wish, request, evaluation, chosen }) };
+  }
+
+  /** Nodes that may be asked about the image: the named one, or all. */
+  #askable({ node: key }: PlacementConstraints, reference: string): Iterable<NodeSnapshot> {
+    const { snapshots } = this.#parts;
+    if (key === '') return this.#askOrder.of(reference, snapshots.nodes());
+    const node = snapshots.node(key);
+    return node === undefined ? [] : [node];
+  }
+
+  #infeasible({ id, spec, summary }: Evaluation): PxmError {
+    return new PxmError('PXM_PLACEMENT_INFEASIBLE', { name: spec?.name ?? '', summary, evaluation: id });
   }
 
   #decide(wish: Wish): Decision {
-    return decide(this.#parts, wish, { id: this.#parts.ids.evaluationId(), at: this.#parts.clock.now() });
+    const { ledger, ids, clock } = this.#parts;
+    return decide({ field: this.#field, ledger }, wish, { id: ids.evaluationId(), at: clock.now() });
+  }
+
+  #store({ stored }: Decision): void {
+    this.#parts.records.evaluations.insert({ ...stored, facts: this.#facts.mark() }, stored.head.at?.getTime() ?? 0);
   }
 
   /** As it would be, with a vmid that nobody holds for it. */
-  #sketch(wish: Wish, request: ContainerRequest): Planned {
-    const { ledger, records } = this.#parts;
-    const { evaluation, chosen } = this.#chosen(wish);
-    const wanted = wish.constraints.vmid;
-    const token = records.reservations.fence(chosen.on.uid);
+  #sketch(context: Context): Plan {
+    const { ledger, records, ids } = this.#parts;
+    const wanted = context.wish.constraints.vmid;
+    const token = records.reservations.fence(context.chosen.on.uid);
     const vmid = wanted === 0 ? ledger.freeVmid() : wanted;
-    return {
-      evaluation,
-      plan: this.#draft(
-        { wish, request, evaluation, chosen },
-        { vmid, token, planId: '', guestUid: this.#parts.ids.guestUid() },
-      ),
-    };
+    return this.#draft(context, { vmid, token, planId: '', guestUid: ids.guestUid() });
   }
 
-  #reserve(wish: Wish, request: ContainerRequest): Planned {
-    const { database, evaluations, plans } = this.#parts.records;
-    return database.transaction(() => {
-      const { evaluation, chosen } = this.#chosen(wish);
-      if (!stillFits(this.#parts, wish, chosen.on)) throw new Error('the ledger disagrees with the evaluation');
-      const planId = this.#parts.ids.planId();
-      const guestUid = this.#parts.ids.guestUid();
-      const booked = this.#parts.ledger.book({
-        claim: chosen.claim,
-        node: chosen.on.node,
-        vmid: wish.constraints.vmid,
-        guestUid,
-        planId,
-        actor: request.actor,
-        title: `container ${wish.spec.name}`,
-        expiresMs: this.#parts.clock.now().getTime() + this.#parts.planTtlMs,
-      });
-      evaluations.insert(evaluation, booked.createdMs);
-      const { vmid, fencingToken: token } = booked;
-      const plan = this.#draft({ wish, request, evaluation, chosen }, { vmid, token, planId, guestUid });
-      const stored = plans.insert({ plan: { ...plan, reservationId: booked.id }, action: undefined });
-      return { evaluation, plan: stored.plan };
+  #reserve(context: Context): Plan {
+    const { records, ledger, ids, clock, planTtlMs } = this.#parts;
+    const { wish, request, chosen } = context;
+    const planId = ids.planId();
+    const guestUid = ids.guestUid();
+    const booked = ledger.book({
+      claim: chosen.claim,
+      node: chosen.on.node,
+      vmid: wish.constraints.vmid,
+      guestUid,
+      planId,
+      actor: request.actor,
+      title: `container ${wish.spec.name}`,
+      expiresMs: clock.now().getTime() + planTtlMs,
     });
-  }
-
-  #chosen(wish: Wish): Settled {
-    const { evaluation, chosen } = this.#decide(wish);
-    if (chosen === undefined) throw new Infeasible(evaluation);
-    return { evaluation, chosen };
+    const { vmid, fencingToken: token } = booked;
+    const plan = this.#draft(context, { vmid, token, planId, guestUid });
+    return records.plans.insert({ plan: { ...plan, reservationId: booked.id }, action: undefined }).plan;
   }
 
   #draft({ request, evaluation, chosen, wish }: Context, numbers: Numbers): Plan {
@@ -183,14 +214,17 @@ export class Planner {
   }
 }
 
-interface Settled {
+interface Context {
+  readonly wish: Wish;
+  readonly request: ContainerRequest;
   readonly evaluation: Evaluation;
   readonly chosen: NonNullable<Decision['chosen']>;
 }
 
-interface Context extends Settled {
-  readonly wish: Wish;
-  readonly request: ContainerRequest;
+/** Without a plan no node fits. */
+interface Outcome {
+  readonly evaluation: Evaluation;
+  readonly plan: Plan | undefined;
 }
 
 interface Numbers {
@@ -198,19 +232,4 @@ interface Numbers {
   readonly token: number;
   readonly planId: string;
   readonly guestUid: string;
-}
-
-/** Carries the explanation out of the transaction that is rolled back. */
-class Infeasible extends Error {
-  readonly evaluation: Evaluation;
-
-  constructor(evaluation: Evaluation) {
-    super(evaluation.summary);
-    this.evaluation = evaluation;
-  }
-}
-
-/** Nodes that may be asked about the image: the named one, or all. */
-function candidates(nodes: readonly NodeSnapshot[], { node: key }: PlacementConstraints): NodeSnapshot[] {
-  return nodes.filter((node) => key === '' || isNamed(node, key));
 }

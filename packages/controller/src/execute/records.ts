@@ -1,4 +1,5 @@
 import { EvaluationStore } from '../store/evaluations.ts';
+import { FactStore } from '../store/facts.ts';
 import type { Database } from '../store/open.ts';
 import { OperationStore } from '../store/operations.ts';
 import { PlanStore } from '../store/plans.ts';
@@ -9,6 +10,7 @@ import { VmidStore } from '../store/vmids.ts';
 export interface Records {
   readonly database: Database;
   readonly evaluations: EvaluationStore;
+  readonly facts: FactStore;
   readonly plans: PlanStore;
   readonly reservations: ReservationStore;
   readonly vmids: VmidStore;
@@ -16,9 +18,11 @@ export interface Records {
 }
 
 export function createRecords(database: Database): Records {
+  const facts = new FactStore(database);
   return {
     database,
-    evaluations: new EvaluationStore(database),
+    evaluations: new EvaluationStore(database, facts),
+    facts,
     plans: new PlanStore(database),
     reservations: new ReservationStore(database),
     vmids: new VmidStore(database),

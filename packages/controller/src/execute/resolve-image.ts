@@ -18,22 +18,55 @@ const AGENTS_TRIED = 3;
 /** Undefined when no node of `nodes` could ask: then no node can take the image either, and the evaluation says why. */
 export async function resolveImage(
   agents: AgentDoor,
-  nodes: readonly NodeSnapshot[],
+  nodes: Iterable<NodeSnapshot>,
   source: ImageSource,
 ): Promise<ResolvedImage | undefined> {
-  const able = nodes.filter((node) => node.presence === 'up' && node.capabilities.has('image.pull'));
-  able.sort((a, b) => stableHash(`${source.reference}/${a.uid}`) - stableHash(`${source.reference}/${b.uid}`));
   let failure: PxmError | undefined;
-  for (const node of able.slice(0, AGENTS_TRIED)) {
+  let tried = 0;
+  for (const node of nodes) {
+    if (node.presence !== 'up' || !node.capabilities.has('image.pull')) continue;
     try {
       return await ask(agents, node.uid, source);
     } catch (error) {
       if (!isPxmError(error) || !isAwayFrom(error)) throw error;
       failure = error;
     }
+    tried += 1;
+    if (tried === AGENTS_TRIED) break;
   }
   if (failure !== undefined) throw failure;
   return undefined;
+}
+
+/** References whose order is kept. */
+const ORDERS_MAX = 64;
+
+/** Which agents are asked about an image, in which order: another one for each reference, so that all get their share. */
+export class AskOrder {
+  #members: readonly string[] = [];
+  readonly #orders = new Map<string, readonly number[]>();
+
+  /** The nodes in their order for the reference. */
+  *of(reference: string, nodes: readonly NodeSnapshot[]): IterableIterator<NodeSnapshot> {
+    if (nodes.length !== this.#members.length || nodes.some((node, slot) => node.uid !== this.#members[slot])) {
+      this.#members = nodes.map((node) => node.uid);
+      this.#orders.clear();
+    }
+    for (const slot of this.#order(reference)) {
+      const node = nodes[slot];
+      if (node !== undefined) yield node;
+    }
+  }
+
+  #order(reference: string): readonly number[] {
+    const known = this.#orders.get(reference);
+    if (known !== undefined) return known;
+    if (this.#orders.size >= ORDERS_MAX) this.#orders.clear();
+    const hashes = this.#members.map((uid) => stableHash(`${reference}/${uid}`));
+    const order = hashes.map((_, slot) => slot).sort((a, b) => (hashes[a] ?? 0) - (hashes[b] ?? 0));
+    this.#orders.set(reference, order);
+    return order;
+  }
 }
 
 /** The agent is away; the registry was not asked. */

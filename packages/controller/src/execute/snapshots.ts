@@ -28,16 +28,29 @@ interface Entry {
 export class Snapshots {
   readonly #view: FleetView;
   readonly #entries = new Map<string, Entry>();
+  readonly #guestGone = new Set<(vmid: number) => void>();
   readonly #stop: () => void;
+  /** All nodes by name, as of `#revision`; the nodes in `#stale` have news. */
+  #list: readonly NodeSnapshot[] = [];
+  #slots = new Map<string, number>();
+  #revision = Number.NaN;
+  readonly #stale = new Set<string>();
 
   constructor(view: FleetView) {
     this.#view = view;
-    this.#stop = view.watch(({ object }) => this.#entries.delete(object.nodeUid));
+    this.#stop = view.watch(({ action, object }) => {
+      this.#entries.delete(object.nodeUid);
+      this.#stale.add(object.nodeUid);
+      if (action !== 'deleted' || (object.kind !== 'container' && object.kind !== 'vm')) return;
+      for (const listener of this.#guestGone) listener(Number(object.id));
+    });
   }
 
-  /** All nodes of the fleet, by name. The snapshots are immutable and may be kept. */
+  /** All nodes of the fleet, by name. List and snapshots are immutable and may be kept; nothing new, the same list. */
   nodes(): readonly NodeSnapshot[] {
-    return this.#view.nodes().map((state) => this.#of(state));
+    if (this.#revision !== this.#view.revision) this.#readAll();
+    else if (this.#stale.size > 0) this.#readStale();
+    return this.#list;
   }
 
   /** By name or uid. */
@@ -51,8 +64,31 @@ export class Snapshots {
     return this.#view.guestsByVmid(vmid).length > 0;
   }
 
+  /** Told of each guest that left a node. */
+  onGuestGone(listener: (vmid: number) => void): void {
+    this.#guestGone.add(listener);
+  }
+
   close(): void {
     this.#stop();
+  }
+
+  #readAll(): void {
+    this.#revision = this.#view.revision;
+    this.#list = this.#view.nodes().map((state) => this.#of(state));
+    this.#slots = new Map(this.#list.map((node, slot) => [node.uid, slot]));
+    this.#stale.clear();
+  }
+
+  #readStale(): void {
+    const list = [...this.#list];
+    for (const uid of this.#stale) {
+      const slot = this.#slots.get(uid);
+      const state = this.#view.node(uid);
+      if (slot !== undefined && state !== undefined) list[slot] = this.#of(state);
+    }
+    this.#list = list;
+    this.#stale.clear();
   }
 
   #of(state: NodeState): NodeSnapshot {

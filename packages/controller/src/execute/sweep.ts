@@ -1,6 +1,6 @@
 /** What time alone ends: plans nobody applied, reservations nobody renews, devices of guests that are gone, old records. */
 import type { Clock } from '@pxmgr/kit/clock';
-import { isObserved } from './ledger.ts';
+import { isObserved } from './field.ts';
 import type { Records } from './records.ts';
 import type { Snapshots } from './snapshots.ts';
 
@@ -79,6 +79,7 @@ function prune({ records, clock, keepMs }: SweepParts): number {
     records.plans.prune(before) +
     records.reservations.prune(before) +
     records.evaluations.prune(before) +
+    records.facts.prune() +
     records.vmids.prune(before)
   );
 }

@@ -51,10 +51,11 @@ export function buildWork(deps: WorkDeps): Work {
   const hub = new WatchHub();
   const ledger = new Ledger({ ...deps, records, snapshots });
   const planning = { ...deps, records, snapshots, ledger };
+  const planner = new Planner(planning);
   const executor = new Executor({ ...deps, records, ledger, hub });
   return {
     records,
-    planner: new Planner(planning),
+    planner,
     actions: new ActionPlanner(planning),
     executor,
     hub,
@@ -63,6 +64,7 @@ export function buildWork(deps: WorkDeps): Work {
       executor.start();
     },
     stop: async () => {
+      planner.stop();
       await executor.stop();
       snapshots.close();
     },

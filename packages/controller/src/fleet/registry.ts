@@ -52,6 +52,7 @@ export class Registry {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #entries = new Map<string, Entry>();
+  #revision = 0;
   readonly #listeners = new Set<PresenceListener>();
 
   constructor(records: NodeRecords, clock: Clock, logger: Logger) {
@@ -59,6 +60,11 @@ export class Registry {
     this.#clock = clock;
     this.#logger = logger;
     for (const record of records.list()) this.#remember(record);
+  }
+
+  /** Another number than before when a node joined, left, or was told to be up, silent or down. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** Nodes of the fleet, revoked ones left out, sorted by name. */
@@ -110,6 +116,7 @@ export class Registry {
     const entry = this.#entries.get(uid);
     if (entry === undefined) throw new PxmError('PXM_NODE_NOT_FOUND', { node: key });
     entry.record = { ...entry.record, revokedAt: at };
+    this.#revision += 1;
     return entry.record;
   }
 
@@ -168,6 +175,7 @@ export class Registry {
     const entry: Entry = { record, heardMs, told: 'joined', unsaved: false };
     entry.told = this.#presenceOf(entry);
     this.#entries.set(record.uid, entry);
+    this.#revision += 1;
   }
 
   #live(uid: string): Entry | undefined {
@@ -193,6 +201,7 @@ export class Registry {
     const before = entry.told;
     if (now === before) return;
     entry.told = now;
+    this.#revision += 1;
     this.#logger.info({ node: entry.record.name, from: before, to: now }, 'presence of a node changed');
     for (const listener of this.#listeners) listener(this.#known(entry), before);
   }

@@ -64,6 +64,10 @@ export class View implements FleetView {
     this.#nodes.delete(nodeUid);
   }
 
+  get revision(): number {
+    return this.#registry.revision;
+  }
+
   nodes(): readonly NodeState[] {
     return this.#registry.list().map((node) => this.#state(node));
   }
@@ -83,12 +87,17 @@ export class View implements FleetView {
     nodeUid?: string,
     after?: { readonly nodeName: string; readonly id: string },
   ): IterableIterator<InventoryObject> {
-    for (const node of this.#registry.list()) {
-      if (nodeUid !== undefined && node.uid !== nodeUid) continue;
+    for (const node of this.#members(nodeUid)) {
       if (after !== undefined && node.name < after.nodeName) continue;
       const limit = node.name === after?.nodeName ? after.id : undefined;
       yield* this.#shelfOf(node, kind, limit);
     }
+  }
+
+  #members(nodeUid: string | undefined): readonly KnownNode[] {
+    if (nodeUid === undefined) return this.#registry.list();
+    const node = this.#registry.find(nodeUid);
+    return node?.uid === nodeUid ? [node] : [];
   }
 
   /** An object that goes while the caller pauses is left out. */

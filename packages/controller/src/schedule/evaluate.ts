@@ -42,14 +42,25 @@ export interface Verdict {
 const NO_VALUES: readonly number[] = [];
 
 export function evaluate(question: Question): Verdict {
-  const terms = termsOf(question);
+  const { nodes, holdings, seed } = question;
+  const held = nodes.map((node) => holdings.get(node.uid) ?? NO_HOLDINGS);
+  return evaluateAll(termsOf(question), { nodes, held }, seed);
+}
+
+/** The fleet as lists; what is held on a node has its place. */
+export interface Field {
+  readonly nodes: readonly NodeSnapshot[];
+  readonly held: readonly Holdings[];
+}
+
+export function evaluateAll(terms: Terms, { nodes, held }: Field, seed: string): Verdict {
   const feasible: Assessed[] = [];
   const refused: Assessed[] = [];
-  for (const node of question.nodes) {
-    const assessed = assess(terms, node, question.holdings.get(node.uid) ?? NO_HOLDINGS);
+  nodes.forEach((node, index) => {
+    const assessed = assess(terms, node, held[index] ?? NO_HOLDINGS);
     (assessed.isFeasible ? feasible : refused).push(assessed);
-  }
-  const merited = byMerit(feasible, question.seed);
+  });
+  const merited = byMerit(feasible, seed);
   refused.sort((a, b) => (a.node.name === b.node.name ? (a.uid < b.uid ? -1 : 1) : a.node.name < b.node.name ? -1 : 1));
   return { terms, winner: merited[0], assessed: [...merited, ...refused] };
 }
@@ -62,7 +73,7 @@ export function assess(terms: Terms, node: NodeSnapshot, held: Holdings): Assess
   return { uid: node.uid, node, held, fit, isFeasible: true, values, total };
 }
 
-export function termsOf(question: Question): Terms {
+export function termsOf(question: Omit<Question, 'holdings' | 'seed'>): Terms {
   const { ask, policy, nodes } = question;
   return {
     ask,

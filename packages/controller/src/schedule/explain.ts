@@ -47,11 +47,16 @@ function summarise(verdict: Verdict): string {
   if (assessed.length === 0) return 'the fleet has no nodes';
   if (winner === undefined) return `${whyNone(assessed)}.`;
   const feasible = assessed.filter((one) => one.isFeasible);
-  const second = feasible[1];
+  return praise({ winner, second: feasible[1], fitting: feasible.length, of: assessed.length });
+}
+
+/** Why the winner: the sentence when some node fits. */
+export function praise(by: { winner: Assessed; second: Assessed | undefined; fitting: number; of: number }): string {
+  const { winner, second } = by;
   if (second === undefined)
-    return `${winner.node.name}: ${assessed.length === 1 ? 'the only node, and it fits' : `the only one of ${String(assessed.length)} nodes that fits`}.`;
+    return `${winner.node.name}: ${by.of === 1 ? 'the only node, and it fits' : `the only one of ${String(by.of)} nodes that fits`}.`;
   const lead = leads(winner, second);
-  return `${winner.node.name} is the best of ${String(feasible.length)} nodes that fit: ${lead === '' ? `equal to ${second.node.name}` : `ahead of ${second.node.name} in ${lead}`}.`;
+  return `${winner.node.name} is the best of ${String(by.fitting)} nodes that fit: ${lead === '' ? `equal to ${second.node.name}` : `ahead of ${second.node.name} in ${lead}`}.`;
 }
 
 /** The criteria that made the difference, the largest first. */

@@ -191,10 +191,18 @@ function checkBridges({ ask, node, reasons }: Trial): void {
 }
 
 /** A vmid is unique within a cluster; a standalone node has its own numbers. */
-function checkVmid({ ask, node, reasons }: Trial, vmidOwners: readonly VmidOwner[]): void {
-  const owner = vmidOwners.find(
+function ownerNear(node: NodeSnapshot, vmidOwners: readonly VmidOwner[]): VmidOwner | undefined {
+  return vmidOwners.find(
     (other) => other.nodeUid === node.uid || (node.cluster !== '' && other.cluster === node.cluster),
   );
+}
+
+export function holdsVmid(node: NodeSnapshot, vmidOwners: readonly VmidOwner[]): boolean {
+  return ownerNear(node, vmidOwners) !== undefined;
+}
+
+function checkVmid({ ask, node, reasons }: Trial, vmidOwners: readonly VmidOwner[]): void {
+  const owner = ownerNear(node, vmidOwners);
   if (owner === undefined) return;
   reasons.push(
     refusal('vmid', `vmid ${String(ask.vmid)} is taken by ${owner.holder} on ${owner.nodeName}`, {

@@ -7,8 +7,8 @@ import { poolRoom } from './capacity.ts';
 import { refusal, type Trial } from './reason.ts';
 
 /** Content type a storage must have for container volumes, and for archives that containers are made of. */
-const ROOT_CONTENT = 'rootdir';
-const ARCHIVE_CONTENT = 'vztmpl';
+export const ROOT_CONTENT = 'rootdir';
+export const ARCHIVE_CONTENT = 'vztmpl';
 
 export interface StorageFit {
   readonly storage: StorageView | undefined;
@@ -29,7 +29,10 @@ const TYPE_ORDER: Readonly<Record<string, number>> = {
   cifs: 6,
 };
 
-function typeOrder(storage: StorageView): number {
+/** Values of `typeOrder`: 0 to 6. */
+export const TYPE_RANKS = 7;
+
+export function typeOrder(storage: StorageView): number {
   return TYPE_ORDER[storage.type] ?? 5;
 }
 

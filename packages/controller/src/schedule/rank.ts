@@ -24,7 +24,7 @@ export interface Sitting {
   readonly fit: Fit;
 }
 
-function clamp(value: number): number {
+export function clamp(value: number): number {
   return value > 1 ? 1 : value > 0 ? value : 0;
 }
 

@@ -15,6 +15,10 @@ export interface Database {
   readonly path: string;
   /** Runs `work` in one immediate transaction; nested calls join the outer one. Rolled back when it throws. */
   transaction<T>(work: () => T): T;
+  /** Inside a transaction: what `work` wrote is taken back when it throws; the rest of the transaction stays. */
+  part<T>(work: () => T): T;
+  /** Differs from an earlier answer when memory may be ahead of the rows or behind: a rollback here, a commit elsewhere. */
+  epoch(): string;
   /** Pages in use, in bytes. */
   sizeBytes(): number;
   /** "ok", or what is wrong with the file. */
@@ -70,10 +74,36 @@ function reasonOf(error: unknown): string {
 }
 
 function wrap(sql: BetterSqlite.Database, path: string): Database {
+  const begin = sql.prepare('SAVEPOINT part');
+  const release = sql.prepare('RELEASE part');
+  const back = sql.prepare('ROLLBACK TO part');
+  const version = sql.prepare<[], number>('PRAGMA data_version').pluck();
+  let rollbacks = 0;
+  const counted = <T>(work: () => T, undo?: () => void): T => {
+    try {
+      return work();
+    } catch (error) {
+      rollbacks += 1;
+      undo?.();
+      throw error;
+    }
+  };
   return {
     sql,
     path,
-    transaction: (work) => (sql.inTransaction ? work() : sql.transaction(work).immediate()),
+    transaction: (work) => (sql.inTransaction ? work() : counted(() => sql.transaction(work).immediate())),
+    part: (work) => {
+      begin.run();
+      const undo = (): void => {
+        if (!sql.inTransaction) return;
+        back.run();
+        release.run();
+      };
+      const result = counted(work, undo);
+      release.run();
+      return result;
+    },
+    epoch: () => `${String(version.get())}/${String(rollbacks)}`,
     sizeBytes: () =>
       Number(sql.pragma('page_count', { simple: true })) * Number(sql.pragma('page_size', { simple: true })),
     check: () => String(sql.pragma('quick_check(1)', { simple: true })),

@@ -1,5 +1,6 @@
 import type { ReservationStateName } from '@pxmgr/contract';
 import type { DeviceClaim, PoolClaim, ReservationRecord } from '../domain/reservation.ts';
+import { ActiveClaims, type ClaimListener } from './active-claims.ts';
 import type { Database } from './open.ts';
 
 interface ReservationRow {
@@ -44,8 +45,13 @@ function toClaim(row: DeviceRow): DeviceClaim {
 /** The ledger's rows. A second active reservation of a vmid or of a whole device is refused by the schema itself. */
 export class ReservationStore {
   readonly #statements;
+  readonly #database: Database;
+  readonly #claims = new ActiveClaims();
+  #epoch = '';
 
-  constructor({ sql }: Database) {
+  constructor(database: Database) {
+    const { sql } = database;
+    this.#database = database;
     this.#statements = {
       fence: sql.prepare<[string], number>('SELECT token FROM fence WHERE node_uid = ?').pluck(),
       raise: sql.prepare(`
@@ -81,6 +87,20 @@ export class ReservationStore {
     };
   }
 
+  /** What is active now, in memory. The answer is for this moment: ask again after anything was awaited. */
+  claims(): ActiveClaims {
+    const epoch = this.#database.epoch();
+    if (epoch !== this.#epoch) {
+      this.#epoch = epoch;
+      this.#claims.load(this.#activeRows(), this.#settledRows());
+    }
+    return this.#claims;
+  }
+
+  listen(listener: ClaimListener): void {
+    this.#claims.listen(listener);
+  }
+
   /** Newest token of the node; 0 before the first. */
   fence(nodeUid: string): number {
     return this.#statements.fence.get(nodeUid) ?? 0;
@@ -99,6 +119,7 @@ export class ReservationStore {
   }
 
   insert(record: ReservationRecord, scope: string): void {
+    const claims = this.claims();
     const { pools, devices, ...columns } = record;
     this.#statements.insert.run({ ...columns, scope, pools: JSON.stringify(pools) });
     for (const { device, vramBytes, exclusive } of devices) {
@@ -111,6 +132,7 @@ export class ReservationStore {
         exclusive ? 1 : 0,
       );
     }
+    claims.add(record);
   }
 
   get(id: string): ReservationRecord | undefined {
@@ -119,7 +141,7 @@ export class ReservationStore {
   }
 
   active(): ReservationRecord[] {
-    return this.#statements.active.all().map((row) => this.#toRecord(row));
+    return this.claims().active();
   }
 
   /** Newest first, ended ones too. */
@@ -128,29 +150,45 @@ export class ReservationStore {
   }
 
   settled(): SettledDevice[] {
-    return this.#statements.settled
-      .all()
-      .map((row) => ({ ...toClaim(row), nodeUid: row.node_uid, guestUid: row.guest_uid }));
+    return this.claims().settled();
   }
 
   /** False when it had ended already. `settle`: its guest keeps the devices. */
   end(id: string, how: { state: 'released' | 'expired'; reason: string; atMs: number; settle: boolean }): boolean {
+    const claims = this.claims();
     const ended = this.#statements.end.run(how.state, how.atMs, how.reason, id).changes === 1;
-    if (ended) this.#statements.markDevices.run(how.settle ? 'settled' : 'past', id);
-    return ended;
+    if (!ended) return false;
+    this.#statements.markDevices.run(how.settle ? 'settled' : 'past', id);
+    claims.end(id, how.settle);
+    return true;
   }
 
   extend(id: string, expiresMs: number): void {
+    const claims = this.claims();
     this.#statements.extend.run(expiresMs, id);
+    claims.extend(id, expiresMs);
   }
 
   /** The guest is gone: its devices are free. True when it had some. */
   forgetGuest(guestUid: string): boolean {
-    return this.#statements.forgetGuest.run(guestUid).changes > 0;
+    const claims = this.claims();
+    const hadSome = this.#statements.forgetGuest.run(guestUid).changes > 0;
+    if (hadSome) claims.forgetGuest(guestUid);
+    return hadSome;
   }
 
   prune(endedBeforeMs: number): number {
     return this.#statements.prune.run(endedBeforeMs).changes;
+  }
+
+  #activeRows(): ReservationRecord[] {
+    return this.#statements.active.all().map((row) => this.#toRecord(row));
+  }
+
+  #settledRows(): SettledDevice[] {
+    return this.#statements.settled
+      .all()
+      .map((row) => ({ ...toClaim(row), nodeUid: row.node_uid, guestUid: row.guest_uid }));
   }
 
   #toRecord(row: ReservationRow): ReservationRecord {
