@@ -9,6 +9,12 @@ export interface DeviceClaim {
   readonly exclusive: boolean;
 }
 
+/** A device held by a guest that is in the inventory. */
+export interface SettledDevice extends DeviceClaim {
+  readonly nodeUid: string;
+  readonly guestUid: string;
+}
+
 export interface PoolClaim {
   readonly storage: string;
   readonly bytes: number;

@@ -37,6 +37,8 @@ export class CommitGroup {
   /** `job` is synchronous and runs inside a transaction. */
   run<T>(job: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
+      // What a job throws goes to its caller as it is.
+      const fail: (error: unknown) => void = reject;
       let settle = (): void => undefined;
       const run = (): void => {
         try {
@@ -46,7 +48,7 @@ export class CommitGroup {
           };
         } catch (error) {
           settle = () => {
-            reject(error);
+            fail(error);
           };
         }
       };

@@ -2,8 +2,7 @@
  * The active reservations and settled devices in memory, as the rows say. Follows the writes of ReservationStore; read
  * anew from the rows after a rollback and after a write of another connection, so it never knows more than is on disk.
  */
-import type { ReservationRecord } from '../domain/reservation.ts';
-import type { SettledDevice } from './reservations.ts';
+import type { ReservationRecord, SettledDevice } from '../domain/reservation.ts';
 
 export interface ClaimListener {
   /** What is held on the node may be another sum now. `freedVmid`: nobody has it reserved any more. */

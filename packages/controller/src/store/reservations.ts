@@ -1,5 +1,5 @@
 import type { ReservationStateName } from '@pxmgr/contract';
-import type { DeviceClaim, PoolClaim, ReservationRecord } from '../domain/reservation.ts';
+import type { DeviceClaim, PoolClaim, ReservationRecord, SettledDevice } from '../domain/reservation.ts';
 import { ActiveClaims, type ClaimListener } from './active-claims.ts';
 import type { Database } from './open.ts';
 
@@ -30,12 +30,6 @@ interface DeviceRow {
   guest_uid: string;
   vram_bytes: number;
   exclusive: number;
-}
-
-/** A device held by a guest that is in the inventory. */
-export interface SettledDevice extends DeviceClaim {
-  readonly nodeUid: string;
-  readonly guestUid: string;
 }
 
 function toClaim(row: DeviceRow): DeviceClaim {
