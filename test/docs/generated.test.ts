@@ -1,12 +1,17 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { COMMANDS } from '@pxmgr/cli/commands/all';
+import { COMMANDS, NOUNS } from '@pxmgr/cli/commands/all';
+import { parseInvocation } from '@pxmgr/cli/program';
 import { ERROR_TABLE, type ErrorRow, PRODUCT_VERSION } from '@pxmgr/contract';
 import { describe, expect, it } from 'vitest';
 import { linesThatMatch, ROOT, treeFiles } from '../house/tree.ts';
 
 const pages = treeFiles(/\.md$/);
+
+function fencedText(page: string): string {
+  return (page.match(/^```[\s\S]*?^```/gm) ?? []).join('\n');
+}
 
 describe('texts', () => {
   it('that are generated are fresh', () => {
@@ -50,6 +55,28 @@ describe('texts', () => {
       COMMANDS.some((command) => `${words.trim()} `.startsWith(`${command.path} `));
     expect(named.length).toBeGreaterThan(0);
     expect([...new Set(named)].filter((words) => !isKnown(words))).toEqual([]);
+  });
+
+  it('and help pages show command lines that the real parser takes', () => {
+    const inPages = pages
+      .filter((page) => !page.path.startsWith('docs/adr/'))
+      .flatMap((page) =>
+        [...fencedText(page.text).matchAll(/^ *(?:\$ )?(?:npx )?(pxmgr (?!-).+)$/gm)].map((match) => match[1] ?? ''),
+      );
+    const inHelp = COMMANDS.flatMap((command) => command.examples);
+    const program = { name: 'pxmgr', summary: '', version: '', commands: COMMANDS, nouns: NOUNS, width: 80 };
+    const refused = [...inPages, ...inHelp].flatMap((line) => {
+      // Quotes and pipes are the shell's; what stands before and behind them is not looked at.
+      const words = (line.split(/ \| (?=pxmgr)/).at(-1) ?? '').replace(/ [|>#].*$/, '').split(' ');
+      const argv = words.slice(words.indexOf('pxmgr') + 1).filter((word) => word !== '');
+      try {
+        return parseInvocation(program, argv).kind === 'command' ? [] : [`${line}: shows help`];
+      } catch (error) {
+        return [`${line}: ${error instanceof Error ? error.message : ''}`];
+      }
+    });
+    expect(inPages.length).toBeGreaterThan(0);
+    expect(refused).toEqual([]);
   });
 
   it('and packages state one version', () => {

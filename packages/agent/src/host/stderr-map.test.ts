@@ -51,6 +51,10 @@ describe('classifyText', () => {
       'pinging container registry localhost:1: Get "https://localhost:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused',
       'PXM_REGISTRY_UNREACHABLE',
     ],
+    [
+      'Error parsing image name "docker://UPPER/x:1": invalid reference format: repository name must be lowercase',
+      'PXM_IMAGE_REF_INVALID',
+    ],
     ['http: server gave HTTP response to HTTPS client', 'PXM_REGISTRY_UNREACHABLE'],
     ['tls: failed to verify certificate: x509: certificate signed by unknown authority', 'PXM_REGISTRY_UNREACHABLE'],
     ['reading manifest 1 in r/app: unauthorized: authentication required', 'PXM_IMAGE_PULL_DENIED'],

@@ -127,6 +127,12 @@ export const STDERR_TABLE: readonly StderrRow[] = [
     code: 'PXM_IMAGE_PULL_DENIED',
     source: REGISTRY,
   },
+  {
+    // Its rules for names are stricter than what a reference may be to newer tools.
+    pattern: /(?<reason>invalid reference format[^"\n]*)/,
+    code: 'PXM_IMAGE_REF_INVALID',
+    source: 'containers/image docker/reference/reference.go',
+  },
   { pattern: /manifest unknown|name unknown|repository name not known/, code: 'PXM_IMAGE_NOT_FOUND', source: REGISTRY },
   {
     pattern:
@@ -143,6 +149,7 @@ const REGISTRY_CODES: ReadonlySet<ErrorCode> = new Set([
   'PXM_IMAGE_PLATFORM_MISSING',
   'PXM_IMAGE_PULL_DENIED',
   'PXM_IMAGE_NOT_FOUND',
+  'PXM_IMAGE_REF_INVALID',
   'PXM_REGISTRY_UNREACHABLE',
 ]);
 

@@ -50,4 +50,14 @@ describe('a create plan', () => {
     expect(() => work.executor.apply(plan.id)).toThrow(expect.objectContaining({ code: 'PXM_PLAN_NOT_OPEN' }));
     expect(shop.agent('pve2').effects.filter((effect) => effect.startsWith('container.create'))).toHaveLength(1);
   });
+
+  it('that is refused holds nothing any longer', async () => {
+    const { work } = shop.open();
+    const { plan } = await work.planner.planContainer(request());
+    shop.fleet.setPresence('pve2', 'down');
+    expect(() => work.executor.apply(plan.id)).toThrow(expect.objectContaining({ code: 'PXM_NODE_DOWN' }));
+    expect(work.records.reservations.active()).toEqual([]);
+    expect(work.records.plans.get(plan.id)?.plan.state).toBe('expired');
+    expect(() => work.executor.apply(plan.id)).toThrow(expect.objectContaining({ code: 'PXM_PLAN_NOT_OPEN' }));
+  });
 });
