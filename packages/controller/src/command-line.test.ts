@@ -74,9 +74,7 @@ describe('the configuration', () => {
   it('tells all problems at once, each with its place', async () => {
     const file = join(folder, 'c.yaml');
     await writeFile(file, 'listn: 127.0.0.1:1\nvmid_first: 5\nchange_retention: 30\n');
-    expect(() => load({}, {}, file)).toThrow(
-      /3 problems:.*listn.*did you mean listen.*vmid_first.*change_retention/s,
-    );
+    expect(() => load({}, {}, file)).toThrow(/3 problems:.*listn.*did you mean listen.*vmid_first.*change_retention/s);
   });
 
   it.each([
