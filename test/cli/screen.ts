@@ -59,7 +59,6 @@ export function pageOf(title: string, screen: Screen): string {
   if (screen.stdout !== '') parts.push('--- stdout', screen.stdout.trimEnd());
   if (screen.stderr !== '') parts.push('--- stderr', screen.stderr.trimEnd());
   parts.push(`--- exit ${screen.exit}`, '');
-  // eslint-disable-next-line no-control-regex -- the escapes are what is looked at
   return parts
     .join('\n')
     .replace(/\u001b/g, '␛')

@@ -66,7 +66,8 @@ describe('argv', () => {
 
   it('asks for help at every level', () => {
     for (const argv of [[], ['--help'], ['container'], ['node', 'token'], ['container', '--help'], ['run', '-h']]) {
-      expect(parse(...argv)).toMatchObject({ kind: 'help', text: expect.stringContaining('Usage: pxmgr') });
+      const page = parse(...argv);
+      expect(page.kind === 'help' ? page.text : '', argv.join(' ')).toContain('Usage: pxmgr');
     }
     expect(parse('--version')).toEqual({ kind: 'help', text: 'pxmgr 0\n' });
   });

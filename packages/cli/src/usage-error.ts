@@ -47,16 +47,19 @@ function inOneLine(message: string): string {
 
 function problemText(error: CommanderError, path: string, command: Command | undefined): string {
   const { code, message } = error;
-  const option = optionIn(message, command);
-  const argument = argumentIn(message, command);
   if (code === 'commander.excessArguments') return `too many arguments: "${path}" takes ${count(command?.args ?? [])}`;
+  const argument = argumentIn(message, command);
   if (code === 'commander.missingArgument' && argument !== undefined)
     return `"${path}" needs ${argument.name} (${argument.help})`;
-  if (code === 'commander.optionMissingArgument' && option !== undefined)
-    return `--${option.flag} needs a value: ${option.value ?? 'VALUE'} (${option.help})`;
-  if (code === 'commander.invalidArgument' && option?.choices !== undefined)
-    return `--${option.flag} ${/argument '(.*)' is invalid/s.exec(message)?.[1] ?? ''}: is not one of ${option.choices.join(', ')}`;
-  return inOneLine(message);
+  return optionText(error, optionIn(message, command)) ?? inOneLine(message);
+}
+
+function optionText({ code, message }: CommanderError, option: OptionDefinition | undefined): string | undefined {
+  if (option === undefined) return undefined;
+  const { flag, help, value = 'VALUE', choices = [] } = option;
+  if (code === 'commander.optionMissingArgument') return `--${flag} needs a value: ${value} (${help})`;
+  if (code !== 'commander.invalidArgument') return undefined;
+  return `--${flag} ${/argument '(.*)' is invalid/s.exec(message)?.[1] ?? ''}: is not one of ${choices.join(', ')}`;
 }
 
 export function usageError(error: CommanderError, known: Known, argv: readonly string[]): PxmError {

@@ -5,7 +5,14 @@
 import { FleetServiceClient, OperationServiceClient } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { controllerOf } from '../client.ts';
-import { argument, type Command, type Completer, command, type OptionDefinition } from '../command.ts';
+import {
+  type ArgumentDefinition,
+  argument,
+  type Command,
+  type Completer,
+  command,
+  type OptionDefinition,
+} from '../command.ts';
 import type { Context } from '../context.ts';
 import { GLOBAL_OPTIONS } from '../global-options.ts';
 import { text } from '../result.ts';
@@ -129,20 +136,32 @@ function argumentsBefore(options: readonly OptionDefinition[], rest: readonly st
   }).length;
 }
 
-async function candidates(context: Context, commands: readonly Command[], words: readonly string[]): Promise<string[]> {
-  const typed = words.at(-1) ?? '';
+/** Values of an option or argument: the few right words, or what the fleet has. */
+async function values(
+  context: Context,
+  wanted: OptionDefinition | ArgumentDefinition | undefined,
+): Promise<readonly string[]> {
+  return wanted?.choices ?? (await live(context, wanted?.complete ?? 'none'));
+}
+
+async function candidates(
+  context: Context,
+  commands: readonly Command[],
+  words: readonly string[],
+): Promise<readonly string[]> {
   const before = words.slice(0, -1);
-  const global = Object.values<OptionDefinition>(GLOBAL_OPTIONS);
+  const isOption = words.at(-1)?.startsWith('-') === true;
   const position = locate(commands, before);
-  const options = [...Object.values(position?.command.options ?? {}), ...global];
+  const options = [
+    ...Object.values(position?.command.options ?? {}),
+    ...Object.values<OptionDefinition>(GLOBAL_OPTIONS),
+  ];
   const open = takesValue(options, before.at(-1) ?? '');
-  if (open !== undefined && !(open.kind === 'selector' && typed.startsWith('-')))
-    return [...(open.choices ?? (await live(context, open.complete ?? 'none')))];
-  if (typed.startsWith('-')) return optionWords(options);
+  if (open !== undefined && !(open.kind === 'selector' && isOption)) return await values(context, open);
+  if (isOption) return optionWords(options);
   if (position === undefined) return nextWords(commands, before);
   const { args } = position.command;
-  const found = args[Math.min(argumentsBefore(options, position.rest), args.length - 1)];
-  return [...(found?.choices ?? (await live(context, found?.complete ?? 'none')))];
+  return await values(context, args[Math.min(argumentsBefore(options, position.rest), args.length - 1)]);
 }
 
 /** Both commands need the list of all commands, which holds them: it is asked for late. */

@@ -21,16 +21,11 @@ interface Words {
 }
 
 export function checkWords(options: Words, problems: Problems): void {
+  checkLists(options, problems);
   const { storage, platform, searchDomain, osType, description } = options;
   if (storage !== undefined) problems.take(`--storage ${storage}`, parseStorageId(storage));
-  for (const tag of options.tag) problems.take(`--tag ${tag}`, parseTag(tag));
-  for (const feature of options.feature)
-    if (!FEATURES.includes(feature)) problems.add(`--feature ${feature}`, `is not one of ${FEATURES.join(', ')}`);
-  checkEntrypoint(options.entrypoint, problems);
   if (platform !== undefined && !/^linux\/[a-z0-9]+(?:\/v[0-9]+)?$/.test(platform))
     problems.add(`--platform ${platform}`, 'write linux/amd64, linux/arm64 or linux/arm/v7');
-  for (const address of options.nameserver)
-    if (isIP(address) === 0) problems.add(`--nameserver ${address}`, 'is not an IP address');
   if (searchDomain !== undefined && !DOMAIN.test(searchDomain))
     problems.add(`--search-domain ${searchDomain}`, 'is not a domain name');
   if (osType !== undefined && !OS_TYPES.includes(osType))
@@ -39,9 +34,14 @@ export function checkWords(options: Words, problems: Problems): void {
     problems.add('--description', 'holds control characters');
 }
 
-function checkEntrypoint(words: readonly string[], problems: Problems): void {
-  if (words.some(hasControlCharacters)) problems.add('--entrypoint', 'holds control characters');
-  if (words[0] === '') problems.add('--entrypoint', 'the program is empty');
+function checkLists({ tag, feature, entrypoint, nameserver }: Words, problems: Problems): void {
+  for (const word of tag) problems.take(`--tag ${word}`, parseTag(word));
+  for (const word of feature)
+    if (!FEATURES.includes(word)) problems.add(`--feature ${word}`, `is not one of ${FEATURES.join(', ')}`);
+  if (entrypoint.some(hasControlCharacters)) problems.add('--entrypoint', 'holds control characters');
+  if (entrypoint[0] === '') problems.add('--entrypoint', 'the program is empty');
+  for (const address of nameserver)
+    if (isIP(address) === 0) problems.add(`--nameserver ${address}`, 'is not an IP address');
 }
 
 interface Nodes {

@@ -19,23 +19,29 @@ export function reasonOf(issue: Issue): string {
     case 'invalid_value':
       return `must be ${issue.values.length > 1 ? 'one of ' : ''}${issue.values.map(String).join(', ')}`;
     case 'too_small':
-      return issue.origin === 'string' || issue.origin === 'array'
-        ? 'must not be empty'
-        : `must be at least ${String(issue.minimum)}`;
+      return tooSmall(issue);
     case 'too_big':
       return `must be at most ${String(issue.maximum)}`;
     case 'unrecognized_keys':
       return `does not know ${issue.keys.join(', ')}`;
-    case 'invalid_union': {
-      // The last alternative is the interesting one: those before it are "off" and "empty".
-      const last = issue.errors.at(-1)?.[0];
-      return last === undefined ? ownWords(issue) : reasonOf(last);
-    }
+    case 'invalid_union':
+      return unionReason(issue);
     case 'invalid_format':
       return issue.format === 'starts_with' ? 'must be an absolute path' : ownWords(issue);
     default:
       return ownWords(issue);
   }
+}
+
+function tooSmall(issue: Extract<Issue, { code: 'too_small' }>): string {
+  if (issue.origin === 'string' || issue.origin === 'array') return 'must not be empty';
+  return `must be at least ${String(issue.minimum)}`;
+}
+
+/** The last alternative is the interesting one: those before it are "off" and "empty". */
+function unionReason(issue: Extract<Issue, { code: 'invalid_union' }>): string {
+  const last = issue.errors.at(-1)?.[0];
+  return last === undefined ? ownWords(issue) : reasonOf(last);
 }
 
 function ownWords({ message }: Issue): string {

@@ -23,21 +23,26 @@ function configPairs(config: ImageConfig): (readonly [string, string])[] {
   ];
 }
 
-function lines(answer: ResolveImageResponse, nodeName: string): string[] {
-  const { image, config } = answer;
+function imagePairs(image: ResolveImageResponse['image']): (readonly [string, string])[] {
+  if (image === undefined) return [];
+  return [
+    ['image', image.reference],
+    ['platform', image.platform],
+    ['digest', image.digest],
+    ['index digest', image.indexDigest],
+    ['compressed size', formatSize(image.sizeBytes)],
+  ];
+}
+
+function lines({ image, config }: ResolveImageResponse, nodeName: string): string[] {
+  const env = config?.env ?? [];
   return [
     ...renderPairs([
-      ['image', image?.reference ?? ''],
-      ['platform', image?.platform ?? ''],
-      ['digest', image?.digest ?? ''],
-      ['index digest', image?.indexDigest ?? ''],
-      ['compressed size', formatSize(image?.sizeBytes ?? 0n)],
+      ...imagePairs(image),
       ['asked through', nodeName],
       ...(config === undefined ? [] : configPairs(config)),
     ]),
-    ...(config === undefined || config.env.length === 0
-      ? []
-      : ['environment', ...config.env.map((line) => `  ${line}`)]),
+    ...(env.length === 0 ? [] : ['environment', ...env.map((line) => `  ${line}`)]),
   ];
 }
 
