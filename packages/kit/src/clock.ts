@@ -129,13 +129,27 @@ function settle(): Promise<void> {
 
 const SORTABLE = '0123456789abcdefghjkmnpqrstvwxyz';
 
+/** One call of the system's source for many ids; no byte is given out twice. */
+const POOL_BYTES = 4096;
+let pool = Buffer.alloc(0);
+let used = 0;
+
+function freshBytes(count: number): Buffer {
+  if (used + count > pool.length) {
+    pool = randomBytes(POOL_BYTES);
+    used = 0;
+  }
+  used += count;
+  return pool.subarray(used - count, used);
+}
+
 /** 10 characters of milliseconds, 16 of randomness: the ULID layout in lower case. */
 function sortableId(atMs: number): string {
   let time = '';
   for (let rest = atMs, i = 0; i < 10; i += 1, rest = Math.floor(rest / 32))
     time = `${SORTABLE.charAt(rest % 32)}${time}`;
   let tail = '';
-  for (const byte of randomBytes(16)) tail += SORTABLE.charAt(byte % 32);
+  for (const byte of freshBytes(16)) tail += SORTABLE.charAt(byte % 32);
   return time + tail;
 }
 
@@ -147,8 +161,8 @@ export function createIdSource(clock: Clock = systemClock): IdSource {
     planId: id('pl'),
     evaluationId: id('ev'),
     reservationId: id('rs'),
-    guestUid: () => randomBytes(16).toString('hex'),
-    traceId: () => randomBytes(16).toString('hex'),
+    guestUid: () => freshBytes(16).toString('hex'),
+    traceId: () => freshBytes(16).toString('hex'),
   };
 }
 

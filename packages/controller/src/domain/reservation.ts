@@ -79,6 +79,20 @@ export function sumHoldings(claims: Iterable<Claim>, settled: Iterable<DeviceCla
   return { memoryBytes, cpuCores, pools, devices };
 }
 
+/** The same sum with one claim more. */
+export function withClaim(held: Holdings, claim: Claim): Holdings {
+  const pools = new Map(held.pools);
+  const devices = new Map(held.devices);
+  for (const pool of claim.pools) pools.set(pool.storage, (pools.get(pool.storage) ?? 0) + pool.bytes);
+  for (const device of claim.devices) addDevice(devices, device);
+  return {
+    memoryBytes: held.memoryBytes + claim.memoryBytes,
+    cpuCores: held.cpuCores + claim.cpuCores,
+    pools,
+    devices,
+  };
+}
+
 function addDevice(devices: Map<string, DeviceHold>, claim: DeviceClaim): void {
   const held = devices.get(claim.device);
   devices.set(claim.device, {

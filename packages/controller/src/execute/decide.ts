@@ -73,7 +73,7 @@ function judge(columns: Columns, terms: Terms, seed: string): Judged {
   }
   // The snapshot and the ledger are asked again, by the rules that also write the reasons.
   if (!winner.isFeasible) throw new Error('the columns disagree with the snapshot of the node');
-  const then = { nodes: [...columns.nodes], held: [...columns.held] };
+  const then = columns.pin();
   return {
     winner,
     summary: praise({ winner, second: assessSlot(columns, terms, second), fitting, of: columns.nodes.length }),

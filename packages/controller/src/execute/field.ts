@@ -10,6 +10,7 @@ import {
   NO_HOLDINGS,
   type ReservationRecord,
   sumHoldings,
+  withClaim,
 } from '../domain/reservation.ts';
 import type { NodeSnapshot } from '../domain/snapshot.ts';
 import { Columns } from '../schedule/columns.ts';
@@ -89,6 +90,20 @@ export class Field implements ClaimListener {
     return taken;
   }
 
+  /** The usual case costs nothing: one more promise on a node where everything else is known. */
+  added(record: ReservationRecord): void {
+    const slot = this.#slots.get(record.nodeUid);
+    const [node, held] = slot === undefined ? [] : [this.#columns.nodes[slot], this.#columns.held[slot]];
+    if (slot === undefined || node === undefined || held === undefined || this.#unsettled.has(slot)) return;
+    const isShared = record.pools.some((pool) => node.storages.get(pool.storage)?.shared === true);
+    if (isShared || isObserved(record, node)) {
+      this.#unsettled.add(slot);
+      return;
+    }
+    this.#columns.setHeld(slot, withClaim(held, record));
+    this.#changedHeld.add(slot);
+  }
+
   changed(nodeUid: string): void {
     const slot = this.#slots.get(nodeUid);
     if (slot !== undefined) this.#unsettled.add(slot);
@@ -159,5 +174,5 @@ export function isObserved(record: ReservationRecord, node: NodeSnapshot): boole
 }
 
 function isSameNode(a: NodeSnapshot, b: NodeSnapshot | undefined): boolean {
-  return a.uid === b?.uid && a.cluster === b.cluster;
+  return a.uid === b?.uid && a.name === b.name && a.cluster === b.cluster;
 }

@@ -42,6 +42,7 @@ export class Ledger {
     this.#parts = parts;
     this.#free = new FreeVmids(parts.vmids);
     parts.records.reservations.listen({
+      added: () => undefined,
       changed: (_nodeUid, freedVmid) => {
         if (freedVmid !== undefined) this.#free.release(freedVmid);
       },

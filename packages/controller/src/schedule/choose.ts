@@ -5,7 +5,7 @@ import { countedCores, type NodeSnapshot } from '../domain/snapshot.ts';
 import type { Card, Columns } from './columns.ts';
 import { assess } from './evaluate.ts';
 import { allBits, hasBit, keep, keepEither, setBit } from './fact-bits.ts';
-import { holdsVmid, isNamed, type Terms } from './feasible.ts';
+import { holdsVmid, type Terms } from './feasible.ts';
 import { TYPE_RANKS } from './fit-storage.ts';
 import { MeritOrder, stepsOf } from './pick.ts';
 import { CRITERIA, clamp } from './rank.ts';
@@ -66,15 +66,13 @@ function isMounted(node: NodeSnapshot, name: string): boolean {
   return dataset?.mounted === true && dataset.mountpoint.startsWith('/');
 }
 
-function keepMeant(open: Uint32Array, { nodes }: Columns, { node: named, excludeNodes }: PlacementAsk): void {
-  if (named === '' && excludeNodes.length === 0) return;
-  const excluded = new Set(excludeNodes);
-  for (let slot = 0; slot < nodes.length; slot += 1) {
-    const node = nodes[slot];
-    if (node === undefined) continue;
-    const isMeant = named === '' || isNamed(node, named);
-    if (!isMeant || excluded.has(node.name) || excluded.has(node.uid)) setBit(open, slot, false);
+function keepMeant(open: Uint32Array, columns: Columns, { node: named, excludeNodes }: PlacementAsk): void {
+  if (named !== '') {
+    const meant = new Uint32Array(open.length);
+    for (const slot of columns.slotsOf(named)) setBit(meant, slot, true);
+    keep(open, meant);
   }
+  for (const key of excludeNodes) for (const slot of columns.slotsOf(key)) setBit(open, slot, false);
 }
 
 /** Total of a slot, or -1 where the wish does not fit. */

@@ -7,6 +7,7 @@ import type { PlacementPolicy } from '../domain/placement.ts';
 import type { Holdings } from '../domain/reservation.ts';
 import type { NodeSnapshot } from '../domain/snapshot.ts';
 import { cpuRoom, memoryRoom, poolRoom } from './capacity.ts';
+import type { Field } from './evaluate.ts';
 import { FactBits } from './fact-bits.ts';
 import { freeVram } from './fit-device.ts';
 import { ARCHIVE_CONTENT, ROOT_CONTENT, TYPE_RANKS, typeOrder } from './fit-storage.ts';
@@ -45,6 +46,9 @@ export class Columns {
   readonly poolTotal: Float64Array;
   /** In the order in which they are given away. */
   readonly cards: (readonly Card[])[];
+  /** Slots by name and by uid. */
+  readonly #slots = new Map<string, number[]>();
+  #pinned: readonly NodeSnapshot[] | undefined;
   readonly #siblings = new Map<string, Uint32Array>();
 
   constructor(nodes: readonly NodeSnapshot[], held: readonly Holdings[], policy: PlacementPolicy) {
@@ -62,11 +66,26 @@ export class Columns {
     this.poolFree = new Float64Array(nodes.length * TYPE_RANKS);
     this.poolTotal = new Float64Array(nodes.length * TYPE_RANKS);
     this.cards = nodes.map(() => NO_CARDS);
-    for (let slot = 0; slot < nodes.length; slot += 1) this.#fill(slot);
+    for (const [slot, { name, uid }] of this.nodes.entries()) {
+      for (const key of [name, uid]) this.#slots.set(key, [...(this.#slots.get(key) ?? []), slot]);
+      this.#fill(slot);
+    }
   }
 
+  /** The fleet as it is now, for later. */
+  pin(): Field {
+    this.#pinned ??= [...this.nodes];
+    return { nodes: this.#pinned, held: this.held.slice() };
+  }
+
+  slotsOf(key: string): readonly number[] {
+    return this.#slots.get(key) ?? [];
+  }
+
+  /** The same node with other facts; a node with another name needs new columns. */
   setNode(slot: number, node: NodeSnapshot): void {
     this.nodes[slot] = node;
+    this.#pinned = undefined;
     this.#fill(slot);
     this.bits.set(slot);
     for (const [digest, counts] of this.#siblings) counts[slot] = node.imageGuests.get(digest) ?? 0;

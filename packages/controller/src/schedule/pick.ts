@@ -51,40 +51,58 @@ export function byMerit<T extends Contender>(contenders: readonly T[], seed: str
   return ranked.map((one) => one.contender);
 }
 
+interface Place {
+  slot: number;
+  steps: number;
+  /** -1 until it is needed. */
+  hash: number;
+}
+
 /** The two first of the same order, without sorting; names are hashed only where steps are equal. */
 export class MeritOrder {
-  first = -1;
-  second = -1;
   count = 0;
   readonly #seedHash: number;
   readonly #uidOf: (slot: number) => string;
-  #firstSteps = 0;
-  #secondSteps = 0;
+  #first: Place = { slot: -1, steps: Number.NEGATIVE_INFINITY, hash: -1 };
+  #second: Place = { slot: -1, steps: Number.NEGATIVE_INFINITY, hash: -1 };
+  #spare: Place = { slot: -1, steps: 0, hash: -1 };
 
   constructor(seed: string, uidOf: (slot: number) => string) {
     this.#seedHash = mix(FNV_START, `${seed}/`);
     this.#uidOf = uidOf;
   }
 
-  offer(slot: number, steps: number): void {
-    this.count += 1;
-    if (this.second >= 0 && !this.#isBefore(slot, steps, this.second, this.#secondSteps)) return;
-    if (this.first >= 0 && !this.#isBefore(slot, steps, this.first, this.#firstSteps)) {
-      this.second = slot;
-      this.#secondSteps = steps;
-      return;
-    }
-    this.second = this.first;
-    this.#secondSteps = this.#firstSteps;
-    this.first = slot;
-    this.#firstSteps = steps;
+  get first(): number {
+    return this.#first.slot;
   }
 
-  // eslint-disable-next-line @typescript-eslint/max-params -- two pairs in the innermost loop; objects for them cost a third of it
-  #isBefore(slot: number, steps: number, other: number, otherSteps: number): boolean {
-    if (steps !== otherSteps) return steps > otherSteps;
-    const [uid, otherUid] = [this.#uidOf(slot), this.#uidOf(other)];
-    const [hash, otherHash] = [finish(mix(this.#seedHash, uid)), finish(mix(this.#seedHash, otherUid))];
-    return hash === otherHash ? uid < otherUid : hash < otherHash;
+  get second(): number {
+    return this.#second.slot;
+  }
+
+  offer(slot: number, steps: number): void {
+    this.count += 1;
+    if (steps < this.#second.steps) return;
+    const place = this.#spare;
+    place.slot = slot;
+    place.steps = steps;
+    place.hash = -1;
+    if (!this.#isBefore(place, this.#second)) return;
+    this.#spare = this.#second;
+    if (this.#isBefore(place, this.#first)) {
+      this.#second = this.#first;
+      this.#first = place;
+    } else this.#second = place;
+  }
+
+  #isBefore(a: Place, b: Place): boolean {
+    if (a.steps !== b.steps) return a.steps > b.steps;
+    const [hash, other] = [this.#hashOf(a), this.#hashOf(b)];
+    return hash === other ? this.#uidOf(a.slot) < this.#uidOf(b.slot) : hash < other;
+  }
+
+  #hashOf(place: Place): number {
+    if (place.hash < 0) place.hash = finish(mix(this.#seedHash, this.#uidOf(place.slot)));
+    return place.hash;
   }
 }

@@ -5,6 +5,8 @@
 import type { ReservationRecord, SettledDevice } from '../domain/reservation.ts';
 
 export interface ClaimListener {
+  /** A new one, on top of what was there. */
+  added(record: ReservationRecord): void;
   /** What is held on the node may be another sum now. `freedVmid`: nobody has it reserved any more. */
   changed(nodeUid: string, freedVmid?: number): void;
   /** Everything was read anew. */
@@ -56,7 +58,7 @@ export class ActiveClaims {
 
   add(record: ReservationRecord): void {
     this.#put(record);
-    this.#tell(record.nodeUid);
+    for (const listener of this.#listeners) listener.added(record);
   }
 
   extend(id: string, expiresMs: number): void {

@@ -31,6 +31,8 @@ export class EvaluationStore {
   readonly #byPlan;
   readonly #byOperation;
   readonly #prune;
+  /** Its buffer has grown to the usual size. */
+  #writer: ReturnType<typeof Evaluation.encode> | undefined;
 
   constructor({ sql }: Database, facts: FactStore) {
     this.#facts = facts;
@@ -46,7 +48,7 @@ export class EvaluationStore {
   }
 
   insert({ head, facts, vmidOwners }: Decided, atMs: number): void {
-    const body = Evaluation.encode({ ...head, candidates: [] }).finish();
+    const body = this.#encode({ ...head, candidates: [] });
     this.#insert.run(head.id, atMs, body, facts, vmidOwners.length === 0 ? '' : JSON.stringify(vmidOwners));
   }
 
@@ -60,6 +62,15 @@ export class EvaluationStore {
     if (field === undefined) return stored;
     const vmidOwners = row.vmid_owners === '' ? [] : (JSON.parse(row.vmid_owners) as VmidOwner[]);
     return explainAgain(stored, { ...field, vmidOwners });
+  }
+
+  #encode(evaluation: Evaluation): Uint8Array {
+    const known = this.#writer;
+    this.#writer = undefined;
+    const writer = Evaluation.encode(evaluation, known);
+    const body = writer.finish();
+    this.#writer = writer;
+    return body;
   }
 
   /** Removes old ones that no plan names; returns how many. */

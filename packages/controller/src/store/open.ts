@@ -38,6 +38,9 @@ export function openDatabase(path: string): Database {
     sql.pragma('journal_mode = WAL');
     sql.pragma('synchronous = FULL');
     sql.pragma('foreign_keys = ON');
+    // 16 MiB of log before it is folded back: under load the same pages are written again and again.
+    sql.pragma('wal_autocheckpoint = 4096');
+    sql.pragma('cache_size = -8192');
     sql.pragma('busy_timeout = 5000');
     checkIntegrity(sql, path);
     migrate(sql, path, MIGRATIONS);

@@ -17,6 +17,8 @@ export class PlanStore {
   readonly #move;
   readonly #expired;
   readonly #prune;
+  /** Its buffer has grown to the usual size. */
+  #writer: ReturnType<typeof Plan.encode> | undefined;
 
   constructor({ sql }: Database) {
     this.#insert = sql.prepare(`
@@ -41,7 +43,7 @@ export class PlanStore {
       plan.expiresAt?.getTime() ?? 0,
       plan.evaluationId,
       plan.reservationId,
-      Plan.encode(plan).finish(),
+      this.#encode(plan),
       encodeAction(action),
     );
     return { plan: { ...plan, generation: BigInt(lastInsertRowid) }, action };
@@ -63,6 +65,15 @@ export class PlanStore {
   /** Drafts whose time is over. */
   expiredDrafts(nowMs: number): string[] {
     return this.#expired.all(nowMs);
+  }
+
+  #encode(plan: Plan): Uint8Array {
+    const known = this.#writer;
+    this.#writer = undefined;
+    const writer = Plan.encode(plan, known);
+    const body = writer.finish();
+    this.#writer = writer;
+    return body;
   }
 
   /** Removes ended plans without an operation; returns how many. */

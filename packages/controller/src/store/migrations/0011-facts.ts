@@ -14,6 +14,9 @@ CREATE TABLE placement_facts (
 ) STRICT;
 CREATE INDEX placement_facts_base ON placement_facts (position) WHERE base = 1;
 
+-- Nobody asks by plan; each index is paid for by every placement.
+DROP INDEX reservation_plan;
+
 -- NULL: the body holds the words itself.
 ALTER TABLE evaluation ADD COLUMN facts INTEGER;
 -- JSON of who had the asked vmid; empty when none was asked.
