@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createRunner } from '../exec/run.ts';
 import { silentLogger } from '../log/logger.ts';
-import { identityOf, identityUri, parseIdentityUri } from '../rpc/identity.ts';
+import { alternativeUris, identityOf, identityUri, parseIdentityUri } from '../rpc/identity.ts';
 import { createCa, issueCertificate, signCsr } from './ca.ts';
 import { createCsr } from './csr.ts';
 import { fingerprint, isSignedBy, validityOf } from './keys.ts';
@@ -124,4 +124,13 @@ describe('identities', () => {
   ])('refuses %s', (uri) => {
     expect(parseIdentityUri(uri)).toBeUndefined();
   });
+});
+
+it('reads the names of a certificate as they are, and none that hides in another', () => {
+  expect(alternativeUris('URI:pxmgr:agent:n-a, DNS:pve1.test, IP Address:192.0.2.1')).toEqual(['pxmgr:agent:n-a']);
+  expect(alternativeUris('DNS:"x, URI:pxmgr:controller, y", URI:a')).toEqual(['a']);
+  expect(alternativeUris('DNS:"x\\", URI:pxmgr:controller, DNS:y"')).toEqual([]);
+  expect(alternativeUris('URI:"a, b"')).toEqual(['a, b']);
+  expect(alternativeUris('DNS:x" , URI:pxmgr:controller')).toEqual([]);
+  expect(alternativeUris('')).toEqual([]);
 });

@@ -4,9 +4,7 @@
  * and error mapping; the channel does the same on the client side. This room knows no service and no role rule:
  * `authorise` is handed in.
  */
-import 'reflect-metadata';
-import { createHash } from 'node:crypto';
-import { SubjectAlternativeNameExtension, X509Certificate } from '@peculiar/x509';
+import { createHash, X509Certificate } from 'node:crypto';
 
 export type Role = 'viewer' | 'operator' | 'admin';
 const ROLES: readonly string[] = ['viewer', 'operator', 'admin'];
@@ -74,11 +72,29 @@ export function identityOf(der: Uint8Array): Identity | undefined {
 }
 
 function parsePeerCertificate(der: Uint8Array): PeerCertificate | undefined {
-  const certificate = new X509Certificate(Uint8Array.from(der));
-  const names = certificate.getExtension(SubjectAlternativeNameExtension)?.names.items ?? [];
-  const uris = names.filter((name) => name.type === 'url' && name.value.startsWith('pxmgr:'));
-  const uri = uris[0]?.value;
+  const certificate = new X509Certificate(der);
+  const uris = alternativeUris(certificate.subjectAltName ?? '').filter((value) => value.startsWith('pxmgr:'));
+  const uri = uris[0];
   const identity = uris.length === 1 && uri !== undefined ? parseIdentityUri(uri) : undefined;
   if (identity === undefined) return undefined;
-  return { identity: { ...identity, serial: certificate.serialNumber.toLowerCase() }, notAfter: certificate.notAfter };
+  const serial = certificate.serialNumber.toLowerCase();
+  return { identity: { ...identity, serial }, notAfter: new Date(certificate.validTo) };
+}
+
+/** One name of the text that Node makes of the extension; a value with a comma or quote in it is a JSON string. */
+const NAME_ENTRY = /([A-Za-z0-9 ]+):("(?:[^"\\]|\\.)*"|[^,"]*)(?:, |$)/y;
+
+/**
+ * The URIs among the names. Node's own parser instead of a library: this is on the path of every program, the agent's
+ * memory is counted, and no foreign word can pose as a name. A text that is not wholly understood has none.
+ */
+export function alternativeUris(text: string): string[] {
+  const uris: string[] = [];
+  NAME_ENTRY.lastIndex = 0;
+  while (NAME_ENTRY.lastIndex < text.length) {
+    const [, type, value = ''] = NAME_ENTRY.exec(text) ?? [];
+    if (type === undefined) return [];
+    if (type === 'URI') uris.push(value.startsWith('"') ? String(JSON.parse(value)) : value);
+  }
+  return uris;
 }
