@@ -7,7 +7,7 @@ import type { PveTasks, TaskKey } from './pve-task.ts';
 import type { Work, WorkRunOptions } from './work.ts';
 
 /** What the world looks like after the command; `undefined` means as wanted, a text says what is not. */
-export type PostCondition = () => Promise<string | undefined> | string | undefined;
+export type PostCondition = (result: CommandResult) => Promise<string | undefined> | string | undefined;
 
 export interface Verdict {
   readonly ok: boolean;
@@ -82,7 +82,7 @@ export async function runJudged(work: Work, tasks: PveTasks, wanted: TaskCommand
   const upid = wanted.task === undefined ? undefined : await tasks.findNew(wanted.task, before);
   if (upid !== undefined) work.upid(upid);
   const task = upid === undefined ? undefined : await tasks.verdict(upid);
-  const difference = await wanted.postCondition();
+  const difference = await wanted.postCondition(result);
   const verdict = judge({ result, task, difference, context: wanted.context, unmet: wanted.unmet });
   for (const warning of verdict.warnings) work.warn(warning);
   if (!verdict.ok) throw verdict.error ?? wanted.unmet(difference ?? '');
