@@ -1,9 +1,8 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { hasControlCharacters } from '@pxmgr/contract';
 import type { EnvironmentVariable } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command, RunningCommand } from '@pxmgr/kit/exec/command';
-import type { HostPaths } from '../host/paths.ts';
 import { ENV_NAME } from './env-merge.ts';
 import type { GuestParts } from './parts.ts';
 
@@ -73,10 +72,10 @@ function checkExec(request: ExecRequest): void {
 export function startExec(parts: GuestParts, request: ExecRequest): RunningCommand & { stop(): Promise<void> } {
   const running = parts.runner.start(execCommand(parts, request), { operationId: request.marker });
   const stop = async (): Promise<void> => {
-    signalMarked(parts.paths, request.marker, 'SIGTERM');
+    signalMarked(request.marker, 'SIGTERM');
     running.terminate();
     await parts.clock.sleep(KILL_AFTER_MS);
-    signalMarked(parts.paths, request.marker, 'SIGKILL');
+    signalMarked(request.marker, 'SIGKILL');
   };
   return Object.assign(running, { stop });
 }
@@ -89,12 +88,15 @@ export function exitStatus(result: { exitCode: number | null; signal: string | n
 
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
 
-/** Processes whose environment carries the marker; their client, which is not inside, has it in argv only. */
-function signalMarked(paths: HostPaths, marker: string, signal: 'SIGTERM' | 'SIGKILL'): void {
-  for (const name of readdirSync(paths.at('/proc'))) {
+/**
+ * Processes whose environment carries the marker; their client, which is not inside, has it in argv only. Always this
+ * machine's own /proc: what runs in a guest of a stand-in host is an ordinary process too.
+ */
+function signalMarked(marker: string, signal: 'SIGTERM' | 'SIGKILL'): void {
+  for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
     try {
-      if (!paths.read(`/proc/${name}/environ`).split('\0').includes(`${MARKER}=${marker}`)) continue;
+      if (!readFileSync(`/proc/${name}/environ`, 'utf8').split('\0').includes(`${MARKER}=${marker}`)) continue;
       process.kill(Number(name), signal);
     } catch {
       // Gone meanwhile, or a kernel thread: not ours.
