@@ -55,6 +55,10 @@ describe('classifyText', () => {
       'Error parsing image name "docker://UPPER/x:1": invalid reference format: repository name must be lowercase',
       'PXM_IMAGE_REF_INVALID',
     ],
+    [
+      `writing blob: happened during read: Digest did not match, expected sha256:${'a'.repeat(64)}, got sha256:${'b'.repeat(64)}`,
+      'PXM_IMAGE_REJECTED',
+    ],
     ['http: server gave HTTP response to HTTPS client', 'PXM_REGISTRY_UNREACHABLE'],
     ['tls: failed to verify certificate: x509: certificate signed by unknown authority', 'PXM_REGISTRY_UNREACHABLE'],
     ['reading manifest 1 in r/app: unauthorized: authentication required', 'PXM_IMAGE_PULL_DENIED'],

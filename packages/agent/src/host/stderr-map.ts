@@ -133,6 +133,11 @@ export const STDERR_TABLE: readonly StderrRow[] = [
     code: 'PXM_IMAGE_REF_INVALID',
     source: 'containers/image docker/reference/reference.go',
   },
+  {
+    pattern: /(?<problems>Digest did not match, expected sha256:[0-9a-f]{64}, got sha256:[0-9a-f]{64})/,
+    code: 'PXM_IMAGE_REJECTED',
+    source: 'containers/image copy/digesting_reader.go',
+  },
   { pattern: /manifest unknown|name unknown|repository name not known/, code: 'PXM_IMAGE_NOT_FOUND', source: REGISTRY },
   {
     pattern:
@@ -150,6 +155,7 @@ const REGISTRY_CODES: ReadonlySet<ErrorCode> = new Set([
   'PXM_IMAGE_PULL_DENIED',
   'PXM_IMAGE_NOT_FOUND',
   'PXM_IMAGE_REF_INVALID',
+  'PXM_IMAGE_REJECTED',
   'PXM_REGISTRY_UNREACHABLE',
 ]);
 

@@ -188,6 +188,7 @@ function pickPlatform(index: Index, wanted: Platform, reference: string): string
 }
 
 function readManifest(json: unknown, reference: string): { layers: string[]; sizeBytes: number } {
+  if (isIndexShaped(json)) throw rejected(reference, 'its index names another index where a manifest should be');
   const parsed = Manifest.safeParse(json);
   const mediaType = parsed.success ? (parsed.data.mediaType ?? OCI_MANIFEST) : '';
   if (!parsed.success || (mediaType !== OCI_MANIFEST && mediaType !== DOCKER_MANIFEST)) {
