@@ -1,7 +1,7 @@
 /** The agent's options. Loader, flags, environment, example file and reference page come from this table. */
 import { parseNodeName } from '@pxmgr/contract';
 import type { Values } from '@pxmgr/kit/config/field';
-import { durationMs, field } from '@pxmgr/kit/config/field';
+import { durationMs, field, sizeBytes } from '@pxmgr/kit/config/field';
 import { z } from 'zod';
 
 export const ENV_PREFIX = 'PXMGR_AGENT_';
@@ -55,6 +55,12 @@ export const AgentConfig = {
     type: z.string(),
     default: '',
     description: 'Storage that takes the archives of OCI images; empty = local, or the first one that holds templates.',
+  }),
+  imageCacheSize: field({
+    type: sizeBytes(),
+    default: '20GiB',
+    description:
+      'Image layers kept for later pulls; beyond it the longest unused go. Archives in storages do not count.',
   }),
   insecureRegistries: field({
     type: z.array(z.string().min(1)),

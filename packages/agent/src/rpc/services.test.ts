@@ -35,6 +35,7 @@ beforeEach(async () => {
   const options = {
     stateDir: directory,
     templateStorage: '',
+    imageCacheSize: 2 ** 30,
     registryAuthFile: '',
     insecureRegistries: [],
     signaturePolicyFile: '',

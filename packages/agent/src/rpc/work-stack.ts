@@ -30,6 +30,8 @@ import type { ImageServiceParts } from './image.ts';
 export interface WorkStackOptions {
   readonly stateDir: string;
   readonly templateStorage: string;
+  /** Bytes. */
+  readonly imageCacheSize: number;
   readonly registryAuthFile: string;
   readonly insecureRegistries: readonly string[];
   readonly signaturePolicyFile: string;
@@ -65,8 +67,6 @@ export interface WorkStack {
   stop(): Promise<void>;
 }
 
-/** Cached image layers beyond this go, the longest unused first. */
-const IMAGE_CACHE_BYTES = 20 * 2 ** 30;
 /** Operations that may run at once, and wait. */
 const RUNNING_LIMIT = 8;
 const WAITING_LIMIT = 256;
@@ -148,7 +148,7 @@ async function imageParts(
     runner,
     store: made.store,
     templateStorage: options.templateStorage,
-    cacheBytes: IMAGE_CACHE_BYTES,
+    cacheBytes: options.imageCacheSize,
   };
 }
 
