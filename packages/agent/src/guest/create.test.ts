@@ -139,7 +139,7 @@ describe('createContainer', () => {
       message: expect.stringContaining('ostype is debian') as unknown,
     });
     expect(host.parts.files.text(101)).toBeUndefined();
-    expect(argvOf(host, 'destroy')).toEqual(['destroy 101 --destroy-unreferenced-disks 1 --purge 1']);
+    expect(argvOf(host, 'destroy')).toEqual(['destroy 101 --destroy-unreferenced-disks 0 --purge 0']);
   });
 
   it('undoes a guest whose root file system is cut off although the task ended OK', async () => {

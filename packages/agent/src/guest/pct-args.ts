@@ -117,6 +117,15 @@ export function destroyCommand(vmid: number): Command {
   return { file: 'pct', args, purpose: `destroy container ${vmid}`, timeoutMs: DESTROY_TIMEOUT_MS };
 }
 
+/**
+ * For a guest that a create of ours made: nothing that its configuration does not name. Volumes, backup jobs and other
+ * entries under its id may be those of an earlier guest; a create has made none, except on the storages it planned.
+ */
+export function undoCreateCommand(vmid: number): Command {
+  const args = ['destroy', String(vmid), '--destroy-unreferenced-disks', '0', '--purge', '0'];
+  return { file: 'pct', args, purpose: `remove the unfinished container ${vmid}`, timeoutMs: DESTROY_TIMEOUT_MS };
+}
+
 /** Removes any lock: only on a guest whose journal says that nobody else can hold it. */
 export function unlockCommand(vmid: number): Command {
   return {

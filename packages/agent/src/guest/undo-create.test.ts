@@ -79,6 +79,26 @@ describe('recovery of a create that the agent did not live to end', () => {
     host.runner.assertDone();
   });
 
+  it('takes only what the create made: nothing else under the id, and nothing of a guest that came meanwhile', async () => {
+    host.runner.expect('pct unlock 101');
+    host.runner.expect('pct destroy 101 --destroy-unreferenced-disks 0 --purge 0', {
+      effect: () => {
+        host.dropGuest(101);
+        putVolume(host, 'vm-101-disk-1.raw');
+        host.putGuest(101, 'hostname: theirs\nrootfs: local:101/vm-101-disk-1.raw\n');
+      },
+    });
+    const operation = await dieIn(() => {
+      host.putGuest(101, 'lock: create\n');
+      putVolume(host, 'vm-101-disk-0.raw');
+    });
+    // The judge sees a configuration where there should be none: it says so rather than going on.
+    expect(operation.problem?.code).toBe('PXM_UNDO_INCOMPLETE');
+    expect(host.runner.calls.filter((call) => call.file === 'pvesm')).toEqual([]);
+    expect(host.parts.files.text(101)).toContain('theirs');
+    host.runner.assertDone();
+  });
+
   it('created but not marked: known by its tag, destroyed', async () => {
     host.runner.expect(isDestroy, { effect: goodDestroy(host) });
     expect((await dieIn(goodCreate(host))).recovery).toBe('undone');

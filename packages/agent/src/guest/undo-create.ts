@@ -7,7 +7,7 @@ import type { Recovery, RecoveryRule } from '../operation/recover.ts';
 import type { Work } from '../operation/work.ts';
 import { type GuestConfig, guestUidOf } from './config-file.ts';
 import type { GuestParts } from './parts.ts';
-import { destroyCommand, freeVolumeCommand, unlockCommand } from './pct-args.ts';
+import { freeVolumeCommand, undoCreateCommand, unlockCommand } from './pct-args.ts';
 import { volumesOf } from './volumes.ts';
 
 /** What a create leaves a trace of, and how to know that it is ours. */
@@ -122,7 +122,7 @@ async function remove(parts: GuestParts, vmid: number, work: Work): Promise<void
     await work.run({ file: 'pct', args, purpose: `unprotect container ${vmid}`, timeoutMs: 30_000 }, detached);
   }
   await runJudged(work, parts.tasks, {
-    command: destroyCommand(vmid),
+    command: undoCreateCommand(vmid),
     task: { type: 'vzdestroy', vmid },
     context,
     postCondition: () => (parts.files.text(vmid) === undefined ? undefined : 'its configuration is still there'),
@@ -131,11 +131,16 @@ async function remove(parts: GuestParts, vmid: number, work: Work): Promise<void
   });
 }
 
+/**
+ * The list is read before the look at who has the id: a guest that somebody makes meanwhile has its configuration
+ * before its volumes, so that none of those is ever in a list that is acted on.
+ */
 async function freeVolumes(parts: GuestParts, made: HalfMade, work: Work): Promise<void> {
   const run = (command: Parameters<Work['run']>[0]) => work.run(command, { stdoutAs: 'none', evenIfCancelled: true });
   const look = { paths: parts.paths, node: parts.files.node, run };
   for (const storage of made.storages) {
     for (const volumeId of await volumesOf(look, storage, made.vmid)) {
+      if (parts.files.text(made.vmid) !== undefined || readVmlist(parts.paths).has(made.vmid)) return;
       await work.effect({ name: 'volume.free', data: { volumeId } }, async () => {
         await work.run(freeVolumeCommand(volumeId), { evenIfCancelled: true });
         // `pvesm free` ends with 0 whatever its task did.
