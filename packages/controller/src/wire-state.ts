@@ -1,8 +1,11 @@
 /** First part of the composition: what lies on disk. Everything here is open before anything listens. */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '@pxmgr/kit/clock';
+import { writeFileAtomic } from '@pxmgr/kit/fs/atomic';
 import { acquireLockFile, type LockFile } from '@pxmgr/kit/fs/lock-file';
 import type { KeyedCertificate } from '@pxmgr/kit/pki/ca';
 import { splitAddress } from '@pxmgr/kit/rpc/probe';
@@ -14,6 +17,7 @@ import { CursorStore } from './store/cursors.ts';
 import { NodeStore } from './store/nodes.ts';
 import { ObjectStore } from './store/objects.ts';
 import { type Database, openDatabase } from './store/open.ts';
+import { createSeal, SEAL_KEY_BYTES, type Seal } from './store/seal.ts';
 import { TokenStore } from './store/tokens.ts';
 
 export interface Stores {
@@ -27,6 +31,7 @@ export interface Stores {
 
 export interface State {
   readonly database: Database;
+  readonly seal: Seal;
   readonly stores: Stores;
   readonly pki: Pki;
   /** Names that others reach us by, the preferred one first. */
@@ -56,9 +61,11 @@ async function openUnderLock(config: Config, clock: Clock, lock: LockFile): Prom
   const controllerCertificate = await pki.issueController({ names });
   const busCertificate = await pki.issueBus({ names });
   const externalBusCa = config.nats_ca_file === '' ? undefined : await readFile(config.nats_ca_file, 'utf8');
+  const seal = createSeal(await sealKey(join(config.state_dir, 'plan.key')));
   const database = openDatabase(config.database === '' ? join(config.state_dir, 'controller.db') : config.database);
   return {
     database,
+    seal,
     stores: openStores(database),
     pki,
     names,
@@ -70,6 +77,12 @@ async function openUnderLock(config: Config, clock: Clock, lock: LockFile): Prom
       await lock.release();
     },
   };
+}
+
+/** Made at the first start. Not in the database, so a copy of that alone does not open what plans have sealed. */
+async function sealKey(path: string): Promise<Buffer> {
+  if (!existsSync(path)) await writeFileAtomic(path, randomBytes(SEAL_KEY_BYTES), { mode: 0o600 });
+  return await readFile(path);
 }
 
 function openStores(database: Database): Stores {

@@ -33,6 +33,7 @@ export function buildWorkSide(deps: ControllerDeps, state: State, fleet: Fleet):
   const { clock, ids, logger, config } = deps;
   const work = buildWork({
     database: state.database,
+    seal: state.seal,
     view: fleet.view,
     agents: createGrpcAgents(fleet.dialer),
     clock,

@@ -5,26 +5,29 @@ import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
 import { identityText } from '@pxmgr/kit/rpc/identity';
 import type { ReservationRecord } from '../domain/reservation.ts';
+import { hideValues } from '../domain/spec-secrets.ts';
 import type { Work } from '../execute/work.ts';
 
 /** Only translation: a missing message means an empty one, records become messages. */
 export function placementService(work: Work): Implementation<typeof PlacementServiceService> {
   return {
     evaluatePlacement: async ({ spec, constraints }) => ({
-      evaluation: await work.planner.evaluate(specOf(spec), constraintsOf(constraints)),
+      evaluation: hideValues(await work.planner.evaluate(specOf(spec), constraintsOf(constraints))),
     }),
     getEvaluation: async ({ id }) => {
       const evaluation = work.records.evaluations.find(id);
       if (evaluation === undefined) throw new PxmError('PXM_EVALUATION_NOT_FOUND', { id });
       return await Promise.resolve({ evaluation });
     },
-    planContainer: async (request, context) =>
-      await work.planner.planContainer({
+    planContainer: async (request, context) => {
+      const { plan, evaluation } = await work.planner.planContainer({
         ...request,
         spec: specOf(request.spec),
         constraints: constraintsOf(request.constraints),
         actor: identityText(context.identity),
-      }),
+      });
+      return { plan: hideValues(plan), evaluation: hideValues(evaluation) };
+    },
     planAction: async (request, context) => ({
       plan: await work.actions.plan({ ...request, actor: identityText(context.identity) }),
     }),

@@ -1,4 +1,5 @@
 /** For tests: a whole work room over a database file, a sketched fleet and played agents on UNIX sockets. */
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { type NodeSketch, SketchedFleet } from '../domain/fleet.fixture.ts';
 import { DEFAULT_POLICY } from '../domain/placement.ts';
 import { type Database, openDatabase } from '../store/open.ts';
 import type { OperationRecord } from '../store/operations.ts';
+import { createSeal, SEAL_KEY_BYTES } from '../store/seal.ts';
 import { PlayedAgent, SocketLines } from './agent.fixture.ts';
 import type { AgentDoor } from './agent-door.ts';
 import { createGrpcAgents } from './grpc-agents.ts';
@@ -29,6 +31,7 @@ export interface Incarnation {
 export class Workshop {
   readonly fleet: SketchedFleet;
   readonly agents = new Map<string, PlayedAgent>();
+  readonly #seal = createSeal(randomBytes(SEAL_KEY_BYTES));
   readonly #folder = mkdtempSync(join(tmpdir(), 'pxmgr-work-'));
   readonly #lines = new SocketLines();
   readonly #open: Incarnation[] = [];
@@ -66,6 +69,7 @@ export class Workshop {
     const agents = createGrpcAgents(this.#lines);
     const work = buildWork({
       database,
+      seal: this.#seal,
       view: this.fleet,
       agents: change.door?.(agents) ?? agents,
       clock: systemClock,

@@ -5,6 +5,7 @@ import type { FleetView } from '../domain/fleet-view.ts';
 import type { PlacementPolicy } from '../domain/placement.ts';
 import type { VmidRange } from '../schedule/vmid.ts';
 import type { Database } from '../store/open.ts';
+import type { Seal } from '../store/seal.ts';
 import { ActionPlanner } from './action-planner.ts';
 import type { AgentDoor } from './agent-door.ts';
 import { Executor } from './executor.ts';
@@ -18,6 +19,8 @@ import { WatchHub } from './watch-hub.ts';
 
 export interface WorkDeps {
   readonly database: Database;
+  /** For what plans must not hold readably. */
+  readonly seal: Seal;
   readonly view: FleetView;
   readonly agents: AgentDoor;
   readonly clock: Clock;
@@ -46,7 +49,7 @@ export interface Work {
 }
 
 export function buildWork(deps: WorkDeps): Work {
-  const records = createRecords(deps.database);
+  const records = createRecords(deps.database, deps.seal);
   const snapshots = new Snapshots(deps.view);
   const hub = new WatchHub();
   const ledger = new Ledger({ ...deps, records, snapshots });

@@ -1,4 +1,5 @@
 import { Evaluation } from '@pxmgr/contract/controller';
+import { hideValues } from '../domain/spec-secrets.ts';
 import type { VmidOwner } from '../schedule/feasible.ts';
 import { explainAgain } from '../schedule/replay.ts';
 import type { FactStore } from './facts.ts';
@@ -48,7 +49,7 @@ export class EvaluationStore {
   }
 
   insert({ head, facts, vmidOwners }: Decided, atMs: number): void {
-    const body = this.#encode({ ...head, candidates: [] });
+    const body = this.#encode(hideValues({ ...head, candidates: [] }));
     this.#insert.run(head.id, atMs, body, facts, vmidOwners.length === 0 ? '' : JSON.stringify(vmidOwners));
   }
 

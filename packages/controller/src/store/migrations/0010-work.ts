@@ -22,7 +22,8 @@ CREATE TABLE plan (
   evaluation_id TEXT NOT NULL,
   reservation_id TEXT NOT NULL,
   body BLOB NOT NULL,
-  action BLOB NOT NULL
+  action BLOB NOT NULL,
+  sealed BLOB NOT NULL
 ) STRICT;
 CREATE INDEX plan_state ON plan (state, expires_ms);
 
@@ -102,6 +103,8 @@ CREATE TABLE operation_step (
   agent_seq INTEGER NOT NULL,
   PRIMARY KEY (operation_id, step, way)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX operation_step_agent ON operation_step (agent_operation_id);
 
 CREATE TABLE operation_event (
   operation_id TEXT NOT NULL REFERENCES operation (id) ON DELETE CASCADE,
