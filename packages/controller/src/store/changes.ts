@@ -38,6 +38,13 @@ function toChange(row: ChangeRow): ChangeRecord {
   };
 }
 
+/** Agents name the operation of their own; people know the controller's, which its step belongs to. */
+const SELECT = `
+  SELECT change.*, coalesce(
+    (SELECT step.operation_id FROM operation_step step WHERE step.agent_operation_id = change.operation_id AND change.operation_id <> ''),
+    change.operation_id) AS operation_id
+  FROM change`;
+
 /** The history: recorded differences, newest first. */
 export class ChangeStore {
   readonly #database: Database;
@@ -52,7 +59,7 @@ export class ChangeStore {
     this.#insert = sql.prepare(`
       INSERT INTO change (observed_ms, recorded_ms, node_uid, node_name, kind, object_id, object_name, action, upid, author, operation_id, fields, summary)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
-    this.#get = sql.prepare<[bigint], ChangeRow>('SELECT * FROM change WHERE id = ?');
+    this.#get = sql.prepare<[bigint], ChangeRow>(`${SELECT} WHERE id = ?`);
     this.#count = sql.prepare('SELECT count(*) FROM change').pluck();
     this.#prune = sql.prepare(
       'DELETE FROM change WHERE id IN (SELECT id FROM change WHERE recorded_ms < ? ORDER BY id LIMIT ?)',
@@ -84,7 +91,7 @@ export class ChangeStore {
 
   list(query: ChangeQuery): ChangeRecord[] {
     const { where, values } = conditions(query);
-    const text = `SELECT * FROM change ${where} ORDER BY id DESC LIMIT ?`;
+    const text = `${SELECT} ${where} ORDER BY id DESC LIMIT ?`;
     return this.#database.sql
       .prepare<unknown[], ChangeRow>(text)
       .all(...values, query.limit)
