@@ -147,7 +147,10 @@ export class Planner {
     return node === undefined ? [] : [node];
   }
 
-  #infeasible({ id, spec, summary }: Evaluation): PxmError {
+  #infeasible(evaluation: Evaluation): PxmError {
+    const { id, spec, summary } = evaluation;
+    const taken = takenVmid(evaluation);
+    if (taken !== undefined) return taken;
     return new PxmError('PXM_PLACEMENT_INFEASIBLE', { name: spec?.name ?? '', summary, evaluation: id });
   }
 
@@ -232,4 +235,16 @@ interface Numbers {
   readonly token: number;
   readonly planId: string;
   readonly guestUid: string;
+}
+
+/** The asked vmid is all that stands against a node: then that is the answer, not the placement. */
+function takenVmid(evaluation: Evaluation): PxmError | undefined {
+  const vmid = evaluation.constraints?.vmid ?? 0;
+  if (vmid === 0) return undefined;
+  const blocked = evaluation.candidates.find(
+    ({ reasons }) => reasons.length > 0 && reasons.every(({ filter }) => filter === 'vmid'),
+  );
+  const owner = blocked?.reasons[0]?.found;
+  if (blocked === undefined || owner === undefined) return undefined;
+  return new PxmError('PXM_VMID_TAKEN', { vmid: String(vmid), owner: `${owner} on ${blocked.nodeName}` });
 }
