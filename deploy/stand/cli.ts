@@ -1,5 +1,5 @@
 /** The shipped command line tool against one controller. */
-import type { CommandResult } from '@pxmgr/kit/exec/command';
+import type { Command, CommandResult, RunningCommand } from '@pxmgr/kit/exec/command';
 import { bundle, type StandDir } from './stand-dir.ts';
 
 const LIMIT_MS = 180_000;
@@ -23,17 +23,26 @@ export class Cli {
   /** Never rejects for an exit code. */
   async run(args: readonly string[], options: CliOptions = {}): Promise<CommandResult> {
     return await this.dir.runner.run(
-      {
-        file: process.execPath,
-        args: [bundle('pxmgr'), ...args],
-        purpose: 'run pxmgr',
-        timeoutMs: options.timeoutMs ?? LIMIT_MS,
-        env: { PXMGR_CONTROLLER: `unix:${this.socket}`, HOME: this.dir.root, ...options.env },
-        maxOutputBytes: 16 * 1024 * 1024,
-        ...(options.stdin === undefined ? {} : { stdin: options.stdin }),
-      },
+      this.command(args, options),
       options.onLine === undefined ? {} : { onLine: options.onLine },
     );
+  }
+
+  /** A call that goes on while the caller does other things. */
+  start(args: readonly string[]): RunningCommand {
+    return this.dir.runner.start(this.command(args, {}));
+  }
+
+  private command(args: readonly string[], options: CliOptions): Command {
+    return {
+      file: process.execPath,
+      args: [bundle('pxmgr'), ...args],
+      purpose: 'run pxmgr',
+      timeoutMs: options.timeoutMs ?? LIMIT_MS,
+      env: { PXMGR_CONTROLLER: `unix:${this.socket}`, HOME: this.dir.root, ...options.env },
+      maxOutputBytes: 16 * 1024 * 1024,
+      ...(options.stdin === undefined ? {} : { stdin: options.stdin }),
+    };
   }
 
   /** Standard output; throws with both streams when the exit code is not 0. */

@@ -20,11 +20,13 @@ export class Registry {
   /** For --authfile: containers-auth.json(5). */
   readonly authFile: string;
   private readonly daemon: Daemon;
+  private readonly dir: string;
 
-  private constructor(daemon: Daemon, address: string, authFile: string) {
+  private constructor(daemon: Daemon, dir: string, address: string) {
     this.daemon = daemon;
+    this.dir = dir;
     this.address = address;
-    this.authFile = authFile;
+    this.authFile = join(dir, 'auth.json');
   }
 
   static async start(options: RegistryOptions): Promise<Registry> {
@@ -42,13 +44,27 @@ export class Registry {
     });
     const line = await daemon.line(/listening on 127\.0\.0\.1:\d+/, START_LIMIT_MS);
     const address = /127\.0\.0\.1:\d+/.exec(line)?.[0] ?? '';
-    const authFile = join(dir, 'auth.json');
-    const auth = Buffer.from(`${options.user}:${options.password}`).toString('base64');
-    writeFileSync(authFile, JSON.stringify({ auths: { [address]: { auth } } }), { mode: 0o600 });
-    return new Registry(daemon, address, authFile);
+    const registry = new Registry(daemon, dir, address);
+    writeAuthFile(registry.authFile, { ...options, address });
+    return registry;
+  }
+
+  /** Where its blobs lie, for tests that damage them. */
+  get dataDir(): string {
+    return join(this.dir, 'data');
+  }
+
+  /** Connections are taken by the kernel and nobody answers, as with an overloaded registry. */
+  pause(): void {
+    process.kill(this.daemon.pid, 'SIGSTOP');
+  }
+
+  resume(): void {
+    process.kill(this.daemon.pid, 'SIGCONT');
   }
 
   async stop(): Promise<void> {
+    if (this.daemon.ended === undefined) this.resume();
     await this.daemon.stop();
   }
 }
@@ -76,4 +92,10 @@ function registryConfig(dir: string): unknown {
     http: { addr: '127.0.0.1:0', secret: 'one registry, no cluster' },
     auth: { htpasswd: { realm: 'pxmgr', path: join(dir, 'htpasswd') } },
   };
+}
+
+/** containers-auth.json(5) with one registry. */
+export function writeAuthFile(path: string, login: { address: string; user: string; password: string }): void {
+  const auth = Buffer.from(`${login.user}:${login.password}`).toString('base64');
+  writeFileSync(path, JSON.stringify({ auths: { [login.address]: { auth } } }), { mode: 0o600 });
 }
