@@ -1,4 +1,5 @@
 /** The controller's own parts over a synthetic fleet: a database file, the view, placement. No network, no agents. */
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +13,7 @@ import { View } from '@pxmgr/controller/inventory/view';
 import type { EntrySource } from '@pxmgr/controller/inventory/view-entry';
 import { NodeStore } from '@pxmgr/controller/store/nodes';
 import { type Database, openDatabase } from '@pxmgr/controller/store/open';
+import { createSeal, SEAL_KEY_BYTES } from '@pxmgr/controller/store/seal';
 import { type Clock, createIdSource, systemClock } from '@pxmgr/kit/clock';
 import { silentLogger } from '@pxmgr/kit/log/logger';
 import { type FleetSize, type SyntheticNode, synthesise } from './fleet.ts';
@@ -78,6 +80,7 @@ export function openStage(size: FleetSize, seed: number, image: { digest: string
   });
   const work = buildWork({
     database,
+    seal: createSeal(randomBytes(SEAL_KEY_BYTES)),
     view,
     agents: knowingAgents(image),
     clock: steady,
