@@ -129,7 +129,7 @@ function endTask(host: Host, io: ToolIo, ended: Started & { spec: TaskSpec; stat
   }
   rmSync(host.path(`/proc/${pid}`), { recursive: true, force: true });
   updateActive(host, undefined, upid);
-  clusterLog(host, { tag: spec.tool, pid, user: spec.user ?? 'root@pam', msg: `end task ${upid}: ${status}` });
+  clusterLog(host, { tag: spec.tool, pid, user: spec.user ?? 'root@pam', msg: `end task ${upid} ${status}` });
   bumpTasklist(host);
 }
 

@@ -4,6 +4,7 @@
  * with the files, because no loop device and no root rights are needed to fill a directory and to start a guest from it.
  */
 import {
+  chmodSync,
   chownSync,
   existsSync,
   mkdirSync,
@@ -145,6 +146,17 @@ async function rename({ host, storage, volname }: VolumeAt, targetVmid: number):
   return to;
 }
 
+/** A raw file is renamed and made read-only; a directory keeps its name, and only its mode changes. */
+async function makeBase({ host, storage, volname }: VolumeAt): Promise<string> {
+  const real = host.path(imagePath(storage, volname));
+  chmodSync(real, 0o444);
+  if (parse(volname).format === 'subvol') return volname;
+  const base = volname.replace(/\/vm-/, '/base-');
+  renameSync(real, host.path(imagePath(storage, base)));
+  renameSync(filesPath(host, storage, volname), filesPath(host, storage, base));
+  return base;
+}
+
 /** As upstream's activation: a missing folder is made, unless the storage says it is a mount point. */
 function activate(host: Host, storage: Storage): void {
   const path = storageRoot(storage);
@@ -186,6 +198,10 @@ export const dirVolumes: VolumeBackend = {
     parse(volname).format === 'subvol' ? 0 : statSync(host.path(imagePath(storage, volname))).size,
   resize: async ({ host, storage, volname }, sizeBytes) =>
     truncateSync(host.path(imagePath(storage, volname)), sizeBytes),
+  makeBase,
+  linkedClone: async ({ storage, volname }) => {
+    throw new ToolError(`Linked clone feature for '${storage.id}:${volname}' is not available\n`);
+  },
   canSnapshot: () => false,
   snapshot: noSnapshots,
   newerSnapshots: async () => [],

@@ -59,6 +59,9 @@ export interface VolumeBackend {
   destroy(at: VolumeAt): Promise<void>;
   /** A new volname carrying the other owner's vmid. */
   rename(at: VolumeAt, targetVmid: number): Promise<string>;
+  /** The volume becomes the base of linked clones; its new volname. */
+  makeBase(at: VolumeAt): Promise<string>;
+  linkedClone(base: VolumeAt, targetVmid: number): Promise<string>;
   canSnapshot(storage: Storage, volname: string): boolean;
   snapshot(at: VolumeAt, name: string): Promise<void>;
   /** Names of snapshots newer than `name` (rollback is refused while there is one). */

@@ -30,7 +30,12 @@ export function loadConfig(host: Host, vmid: number, warn: (text: string) => voi
 
 /** `unusedN` entries of volumes that are in use again are dropped, as upstream's writer does. */
 export function storeConfig(host: Host, vmid: number, config: GuestConfig): void {
-  writePveFile(host, { path: configPath(host, vmid), text: textOf(config) });
+  storeInSteps(host, { vmid, steps: 1 }, config);
+}
+
+/** Upstream writes some configs several times in a row; each write counts. */
+export function storeInSteps(host: Host, at: { vmid: number; steps: number }, config: GuestConfig): void {
+  writePveFile(host, { path: configPath(host, at.vmid), text: textOf(config), steps: at.steps });
 }
 
 /** Refused when the id is taken anywhere in the cluster. */

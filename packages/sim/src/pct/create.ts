@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { emptyConfig, type GuestConfig } from '../config-text.ts';
 import type { Extracted } from '../extract.ts';
 import { applyChange } from '../guest/change.ts';
-import { loadConfig, removeConfig, storeConfig, storeNewConfig } from '../guest/config-store.ts';
+import { loadConfig, removeConfig, storeConfig, storeInSteps, storeNewConfig } from '../guest/config-store.ts';
 import { createDisks, destroyDisks, idBase, resolveMounts } from '../guest/disks.ts';
 import { isVolumeKey, parseMountPoint } from '../guest/mount-point.ts';
 import { applyOciSettings } from '../guest/oci-settings.ts';
@@ -179,7 +179,7 @@ async function build(verb: Verb, task: Task, wanted: Wanted): Promise<void> {
     config.values.set('swap', config.values.get('swap') ?? '512');
     await atPoint(verb, 'before-config');
     stopIfTold(task);
-    storeConfig(host, vmid, config);
+    storeInSteps(host, { vmid, steps: 2 }, config); // the lock goes in a write of its own
   } catch (err) {
     await destroyDisks(work, made);
     try {

@@ -34,7 +34,7 @@ export async function push(verb: Verb): Promise<number> {
     await taskOf(verb, 'push_file', async () => {
       const source = hostFile(verb, text(verb, 'file') ?? '');
       if (!existsSync(source)) throw new ToolError(`failed to open ${text(verb, 'file') ?? ''} for reading\n`);
-      const bytes = statSync(source).isDirectory() ? '' : readFileSync(source);
+      const bytes = statSync(source).isFile() ? readFileSync(source) : ''; // a device would never end
       await writeInside(verb, config, { path: text(verb, 'destination') ?? '', bytes });
     });
   });

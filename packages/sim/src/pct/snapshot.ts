@@ -3,6 +3,7 @@ import { emptySection, type GuestConfig, type GuestSection } from '../config-tex
 import { hasTemplateMark } from '../guest/change.ts';
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { addUnused, type MountPoint, mountPoints } from '../guest/mount-point.ts';
+import { clusterLog } from '../pmxcfs.ts';
 import { findVolume, volumeBackend } from '../storages.ts';
 import type { Task } from '../task.ts';
 import { errorText, ToolError } from '../tool.ts';
@@ -48,11 +49,17 @@ async function canSnapshot(verb: Verb, section: GuestSection): Promise<boolean> 
   return true;
 }
 
+/** A line of the cluster's log beside those of the task. */
+function tell(verb: Verb, msg: string): void {
+  clusterLog(verb.host, { tag: verb.tool, pid: verb.io.worker?.pid ?? process.pid, user: 'root@pam', msg });
+}
+
 export async function snapshot(verb: Verb): Promise<number> {
   const name = text(verb, 'snapname') ?? '';
   if (name === 'current' || name === 'vzdump')
     throw new ToolError(`unable to use snapshot name '${name}' (reserved name)\n`);
   const end = await taskOf(verb, 'vzsnapshot', async (task) => {
+    tell(verb, `snapshot container ${verb.vmid}: ${name}`);
     await edit(verb, task, (config) => prepare(verb, { config, name, task }));
     await atPoint(verb, 'after-prepare');
     try {
@@ -106,6 +113,7 @@ export async function delsnapshot(verb: Verb): Promise<number> {
   const name = text(verb, 'snapname') ?? '';
   const isForced = flag(verb, 'force');
   const end = await taskOf(verb, 'vzdelsnapshot', async (task) => {
+    tell(verb, `delete snapshot VM ${verb.vmid}: ${name}`);
     requireSnapshot(loadConfig(verb.host, verb.vmid, task.log), name);
     await edit(verb, task, (config) => {
       requireUnlocked(config);
@@ -144,6 +152,7 @@ function dropSnapshot(config: GuestConfig, name: string, section: GuestSection):
 export async function rollback(verb: Verb): Promise<number> {
   const name = text(verb, 'snapname') ?? '';
   const end = await taskOf(verb, 'vzrollback', async (task) => {
+    tell(verb, `rollback snapshot LXC ${verb.vmid}: ${name}`);
     await edit(verb, task, (config) => prepareRollback(verb, { config, name, task }));
     await atPoint(verb, 'after-lock');
     const section = requireSnapshot(loadConfig(verb.host, verb.vmid, task.log), name);

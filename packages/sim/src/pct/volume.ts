@@ -4,6 +4,7 @@ import type { GuestConfig } from '../config-text.ts';
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { resolveMounts } from '../guest/disks.ts';
 import { type MountPoint, parseMountPoint, printMountPoint } from '../guest/mount-point.ts';
+import { clusterLog } from '../pmxcfs.ts';
 import { parseSize } from '../size.ts';
 import { findVolume, volumeBackend } from '../storages.ts';
 import { ToolError } from '../tool.ts';
@@ -20,6 +21,9 @@ export async function resize(verb: Verb): Promise<number> {
   await checkedResize(verb, verb.io.err);
   await taskOf(verb, 'resize', (task) =>
     lockedInTask(verb, task, async () => {
+      const size = (text(verb, 'size') ?? '').replace(/^\+/, '');
+      const msg = `update CT ${verb.vmid}: resize --disk ${text(verb, 'disk') ?? ''} --size ${size}`;
+      clusterLog(verb.host, { tag: verb.tool, pid: verb.io.worker?.pid ?? process.pid, user: 'root@pam', msg });
       const { config, point, bytes } = await checkedResize(verb, task.log);
       const { storage, volname, parsed } = findVolume(verb.host, point.volume);
       if (parsed.format === 'subvol' && storage.type === 'dir') throw new ToolError("can't resize this image format\n");

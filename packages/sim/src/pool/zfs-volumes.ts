@@ -12,7 +12,7 @@ import { parseVolumeName } from '../volume-names.ts';
 import type { SpaceRow, VolumeAt, VolumeBackend, VolumeRequest, VolumeRow } from '../volumes.ts';
 import { renameDataset } from './rename.ts';
 import { setProperties } from './settings.ts';
-import { rollback, takeSnapshots } from './snapshot-verbs.ts';
+import { cloneSnapshot, rollback, takeSnapshots } from './snapshot-verbs.ts';
 import { directoryOf, findDataset, readPools } from './state.ts';
 import { usageOf } from './usage.ts';
 import { createDataset, destroyDataset, destroySnapshots, type Pairs } from './verbs.ts';
@@ -145,6 +145,34 @@ async function rename({ host, storage, volname }: VolumeAt, targetVmid: number):
   return name;
 }
 
+async function makeBase({ host, storage, volname }: VolumeAt): Promise<string> {
+  const { name } = parseVolumeName('zfspool', volname);
+  const base = name.replace(/^subvol-/, 'basevol-').replace(/^vm-/, 'base-');
+  const to = `${poolName(storage)}/${base}`;
+  await asStorage(() =>
+    renameDataset(host, { from: datasetName(storage, volname), to }, { parents: false, unmounted: false }),
+  );
+  await asStorage(() => takeSnapshots(host, [`${to}@__base__`]));
+  return base;
+}
+
+async function linkedClone({ host, storage, volname }: VolumeAt, targetVmid: number): Promise<string> {
+  const { format, name: base } = parseVolumeName('zfspool', volname);
+  const request = { vmid: targetVmid, sizeBytes: 0, log: () => undefined };
+  const name = freeName(host, storage, { ...request, format: format === 'subvol' ? 'subvol' : 'raw' });
+  const from = `${poolName(storage)}/${base}`;
+  const quota = findDataset(readPools(host), from)?.properties['refquota'];
+  const properties: Pairs = quota === undefined || quota === '0' ? [] : [['refquota', quota]];
+  await asStorage(() =>
+    cloneSnapshot(
+      host,
+      { from: `${from}@__base__`, to: `${poolName(storage)}/${name}` },
+      { properties, parents: false },
+    ),
+  );
+  return `${base}/${name}`;
+}
+
 async function resize({ host, storage, volname }: VolumeAt, sizeBytes: number): Promise<void> {
   const dataset = datasetName(storage, volname);
   const property = findDataset(readPools(host), dataset)?.type === 'volume' ? 'volsize' : 'refquota';
@@ -189,6 +217,8 @@ export const zfsVolumes: VolumeBackend = {
     asStorage(() => destroyDataset(host, datasetName(storage, volname), { recursive: true })),
   deleteSnapshot: async ({ host, storage, volname }, name) =>
     asStorage(() => destroySnapshots(host, `${datasetName(storage, volname)}@${name}`)),
+  makeBase,
+  linkedClone,
   canSnapshot: () => true,
   containerFormat: () => 'subvol',
 };

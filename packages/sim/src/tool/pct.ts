@@ -27,6 +27,12 @@ const VERBS: Readonly<Record<string, () => Promise<VerbHandler>>> = {
   listsnapshot: async () => (await import('../pct/snapshot.ts')).listsnapshot,
   resize: async () => (await import('../pct/volume.ts')).resize,
   'move-volume': async () => (await import('../pct/move-volume.ts')).moveVolume,
+  clone: async () => (await import('../pct/clone.ts')).clone,
+  template: async () => (await import('../pct/clone.ts')).template,
+  fstrim: async () => (await import('../pct/care.ts')).fstrim,
+  df: async () => (await import('../pct/care.ts')).df,
+  fsck: async () => (await import('../pct/care.ts')).fsck,
+  suspend: async () => (await import('../pct/care.ts')).suspend,
   mount: async () => (await import('../pct/volume.ts')).mount,
   unmount: async () => (await import('../pct/volume.ts')).unmount,
 };
