@@ -1,0 +1,62 @@
+/** The outcome a recorded step tells. */
+import { masked, type Outcome } from './outcome.ts';
+import type { LongText, RecordedEffects, RecordedStep } from './recorded-step.ts';
+
+export function recordedOutcome(step: RecordedStep): Outcome {
+  const effects = step.effects ?? {};
+  return {
+    exit: step.exit,
+    stdout: masked(textOf(step.stdout)),
+    stderr: masked(textOf(step.stderr)),
+    configs: configsOf(effects),
+    counters: countersOf(effects, step.host),
+    tasks: (effects.tasks ?? []).map((task) => masked(`${task.upid} ${task.log}`)).sort(),
+    taskLines: [...(effects.active_added ?? []), ...(effects.index_added ?? [])].map(taskLine).sort(),
+    // Tool and worker write at the same time, so the order is by chance.
+    clusterLog: (effects.clusterlog ?? []).map((entry) => masked(`${entry.tag} ${entry.user} ${entry.msg}`)).sort(),
+    store: storeOf(effects),
+    running: runningOf(effects),
+  };
+}
+
+function textOf(text: string | LongText): string {
+  return typeof text === 'string' ? text : `${text.head}<cut>${text.tail}`;
+}
+
+/** The end time of a finished task is left out. */
+export function taskLine(line: string): string {
+  return masked(line).replace(/ ([01] )?[0-9A-F]{8} /, ' $1');
+}
+
+function configsOf(effects: RecordedEffects): string[] {
+  return Object.entries(effects.config ?? {})
+    .map(([path, { after }]) => (after === null ? `${path}: gone` : masked(`${path}: ${after}`)))
+    .sort();
+}
+
+function countersOf(effects: RecordedEffects, host: string): string[] {
+  const found: string[] = [];
+  for (const [key, [from, to]] of Object.entries(effects.version ?? {})) {
+    // The status daemon sends task lists too, whether or not a task ran: only counted where this command had one.
+    if (key.startsWith('kvstore.') && (key !== `kvstore.${host}.tasklist` || effects.tasks === undefined)) continue;
+    if (key !== 'starttime') found.push(key.startsWith('kvstore.') ? key : `${key} +${to - from}`);
+  }
+  return found.sort();
+}
+
+function storeOf(effects: RecordedEffects): string[] {
+  const { added = {}, removed = {}, changed = {} } = effects.store ?? {};
+  return [
+    ...Object.entries(added).map(([path, file]) =>
+      `+${path}${file.type === 'dir' ? '' : ` ${file.size ?? ''}`}`.trimEnd(),
+    ),
+    ...Object.keys(removed).map((path) => `-${path}`),
+    ...Object.entries(changed)
+      .filter(([, [from, to]]) => from.size !== to.size)
+      .map(([path, [, to]]) => `~${path} ${to.size ?? ''}`),
+  ].sort();
+}
+
+function runningOf(effects: RecordedEffects): string[] {
+  return effects.running === undefined ? [] : [JSON.stringify(effects.running)];
+}
