@@ -88,7 +88,7 @@ function placeObjects(rng: Rng, digests: readonly string[], at: { index: number;
         name,
         cluster: at.cluster,
         quorate: true,
-        cpuCores: rng.pick([16, 24, 32, 48, 64, 96]),
+        cpuCores: rng.pick([64, 96, 128]),
         memoryBytes: BigInt(rng.pick([256, 384, 512, 768])) * GIB,
         architecture: 'x86_64',
         agentVersion: PRODUCT_VERSION,

@@ -9,11 +9,14 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Probe } from './probe.ts';
+import { agentScan } from './probes/agent-scan.ts';
+import { ingest } from './probes/ingest.ts';
 import { placement1000, placement5000 } from './probes/placement.ts';
+import { controllerProcess, idleAgent } from './probes/processes.ts';
 import { machine, type Row, rowOf, table } from './report.ts';
 import { TARGETS } from './targets.ts';
 
-const PROBES: readonly Probe[] = [placement1000, placement5000];
+const PROBES: readonly Probe[] = [placement1000, placement5000, ingest, controllerProcess, agentScan, idleAgent];
 
 const { values: options } = parseArgs({
   options: {

@@ -68,7 +68,7 @@ function judge(columns: Columns, terms: Terms, seed: string): Judged {
   const { first, second, fitting } = choose(columns, terms, seed);
   const winner = assessSlot(columns, terms, first);
   if (winner === undefined) {
-    const { summary, candidates } = explain(evaluateAll(terms, columns, seed));
+    const { summary, candidates } = explain(evaluateAll(terms, columns.pin()(), seed));
     return { winner, summary, candidates: () => candidates };
   }
   // The snapshot and the ledger are asked again, by the rules that also write the reasons.
@@ -77,13 +77,13 @@ function judge(columns: Columns, terms: Terms, seed: string): Judged {
   return {
     winner,
     summary: praise({ winner, second: assessSlot(columns, terms, second), fitting, of: columns.nodes.length }),
-    candidates: () => explain(evaluateAll(terms, then, seed)).candidates,
+    candidates: () => explain(evaluateAll(terms, then(), seed)).candidates,
   };
 }
 
 function assessSlot({ nodes, held }: Columns, terms: Terms, slot: number): Assessed | undefined {
   const node = nodes[slot];
-  return node === undefined ? undefined : assess(terms, node, held[slot] ?? NO_HOLDINGS);
+  return node === undefined ? undefined : assess(terms, node, held.get(slot) ?? NO_HOLDINGS);
 }
 
 function inWords(head: Decided['head'], make: () => Candidate[]): Evaluation {

@@ -80,7 +80,7 @@ function picture({ nodes, held }: Columns): FactChange[] {
   const changes: FactChange[] = [];
   nodes.forEach((node, slot) => {
     changes.push(['node', node.uid, packNode(node)]);
-    const promised = held[slot] ?? NO_HOLDINGS;
+    const promised = held.get(slot) ?? NO_HOLDINGS;
     if (promised !== NO_HOLDINGS) changes.push(['held', node.uid, packHoldings(promised)]);
   });
   return changes;
@@ -94,7 +94,7 @@ function step(columns: Columns, nodes: ReadonlySet<number>, held: ReadonlySet<nu
   }
   for (const slot of held) {
     const uid = columns.nodes[slot]?.uid ?? '';
-    changes.push(['held', uid, packHoldings(columns.held[slot] ?? NO_HOLDINGS)]);
+    changes.push(['held', uid, packHoldings(columns.held.get(slot) ?? NO_HOLDINGS)]);
   }
   return changes;
 }

@@ -73,7 +73,7 @@ export class Field implements ClaimListener {
       if (this.#share(slot, claims)) for (const mate of this.#mates(slot)) this.#unsettled.add(mate);
     for (const slot of this.#unsettled) {
       const held = this.#heldOn(slot, claims);
-      if (held === NO_HOLDINGS && this.#columns.held[slot] === NO_HOLDINGS) continue;
+      if (held === NO_HOLDINGS && this.#columns.held.get(slot) === NO_HOLDINGS) continue;
       this.#columns.setHeld(slot, held);
       this.#changedHeld.add(slot);
     }
@@ -93,7 +93,7 @@ export class Field implements ClaimListener {
   /** The usual case costs nothing: one more promise on a node where everything else is known. */
   added(record: ReservationRecord): void {
     const slot = this.#slots.get(record.nodeUid);
-    const [node, held] = slot === undefined ? [] : [this.#columns.nodes[slot], this.#columns.held[slot]];
+    const [node, held] = slot === undefined ? [] : [this.#columns.nodes[slot], this.#columns.held.get(slot)];
     if (slot === undefined || node === undefined || held === undefined || this.#unsettled.has(slot)) return;
     const isShared = record.pools.some((pool) => node.storages.get(pool.storage)?.shared === true);
     if (isShared || isObserved(record, node)) {

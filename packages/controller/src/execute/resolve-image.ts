@@ -43,19 +43,24 @@ const ORDERS_MAX = 64;
 
 /** Which agents are asked about an image, in which order: another one for each reference, so that all get their share. */
 export class AskOrder {
+  #seen: readonly NodeSnapshot[] = [];
   #members: readonly string[] = [];
   readonly #orders = new Map<string, readonly number[]>();
 
   /** The nodes in their order for the reference. */
   *of(reference: string, nodes: readonly NodeSnapshot[]): IterableIterator<NodeSnapshot> {
-    if (nodes.length !== this.#members.length || nodes.some((node, slot) => node.uid !== this.#members[slot])) {
-      this.#members = nodes.map((node) => node.uid);
-      this.#orders.clear();
-    }
+    if (nodes !== this.#seen) this.#look(nodes);
     for (const slot of this.#order(reference)) {
       const node = nodes[slot];
       if (node !== undefined) yield node;
     }
+  }
+
+  #look(nodes: readonly NodeSnapshot[]): void {
+    this.#seen = nodes;
+    if (nodes.length === this.#members.length && nodes.every((node, slot) => node.uid === this.#members[slot])) return;
+    this.#members = nodes.map((node) => node.uid);
+    this.#orders.clear();
   }
 
   #order(reference: string): readonly number[] {

@@ -90,26 +90,48 @@ function scorer(columns: Columns, terms: Terms): Scorer {
   const { ask } = terms;
   const hasRoom = roomCheck(columns, ask);
   if (isSpecial(terms)) return (slot) => (hasRoom(slot) ? assessed(columns, terms, slot) : -1);
-  const { memoryFree, memoryTotal, cpuFree, cpuTotal } = columns;
-  const wantedCores = countedCores(ask.cores);
-  const pool = poolScore(columns, ask);
-  const image = imageScore(columns, ask);
   const gpu = gpuScore(columns, ask);
-  const siblings = columns.siblings(ask.imageDigest);
+  const plain = plainScore(columns, ask);
   return (slot) => {
     if (!hasRoom(slot)) return -1;
-    const [poolLeft, hasImage, gpuValue] = [pool(slot), image(slot), gpu(slot)];
-    if (poolLeft < 0 || hasImage < 0 || gpuValue < 0) return -1;
+    const gpuValue = gpu(slot);
+    return gpuValue < 0 ? -1 : plain(slot, gpuValue);
+  };
+}
+
+/** The innermost loop: columns and numbers only. */
+function plainScore(columns: Columns, ask: PlacementAsk): (slot: number, gpuValue: number) => number {
+  const { memoryFree, memoryTotal, cpuFree, cpuTotal, poolFree, poolTotal, archiveFree } = columns;
+  const { memoryBytes, imageBytes } = ask;
+  const wantedCores = countedCores(ask.cores);
+  const main = ask.volumes.reduce((sum, volume) => sum + volume.bytes, ask.rootfsBytes);
+  const there = ask.imageReference === '' ? allBits(columns.nodes.length) : imageBits(columns, ask.imageDigest);
+  const siblings = columns.siblings(ask.imageDigest);
+  return (slot, gpuValue) => {
+    const hasImage = hasBit(there, slot);
+    const archive = archiveFree[slot] ?? -1;
+    if (!hasImage && (archive < 0 || archive < imageBytes)) return -1;
+    const pool = poolFor(poolFree, slot * TYPE_RANKS, main);
+    if (pool < 0) return -1;
     // In the order of CRITERIA: sums of other orders differ in the last bit.
     let total = 0;
-    total += MEMORY * left(memoryFree[slot] ?? 0, memoryTotal[slot] ?? 0, ask.memoryBytes);
-    total += CPU * left(cpuFree[slot] ?? 0, cpuTotal[slot] ?? 0, wantedCores);
-    total += POOL * poolLeft;
-    total += IMAGE * hasImage;
+    total += MEMORY * left(at(memoryFree, slot), at(memoryTotal, slot), memoryBytes);
+    total += CPU * left(at(cpuFree, slot), at(cpuTotal, slot), wantedCores);
+    total += POOL * left(at(poolFree, pool), at(poolTotal, pool), main);
+    total += IMAGE * (hasImage ? 1 : 0);
     total += GPU * gpuValue;
-    total += SPREAD * (1 / (1 + (siblings[slot] ?? 0)));
+    total += SPREAD * (1 / (1 + at(siblings, slot)));
     return total;
   };
+}
+
+/** Place of the first rank with room for everything; -1 where none has. */
+function poolFor(poolFree: Float64Array, first: number, main: number): number {
+  for (let at = first; at < first + TYPE_RANKS; at += 1) {
+    const free = poolFree[at] ?? -1;
+    if (free >= 0 && free >= main) return at;
+  }
+  return -1;
 }
 
 /** Asks that only the snapshots can answer, and that few nodes get to. */
@@ -125,7 +147,7 @@ function isSpecial({ ask, vmidOwners }: Terms): boolean {
 }
 
 function assessed(columns: Columns, terms: Terms, slot: number): number {
-  const [node, held] = [columns.nodes[slot], columns.held[slot]];
+  const [node, held] = [columns.nodes[slot], columns.held.get(slot)];
   if (node === undefined || held === undefined || holdsVmid(node, terms.vmidOwners)) return -1;
   const { isFeasible, total } = assess(terms, node, held);
   return isFeasible ? total : -1;
@@ -137,37 +159,16 @@ function roomCheck({ cores, cpuFree, memoryFree }: Columns, ask: PlacementAsk): 
     ask.cores <= (cores[slot] ?? 0) && (cpuFree[slot] ?? 0) >= wanted && (memoryFree[slot] ?? 0) >= ask.memoryBytes;
 }
 
+function at(column: Float64Array | Uint32Array, slot: number): number {
+  return column[slot] ?? 0;
+}
+
 function left(free: number, total: number, taken: number): number {
   return total > 0 ? clamp((free - taken) / total) : 0;
 }
 
-/** The first rank with room for everything. */
-function poolScore({ poolFree, poolTotal }: Columns, ask: PlacementAsk): Scorer {
-  const main = ask.volumes.reduce((sum, volume) => sum + volume.bytes, ask.rootfsBytes);
-  return (slot) => {
-    const first = slot * TYPE_RANKS;
-    for (let at = first; at < first + TYPE_RANKS; at += 1) {
-      const free = poolFree[at] ?? -1;
-      if (free >= 0 && free >= main) return left(free, poolTotal[at] ?? 0, main);
-    }
-    return -1;
-  };
-}
-
-/** 1 = there, 0 = can be pulled. */
-function imageScore(columns: Columns, ask: PlacementAsk): Scorer {
-  if (ask.imageReference === '') return () => 1;
-  const there = imageBits(columns, ask.imageDigest);
-  const { archiveFree } = columns;
-  return (slot) => {
-    if (hasBit(there, slot)) return 1;
-    const free = archiveFree[slot] ?? -1;
-    return free >= 0 && free >= ask.imageBytes ? 0 : -1;
-  };
-}
-
-function gpuScore({ nodes, cards }: Columns, { gpu }: PlacementAsk): Scorer {
-  if (gpu === undefined) return (slot) => (nodes[slot]?.gpus.length === 0 ? 1 : 0.5);
+function gpuScore({ gpuFree, cards }: Columns, { gpu }: PlacementAsk): Scorer {
+  if (gpu === undefined) return (slot) => gpuFree[slot] ?? 0;
   return (slot) => {
     const card = cards[slot]?.find((one) => isFree(one, gpu));
     if (card === undefined) return -1;

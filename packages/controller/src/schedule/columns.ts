@@ -11,6 +11,7 @@ import type { Field } from './evaluate.ts';
 import { FactBits } from './fact-bits.ts';
 import { freeVram } from './fit-device.ts';
 import { ARCHIVE_CONTENT, ROOT_CONTENT, TYPE_RANKS, typeOrder } from './fit-storage.ts';
+import { Pages } from './pages.ts';
 
 /** A card as it is shared out at the moment. */
 export interface Card {
@@ -32,7 +33,7 @@ const NO_CARDS: readonly Card[] = [];
 export class Columns {
   readonly policy: PlacementPolicy;
   readonly nodes: NodeSnapshot[];
-  readonly held: Holdings[];
+  readonly held: Pages<Holdings>;
   readonly bits: FactBits;
   readonly cores: Float64Array;
   readonly cpuFree: Float64Array;
@@ -44,6 +45,8 @@ export class Columns {
   /** Per slot and rank of storage type: the widest storage for root file systems; free is -1 without one. */
   readonly poolFree: Float64Array;
   readonly poolTotal: Float64Array;
+  /** What a wish without GPU is told: 1 = no GPU is taken from others. */
+  readonly gpuFree: Float64Array;
   /** In the order in which they are given away. */
   readonly cards: (readonly Card[])[];
   /** Slots by name and by uid. */
@@ -55,7 +58,7 @@ export class Columns {
     const column = (): Float64Array => new Float64Array(nodes.length);
     this.policy = policy;
     this.nodes = [...nodes];
-    this.held = [...held];
+    this.held = new Pages(held);
     this.bits = new FactBits(this.nodes);
     this.cores = column();
     this.cpuFree = column();
@@ -63,6 +66,7 @@ export class Columns {
     this.memoryFree = column();
     this.memoryTotal = column();
     this.archiveFree = column();
+    this.gpuFree = column();
     this.poolFree = new Float64Array(nodes.length * TYPE_RANKS);
     this.poolTotal = new Float64Array(nodes.length * TYPE_RANKS);
     this.cards = nodes.map(() => NO_CARDS);
@@ -72,10 +76,12 @@ export class Columns {
     }
   }
 
-  /** The fleet as it is now, for later. */
-  pin(): Field {
+  /** The fleet as it is now, for later: made when it is asked for, of this moment all the same. */
+  pin(): () => Field {
     this.#pinned ??= [...this.nodes];
-    return { nodes: this.#pinned, held: this.held.slice() };
+    const nodes = this.#pinned;
+    const held = this.held.freeze();
+    return () => ({ nodes, held: held() });
   }
 
   slotsOf(key: string): readonly number[] {
@@ -92,7 +98,7 @@ export class Columns {
   }
 
   setHeld(slot: number, held: Holdings): void {
-    this.held[slot] = held;
+    this.held.set(slot, held);
     this.#fill(slot);
   }
 
@@ -107,7 +113,7 @@ export class Columns {
   }
 
   #fill(slot: number): void {
-    const [node, held] = [this.nodes[slot], this.held[slot]];
+    const [node, held] = [this.nodes[slot], this.held.get(slot)];
     if (node === undefined || held === undefined) return;
     const cpu = cpuRoom(node, held, this.policy);
     const memory = memoryRoom(node, held, this.policy);
@@ -117,6 +123,7 @@ export class Columns {
     this.memoryFree[slot] = memory.free;
     this.memoryTotal[slot] = memory.total;
     this.#fillPools(slot, node, held);
+    this.gpuFree[slot] = node.gpus.length === 0 ? 1 : 0.5;
     this.cards[slot] = node.gpus.length === 0 ? NO_CARDS : cardsOf(node, held);
   }
 

@@ -82,6 +82,8 @@ function wrap(sql: BetterSqlite.Database, path: string): Database {
   const back = sql.prepare('ROLLBACK TO part');
   const version = sql.prepare<[], number>('PRAGMA data_version').pluck();
   let rollbacks = 0;
+  // Inside a transaction nobody else can commit.
+  let versionInside: number | undefined;
   const counted = <T>(work: () => T, undo?: () => void): T => {
     try {
       return work();
@@ -94,7 +96,18 @@ function wrap(sql: BetterSqlite.Database, path: string): Database {
   return {
     sql,
     path,
-    transaction: (work) => (sql.inTransaction ? work() : counted(() => sql.transaction(work).immediate())),
+    transaction: (work) => {
+      if (sql.inTransaction) return work();
+      const inside = sql.transaction(() => {
+        versionInside = version.get();
+        return work();
+      });
+      try {
+        return counted(() => inside.immediate());
+      } finally {
+        versionInside = undefined;
+      }
+    },
     part: (work) => {
       begin.run();
       const undo = (): void => {
@@ -106,7 +119,7 @@ function wrap(sql: BetterSqlite.Database, path: string): Database {
       release.run();
       return result;
     },
-    epoch: () => `${String(version.get())}/${String(rollbacks)}`,
+    epoch: () => `${String(versionInside ?? version.get())}/${String(rollbacks)}`,
     sizeBytes: () =>
       Number(sql.pragma('page_count', { simple: true })) * Number(sql.pragma('page_size', { simple: true })),
     check: () => String(sql.pragma('quick_check(1)', { simple: true })),

@@ -48,6 +48,12 @@ export class ReservationStore {
     this.#database = database;
     this.#statements = {
       fence: sql.prepare<[string], number>('SELECT token FROM fence WHERE node_uid = ?').pluck(),
+      next: sql
+        .prepare<[string], number>(
+          `INSERT INTO fence (node_uid, token) VALUES (?, 1)
+          ON CONFLICT (node_uid) DO UPDATE SET token = token + 1 RETURNING token`,
+        )
+        .pluck(),
       raise: sql.prepare(`
         INSERT INTO fence (node_uid, token) VALUES (?, ?)
         ON CONFLICT (node_uid) DO UPDATE SET token = max(token, excluded.token)`),
@@ -101,8 +107,8 @@ export class ReservationStore {
 
   /** Hands out the next token; in the transaction of the reservation it belongs to. */
   nextFence(nodeUid: string): number {
-    const token = this.fence(nodeUid) + 1;
-    this.raiseFence(nodeUid, token);
+    const token = this.#statements.next.get(nodeUid);
+    if (token === undefined) throw new Error(`no fencing token for ${nodeUid}`);
     return token;
   }
 
