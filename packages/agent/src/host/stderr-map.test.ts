@@ -59,6 +59,10 @@ describe('classifyText', () => {
       `writing blob: happened during read: Digest did not match, expected sha256:${'a'.repeat(64)}, got sha256:${'b'.repeat(64)}`,
       'PXM_IMAGE_REJECTED',
     ],
+    [
+      'Error reading OCI-formatted configuration data: unsupported image-specific operation on artifact with type "application/vnd.docker.container.image.v1+json"',
+      'PXM_IMAGE_REJECTED',
+    ],
     ['http: server gave HTTP response to HTTPS client', 'PXM_REGISTRY_UNREACHABLE'],
     ['tls: failed to verify certificate: x509: certificate signed by unknown authority', 'PXM_REGISTRY_UNREACHABLE'],
     ['reading manifest 1 in r/app: unauthorized: authentication required', 'PXM_IMAGE_PULL_DENIED'],

@@ -138,6 +138,12 @@ export const STDERR_TABLE: readonly StderrRow[] = [
     code: 'PXM_IMAGE_REJECTED',
     source: 'containers/image copy/digesting_reader.go',
   },
+  {
+    // An image of Docker media types in an OCI manifest, or an artifact that is no image.
+    pattern: /(?<problems>unsupported image-specific operation on artifact with type [^\s]+)/,
+    code: 'PXM_IMAGE_REJECTED',
+    source: 'containers/image manifest/oci.go',
+  },
   { pattern: /manifest unknown|name unknown|repository name not known/, code: 'PXM_IMAGE_NOT_FOUND', source: REGISTRY },
   {
     pattern:
