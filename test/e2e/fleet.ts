@@ -166,7 +166,11 @@ export class TestFleet {
       dir: this.dir,
       controller: this.controller,
       host: { ...spec, runtime: this.runtime.kind },
-      agent: { insecure_registries: [this.registry.address], registry_auth_file: this.registry.authFile, ...options.agent },
+      agent: {
+        insecure_registries: [this.registry.address],
+        registry_auth_file: this.registry.authFile,
+        ...options.agent,
+      },
     });
     await furnish(node);
     await options.furnish?.(node);

@@ -43,7 +43,8 @@ interface ReservationView {
 }
 
 const isReal = (): boolean => fleet.runtime.kind === 'lxc';
-const configOf = (vmid: number): string => readFileSync(fleet.node('pve2').host.path(`/etc/pve/lxc/${vmid}.conf`), 'utf8');
+const configOf = (vmid: number): string =>
+  readFileSync(fleet.node('pve2').host.path(`/etc/pve/lxc/${vmid}.conf`), 'utf8');
 const inside = async (...argv: string[]): Promise<string> =>
   await fleet.cli.text(['container', 'exec', 'web', '--', ...argv]);
 
@@ -69,7 +70,8 @@ describe('a guest from an image', () => {
   it('has merged environment, entrypoint, mark, devices with groups and mounts in its configuration', () => {
     const lines = configOf(operation.vmid).split('\n');
     const environment = lines.filter((line) => line.startsWith('env:') || line.startsWith('lxc.environment'));
-    for (const variable of ['GREETING=hello', 'APP_NAME=web', 'PORT=8080']) expect(environment.join('\n')).toContain(variable);
+    for (const variable of ['GREETING=hello', 'APP_NAME=web', 'PORT=8080'])
+      expect(environment.join('\n')).toContain(variable);
     expect(lines).toContain('entrypoint: /usr/local/bin/serve');
     expect(lines).toContain(`lxc.environment.hooks: PXMGR_GUEST=${operation.results['guest_uid'] ?? ''}`);
     expect(lines.filter((line) => /^dev\d+: /.test(line))).toEqual([
@@ -105,14 +107,26 @@ describe('a guest from an image', () => {
   it('has released its reservation', async () => {
     expect(await fleet.activeReservations()).toEqual([]);
     const all = await fleet.cli.json<ReservationView[]>(['reservation', 'list', '--all']);
-    expect(all).toEqual([expect.objectContaining({ vmid: operation.vmid, state: 'released', devices: ['0000:03:00.0'] })]);
+    expect(all).toEqual([
+      expect.objectContaining({ vmid: operation.vmid, state: 'released', devices: ['0000:03:00.0'] }),
+    ]);
   });
 
   it('passes input, output, errors, exit status and signals of a program inside', async () => {
     if (!isReal()) return;
-    const upper = await fleet.cli.run(['container', 'exec', 'web', '-i', '--', 'tr', 'a-z', 'A-Z'], { stdin: 'loud\n'.repeat(20_000) });
+    const upper = await fleet.cli.run(['container', 'exec', 'web', '-i', '--', 'tr', 'a-z', 'A-Z'], {
+      stdin: 'loud\n'.repeat(20_000),
+    });
     expect(upper).toMatchObject({ exitCode: 0, stdout: 'LOUD\n'.repeat(20_000), stderr: '' });
-    const mixed = await fleet.cli.run(['container', 'exec', 'web', '--', 'sh', '-c', 'echo out; echo err >&2; exit 42']);
+    const mixed = await fleet.cli.run([
+      'container',
+      'exec',
+      'web',
+      '--',
+      'sh',
+      '-c',
+      'echo out; echo err >&2; exit 42',
+    ]);
     expect(mixed).toMatchObject({ exitCode: 42, stdout: 'out\n', stderr: 'err\n' });
     const killed = await fleet.cli.run(['container', 'exec', 'web', '--', 'sh', '-c', 'kill -TERM $$']);
     expect(killed.exitCode).toBe(128 + 15);
@@ -154,7 +168,16 @@ describe('the same order given twice', () => {
   it('is refused by its vmid, and nothing of the second is left', async () => {
     const guest = await fleet.container('web');
     const before = hostTree(fleet.node('pve2'));
-    const refusal = await fleet.refused(['run', image, '--name', 'web', '--vmid', String(guest.vmid), '--node', 'pve2']);
+    const refusal = await fleet.refused([
+      'run',
+      image,
+      '--name',
+      'web',
+      '--vmid',
+      String(guest.vmid),
+      '--node',
+      'pve2',
+    ]);
     expect(refusal).toMatchObject({ code: 'PXM_VMID_TAKEN', exit: 4 });
     expect(differences(before, hostTree(fleet.node('pve2')))).toEqual([]);
     expect(await fleet.activeReservations()).toEqual([]);
@@ -211,7 +234,17 @@ describe('a guest from a template archive', () => {
   it('is made, runs and goes', async () => {
     const node = fleet.node('pve1');
     const before = hostTree(node);
-    await fleet.cli.text(['container', 'create', `local:vztmpl/${TEMPLATE}`, '--name', 'tiny', '--node', 'pve1', '--env', 'A=b']);
+    await fleet.cli.text([
+      'container',
+      'create',
+      `local:vztmpl/${TEMPLATE}`,
+      '--name',
+      'tiny',
+      '--node',
+      'pve1',
+      '--env',
+      'A=b',
+    ]);
     expect(await fleet.container('tiny')).toMatchObject({ node: 'pve1', status: 'stopped', imageReference: '' });
     await fleet.cli.text(['container', 'start', 'tiny', '--ready', 'running']);
     if (isReal()) expect(await fleet.cli.text(['container', 'exec', 'tiny', '--', 'cat', '/etc/issue'])).toBe('tiny\n');

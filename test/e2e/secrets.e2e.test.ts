@@ -13,6 +13,7 @@ const mark = (what: string): string => `secret-${what}-${randomBytes(12).toStrin
 const REGISTRY_PASSWORD = mark('registry');
 const ENV_VALUE = mark('env');
 const SAMPLE_MS = 20;
+const READABLE = 64 * 1024 * 1024;
 
 let fleet: TestFleet;
 /** Words of the command lines of all our processes, while everything ran. */
@@ -37,7 +38,8 @@ beforeAll(async () => {
   // Refused by the placement: the explanation is kept.
   await say('run', ...wish, '--name', 'huge', '--memory', '2TiB');
   await say('place', 'explain', ...wish, '-o', 'yaml');
-  for (const kind of ['container', 'operation', 'node', 'reservation', 'image', 'change']) await say(kind, 'list', '-o', 'json');
+  for (const kind of ['container', 'operation', 'node', 'reservation', 'image', 'change'])
+    await say(kind, 'list', '-o', 'json');
   await say('container', 'get', 'web', '-o', 'json');
   // A plan that waits for its end when the search begins: its operation is held at the node.
   await fleet.node('pve1').kill();
@@ -68,7 +70,8 @@ function filesBelow(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return filesBelow(path);
-    return entry.isFile() ? [path] : [];
+    // Raw disks of guests are sparse and larger than what can be read at once; their content is the guest's own.
+    return entry.isFile() && statSync(path).size < READABLE ? [path] : [];
   });
 }
 
@@ -82,7 +85,6 @@ function formsOf(secret: string): Buffer[] {
 function holders(secret: string): string[] {
   const forms = formsOf(secret);
   return filesBelow(fleet.dir.root)
-    .filter((path) => statSync(path).size < 64 * 1024 * 1024)
     .filter((path) => {
       const content = readFileSync(path);
       return forms.some((form) => content.includes(form));
@@ -118,7 +120,9 @@ describe('after a whole run', () => {
 
   it('the secret of a join token is stored nowhere', () => {
     expect(holders(token)).toEqual([]);
-    const { s = '' } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8')) as { s?: string };
+    const { s = '' } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8')) as {
+      s?: string;
+    };
     if (s !== '') expect(holders(s)).toEqual([]);
   });
 
@@ -128,7 +132,8 @@ describe('after a whole run', () => {
     for (const path of keys) {
       expect({ path, mode: statSync(path).mode & 0o077 }).toEqual({ path, mode: 0 });
       const line = keyLine(path);
-      if (line !== '') expect(filesBelow(fleet.dir.root).filter((other) => readFileSync(other).includes(line))).toEqual([path]);
+      if (line !== '')
+        expect(filesBelow(fleet.dir.root).filter((other) => readFileSync(other).includes(line))).toEqual([path]);
     }
   });
 

@@ -18,6 +18,14 @@ export function isAway(error: unknown): boolean {
   return isPxmError(error) && AWAY.has(error.code);
 }
 
+/** A controller that has just started has heard of nobody; an agent that lives gives a sign of life within seconds. */
+const FIRST_WORD_MS = 60_000;
+
+function patienceMs(presence: string, silenceMs: number): number {
+  if (presence === 'joined') return Math.min(FIRST_WORD_MS, silenceMs);
+  return presence === 'up' || presence === 'suspect' ? silenceMs : 0;
+}
+
 /** One conversation with an agent: how long it has been silent, and when to give up. */
 export class Patience {
   readonly #context: RunContext;
@@ -66,7 +74,7 @@ export class Patience {
     this.#silentSinceMs ??= now;
     const silentMs = now - this.#silentSinceMs;
     const presence = view.node(plan.nodeUid)?.presence ?? 'no longer in the fleet';
-    if (silentMs < limits.silenceMs && (presence === 'up' || presence === 'suspect')) return;
+    if (silentMs < patienceMs(presence, limits.silenceMs)) return;
     if (isPxmError(error, 'PXM_QUEUE_FULL')) throw error;
     const detail = `no answer for ${formatDuration(silentMs)}, the node is ${presence}; what it was told may still happen there`;
     throw new PxmError('PXM_NODE_UNREACHABLE', { node: plan.nodeName }, { cause: error, detail });
