@@ -80,7 +80,7 @@ const REFUSALS: readonly Refusal[] = [
   { argv: 'node token create --ttl 3d', ...INVALID, says: ['--ttl 3d', '24h'] },
   // vmids
   { argv: 'run IMAGE --vmid 99', ...INVALID, says: ['--vmid 99', '100'] },
-  { argv: 'run IMAGE --node pve1 --vmid VMID', ...NOWHERE, says: ['taken'] },
+  { argv: 'run IMAGE --node pve1 --vmid VMID', code: 'PXM_VMID_TAKEN', exit: 4, says: ['taken by container'] },
   // references
   { argv: 'run BAD:1', ...INVALID, says: ['image BAD:1', 'lower-case'] },
   { argv: 'run UPPER/case:1', code: 'PXM_IMAGE_REF_INVALID', exit: 2, says: ['UPPER/case:1', 'lowercase'] },
