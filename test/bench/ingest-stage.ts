@@ -22,7 +22,6 @@ import { ObjectStore } from '@pxmgr/controller/store/objects';
 import { openDatabase } from '@pxmgr/controller/store/open';
 import { systemClock } from '@pxmgr/kit/clock';
 import { silentLogger } from '@pxmgr/kit/log/logger';
-import type { NatsConnection } from 'nats';
 import type { FleetSize, SyntheticNode } from './fleet.ts';
 import { synthesise } from './fleet.ts';
 import { addMember } from './stage.ts';
@@ -69,7 +68,7 @@ export class Speaker {
 export interface IngestStage {
   readonly bus: TestBus;
   /** Of its own, as an agent's would be. */
-  readonly publisher: NatsConnection;
+  readonly publisher: Awaited<ReturnType<TestBus['controller']>>;
   readonly speakers: readonly Speaker[];
   readonly view: View;
   /** Starts reading; the database is empty before. */

@@ -2,10 +2,9 @@
  * From the bus into the view, with a real nats-server and SQLite on disk. Publisher and controller share this process
  * and its one thread, so the figures are worse than those of a controller alone.
  */
-import { jetstreamManager } from '@nats-io/jetstream';
-import { INVENTORY_STREAM } from '@pxmgr/contract';
 import type { InventoryDocument } from '@pxmgr/contract/common';
 import { InventoryDocument as Document } from '@pxmgr/contract/common';
+import { ensureStreams } from '@pxmgr/controller/bus/streams';
 import { systemClock } from '@pxmgr/kit/clock';
 import { type IngestStage, openIngestStage, type Speaker, settled } from '../ingest-stage.ts';
 import { type Measured, type Probe, type ProbeOptions, percentile } from '../probe.ts';
@@ -24,9 +23,8 @@ async function fill(stage: IngestStage): Promise<number> {
     }
     await stage.publisher.flush();
   }
-  const manager = await jetstreamManager(stage.publisher);
   for (;;) {
-    const { state } = await manager.streams.info(INVENTORY_STREAM);
+    const { state } = await ensureStreams(stage.publisher);
     if (state.messages >= count) return count;
     await systemClock.sleep(50);
   }
