@@ -22,6 +22,7 @@ beforeAll(async () => {
   node = fleet.node('pve1');
   // What the first guest of a host makes once and for all.
   await fleet.cli.text(['container', 'create', await fleet.image('good'), '--name', 'good']);
+  expect(commandsOf(node).some(({ argv }) => argv[0] === 'pct' && argv[1] === 'create')).toBe(true);
 });
 afterAll(async () => {
   await fleet.stop();
@@ -97,6 +98,25 @@ describe('an image that cannot become a container', () => {
   });
 });
 
+describe('an image of Docker media types in an OCI manifest', () => {
+  it('is refused, whatever its blobs hold', async () => {
+    const manifest = (await (await ask(pathOf(await fleet.image('docker')))).json()) as OciManifest;
+    const body = JSON.stringify({
+      ...manifest,
+      mediaType: MANIFEST,
+      config: { ...manifest.config, mediaType: 'application/vnd.docker.container.image.v1+json' },
+      layers: manifest.layers.map((layer) => ({
+        ...layer,
+        mediaType: 'application/vnd.docker.image.rootfs.diff.tar.gzip',
+      })),
+    });
+    await putManifest('demo/docker', 'mixed', body);
+    const { code, exit, text } = await refusal(`${fleet.registry.address}/demo/docker:mixed`);
+    expect({ code, exit }, text).toEqual({ code: 'PXM_IMAGE_REJECTED', exit: 2 });
+    expect(text).toMatch(/media ?type|docker/i);
+  });
+});
+
 describe('a registry that does not give the image', () => {
   it('has no such tag', async () => {
     const { code, exit } = await refusal(`${fleet.registry.address}/demo/good:9.9`);
@@ -120,12 +140,25 @@ describe('a registry that does not give the image', () => {
     const { code, exit } = await refusal('127.0.0.1:9/demo/good:1.0');
     expect({ code, exit }).toEqual({ code: 'PXM_REGISTRY_UNREACHABLE', exit: 6 });
   });
+
+  // The last one: the registry stays down.
+  it('went down', async () => {
+    await fleet.registry.stop();
+    const { code, exit, text } = await refusal(`${fleet.registry.address}/demo/good:7.7`);
+    expect({ code, exit }).toEqual({ code: 'PXM_REGISTRY_UNREACHABLE', exit: 6 });
+    expect(text).toContain(fleet.registry.address);
+  });
 });
 
 interface Descriptor {
   readonly mediaType: string;
   readonly digest: string;
   readonly size: number;
+}
+
+interface OciManifest {
+  readonly config: Descriptor;
+  readonly layers: readonly Descriptor[];
 }
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';
@@ -144,22 +177,27 @@ async function ask(path: string, init: RequestInit = {}): Promise<Response> {
 }
 
 async function putManifest(name: string, tag: string, body: string): Promise<Descriptor> {
-  const answer = await ask(`${name}/manifests/${tag}`, { method: 'PUT', body, headers: { 'content-type': INDEX } });
-  return { mediaType: INDEX, digest: answer.headers.get('docker-content-digest') ?? '', size: body.length };
+  const { mediaType } = JSON.parse(body) as { mediaType: string };
+  const headers = { 'content-type': mediaType };
+  const answer = await ask(`${name}/manifests/${tag}`, { method: 'PUT', body, headers });
+  return { mediaType, digest: answer.headers.get('docker-content-digest') ?? '', size: body.length };
 }
 
-/** host/name:tag */
-async function manifestOf(reference: string): Promise<Descriptor> {
+/** host/name:tag as the registry's API has it. */
+function pathOf(reference: string): string {
   const [, name = '', tag = ''] = /^[^/]+\/(.+):([^:]+)$/.exec(reference) ?? [];
-  const answer = await ask(`${name}/manifests/${tag}`);
+  return `${name}/manifests/${tag}`;
+}
+
+async function manifestOf(reference: string): Promise<Descriptor> {
+  const answer = await ask(pathOf(reference));
   const body = await answer.text();
   return { mediaType: MANIFEST, digest: answer.headers.get('docker-content-digest') ?? '', size: body.length };
 }
 
 /** Digest of the last layer. */
 async function layerOf(reference: string): Promise<string> {
-  const [, name = '', tag = ''] = /^[^/]+\/(.+):([^:]+)$/.exec(reference) ?? [];
-  const manifest = (await (await ask(`${name}/manifests/${tag}`)).json()) as { layers: Descriptor[] };
+  const manifest = (await (await ask(pathOf(reference))).json()) as OciManifest;
   return manifest.layers.at(-1)?.digest ?? '';
 }
 
