@@ -129,6 +129,11 @@ async function remove(verb: Verb, task: Task, config: GuestConfig): Promise<void
   }
   if (flag(verb, 'destroy-unreferenced-disks')) await destroyDisks(work, await unreferenced(verb));
   rmSync(host.path(`/var/lib/lxc/${vmid}`), { recursive: true, force: true });
+  if (host.runtime === 'lxc') {
+    // What a node has in the directory above; loaded only here, since played hosts need no LXC.
+    const { lxcGuest } = await import('../lxc/lxc-command.ts');
+    rmSync(lxcGuest(host, vmid).directory, { recursive: true, force: true });
+  }
   await atPoint(verb, 'before-config');
   const stub = emptyConfig();
   stub.values.set('lock', 'destroyed');

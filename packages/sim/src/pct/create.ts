@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { emptyConfig, type GuestConfig } from '../config-text.ts';
 import type { Extracted } from '../extract.ts';
 import { applyChange } from '../guest/change.ts';
-import { loadConfig, removeConfig, storeConfig, storeInSteps, storeNewConfig } from '../guest/config-store.ts';
+import { loadConfig, removeConfig, storeConfig, storeNewConfig } from '../guest/config-store.ts';
 import { createDisks, destroyDisks, idBase, resolveMounts } from '../guest/disks.ts';
 import { isVolumeKey, parseMountPoint } from '../guest/mount-point.ts';
 import { applyOciSettings } from '../guest/oci-settings.ts';
@@ -145,16 +145,20 @@ function requireContainers(verb: Verb, id: string): void {
     throw parameterError(verb.call, { storage: `storage '${id}' does not support container directories` });
 }
 
+function stubConfig(): GuestConfig {
+  const stub = emptyConfig();
+  stub.values.set('lock', 'create');
+  return stub;
+}
+
 /** The id is ours when a config with nothing but the lock stands there; the flock is held for that moment only. */
 async function reserve(verb: Verb): Promise<void> {
   const { host, vmid } = verb;
   const prefix = `unable to create CT ${vmid} - `;
   const reserveStub = async (): Promise<void> => {
     requireFree(verb, prefix);
-    const stub = emptyConfig();
-    stub.values.set('lock', 'create');
     try {
-      storeNewConfig(host, vmid, stub);
+      storeNewConfig(host, vmid, stubConfig());
     } catch (err) {
       throw new ToolError(`${prefix}${errorText(err)}\n`);
     }
@@ -171,6 +175,7 @@ async function build(verb: Verb, task: Task, wanted: Wanted): Promise<void> {
   let made: string[] = [];
   try {
     made = await createDisks(work, wanted.disks, { owner: config, into: config.values });
+    storeConfig(host, vmid, stubConfig()); // upstream writes here too, and the file still holds nothing but the lock
     stopIfTold(task);
     await atPoint(verb, 'after-volume');
     await fill(verb, task, wanted);
@@ -179,7 +184,7 @@ async function build(verb: Verb, task: Task, wanted: Wanted): Promise<void> {
     config.values.set('swap', config.values.get('swap') ?? '512');
     await atPoint(verb, 'before-config');
     stopIfTold(task);
-    storeInSteps(host, { vmid, steps: 2 }, config); // the lock goes in a write of its own
+    storeConfig(host, vmid, config);
   } catch (err) {
     await destroyDisks(work, made);
     try {
