@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { emptyConfig, type GuestConfig } from '../../packages/sim/src/config-text.ts';
@@ -257,7 +257,9 @@ describe.skipIf(!ability.ok)('a really started guest', () => {
       );
       expectShown(host, pid);
       await run(host, ['touch', '/data/end']);
-      await until(() => runningGuest(host, VMID) === undefined);
+      // The hook's process takes the signs away one after the other, the link to the init process last.
+      await until(() => lstatSync(host.path(`/proc/${pid}`), { throwIfNoEntry: false }) === undefined);
+      expect(runningGuest(host, VMID)).toBeUndefined();
       expectShown(host, undefined);
       rmSync(`${ready.mounts[0]?.source ?? ''}/end`);
       await expectNothingLeft(host);

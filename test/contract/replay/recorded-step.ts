@@ -42,7 +42,7 @@ export interface RecordedStep {
   readonly exit: number | null;
   readonly stdout: string | LongText;
   readonly stderr: string | LongText;
-  readonly note?: string;
+  readonly note?: unknown;
   readonly group?: string;
   readonly pre: {
     readonly vmlist_ids: Readonly<Record<string, { readonly node: string; readonly type: string }>>;
