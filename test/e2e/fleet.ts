@@ -56,6 +56,8 @@ export class TestFleet {
   readonly registry: Registry;
   readonly controller: ControllerProcess;
   readonly nodes: readonly NodeProcess[];
+  /** The tokens that the nodes joined with. */
+  readonly joinTokens: string[] = [];
 
   private constructor(parts: {
     dir: StandDir;
@@ -174,7 +176,9 @@ export class TestFleet {
     });
     await furnish(node);
     await options.furnish?.(node);
-    await node.join(await this.cli.text(['node', 'token', 'create', '--node', name]));
+    const token = (await this.cli.text(['node', 'token', 'create', '--node', name])).trim();
+    this.joinTokens.push(token);
+    await node.join(token);
     node.startOnly();
     return node;
   }
