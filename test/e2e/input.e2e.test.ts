@@ -195,6 +195,12 @@ describe('a node that is down', () => {
       });
       const pull = await fleet.cli.run(['image', 'pull', image, '--node', 'pve3']);
       checkText({ code: 'PXM_NODE_DOWN', exit: 6, says: ['pve3', 'last heard of'] }, pull);
+      // Placement works on the presence as it was last told, which is up to a second old.
+      await waitFor('placement knows that pve3 is away', WAIT_LIMIT_MS, async () =>
+        (await fleet.cli.run(['place', 'explain', image, '--node', 'pve3'])).exitCode === NOWHERE.exit
+          ? true
+          : undefined,
+      );
       const run = await fleet.cli.run(['run', image, '--node', 'pve3', '--name', 'late']);
       expect({ code: errorCode(run), exit: run.exitCode }, run.stderr).toEqual(NOWHERE);
       expect(run.stderr).toContain('pve3');
