@@ -4,9 +4,6 @@ import type { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
 
 export const EXIT_INTERRUPTED = 130;
-export const EXIT_TERMINATED = 143;
-/** `--exit-code` of commands that look for differences. */
-export const EXIT_DIFFERENCES = 10;
 
 export function exitCodeOf(error: unknown): number {
   return toPxmError(error).row.exit;

@@ -89,17 +89,20 @@ describe('an OCI archive', () => {
     if (isRoot()) expect(statSync(volume).uid).toBe(101_000);
   });
 
-  it.skipIf(!isRoot())('maps owners into the guest, and is refused for a privileged one as upstream refuses it', async () => {
-    const path = await image([
-      [
-        { path: 'a', uid: 7, gid: 8 },
-        { path: 'l', type: 'symlink', to: 'a', uid: 7, gid: 8 },
-      ],
-    ]);
-    await unpack(path);
-    expect([lstatSync(join(root, 'a')).uid, lstatSync(join(root, 'l')).gid]).toEqual([100_007, 100_008]);
-    await expect(unpack(path, [], 0)).rejects.toThrow('setgid(0): Invalid argument');
-  });
+  it.skipIf(!isRoot())(
+    'maps owners into the guest, and is refused for a privileged one as upstream refuses it',
+    async () => {
+      const path = await image([
+        [
+          { path: 'a', uid: 7, gid: 8 },
+          { path: 'l', type: 'symlink', to: 'a', uid: 7, gid: 8 },
+        ],
+      ]);
+      await unpack(path);
+      expect([lstatSync(join(root, 'a')).uid, lstatSync(join(root, 'l')).gid]).toEqual([100_007, 100_008]);
+      await expect(unpack(path, [], 0)).rejects.toThrow('setgid(0): Invalid argument');
+    },
+  );
 
   it.each(['none', 'gzip'] as const)('applies whiteouts of upper layers (%s)', async (compression) => {
     const below: TreeEntry[] = ['keep', 'gone', 'dir/one', 'dir/two', 'opaque/old', 'tree/deep/file'].map((path) => ({

@@ -218,8 +218,3 @@ function labelOf(matcher: CommandMatcher): string {
     ? `${file} with arguments accepted by a predicate`
     : `${file} ${args.map(String).join(' ')}`;
 }
-
-/** A failure of the start itself, as the real door reports a missing program. */
-export function commandNotFound(tool: string): PxmError {
-  return new PxmError('PXM_COMMAND_NOT_FOUND', { tool });
-}

@@ -54,13 +54,7 @@ type HandlerOf<M> = M extends {
 /** One plain async function per method of a service. */
 export type Implementation<Def extends ServiceDefinition> = { readonly [K in keyof Def]: HandlerOf<Def[K]> };
 
-/** These only name the kind of a handler where it is written; plain functions do as well. */
+/** Only names the kind of a handler where it is written; plain functions do as well. */
 export function unary<Req, Res>(handler: UnaryHandler<Req, Res>): UnaryHandler<Req, Res> {
-  return handler;
-}
-export function serverStream<Req, Res>(handler: ServerStreamHandler<Req, Res>): ServerStreamHandler<Req, Res> {
-  return handler;
-}
-export function bidi<Req, Res>(handler: BidiHandler<Req, Res>): BidiHandler<Req, Res> {
   return handler;
 }

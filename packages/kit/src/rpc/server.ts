@@ -16,7 +16,7 @@ import { ANONYMOUS, type Identity, identityText, ROOT_IDENTITY, readPeerCertific
 import { bind, bindUnix } from './listen.ts';
 import { type TlsMaterial, TlsSource } from './tls.ts';
 
-export { bidi, type CallContext, serverStream, unary } from './handlers.ts';
+export { type CallContext, unary } from './handlers.ts';
 
 export interface RpcServerOptions {
   logger: Logger;
