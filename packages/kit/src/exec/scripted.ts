@@ -3,7 +3,6 @@
  * expected instead, and `assertDone` fails when something expected never ran.
  */
 import { PassThrough } from 'node:stream';
-import { PxmError } from '../error/pxm-error.ts';
 import { maskSecrets, redact, stripControl } from '../log/redact.ts';
 import { checkCommand } from './check-command.ts';
 import {
