@@ -4,12 +4,13 @@ import { type Clock, systemClock } from '@pxmgr/kit/clock';
 import { loadConfig } from '@pxmgr/kit/config/load';
 import { showConfig } from '@pxmgr/kit/config/origin';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import { Connection } from './client.ts';
 import type { Command, Input, OptionTable } from './command.ts';
 import { COMMANDS, NOUNS } from './commands/all.ts';
 import { CLI_CONFIG, type CliConfig, defaultConfigFile, ENV_PREFIX } from './config.ts';
 import type { Context, Format, Look, Streams } from './context.ts';
-import { asPxmError, EXIT_INTERRUPTED, exitCodeOf } from './exit.ts';
+import { EXIT_INTERRUPTED } from './exit.ts';
 import { type GlobalValues, parseInvocation } from './program.ts';
 import { errorJson, renderError } from './render/error.ts';
 import { renderResult } from './render/output.ts';
@@ -106,12 +107,12 @@ function report(
   error: unknown,
   { look, json }: { readonly look: Look; readonly json: boolean },
 ): number {
-  const pxm = asPxmError(error);
+  const pxm = toPxmError(error);
   const { streams } = environment;
   if (json) streams.err(`${errorJson(pxm)}\n`);
   else streams.err(`${renderError(pxm, createTheme({ ...look, color: look.color && streams.errIsTty })).join('\n')}\n`);
   if (environment.interrupted.aborted) return EXIT_INTERRUPTED;
-  return exitCodeOf(pxm);
+  return pxm.row.exit;
 }
 
 /** Never throws: every failure is shown and becomes an exit code. */

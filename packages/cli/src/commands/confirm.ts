@@ -1,7 +1,7 @@
 /** The question before something is destroyed. Only a clear yes lets it go on. */
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import type { Context } from '../context.ts';
-import { asPxmError } from '../exit.ts';
 
 export interface Confirmation {
   /** "Destroy container web and its volumes?" */
@@ -31,7 +31,7 @@ async function answer(context: Context, ask: NonNullable<Context['ask']>, questi
   try {
     return await ask(`${question} [y/N] `);
   } catch (error) {
-    if (asPxmError(error).code !== 'PXM_CANCELLED') throw error;
+    if (toPxmError(error).code !== 'PXM_CANCELLED') throw error;
     context.streams.err('\n');
     return 'no';
   }
