@@ -153,6 +153,7 @@ export class Controller {
       registry: fleet.registry,
       repair: fleet.repair,
       ...state.stores,
+      busAnswers: async () => await fleet.bus.answers(),
       purge: async (subject) => {
         await fleet.bus.purge(subject);
       },

@@ -59,6 +59,7 @@ export class BusConnection {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #listeners: ((bus: Bus) => void)[] = [];
+  readonly #upListeners: (() => void)[] = [];
   #bus: Bus | undefined;
   #isUp = false;
 
@@ -76,6 +77,11 @@ export class BusConnection {
   /** Called for each new connection object; subscriptions of the old one survive its reconnects by themselves. */
   onConnection(callback: (bus: Bus) => void): void {
     this.#listeners.push(callback);
+  }
+
+  /** Called whenever messages can be sent again: for each new connection and each reconnect. */
+  onUp(callback: () => void): void {
+    this.#upListeners.push(callback);
   }
 
   /**
@@ -121,9 +127,9 @@ export class BusConnection {
     signal.addEventListener('abort', close, { once: true });
     if (isAborted(signal)) close();
     this.#bus = { connection, jetstream: jetstream(connection) };
-    this.#isUp = true;
     this.#logger.info({ url: this.#settings.url }, 'message bus connected');
     for (const listener of this.#listeners) listener(this.#bus);
+    this.#nowUp();
     const watching = this.#follow(connection);
     const reason = await connection.closed();
     this.#isUp = false;
@@ -132,14 +138,19 @@ export class BusConnection {
     if (reason instanceof Error) this.#logger.warn({ err: reason }, 'message bus connection closed');
   }
 
+  #nowUp(): void {
+    this.#isUp = true;
+    for (const listener of this.#upListeners) listener();
+  }
+
   async #follow(connection: NatsConnection): Promise<void> {
     for await (const status of connection.status()) {
       if (status.type === 'disconnect') {
         this.#isUp = false;
         this.#logger.warn({ url: this.#settings.url }, 'message bus connection lost');
       } else if (status.type === 'reconnect') {
-        this.#isUp = true;
         this.#logger.info({ url: this.#settings.url }, 'message bus connected again');
+        this.#nowUp();
       } else if (status.type === 'error') {
         this.#logger.warn({ err: status.error }, 'message bus reports an error');
       }

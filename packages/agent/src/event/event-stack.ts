@@ -108,6 +108,9 @@ export function createEventStack(parts: EventStackParts): EventStack {
   };
   bus.onConnection((fresh) => {
     answerResync(fresh, nodeUid, { resync, logger });
+  });
+  // A controller that has just started knows us after this instead of after the next regular beat.
+  bus.onUp(() => {
     heartbeat.beat();
   });
   const run = async (signal: AbortSignal): Promise<void> => {

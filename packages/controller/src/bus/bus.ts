@@ -118,6 +118,14 @@ export class Bus {
     }
   }
 
+  /** Whether it does so now. */
+  async answers(): Promise<boolean> {
+    return await this.ping().then(
+      () => true,
+      () => false,
+    );
+  }
+
   /** Inventory messages that wait for us. */
   async backlog(): Promise<number> {
     const info = await (await jetstreamManager(this.connection, { timeout: 3000 })).consumers.info(

@@ -57,7 +57,14 @@ function record(uid: string, name: string, address: string): NodeRecord {
   };
 }
 
-const NO_RECORDS: NodeRecords = { list: () => [], put: () => undefined, see: () => undefined, revoke: () => true };
+const NO_RECORDS: NodeRecords = {
+  list: () => [],
+  put: () => undefined,
+  see: () => undefined,
+  revoke: () => true,
+  attend: () => undefined,
+  attendedUntil: () => undefined,
+};
 
 async function fleetOf(clock = new FakeClock()): Promise<{ registry: Registry; dialer: Dialer; clock: FakeClock }> {
   const registry = new Registry(NO_RECORDS, clock, silentLogger());
@@ -92,7 +99,11 @@ describe('Dialer', () => {
     const { registry, dialer, clock } = await fleetOf();
     registry.add(record('n-a', 'pve1', await agent('n-a')));
     registry.hear('n-a', { generation: 1n, address: '', agentVersion: '' });
-    await clock.advance(31_000);
+    for (let second = 0; second <= 31; second += 1) {
+      registry.attend();
+      await clock.advance(1000);
+    }
+    registry.attend();
     await expect(ask(dialer, 'pve1')).rejects.toMatchObject({
       code: 'PXM_NODE_DOWN',
       fields: { node: 'pve1', presence: 'down' },

@@ -34,6 +34,16 @@ beforeEach(() => {
 });
 const open = (): Registry => new Registry(new NodeStore(database), clock, silentLogger());
 
+/** That many seconds in which the bus answers and, unless told, nobody says anything. */
+async function listen(registry: Registry, seconds: number): Promise<void> {
+  registry.attend();
+  for (let second = 0; second < seconds; second += 1) {
+    await clock.advance(1000);
+    registry.attend();
+    registry.sweep();
+  }
+}
+
 describe('presence', () => {
   it('goes from joined over up and suspect to down, and back, each told once', async () => {
     const registry = open();
@@ -42,10 +52,7 @@ describe('presence', () => {
     registry.onPresence((node, before) => told.push(`${before}>${node.presence}`));
     expect(registry.get('pve1').presence).toBe('joined');
     registry.hear(UID, SIGN);
-    for (let second = 0; second < 40; second += 1) {
-      await clock.advance(1000);
-      registry.sweep();
-    }
+    await listen(registry, 40);
     expect(registry.get('pve1').presence).toBe('down');
     registry.hear(UID, SIGN);
     expect(told).toEqual(['joined>up', 'up>suspect', 'suspect>down', 'down>up']);
@@ -58,20 +65,46 @@ describe('presence', () => {
     clock.stepWall(3_600_000);
     expect(registry.get(UID).presence).toBe('up');
     clock.stepWall(-7_200_000);
-    await clock.advance(20_000);
+    await listen(registry, 20);
     expect(registry.get(UID).presence).toBe('suspect');
   });
 
-  it('judges by the stored time after a restart, until the first heartbeat', async () => {
+  it('stays as it was while no controller ran, and is judged anew from the start on', async () => {
+    const first = open();
+    first.add(record());
+    first.add(record({ uid: 'n-bbbbbbbbbbbbbbbb', name: 'pve2' }));
+    first.hear(UID, SIGN);
+    await listen(first, 40);
+    first.hear('n-bbbbbbbbbbbbbbbb', SIGN);
+    first.save();
+    await clock.advance(3_600_000);
+    const second = open();
+    expect(second.list().map((node) => node.presence)).toEqual(['down', 'up']);
+    await listen(second, 16);
+    expect(second.list().map((node) => node.presence)).toEqual(['down', 'suspect']);
+    second.hear(UID, { ...SIGN, generation: 7n, address: '10.0.0.9:7450' });
+    expect(second.get(UID)).toMatchObject({ presence: 'up', generation: 7n, address: '10.0.0.9:7450' });
+  });
+
+  it('is remembered from the first sign of life on, however soon the controller is killed', () => {
     const first = open();
     first.add(record());
     first.hear(UID, SIGN);
-    first.save();
-    await clock.advance(60_000);
-    const second = open();
-    expect(second.get(UID).presence).toBe('down');
-    second.hear(UID, { ...SIGN, generation: 7n, address: '10.0.0.9:7450' });
-    expect(second.get(UID)).toMatchObject({ presence: 'up', generation: 7n, address: '10.0.0.9:7450' });
+    expect(open().get(UID).presence).toBe('up');
+  });
+
+  it('stays as it is while the bus is away', async () => {
+    const registry = open();
+    registry.add(record());
+    registry.hear(UID, SIGN);
+    await listen(registry, 10);
+    await clock.advance(600_000);
+    registry.sweep();
+    expect([registry.isListening, registry.get(UID).presence]).toEqual([false, 'up']);
+    await listen(registry, 4);
+    expect([registry.isListening, registry.get(UID).presence]).toEqual([true, 'up']);
+    await listen(registry, 4);
+    expect(registry.get(UID).presence).toBe('suspect');
   });
 });
 

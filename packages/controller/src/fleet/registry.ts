@@ -6,6 +6,7 @@ import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import { type NodeRecord, type Presence, presenceFromSilence } from '../domain/node-state.ts';
+import { Attention } from './attention.ts';
 
 export interface NodeSighting {
   readonly uid: string;
@@ -21,6 +22,8 @@ export interface NodeRecords {
   put(node: NodeRecord): void;
   see(sighting: NodeSighting): void;
   revoke(uid: string, at: Date): boolean;
+  attend(until: Date): void;
+  attendedUntil(): Date | undefined;
 }
 
 /** The parts of a heartbeat that matter here. */
@@ -39,7 +42,7 @@ export type PresenceListener = (node: KnownNode, before: Presence) => void;
 
 interface Entry {
   record: NodeRecord;
-  /** Monotonic time of the last sign of life in this process; wall clocks jump. */
+  /** Last sign of life on the scale of `Attention.listenedMs`: before the start of this process it is negative. */
   heardMs: number | undefined;
   /** Presence last told to listeners. */
   told: Presence;
@@ -54,12 +57,25 @@ export class Registry {
   readonly #entries = new Map<string, Entry>();
   #revision = 0;
   readonly #listeners = new Set<PresenceListener>();
+  readonly #attention: Attention;
 
   constructor(records: NodeRecords, clock: Clock, logger: Logger) {
     this.#records = records;
     this.#clock = clock;
     this.#logger = logger;
-    for (const record of records.list()) this.#remember(record);
+    this.#attention = new Attention(clock);
+    const until = records.attendedUntil();
+    for (const record of records.list()) this.#remember(record, heardBeforeMs(record, until));
+  }
+
+  /** False while the bus is away: then presence stays as it is. */
+  get isListening(): boolean {
+    return this.#attention.isListening;
+  }
+
+  /** The bus answers now. Without this about once a second no node is ever called silent. */
+  attend(): void {
+    this.#attention.prove();
   }
 
   /** Another number than before when a node joined, left, or was told to be up, silent or down. */
@@ -133,8 +149,9 @@ export class Registry {
   hear(uid: string, sign: SignOfLife): boolean {
     const entry = this.#live(uid);
     if (entry === undefined) return false;
+    const isFirst = entry.record.lastSeenAt === undefined;
     const { generation, address, agentVersion } = sign;
-    entry.heardMs = this.#clock.monotonicMs();
+    entry.heardMs = this.#attention.listenedMs;
     entry.record = {
       ...entry.record,
       lastSeenAt: this.#clock.now(),
@@ -143,6 +160,8 @@ export class Registry {
       agentVersion: agentVersion === '' ? entry.record.agentVersion : agentVersion,
     };
     entry.unsaved = true;
+    // Otherwise a controller killed soon would take it for a node that never came.
+    if (isFirst) this.save();
     this.#tell(entry);
     return true;
   }
@@ -154,6 +173,7 @@ export class Registry {
 
   /** Writes what heartbeats changed since the last call; the caller wraps it in a transaction. */
   save(): number {
+    if (this.isListening) this.#records.attend(this.#clock.now());
     let saved = 0;
     for (const entry of this.#entries.values()) {
       const { uid, lastSeenAt, generation, address, agentVersion } = entry.record;
@@ -187,13 +207,8 @@ export class Registry {
     return { ...entry.record, presence: this.#presenceOf(entry) };
   }
 
-  /** Before the first heartbeat to this process only the stored time counts; afterwards only the monotonic clock. */
   #presenceOf(entry: Entry): Presence {
-    if (entry.heardMs !== undefined) return presenceFromSilence(this.#clock.monotonicMs() - entry.heardMs);
-    const { lastSeenAt } = entry.record;
-    return presenceFromSilence(
-      lastSeenAt === undefined ? undefined : Math.max(0, this.#clock.now().getTime() - lastSeenAt.getTime()),
-    );
+    return presenceFromSilence(entry.heardMs === undefined ? undefined : this.#attention.listenedMs - entry.heardMs);
   }
 
   #tell(entry: Entry): void {
@@ -205,4 +220,11 @@ export class Registry {
     this.#logger.info({ node: entry.record.name, from: before, to: now }, 'presence of a node changed');
     for (const listener of this.#listeners) listener(this.#known(entry), before);
   }
+}
+
+/** How long before this process a node was last heard of, as far as somebody listened; undefined when it never was. */
+function heardBeforeMs({ lastSeenAt }: NodeRecord, attendedUntil: Date | undefined): number | undefined {
+  if (lastSeenAt === undefined) return undefined;
+  const silentMs = (attendedUntil ?? lastSeenAt).getTime() - lastSeenAt.getTime();
+  return -Math.max(0, silentMs);
 }

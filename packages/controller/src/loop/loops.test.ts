@@ -14,6 +14,7 @@ function make() {
     ...test,
     audit: new AuditStore(test.database),
     tokens: new TokenStore(test.database),
+    busAnswers: async () => await Promise.resolve(true),
     purge: async (subject: string) => {
       purged.push(subject);
       await Promise.resolve();

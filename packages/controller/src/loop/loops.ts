@@ -18,6 +18,7 @@ export interface LoopParts {
   readonly changes: ChangeStore;
   readonly audit: AuditStore;
   readonly tokens: TokenStore;
+  readonly busAnswers: () => Promise<boolean>;
   readonly purge: (subject: string) => Promise<void>;
   readonly changeRetentionMs: number;
   readonly auditRetentionMs: number;
@@ -43,7 +44,8 @@ function presenceLoops(parts: LoopParts): Loop[] {
       name: 'presence',
       description: 'notices nodes that fell silent',
       periodMs: SECOND,
-      run: () => {
+      run: async () => {
+        if (await parts.busAnswers()) parts.registry.attend();
         parts.registry.sweep();
       },
     },

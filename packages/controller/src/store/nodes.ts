@@ -48,6 +48,8 @@ export class NodeStore {
   readonly #put;
   readonly #see;
   readonly #revoke;
+  readonly #attend;
+  readonly #attended;
 
   constructor(database: Database) {
     const { sql } = database;
@@ -62,6 +64,10 @@ export class NodeStore {
       'UPDATE node SET last_seen_ms = ?, generation = max(generation, ?), address = ?, agent_version = ? WHERE uid = ?',
     );
     this.#revoke = sql.prepare('UPDATE node SET revoked_ms = ? WHERE uid = ? AND revoked_ms IS NULL');
+    this.#attend = sql.prepare(
+      'INSERT INTO attended (one, until_ms) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET until_ms = excluded.until_ms',
+    );
+    this.#attended = sql.prepare<[], number>('SELECT until_ms FROM attended').pluck();
   }
 
   list(): NodeRecord[] {
@@ -98,6 +104,17 @@ export class NodeStore {
       sighting.agentVersion,
       sighting.uid,
     );
+  }
+
+  /** A controller listened to its nodes until then. */
+  attend(until: Date): void {
+    this.#attend.run(toMs(until));
+  }
+
+  /** Undefined when none ever listened. */
+  attendedUntil(): Date | undefined {
+    const until = this.#attended.get();
+    return until === undefined ? undefined : fromMs(until);
   }
 
   /** False when it was revoked before or is unknown. */
