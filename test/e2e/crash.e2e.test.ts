@@ -215,10 +215,7 @@ describe('a controller killed in the middle of a run', () => {
 });
 
 describe('controller and agent killed together', () => {
-  process.stdout.write(
-    'skipped: controller and agent killed together; known defect: the reservation of a run whose outcome is unknown stays until it expires\n',
-  );
-  it.skip('come to the same end (skipped: known defect, the reservation of a run whose outcome is unknown stays until it expires)', async () => {
+  it('come to the same end', async () => {
     setFaults(node.host, [{ at: 'pct create', point: 'after-volume', do: 'hang' }]);
     const id = await begin(['container', 'create', image]);
     await reached();

@@ -177,6 +177,11 @@ export class SketchedFleet implements FleetView {
     this.revision += 1;
   }
 
+  leave(name: string): void {
+    this.#nodes.delete(uidOf(name));
+    this.revision += 1;
+  }
+
   put(object: InventoryObject): void {
     const key = keyOf(object);
     const action = this.#objects.has(key) ? 'updated' : 'created';

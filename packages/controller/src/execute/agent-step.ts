@@ -3,10 +3,11 @@
  * mirror its events. Survives restarts of either side: what was sent and read is in the database before it matters.
  */
 import { type Operation, type OperationEvent, OperationState } from '@pxmgr/contract/common';
-import { isPxmError } from '@pxmgr/kit/error/pxm-error';
+import { isPxmError, PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { StepTrace, Way } from '../store/operations.ts';
 import type { Accepted } from './agent-door.ts';
 import { ByteThrottle } from './byte-throttle.ts';
+import { orderOf } from './order.ts';
 import { isAway, Patience } from './patience.ts';
 import type { RunContext } from './run-context.ts';
 
@@ -14,6 +15,8 @@ export interface AgentWork {
   readonly step: number;
   readonly way: Way;
   readonly issue: (attempt: number) => Promise<Accepted>;
+  /** The operation's end has to be known before the plan may end; see Patience. */
+  readonly mustKnow: boolean;
   /** The order may be given once more when the agent undid it after its own crash. */
   readonly mayReissue: boolean;
 }
@@ -38,7 +41,7 @@ export async function carryOut(context: RunContext, work: AgentWork): Promise<Op
   };
   for (;;) {
     trace = await ensureSent(context, work, trace);
-    const ended = await follow(context, trace);
+    const ended = await follow(context, work, trace);
     log.absorb(ended);
     if (ended.recovery === 'resumed') log.note(work.step, 'the agent was restarted meanwhile and finished the work');
     const isUndone = ended.state === OperationState.OPERATION_STATE_FAILED && ended.recovery === 'undone';
@@ -72,16 +75,34 @@ async function ensureSent(context: RunContext, work: AgentWork, trace: StepTrace
 /** A refusal is an answer: the agent has begun nothing. Silence is none: it may have. */
 async function send(context: RunContext, work: AgentWork, trace: StepTrace): Promise<Accepted> {
   try {
-    return await new Patience(context, work.step).run(() => work.issue(trace.attempt));
+    return await new Patience(context, work).run(() =>
+      work.way === 'forward' && context.cancel.aborted ? lookUp(context, work, trace) : work.issue(trace.attempt),
+    );
   } catch (error) {
     if (!context.stop.aborted && isPxmError(error) && !isAway(error)) context.log.trace({ ...trace, state: 'failed' });
     throw error;
   }
 }
 
-async function follow(context: RunContext, sent: StepTrace): Promise<Operation> {
-  const stopCancel = passCancel(context, sent);
-  const patience = new Patience(context, sent.step);
+/** Nobody wants it any longer: whether an earlier try arrived is asked without ordering it once more. */
+async function lookUp(
+  { agents, plan, log }: RunContext,
+  { step, way }: AgentWork,
+  trace: StepTrace,
+): Promise<Accepted> {
+  const { idempotencyKey } = orderOf(plan, step, { way, attempt: trace.attempt });
+  try {
+    const key = { $case: 'idempotencyKey', value: idempotencyKey } as const;
+    return { operation: await agents.getOperation(plan.nodeUid, { key }), commands: [] };
+  } catch (error) {
+    if (!isPxmError(error, 'PXM_OPERATION_NOT_FOUND')) throw error;
+    throw new PxmError('PXM_CANCELLED', { what: log.operation.title }, { cause: error });
+  }
+}
+
+async function follow(context: RunContext, work: AgentWork, sent: StepTrace): Promise<Operation> {
+  const stopCancel = passCancel(context, work, sent);
+  const patience = new Patience(context, work);
   const reader = new EventReader(context, sent, () => {
     patience.sawLife();
   });
@@ -98,11 +119,12 @@ async function follow(context: RunContext, sent: StepTrace): Promise<Operation> 
 }
 
 /** Tells the agent when somebody cancels; the operation then ends by itself. */
-function passCancel(context: RunContext, { step, way, agentOperationId }: StepTrace): () => void {
+function passCancel(context: RunContext, work: AgentWork, { agentOperationId }: StepTrace): () => void {
+  const { step, way } = work;
   if (way === 'undo') return () => undefined;
   const { agents, plan, log } = context;
   const tell = (): void => {
-    const asked = new Patience(context, step).run(() =>
+    const asked = new Patience(context, work).run(() =>
       agents.cancelOperation(plan.nodeUid, agentOperationId, context.cancelActor()),
     );
     asked.catch((error: unknown) => {

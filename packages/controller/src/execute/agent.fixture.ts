@@ -40,6 +40,8 @@ export type Fate =
   /** The order itself is answered with this. */
   | { readonly refuses: PxmError };
 
+type Outcome = Exclude<Fate, 'held' | { refuses: PxmError }>;
+
 interface Kept {
   operation: Operation;
   readonly events: OperationEvent[];
@@ -97,11 +99,11 @@ export class PlayedAgent {
     this.#server = undefined;
   }
 
-  /** Ends the held operations of a kind well. */
-  letGo(kind: string): void {
+  /** Ends the held operations of a kind. */
+  letGo(kind: string, fate: Outcome = 'done'): void {
     for (const kept of this.#kept.values()) {
       if (kept.operation.kind === kind && kept.operation.state === OperationState.OPERATION_STATE_RUNNING)
-        this.#end(kept, 'done');
+        this.#end(kept, fate);
     }
   }
 
@@ -140,7 +142,7 @@ export class PlayedAgent {
     return { operation, commands };
   }
 
-  #end(kept: Kept, fate: Exclude<Fate, { refuses: PxmError }> | 'cancelled'): void {
+  #end(kept: Kept, fate: Outcome | 'cancelled'): void {
     const { operation } = kept;
     const ended = { ...operation, steps: [], endedAt: new Date(0) };
     if (fate === 'done') {

@@ -6,6 +6,7 @@ import { isPxmError, PxmError } from '@pxmgr/kit/error/pxm-error';
 import { abortReason } from '@pxmgr/kit/sync/abort';
 import type { FleetView } from '../domain/fleet-view.ts';
 import { type Expectation, expectationOf } from '../domain/plan.ts';
+import { isAway } from './patience.ts';
 import type { RunContext } from './run-context.ts';
 
 export interface Confirmation {
@@ -13,13 +14,18 @@ export interface Confirmation {
   readonly isObserved: boolean;
 }
 
-/** Errors: PXM_CONFIRM_TIMEOUT; the reasons of `stop` and `cancel`. */
-export async function confirm(context: RunContext): Promise<Confirmation> {
-  const { plan, view, limits } = context;
-  if (await appears(context)) return { isObserved: true };
-  if (await agentAgrees(context)) return { isObserved: false };
+/** Errors: PXM_CONFIRM_TIMEOUT; the reasons of `stop` and `cancel`. A node that is away is waited for. */
+export async function confirm(context: RunContext, step: number): Promise<Confirmation> {
+  const { plan, view, limits, log } = context;
+  for (let isTold = false; ; isTold = true) {
+    if (await appears(context)) return { isObserved: true };
+    const answer = await askAgent(context);
+    if (answer === 'agrees') return { isObserved: false };
+    if (isShown(view, plan)) return { isObserved: true };
+    if (answer === 'denies' || view.node(plan.nodeUid) === undefined) break;
+    if (!isTold) log.note(step, `${plan.nodeName} cannot be asked; trying on`, 'warning');
+  }
   const fields = { vmid: String(plan.vmid), node: plan.nodeName, seconds: String(limits.confirmMs / 1000) };
-  if (isShown(view, plan)) return { isObserved: true };
   throw new PxmError('PXM_CONFIRM_TIMEOUT', fields);
 }
 
@@ -66,15 +72,14 @@ function isAs(guest: ContainerDocument | undefined, expectation: Expectation, gu
   return expectation === 'present' || guest.status === expectation;
 }
 
-async function agentAgrees({ agents, plan }: RunContext): Promise<boolean> {
+async function askAgent({ agents, plan }: RunContext): Promise<'agrees' | 'denies' | 'away'> {
   const expectation = expectationOf(plan);
   // The agent's own operation ended well only after it had looked; an image has no further question to ask.
-  if (expectation === 'image') return true;
+  if (expectation === 'image') return 'agrees';
   try {
-    return isAs(await agents.getGuest(plan.nodeUid, plan.vmid), expectation, plan.guestUid);
+    return isAs(await agents.getGuest(plan.nodeUid, plan.vmid), expectation, plan.guestUid) ? 'agrees' : 'denies';
   } catch (error) {
-    if (isPxmError(error, 'PXM_GUEST_NOT_FOUND')) return expectation === 'gone';
-    // Away or broken: then nothing confirms it.
-    return false;
+    if (isPxmError(error, 'PXM_GUEST_NOT_FOUND')) return expectation === 'gone' ? 'agrees' : 'denies';
+    return isAway(error) ? 'away' : 'denies';
   }
 }

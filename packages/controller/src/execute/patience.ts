@@ -3,6 +3,7 @@ import { formatDuration } from '@pxmgr/contract';
 import { messageOf } from '@pxmgr/kit/error/chain';
 import { isPxmError, PxmError } from '@pxmgr/kit/error/pxm-error';
 import { throwIfAborted } from '@pxmgr/kit/sync/abort';
+import type { Presence } from '../domain/node-state.ts';
 import type { RunContext } from './run-context.ts';
 
 /** The agent is away or has no time; whether it got the call is not known, and the same key makes a second one harmless. */
@@ -18,33 +19,44 @@ export function isAway(error: unknown): boolean {
   return isPxmError(error) && AWAY.has(error.code);
 }
 
-/** A controller that has just started has heard of nobody; an agent that lives gives a sign of life within seconds. */
+/** A controller that was away has heard of nobody; an agent that lives gives a sign of life within seconds. */
 const FIRST_WORD_MS = 60_000;
 
-function patienceMs(presence: string, silenceMs: number): number {
-  if (presence === 'joined') return Math.min(FIRST_WORD_MS, silenceMs);
-  return presence === 'up' || presence === 'suspect' ? silenceMs : 0;
+function patienceMs(presence: Presence | undefined, silenceMs: number): number {
+  if (presence === undefined) return 0;
+  return presence === 'up' || presence === 'suspect' ? silenceMs : Math.min(FIRST_WORD_MS, silenceMs);
+}
+
+export interface PatienceOptions {
+  readonly step: number;
+  /**
+   * What the agent was told may have changed a guest: then only its own answer ends the wait. A silent node is asked
+   * until it is back or has left the fleet; giving up would leave a guest, or a promise, that nobody answers for.
+   */
+  readonly mustKnow: boolean;
 }
 
 /** One conversation with an agent: how long it has been silent, and when to give up. */
 export class Patience {
   readonly #context: RunContext;
-  readonly #step: number;
+  readonly #options: PatienceOptions;
   #silentSinceMs: number | undefined;
+  #isLong = false;
 
-  constructor(context: RunContext, step: number) {
+  constructor(context: RunContext, options: PatienceOptions) {
     this.#context = context;
-    this.#step = step;
+    this.#options = options;
   }
 
   /** The agent said something. */
   sawLife(): void {
     this.#silentSinceMs = undefined;
+    this.#isLong = false;
   }
 
   /**
-   * Repeats the call with growing pauses while the agent is away and its node is not down. Errors: what the agent
-   * answered; PXM_NODE_UNREACHABLE at the end of the patience; the reason of `stop`.
+   * Repeats the call with growing pauses while the agent is away. Errors: what the agent answered; PXM_NODE_UNREACHABLE
+   * at the end of the patience; the reason of `stop`.
    */
   async run<T>(call: () => Promise<T>): Promise<T> {
     const { clock, limits, stop } = this.#context;
@@ -66,17 +78,28 @@ export class Patience {
   }
 
   #bear(error: unknown): void {
-    const { clock, limits, log, plan, view } = this.#context;
+    const { clock, limits, plan, view } = this.#context;
     const now = clock.monotonicMs();
-    if (this.#silentSinceMs === undefined) {
-      log.note(this.#step, `${messageOf(error)}; trying on`, 'warning');
-    }
+    if (this.#silentSinceMs === undefined) this.#warn(`${messageOf(error)}; trying on`);
     this.#silentSinceMs ??= now;
     const silentMs = now - this.#silentSinceMs;
-    const presence = view.node(plan.nodeUid)?.presence ?? 'no longer in the fleet';
+    const presence = view.node(plan.nodeUid)?.presence;
     if (silentMs < patienceMs(presence, limits.silenceMs)) return;
     if (isPxmError(error, 'PXM_QUEUE_FULL')) throw error;
-    const detail = `no answer for ${formatDuration(silentMs)}, the node is ${presence}; what it was told may still happen there`;
+    const silence = `no answer for ${formatDuration(silentMs)}, the node is ${presence ?? 'no longer in the fleet'}`;
+    if (this.#options.mustKnow && presence !== undefined) {
+      if (!this.#isLong)
+        this.#warn(
+          `${silence}; it is asked until it answers or has left the fleet, because what it was told may have happened`,
+        );
+      this.#isLong = true;
+      return;
+    }
+    const detail = `${silence}; what it was told may still happen there`;
     throw new PxmError('PXM_NODE_UNREACHABLE', { node: plan.nodeName }, { cause: error, detail });
+  }
+
+  #warn(text: string): void {
+    this.#context.log.note(this.#options.step, text, 'warning');
   }
 }

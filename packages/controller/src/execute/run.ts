@@ -10,7 +10,7 @@ import type { Ledger } from './ledger.ts';
 import { orderOf } from './order.ts';
 import type { RunContext } from './run-context.ts';
 import { undoPlan } from './saga.ts';
-import { issueOf, mayReissue } from './steps.ts';
+import { changesGuest, issueOf, mayReissue } from './steps.ts';
 
 /** The guest is there and stays: destroying it would help nobody. */
 const KEEPS: ReadonlySet<string> = new Set(['PXM_NOT_READY', 'PXM_CONFIRM_TIMEOUT']);
@@ -98,6 +98,7 @@ export class Run {
     const ended = await carryOut(this.#context, {
       step: step.index,
       way: 'forward',
+      mustKnow: changesGuest(step),
       mayReissue: mayReissue(step),
       issue: (attempt) => issue(agents, this.#record, orderOf(plan, step.index, { way: 'forward', attempt })),
     });
@@ -109,7 +110,7 @@ export class Run {
   async #ownStep(step: PlanStep): Promise<void> {
     const { log, plan, view } = this.#context;
     if (step.kind === 'inventory.confirm') {
-      const { isObserved } = await confirm(this.#context);
+      const { isObserved } = await confirm(this.#context, step.index);
       if (!isObserved) log.note(step.index, 'the agent confirms it; the inventory does not show it yet', 'warning');
       return;
     }

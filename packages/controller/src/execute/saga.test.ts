@@ -157,27 +157,7 @@ describe('cancel', () => {
   });
 });
 
-describe('an agent that goes away', () => {
-  it('is waited for: a restart in the middle only pauses the step', async () => {
-    const { work } = shop.open();
-    const agent = shop.agent('pve1');
-    agent.plan('container.create', 'held');
-    const { plan } = await work.planner.planContainer(request());
-    const { id } = work.executor.apply(plan.id);
-    await until(() => agent.running('container.create') === 1);
-    await agent.stop();
-    await until(() =>
-      work.records.operations
-        .events(id, 0n, 999)
-        .some(({ event }) => event?.$case === 'log' && event.value.stream === 'warning'),
-    );
-    await shop.listen('pve1');
-    agent.letGo('container.create');
-    const { record } = await finish(work, id);
-    expect(record.state).toBe('done');
-    expect(agent.effects).toEqual(['image.pull', 'container.create 100', 'container.start 100']);
-  });
-
+describe('an agent that undid its work after a crash', () => {
   it('gets the order once more when it undid its work after a crash', async () => {
     const { work } = shop.open();
     const agent = shop.agent('pve1');
@@ -196,24 +176,6 @@ describe('an agent that goes away', () => {
     const { record } = await finish(work, work.executor.apply(plan.id).id);
     expect(record.state).toBe('failed');
     expect(work.records.plans.get(plan.id)?.plan.state).toBe('undone');
-  });
-
-  it('ends the operation with honest words when its node is down', async () => {
-    const { work } = shop.open();
-    const agent = shop.agent('pve1');
-    agent.plan('container.create', 'held');
-    const { plan } = await work.planner.planContainer(request());
-    const { id } = work.executor.apply(plan.id);
-    await until(() => agent.running('container.create') === 1);
-    await agent.stop();
-    shop.fleet.setPresence('pve1', 'down');
-    const { record } = await finish(work, id);
-    expect(record.state).toBe('failed');
-    expect(record.operation.problem?.code).toBe('PXM_UNDO_INCOMPLETE');
-    expect(record.operation.problem?.message).toContain('container 100 on pve1, if it was made');
-    expect(record.operation.problem?.causes.join()).toContain('what it was told may still happen there');
-    // Nobody knows what is there: memory and vmid stay reserved until the time is over.
-    expect(work.records.reservations.active()).toHaveLength(1);
   });
 });
 

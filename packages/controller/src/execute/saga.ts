@@ -36,6 +36,7 @@ async function undoStep(context: RunContext, record: PlanRecord, step: PlanStep)
     const ended = await carryOut(context, {
       step: step.index,
       way: 'undo',
+      mustKnow: true,
       mayReissue: true,
       issue: (attempt) => issue(agents, record, orderOf(plan, step.index, { way: 'undo', attempt })),
     });

@@ -69,3 +69,8 @@ export function undoOf(step: PlanStep): Issue | undefined {
 export function mayReissue(step: PlanStep): boolean {
   return step.kind === 'container.create' || step.kind === 'image.pull';
 }
+
+/** An image that may or may not have arrived troubles nobody; a guest that may or may not be there does. */
+export function changesGuest(step: PlanStep): boolean {
+  return step.kind !== 'image.pull';
+}
