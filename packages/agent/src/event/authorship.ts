@@ -17,26 +17,30 @@ export class Authorship {
 
   begin(operation: Operation, actor: string): void {
     this.#actors.set(operation.id, actor);
-    this.#note(operation);
+    this.#note(operation, (kind, id, cause) => {
+      this.#feed.noteCause(kind, id, cause);
+    });
   }
 
   end(operation: Operation): void {
-    this.#note(operation);
+    this.#note(operation, (kind, id, cause) => {
+      this.#feed.noteCauseEnd(kind, id, cause);
+    });
     this.#actors.delete(operation.id);
     const isOfImages = operation.kind.startsWith('image.');
     this.#feed.touch(isOfImages ? OF_IMAGES : OF_GUESTS, operation.vmid === 0 ? undefined : operation.vmid);
   }
 
-  #note(operation: Operation): void {
+  #note(operation: Operation, note: (kind: InventoryKind, id: string, cause: KnownCause) => void): void {
     const cause: KnownCause = {
       operationId: operation.id,
       actor: this.#actors.get(operation.id),
       upid: operation.upids.at(-1),
     };
-    if (operation.vmid !== 0) this.#feed.noteCause('container', String(operation.vmid), cause);
+    if (operation.vmid !== 0) note('container', String(operation.vmid), cause);
     const digest = operation.results['digest'];
-    if (digest !== undefined) this.#feed.noteCause('image', digest, cause);
+    if (digest !== undefined) note('image', digest, cause);
     const volume = operation.results['volume_id'];
-    if (volume !== undefined) this.#feed.noteCause('template', volume, cause);
+    if (volume !== undefined) note('template', volume, cause);
   }
 }

@@ -35,14 +35,29 @@ describe('who changed it', () => {
     expect(causesAt(START + 60, ENDED).causes.lookup()('container', '105')).toBeUndefined();
   });
 
-  it('is the operation that said so, for a minute, with the task it started', async () => {
+  it('is the operation that said so while it runs, with the task it started', async () => {
     const { causes, clock } = causesAt(START + 1, RUNNING);
     causes.note('container', '105', { operationId: 'op-1', actor: 'operator:bob' });
     const cause = { operationId: 'op-1', actor: 'operator:bob', user: 'root@pam', upid: RUNNING.slice(0, -3) };
     expect(causes.lookup()('container', '105')).toEqual(cause);
     expect(causes.lookup()('dataset', 'tank/subvol-105-disk-0')).toEqual(cause);
-    await clock.advance(60_000);
-    expect(causes.lookup()('container', '105')).toMatchObject({ operationId: '' });
+    causes.settle([105]);
+    await clock.advance(600_000);
+    expect(causes.lookup()('container', '105')).toMatchObject({ operationId: 'op-1' });
+  });
+
+  it('is the operation for one more look after its end, and for its volumes a while longer', async () => {
+    const { causes, clock } = causesAt(START + 1, '');
+    const cause = { operationId: 'op-1', actor: 'operator:bob' };
+    causes.note('container', '105', cause);
+    causes.noteEnd('container', '105', cause);
+    causes.settle([104]);
+    expect(causes.lookup()('container', '105')).toMatchObject(cause);
+    causes.settle([105]);
+    expect(causes.lookup()('container', '105')).toBeUndefined();
+    expect(causes.lookup()('dataset', 'tank/subvol-105-disk-0')).toMatchObject(cause);
+    await clock.advance(15_000);
+    expect(causes.lookup()('dataset', 'tank/subvol-105-disk-0')).toBeUndefined();
   });
 
   it('reads the task list once per round, and only for guests', () => {

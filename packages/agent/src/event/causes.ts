@@ -18,13 +18,16 @@ export interface KnownCause {
  */
 const GUEST_MEMORY_SECONDS = 4;
 const DATASET_MEMORY_SECONDS = 15;
-const NOTE_MEMORY_MS = 60_000;
+/** Effects of an operation that has ended are seen in the next look at its guest; only volumes and files come later. */
+const NOTE_MEMORY_MS = 15_000;
 /** subvol-105-disk-0, vm-105-cloudinit: volumes named after their guest (proxmox/pve-storage src/PVE/Storage/ZFSPoolPlugin.pm). */
 const GUEST_VOLUME = /\/(?:vm|base|subvol|basevol)-(\d+)-[^/]+$/;
 
 interface Note {
   readonly cause: KnownCause;
   readonly untilMs: number;
+  /** The next look at the guest is the last that it speaks for: what comes after may be somebody else's. */
+  readonly isOver: boolean;
 }
 
 /** The vmid that a task id and an object have in common. */
@@ -51,17 +54,32 @@ export class Causes {
     this.#tasks = tasks;
   }
 
-  /** Holds for a minute, for the object and for a guest's volumes. A later note replaces an earlier one. */
+  /** Holds until `noteEnd`, for the object and for a guest's volumes. A later note replaces an earlier one. */
   note(kind: InventoryKind, id: string, cause: KnownCause): void {
-    this.#notes.set(`${kind}/${id}`, { cause, untilMs: this.#clock.monotonicMs() + NOTE_MEMORY_MS });
+    this.#notes.set(`${kind}/${id}`, { cause, untilMs: Infinity, isOver: false });
+  }
+
+  /** The work is done; volumes and files keep the note for a while, a guest until it has been looked at. */
+  noteEnd(kind: InventoryKind, id: string, cause: KnownCause): void {
+    const untilMs = this.#clock.monotonicMs() + NOTE_MEMORY_MS;
+    this.#notes.set(`${kind}/${id}`, { cause, untilMs, isOver: true });
+    if (kind === 'container') this.#notes.set(`volumes/${id}`, { cause, untilMs, isOver: true });
+  }
+
+  /** These guests were looked at, and the changes have their causes. */
+  settle(vmids: Iterable<number>): void {
+    for (const vmid of vmids) {
+      const key = `container/${vmid}`;
+      if (this.#notes.get(key)?.isOver === true) this.#notes.delete(key);
+    }
   }
 
   #noted(kind: InventoryKind, id: string): KnownCause | undefined {
     const nowMs = this.#clock.monotonicMs();
     for (const [key, note] of this.#notes) if (note.untilMs <= nowMs) this.#notes.delete(key);
-    const vmid = guestOf(kind, id);
-    return (this.#notes.get(`${kind}/${id}`) ?? (vmid === undefined ? undefined : this.#notes.get(`container/${vmid}`)))
-      ?.cause;
+    const vmid = kind === 'dataset' ? guestOf(kind, id) : undefined;
+    const keys = vmid === undefined ? [`${kind}/${id}`] : [`container/${vmid}`, `volumes/${vmid}`];
+    return keys.map((key) => this.#notes.get(key)?.cause).find((cause) => cause !== undefined);
   }
 
   /** A lookup for one round of changes; the task list is read at most once. */

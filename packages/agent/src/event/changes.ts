@@ -57,6 +57,11 @@ export class InventoryFeed {
     this.#parts.causes.note(kind, id, cause);
   }
 
+  /** The operation has ended: what is seen after the next look is not its doing. */
+  noteCauseEnd(kind: InventoryKind, id: string, cause: KnownCause): void {
+    this.#parts.causes.noteEnd(kind, id, cause);
+  }
+
   /** Asks for a look at these kinds, and at one guest, at once instead of at the next timer. */
   touch(kinds: readonly InventoryKind[], vmid?: number): void {
     this.#touch(kinds, vmid);
@@ -111,6 +116,7 @@ export class InventoryFeed {
     for (const vmid of dirty.guests) changes.push(...this.#collectGuest(vmid));
     if (this.#isFirst) this.#publishFirst();
     else this.#publish(changes);
+    this.#parts.causes.settle(dirty.guests);
     return changes.length;
   }
 

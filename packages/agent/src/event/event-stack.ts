@@ -75,6 +75,7 @@ export function createEventStack(parts: EventStackParts): EventStack {
     nodeName,
     runState,
     feed,
+    templateFolders: inventory.templateFolders,
     hasGpuChanged: () => inventory.gpus.hasChanged(),
     beforeFullLook: () => {
       inventory.gpus.forget();

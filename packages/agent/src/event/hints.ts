@@ -15,6 +15,7 @@ export class Hints {
   readonly #logger: Logger;
   readonly #onHint: (path: string) => void;
   readonly #watchers = new Map<string, FSWatcher>();
+  #extra: readonly string[] = [];
   #calls = 0;
   #isClosed = false;
 
@@ -24,12 +25,19 @@ export class Hints {
     this.#onHint = onHint;
   }
 
+  /** Folders beside the fixed ones; those of an earlier call that are not named any more are let go. */
+  follow(folders: readonly string[]): void {
+    for (const folder of this.#extra) if (!folders.includes(folder)) this.#drop(folder);
+    this.#extra = folders;
+    this.#calls = 0;
+  }
+
   /** Cheap to call at every look. */
   attach(): void {
     const isTurn = this.#calls % RETRY_CALLS === 0;
     this.#calls += 1;
     if (!isTurn || this.#isClosed) return;
-    for (const folder of FOLDERS) if (!this.#watchers.has(folder)) this.#attachTo(folder);
+    for (const folder of [...FOLDERS, ...this.#extra]) if (!this.#watchers.has(folder)) this.#attachTo(folder);
   }
 
   #attachTo(folder: string): void {

@@ -5,6 +5,7 @@ import { RunState } from '../guest/run-state.ts';
 import { NodeTree } from '../host/host-tree.fixture.ts';
 import { Causes } from './causes.ts';
 import { InventoryFeed } from './changes.ts';
+import { until } from './nats.fixture.ts';
 import { Outbox } from './outbox.ts';
 import { View } from './view.ts';
 import { HostWatcher } from './watch.ts';
@@ -29,6 +30,7 @@ function watch(node: NodeTree) {
     nodeName: 'pve1',
     runState: new RunState(paths, clock),
     feed,
+    templateFolders: () => ['/var/lib/vz/template/cache'],
     hasGpuChanged: () => gpuChanged,
     beforeFullLook: () => undefined,
     pollMs: 200,
@@ -126,6 +128,21 @@ describe('HostWatcher', () => {
       expect(look().kinds).toEqual(['dataset', 'storage', 'template']);
     }
     expect(look().kinds).toEqual([]);
+  });
+
+  it('looks at templates when somebody puts a file into their folder', async () => {
+    const node = new NodeTree();
+    node.tree.write('/var/lib/vz/template/cache/old.tar', '');
+    const { look, clock } = watch(node);
+    look();
+    look();
+    node.tree.write('/var/lib/vz/template/cache/new.tar', 'x');
+    const kinds = await until('the file is noticed', async () => {
+      await clock.advance(500);
+      return look().kinds.find((kind) => kind === 'template');
+    });
+    expect(kinds).toBe('template');
+    expect(clock.monotonicMs()).toBeLessThan(300_000);
   });
 
   it('follows touches, timers and new GPUs', async () => {

@@ -23,6 +23,8 @@ export interface WatcherParts {
   readonly nodeName: string;
   readonly runState: RunState;
   readonly feed: InventoryFeed;
+  /** Folders on this host's own disks in which people put template files. */
+  readonly templateFolders: () => readonly string[];
   readonly hasGpuChanged: () => boolean;
   /** Before a full look: caches that live longer are dropped. */
   readonly beforeFullLook: () => void;
@@ -51,6 +53,7 @@ export class HostWatcher {
   #running: RunningGuests = NOBODY;
   #finishedTasks = new Set<string>();
   #tasksHinted = true;
+  #templateFolders: ReadonlySet<string> = new Set();
   readonly #young = new Map<number, number>();
   #youngDueMs = 0;
   #touched: Dirty = nothingDirty();
@@ -61,6 +64,7 @@ export class HostWatcher {
     this.#timers = new Timers(parts.clock);
     this.#hints = new Hints(parts.paths, parts.logger, (path) => {
       if (path === TASKS_DIR) this.#tasksHinted = true;
+      if (this.#templateFolders.has(path)) this.#timers.soon(['template']);
       this.#wake.abort();
     });
     parts.feed.onTouch((kinds, vmid) => {
@@ -111,6 +115,7 @@ export class HostWatcher {
 
   #everything(): Dirty {
     this.#parts.beforeFullLook();
+    this.#followTemplates();
     return everythingDirty();
   }
 
@@ -151,7 +156,14 @@ export class HostWatcher {
     if (before.storageCfg !== now.storageCfg) {
       dirty.kinds.add('storage');
       dirty.kinds.add('template');
+      this.#followTemplates();
     }
+  }
+
+  #followTemplates(): void {
+    const folders = this.#parts.templateFolders();
+    this.#templateFolders = new Set(folders);
+    this.#hints.follow(folders);
   }
 
   #lookAtGuests(dirty: Dirty): void {

@@ -17,7 +17,7 @@ import type { ImageRecords } from './images.ts';
 import { imageCollector } from './images.ts';
 import { nodeCollector } from './node.ts';
 import type { StorageContext } from './storages.ts';
-import { storageCollector, storageSpaces, templateCollector } from './storages.ts';
+import { localTemplateFolders, storageCollector, storageSpaces, templateCollector } from './storages.ts';
 
 export interface InventoryParts {
   readonly paths: HostPaths;
@@ -45,6 +45,7 @@ export interface Inventory {
   readonly collectors: readonly Collector[];
   readonly guests: GuestCollectors;
   readonly gpus: GpuCollector;
+  readonly templateFolders: () => readonly string[];
   readonly storageSpaces: () => Promise<ReadonlyMap<string, StorageSpace>>;
 }
 
@@ -66,6 +67,7 @@ export function createInventory(parts: InventoryParts, reports: FailureReports):
     collectors: [...files, guests.containers, guests.vms, ...devices, node],
     guests,
     gpus,
+    templateFolders: () => localTemplateFolders(storage),
     storageSpaces: () => storageSpaces(storage),
   };
 }

@@ -85,6 +85,18 @@ export function storageCollector(context: StorageContext): Collector {
   };
 }
 
+/** Where template files appear without any task; a folder on a dead server must not even be watched. */
+export function localTemplateFolders({ paths, nodeName }: StorageContext): string[] {
+  try {
+    return readStorages(paths)
+      .filter((storage) => isUsable(storage, nodeName) && LOCAL_DIRECTORY_TYPES.has(storage.type))
+      .flatMap((storage) => templateDir(storage) ?? []);
+  } catch {
+    // The collector of the storages tells why they cannot be read.
+    return [];
+  }
+}
+
 /** Accepted by `vztmpl` stores, in any letter case: proxmox/pve-storage src/PVE/Storage.pm. */
 const TEMPLATE_NAME = /\.tar(?:\.(?:gz|xz|zst|bz2))?$/i;
 
