@@ -72,11 +72,13 @@ export class StandInTarget implements Target {
 
   async writeFile(path: string, content: Uint8Array): Promise<void> {
     mkdirSync(dirname(this.node.host.path(path)), { recursive: true });
-    await Promise.resolve(writeFileSync(this.node.host.path(path), content));
+    writeFileSync(this.node.host.path(path), content);
+    await Promise.resolve();
   }
 
   async removeFile(path: string): Promise<void> {
-    await Promise.resolve(rmSync(this.node.host.path(path), { force: true }));
+    rmSync(this.node.host.path(path), { force: true });
+    await Promise.resolve();
   }
 
   async join(token: string): Promise<void> {
@@ -84,7 +86,8 @@ export class StandInTarget implements Target {
   }
 
   async startAgent(): Promise<void> {
-    await Promise.resolve(this.node.startOnly());
+    this.node.startOnly();
+    await Promise.resolve();
   }
 
   async killAgent(): Promise<void> {
