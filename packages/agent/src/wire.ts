@@ -148,6 +148,7 @@ function createServer(core: AgentCore, { work, events }: AgentParts): ReturnType
     nodeName,
     position: () => events.publisher.position,
     objects: (kinds) => events.feed.objects(kinds),
+    knownKinds: () => events.feed.knownKinds(),
     resync: (kinds) => events.resync(kinds),
   });
 }

@@ -27,6 +27,8 @@ export function everythingDirty(): Dirty {
   return { kinds: new Set(INVENTORY_KINDS), guests: new Set() };
 }
 
+const GUESTS: readonly InventoryKind[] = ['container', 'vm'];
+
 export interface FeedParts {
   /** In the order of collecting; `node` must come last, since it carries the failures of the others. */
   readonly collectors: readonly Collector[];
@@ -45,7 +47,6 @@ export class InventoryFeed {
   /** Kinds that were read at least once: of the others nothing may be said, above all not that they are empty. */
   readonly #known = new Set<InventoryKind>();
   #failuresChanged = false;
-  #isFirst = true;
   #touch: (kinds: readonly InventoryKind[], vmid?: number) => void = () => undefined;
 
   constructor(parts: FeedParts) {
@@ -108,16 +109,28 @@ export class InventoryFeed {
   /** One round; calls must not overlap. Gives the number of changes. Never throws for a source that cannot be read. */
   async refresh(dirty: Dirty): Promise<number> {
     const changes: ObjectChange[] = [];
+    const begun: InventoryKind[] = [];
+    const areGuestsKnown = GUESTS.every((kind) => this.#known.has(kind));
     for (const collector of this.#parts.collectors) {
       const { kind } = collector;
-      const isWanted = dirty.kinds.has(kind) || (kind === 'node' && this.#failuresChanged);
-      if (isWanted) changes.push(...(await this.#collect(collector)));
+      if (!this.#isWanted(kind, dirty, areGuestsKnown)) continue;
+      const isFirst = !this.#known.has(kind);
+      const found = await this.#collect(collector);
+      if (!isFirst) changes.push(...found);
+      else if (this.#known.has(kind)) begun.push(kind);
     }
-    for (const vmid of dirty.guests) changes.push(...this.#collectGuest(vmid));
-    if (this.#isFirst) this.#publishFirst();
-    else this.#publish(changes);
+    if (areGuestsKnown) for (const vmid of dirty.guests) changes.push(...this.#collectGuest(vmid));
+    this.#publishFirst(begun);
+    this.#publish(changes);
     this.#parts.causes.settle(dirty.guests);
-    return changes.length;
+    return changes.length + begun.length;
+  }
+
+  /** While not all guests are known, one of them makes all be read: alone it would look as if it had just been made. */
+  #isWanted(kind: InventoryKind, dirty: Dirty, areGuestsKnown: boolean): boolean {
+    if (dirty.kinds.has(kind)) return true;
+    if (kind === 'node') return this.#failuresChanged;
+    return dirty.guests.size > 0 && !areGuestsKnown && GUESTS.includes(kind);
   }
 
   async #collect(collector: Collector): Promise<ObjectChange[]> {
@@ -166,18 +179,18 @@ export class InventoryFeed {
   }
 
   /**
-   * A new generation publishes everything. What an earlier process could not deliver keeps its cause if it is still
-   * true; a state whose object has gone meanwhile becomes a tombstone.
+   * What is read for the first time in this generation is published whole. What an earlier process could not deliver
+   * keeps its cause if it is still true; a state whose object has gone meanwhile becomes a tombstone.
    */
-  #publishFirst(): void {
-    this.#isFirst = false;
+  #publishFirst(kinds: readonly InventoryKind[]): void {
+    if (kinds.length === 0) return;
     const { outbox, view, clock } = this.#parts;
-    const left = outbox.pending().filter((slot) => slot.document !== undefined && this.#known.has(slot.kind));
+    const left = outbox.pending().filter((slot) => slot.document !== undefined && kinds.includes(slot.kind));
     const gone = left.filter((slot) => !view.of(slot.kind).has(slot.id));
     const tombstones = gone.map(({ kind, id, cause }): OutboxItem => {
       return { kind, id, document: undefined, hash: '', observedAt: clock.now(), cause, resync: false };
     });
-    const all = view.entries().filter((entry) => outbox.get(entry.kind, entry.id)?.hash !== entry.hash);
+    const all = view.entries(kinds).filter((entry) => outbox.get(entry.kind, entry.id)?.hash !== entry.hash);
     outbox.put([...tombstones, ...all.map((entry) => repairOf(entry))]);
   }
 

@@ -14,12 +14,13 @@ function stored(path: string): bigint | undefined {
 }
 
 /**
- * One more than the last start; on disk, synced, when this returns. Without a readable counter it begins at the Unix
- * time in seconds: a counter that was lost together with the state directory is then still ahead of what it was.
+ * More than at the last start, and at least the Unix time in seconds: a counter that was lost, or came back from an
+ * older copy of the state directory, is then still ahead of what it was. On disk, synced, when this returns.
  */
 export function nextGeneration(path: string, now: Date): bigint {
-  const before = stored(path);
-  const next = before === undefined ? BigInt(Math.floor(now.getTime() / 1000)) : before + 1n;
+  const after = (stored(path) ?? 0n) + 1n;
+  const seconds = BigInt(Math.floor(now.getTime() / 1000));
+  const next = after > seconds ? after : seconds;
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.tmp`;
   const file = openSync(temporary, 'w', 0o600);

@@ -1,8 +1,8 @@
 /**
  * Messages that the bus has not confirmed yet, one slot per object: a newer state replaces the older one, so a week
  * without a bus costs one message per object. Bounded; when it overflows the oldest go and `takeOverflow` says that the
- * whole view has to be published again. Positions are given when a message is sent, not when it is queued: states
- * that were replaced leave no gap in the revisions.
+ * whole view has to be published again. Positions are given when a message is sent, not when it is queued; a change
+ * that was replaced before it was sent takes a revision with it, so that the hole tells of the state nobody will see.
  */
 import type { InventoryKind, Position } from '@pxmgr/contract';
 import { isInventoryKind } from '@pxmgr/contract';
@@ -81,6 +81,8 @@ export class Outbox {
   #seq = 0n;
   #liveBytes = 0;
   #overflowed = false;
+  /** Changes that will never be sent and have no position yet. */
+  #unsent = 0n;
   #onItems: () => void = () => undefined;
 
   private constructor(file: OutboxFile, maxItems: number) {
@@ -142,7 +144,7 @@ export class Outbox {
     for (const item of items) {
       this.#seq += 1n;
       frames.push(encodeItem(item, this.#seq));
-      this.#slots.delete(keyOf(item));
+      this.#giveUp(keyOf(item));
       this.#slots.set(keyOf(item), { ...item, seq: this.#seq, position: undefined });
     }
     this.#file.append(frames);
@@ -154,17 +156,30 @@ export class Outbox {
   #dropOldest(): void {
     for (const key of this.#slots.keys()) {
       if (this.#slots.size <= this.#maxItems) return;
-      this.#slots.delete(key);
+      this.#giveUp(key);
       this.#overflowed = true;
     }
   }
 
-  /** The next messages to send, oldest first; `number` gives a position to those that have none. */
-  take(limit: number, number: () => Position): OutboxSlot[] {
+  /** Of a publication for repair nobody misses the older state. */
+  #giveUp(key: string): void {
+    const slot = this.#slots.get(key);
+    if (slot?.position === undefined && slot?.resync === false) this.#unsent += 1n;
+    this.#slots.delete(key);
+  }
+
+  /**
+   * The next messages to send, oldest first; `number` gives a position to those that have none and leaves out as many
+   * revisions as it is told.
+   */
+  take(limit: number, number: (unsent: bigint) => Position): OutboxSlot[] {
     const batch: OutboxSlot[] = [];
     for (const slot of this.#slots.values()) {
       if (batch.length >= limit) break;
-      slot.position ??= number();
+      if (slot.position === undefined) {
+        slot.position = number(this.#unsent);
+        this.#unsent = 0n;
+      }
       batch.push(slot);
     }
     return batch;

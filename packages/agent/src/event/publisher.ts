@@ -1,16 +1,22 @@
 /** Empties the outbox into JetStream and sends manifests while it is empty. */
+import type { JetStreamClient } from '@nats-io/jetstream';
 import type { Position } from '@pxmgr/contract';
 import { dedupId, hashManifest, INVENTORY_STREAM, inventorySubject, limits, manifestSubject } from '@pxmgr/contract';
 import { InventoryMessage, ManifestMessage } from '@pxmgr/contract/event';
 import type { Clock } from '@pxmgr/kit/clock';
 import type { Logger } from '@pxmgr/kit/log/logger';
-import type { Bus, BusConnection } from './bus.ts';
 import type { InventoryFeed } from './changes.ts';
 import type { Outbox, OutboxSlot } from './outbox.ts';
 import type { View } from './view.ts';
 
+/** The bus as far as a publisher needs it. */
+interface Outlet {
+  readonly jetstream: Pick<JetStreamClient, 'publish'>;
+}
+
 export interface PublisherParts {
-  readonly bus: BusConnection;
+  /** `current` is undefined while there is no connection. */
+  readonly bus: { readonly current: Outlet | undefined };
   readonly outbox: Outbox;
   readonly view: View;
   readonly feed: InventoryFeed;
@@ -25,6 +31,7 @@ export interface PublisherParts {
 const BATCH = 256;
 const ACK_LIMIT_MS = 5_000;
 const IDLE_WAIT_MS = 1_000;
+const OFFLINE_WAIT_MS = 100;
 const MAX_BACKOFF_MS = 10_000;
 
 export class Publisher {
@@ -54,37 +61,41 @@ export class Publisher {
 
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const bus = this.#parts.bus.current;
-      const isDone = bus === undefined ? undefined : await this.#pump(bus);
-      if (isDone !== false) await this.#rest(signal, isDone === undefined);
+      const { waitMs, forNews } = await this.step();
+      if (waitMs === 0) continue;
+      const wake = forNews ? AbortSignal.any([signal, this.#wake.signal]) : signal;
+      await this.#parts.clock.sleep(waitMs, wake).catch(() => undefined);
     }
   }
 
-  /** Sleeps until news, or shortly: the connection and the manifest timer are looked at each time. */
-  async #rest(signal: AbortSignal, isOffline: boolean): Promise<void> {
+  /**
+   * Does what can be done now; tells how long to rest, and whether news end the rest: the connection and the manifest
+   * timer are looked at each time.
+   */
+  async step(): Promise<{ readonly waitMs: number; readonly forNews: boolean }> {
+    const bus = this.#parts.bus.current;
+    if (bus === undefined) return { waitMs: Math.max(this.#backoffMs, OFFLINE_WAIT_MS), forNews: false };
     if (this.#wake.signal.aborted) this.#wake = new AbortController();
-    const waitMs = this.#backoffMs > 0 ? this.#backoffMs : isOffline ? 100 : IDLE_WAIT_MS;
-    const signals = this.#backoffMs > 0 || isOffline ? [signal] : [signal, this.#wake.signal];
-    if (this.#backoffMs === 0 && !isOffline && this.#parts.outbox.size > 0) return;
-    await this.#parts.clock.sleep(waitMs, AbortSignal.any(signals)).catch(() => undefined);
+    await this.#pump(bus);
+    if (this.#backoffMs > 0) return { waitMs: this.#backoffMs, forNews: false };
+    return { waitMs: this.#parts.outbox.size > 0 ? 0 : IDLE_WAIT_MS, forNews: true };
   }
 
-  /** One batch or one manifest. True when there is nothing left to do now. */
-  async #pump(bus: Bus): Promise<boolean> {
+  /** One batch or one manifest. */
+  async #pump(bus: Outlet): Promise<void> {
     const { outbox, feed } = this.#parts;
     if (outbox.size === 0 && outbox.takeOverflow()) feed.resync();
-    if (outbox.size > 0) return !(await this.#sendBatch(bus));
-    if (this.#isManifestDue()) await this.#sendManifest(bus);
-    return true;
+    if (outbox.size > 0) await this.#sendBatch(bus);
+    else if (this.#isManifestDue()) await this.#sendManifest(bus);
   }
 
-  #nextPosition = (): Position => {
-    this.#revision += 1n;
+  #nextPosition = (unsent = 0n): Position => {
+    this.#revision += unsent + 1n;
     return this.position;
   };
 
-  /** True when all of it arrived. What failed stays queued and keeps its position. */
-  async #sendBatch(bus: Bus): Promise<boolean> {
+  /** What failed stays queued and keeps its position. */
+  async #sendBatch(bus: Outlet): Promise<void> {
     const batch = this.#parts.outbox.take(BATCH, this.#nextPosition);
     const results = await Promise.allSettled(batch.map((slot) => this.#send(bus, slot)));
     const sent = batch.filter((_slot, index) => results[index]?.status === 'fulfilled');
@@ -93,17 +104,16 @@ export class Publisher {
     const failure = results.find((result) => result.status === 'rejected');
     if (failure === undefined) {
       this.#backoffMs = 0;
-      return true;
+      return;
     }
     this.#backoffMs = Math.min(Math.max(this.#backoffMs * 2, 250), MAX_BACKOFF_MS);
     this.#parts.logger.warn(
       { err: failure.reason, waiting: this.#parts.outbox.size },
       'inventory messages were not accepted',
     );
-    return false;
   }
 
-  async #send(bus: Bus, slot: OutboxSlot): Promise<void> {
+  async #send(bus: Outlet, slot: OutboxSlot): Promise<void> {
     const { nodeUid, nodeName, logger } = this.#parts;
     const position = slot.position ?? this.#nextPosition();
     const { kind, id, document, hash, observedAt, cause, resync } = slot;
@@ -138,7 +148,7 @@ export class Publisher {
     return this.#revision > 0n && this.#parts.clock.monotonicMs() >= (this.#manifestDueMs ?? 0);
   }
 
-  async #sendManifest(bus: Bus): Promise<void> {
+  async #sendManifest(bus: Outlet): Promise<void> {
     const { view, feed, nodeUid, clock, logger } = this.#parts;
     const kinds = feed.knownKinds().map((kind) => {
       const entries = view.manifestOf(kind);

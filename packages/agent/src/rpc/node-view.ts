@@ -10,6 +10,8 @@ export interface NodeView {
   readonly nodeName: string;
   readonly position: () => Position;
   readonly objects: (kinds: readonly InventoryKind[]) => readonly ViewEntry[];
+  /** Kinds that were read as a whole. */
+  readonly knownKinds: () => InventoryKind[];
   /** Publishes the kinds anew; gives how many objects. */
   readonly resync: (kinds: readonly InventoryKind[]) => number;
 }

@@ -13,7 +13,7 @@ export function nodeService(view: NodeView): Implementation<typeof NodeServiceSe
     },
     getInventory: ({ kinds }) => {
       const objects = view.objects(readKinds(kinds)).map((entry) => toInventoryObject(view, entry));
-      return Promise.resolve({ ...view.position(), objects });
+      return Promise.resolve({ ...view.position(), objects, knownKinds: view.knownKinds() });
     },
     resyncInventory: ({ kinds }) => Promise.resolve({ published: view.resync(readKinds(kinds)) }),
   };

@@ -57,6 +57,7 @@ beforeEach(async () => {
     nodeName: 'pve1',
     position: () => ({ generation: 1n, revision: 1n }),
     objects: () => [],
+    knownKinds: () => [],
     resync: () => 0,
   };
   server = addServices(createRpcServer({ logger, program: 'pxmgr-agent', authorise: authoriseAgentCall }), stack, view);

@@ -1,16 +1,10 @@
-import {
-  type ConsumerMessages,
-  type JetStreamManager,
-  type JsMsg,
-  jetstream,
-  jetstreamManager,
-} from '@nats-io/jetstream';
+import { type ConsumerMessages, type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { INVENTORY_CONSUMER, INVENTORY_FILTER, INVENTORY_STREAM } from '@pxmgr/contract';
 import type { Clock } from '@pxmgr/kit/clock';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import type { NatsConnection } from 'nats';
 import { Batcher } from './batcher.ts';
-import { consumerFloor, ensureConsumer, ensureStreams } from './streams.ts';
+import { ensureConsumer, ensureStreams } from './streams.ts';
 
 /** One message of the stream as the layers above see it. */
 export interface BusMessage {
@@ -46,8 +40,10 @@ const RETRY_FIRST_MS = 100;
 const RETRY_LAST_MS = 10_000;
 
 /**
- * Reads the inventory stream into a sink, in order, acknowledging only what the sink has committed. Starts over from
- * the beginning (last message per object) when the stream was made anew or the sink lost commits.
+ * Reads the inventory stream into a sink, in order, acknowledging only what the sink has committed. The sink's own
+ * position is the only truth: each start begins right behind it, with a consumer made anew. One that goes on would give
+ * what its predecessor left unacknowledged only after the acknowledge time, behind newer messages; and its floor knows
+ * nothing of a database that was restored. A stream that was made anew is read from the beginning.
  */
 export class InventoryConsumer {
   readonly #options: ConsumerOptions;
@@ -105,9 +101,10 @@ export class InventoryConsumer {
     const { connection, sink, logger } = this.#options;
     const stream = await ensureStreams(connection);
     const manager = await jetstreamManager(connection, { timeout: 10_000 });
-    const anew = await this.#mustStartOver(manager, stream.created, sink.position());
-    if (anew) logger.info({ stream: INVENTORY_STREAM }, 'reading the whole inventory stream');
-    await ensureConsumer(manager, anew);
+    const position = sink.position();
+    const after = position?.streamCreated === stream.created ? position.sequence : undefined;
+    if (after === undefined) logger.info({ stream: INVENTORY_STREAM }, 'reading the whole inventory stream');
+    await ensureConsumer(manager, after);
     const consumer = await jetstream(connection, { timeout: 10_000 }).consumers.get(
       INVENTORY_STREAM,
       INVENTORY_CONSUMER,
@@ -120,17 +117,6 @@ export class InventoryConsumer {
     });
     if (this.#stopping.signal.aborted) this.#messages.stop();
     return stream.created;
-  }
-
-  async #mustStartOver(
-    manager: JetStreamManager,
-    streamCreated: string,
-    position: StreamPosition | undefined,
-  ): Promise<boolean> {
-    if (position?.streamCreated !== streamCreated) return true;
-    const floor = await consumerFloor(manager);
-    // Acknowledged beyond what we hold: our database is an older copy, so messages are gone for this consumer.
-    return floor === undefined || floor > position.sequence;
   }
 
   async #readUntilEnd(streamCreated: string): Promise<void> {

@@ -115,29 +115,19 @@ export function isMissing(error: unknown): boolean {
   );
 }
 
-/** The durable consumer of the inventory. `anew` throws an existing one away: everything is delivered again. */
-export async function ensureConsumer(manager: JetStreamManager, anew: boolean): Promise<ConsumerInfo> {
-  if (anew) {
-    await manager.consumers.delete(INVENTORY_STREAM, INVENTORY_CONSUMER).catch((error: unknown) => {
-      if (!isMissing(error)) throw error;
-    });
-  }
+/** The consumer of the inventory, made anew: delivers what came after the sequence, or the last of every object. */
+export async function ensureConsumer(manager: JetStreamManager, after: number | undefined): Promise<ConsumerInfo> {
+  await manager.consumers.delete(INVENTORY_STREAM, INVENTORY_CONSUMER).catch((error: unknown) => {
+    if (!isMissing(error)) throw error;
+  });
   return await manager.consumers.add(INVENTORY_STREAM, {
     durable_name: INVENTORY_CONSUMER,
     filter_subject: INVENTORY_FILTER,
     ack_policy: AckPolicy.All,
-    deliver_policy: DeliverPolicy.LastPerSubject,
+    ...(after === undefined
+      ? { deliver_policy: DeliverPolicy.LastPerSubject }
+      : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: after + 1 }),
     max_ack_pending: 20_000,
     ack_wait: nanos(30_000),
   });
-}
-
-/** Where the consumer stands: the last sequence it was told is done; undefined when there is no consumer. */
-export async function consumerFloor(manager: JetStreamManager): Promise<number | undefined> {
-  try {
-    return (await manager.consumers.info(INVENTORY_STREAM, INVENTORY_CONSUMER)).ack_floor.stream_seq;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
 }

@@ -1,3 +1,4 @@
+import type { Position } from '@pxmgr/contract';
 import type { Clock } from '@pxmgr/kit/clock';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import type { BatchSink, BusMessage, StreamPosition } from '../bus/consume.ts';
@@ -5,7 +6,7 @@ import type { ChangeStore } from '../store/changes.ts';
 import type { CursorStore } from '../store/cursors.ts';
 import type { ObjectStore } from '../store/objects.ts';
 import type { Database } from '../store/open.ts';
-import type { Gap, GapTracker } from './gaps.ts';
+import { beginTrack, type Gap, type GapTracker, giveUp, see, type Track } from './gaps.ts';
 import { type Observed, readInventoryMessage } from './message.ts';
 import type { View, ViewWrite } from './view.ts';
 import type { ObjectWriter } from './write-object.ts';
@@ -24,6 +25,15 @@ export interface IngestOptions {
 }
 
 const CURSOR = 'inventory';
+
+/** What one transaction found out; in memory only after its COMMIT. */
+interface Outcome {
+  readonly now: Date;
+  readonly writes: ViewWrite[];
+  readonly tracks: Map<string, Track>;
+  /** Generation in which a node was heard first. */
+  readonly firsts: Map<string, bigint>;
+}
 
 /** The sink of the inventory stream: one transaction per batch, then gaps, then the view, then who watches. */
 export class Ingest implements BatchSink {
@@ -51,34 +61,109 @@ export class Ingest implements BatchSink {
   }
 
   commit(batch: readonly BusMessage[], position: StreamPosition): void {
-    const { database, cursors } = this.#options;
-    const seen: Observed[] = [];
-    const writes: ViewWrite[] = [];
-    database.transaction(() => {
-      seen.length = 0;
-      writes.length = 0;
-      this.#writeBatch(batch, seen, writes);
-      cursors.put(CURSOR, position);
+    this.#transaction((outcome) => {
+      for (const message of batch) this.#take(message, outcome);
+      this.#options.cursors.put(CURSOR, position);
     });
-    this.#finish(seen, writes);
   }
 
   /** Messages that repair fetched: as `commit`, but the position in the stream stays. */
   commitRepair(batch: readonly BusMessage[]): void {
-    const seen: Observed[] = [];
-    const writes: ViewWrite[] = [];
-    this.#options.database.transaction(() => {
-      this.#writeBatch(batch, seen, writes);
+    this.#transaction((outcome) => {
+      for (const message of batch) this.#take(message, outcome);
     });
-    this.#finish(seen, writes);
   }
 
-  /** Marks in the history that states of a node were not seen. */
-  recordGap(nodeUid: string, gap: Gap): void {
-    const { changes, clock, nameOf, logger } = this.#options;
+  /**
+   * What is missing up to the position (or, without one, below the highest seen) will not come any more: goes on
+   * behind it and marks in the history that states were not seen.
+   */
+  giveUp(nodeUid: string, upTo?: Position): void {
+    this.#transaction((outcome) => {
+      const before = this.#options.gaps.draft(nodeUid);
+      if (before === undefined) {
+        if (upTo !== undefined) outcome.tracks.set(nodeUid, beginTrack(upTo.generation, upTo.revision));
+        return;
+      }
+      const isNewer = upTo !== undefined && upTo.generation > before.generation;
+      const track = isNewer ? this.#beginAgain(nodeUid, upTo.generation, outcome) : before;
+      outcome.tracks.set(nodeUid, track);
+      const gap = giveUp(track, upTo?.generation === track.generation ? upTo.revision : 0n);
+      if (gap !== undefined) this.#recordGap(nodeUid, describeGap(gap), outcome);
+    });
+  }
+
+  #transaction(work: (outcome: Outcome) => void): void {
+    const { database, clock } = this.#options;
+    const outcome = database.transaction(() => {
+      const made: Outcome = { now: clock.now(), writes: [], tracks: new Map(), firsts: new Map() };
+      work(made);
+      this.#storePositions(made);
+      return made;
+    });
+    this.#finish(outcome);
+  }
+
+  #take(message: BusMessage, outcome: Outcome): void {
+    const { writer, nameOf, clock } = this.#options;
+    const read = readInventoryMessage(message.subject, message.data, outcome.now);
+    if (!read.ok) {
+      this.#park(message, read.reason, outcome.now);
+      return;
+    }
+    const { observed } = read;
+    const { nodeUid, position } = observed;
+    if (nameOf(nodeUid) === undefined) {
+      this.#strangers += 1;
+      return;
+    }
+    const track = this.#trackFor(observed, outcome);
+    // An agent that has begun anew has said everything again: what its predecessor said late is no news.
+    if (position.generation < track.generation) return;
+    const written = writer.write(observed, {
+      recordedAt: outcome.now,
+      firstGeneration: this.#firstGeneration(observed, outcome),
+    });
+    if (written === 'late') return;
+    see(track, position.revision, clock.monotonicMs());
+    if (written !== undefined) outcome.writes.push(written);
+  }
+
+  #park(message: BusMessage, reason: string, at: Date): void {
+    const { subject, sequence, data } = message;
+    this.#options.cursors.park({ at, subject, sequence, reason, payload: data });
+    this.#options.logger.warn({ subject, seq: sequence, reason }, 'a message was put aside');
+  }
+
+  #trackFor({ nodeUid, position }: Observed, outcome: Outcome): Track {
+    let track = outcome.tracks.get(nodeUid) ?? this.#options.gaps.draft(nodeUid);
+    if (track === undefined) track = beginTrack(position.generation, position.revision);
+    else if (position.generation > track.generation) track = this.#beginAgain(nodeUid, position.generation, outcome);
+    outcome.tracks.set(nodeUid, track);
+    return track;
+  }
+
+  /** Nobody looked while the agent was away, and its last words may be lost: both are unknown for ever. */
+  #beginAgain(nodeUid: string, generation: bigint, outcome: Outcome): Track {
+    this.#recordGap(
+      nodeUid,
+      `the agent began anew (generation ${String(generation)}); states since its last message before that are unknown`,
+      outcome,
+    );
+    return beginTrack(generation);
+  }
+
+  #firstGeneration({ nodeUid, position }: Observed, { firsts }: Outcome): bigint {
+    const known = firsts.get(nodeUid);
+    if (known !== undefined) return known;
+    const first = this.#options.objects.position(nodeUid)?.firstGeneration ?? position.generation;
+    firsts.set(nodeUid, first);
+    return first;
+  }
+
+  #recordGap(nodeUid: string, summary: string, { now }: Outcome): void {
+    const { changes, nameOf, logger } = this.#options;
     const nodeName = nameOf(nodeUid) ?? nodeUid;
-    const now = clock.now();
-    const summary = `${String(gap.missing)} message(s) between revisions ${String(gap.from)} and ${String(gap.to)} were not seen; states in between are unknown`;
     changes.insert(
       {
         observedAt: now,
@@ -96,72 +181,28 @@ export class Ingest implements BatchSink {
       },
       now,
     );
-    logger.info({ node: nodeName, missing: gap.missing }, 'inventory messages were superseded or lost');
+    logger.info({ node: nodeName, summary }, 'states of a node were not seen');
   }
 
-  #writeBatch(batch: readonly BusMessage[], seen: Observed[], writes: ViewWrite[]): void {
-    const { cursors, objects, writer, nameOf, clock } = this.#options;
-    const now = clock.now();
-    const firsts = new Map<string, bigint>();
-    for (const message of batch) {
-      const read = readInventoryMessage(message.subject, message.data, now);
-      if (!read.ok) {
-        cursors.park({
-          at: now,
-          subject: message.subject,
-          sequence: message.sequence,
-          reason: read.reason,
-          payload: message.data,
-        });
-        this.#options.logger.warn(
-          { subject: message.subject, seq: message.sequence, reason: read.reason },
-          'a message was put aside',
-        );
-        continue;
-      }
-      const { observed } = read;
-      if (nameOf(observed.nodeUid) === undefined) {
-        this.#strangers += 1;
-        continue;
-      }
-      const firstGeneration =
-        firsts.get(observed.nodeUid) ??
-        objects.position(observed.nodeUid)?.firstGeneration ??
-        observed.position.generation;
-      firsts.set(observed.nodeUid, firstGeneration);
-      const write = writer.write(observed, { recordedAt: now, firstGeneration });
-      if (write !== undefined) writes.push(write);
-      seen.push(observed);
-    }
-    this.#storePositions(seen, firsts);
+  /** With the rows that depend on them: a hole that is open at a crash is still one afterwards. */
+  #storePositions({ tracks, firsts }: Outcome): void {
+    for (const [uid, { generation, revision }] of tracks)
+      this.#options.objects.putPosition(uid, {
+        generation,
+        revision,
+        firstGeneration: firsts.get(uid) ?? generation,
+      });
   }
 
-  /** The highest position of each node; holes below it are known only to this process, manifests find them anyway. */
-  #storePositions(seen: readonly Observed[], firsts: ReadonlyMap<string, bigint>): void {
-    const { objects } = this.#options;
-    const highest = new Map<string, Observed['position']>();
-    for (const { nodeUid, position } of seen) {
-      const known = highest.get(nodeUid) ?? objects.position(nodeUid);
-      if (
-        known === undefined ||
-        position.generation > known.generation ||
-        (position.generation === known.generation && position.revision > known.revision)
-      )
-        highest.set(nodeUid, position);
-    }
-    for (const [uid, position] of highest)
-      objects.putPosition(uid, { ...position, firstGeneration: firsts.get(uid) ?? position.generation });
-  }
-
-  #finish(seen: readonly Observed[], writes: readonly ViewWrite[]): void {
-    const { gaps, clock, view } = this.#options;
-    const nowMs = clock.monotonicMs();
-    const touched = new Set<string>();
-    for (const { nodeUid, position } of seen) {
-      gaps.see(nodeUid, position, nowMs);
-      touched.add(nodeUid);
-    }
+  #finish({ tracks, writes }: Outcome): void {
+    const { gaps, view } = this.#options;
+    for (const [uid, track] of tracks) gaps.adopt(uid, track);
     view.write(writes);
+    const touched = new Set(tracks.keys());
     for (const listener of this.#afterCommit) listener(touched);
   }
+}
+
+function describeGap({ missing, from, to }: Gap): string {
+  return `${String(missing)} message(s) between revisions ${String(from)} and ${String(to)} were not seen; states in between are unknown`;
 }

@@ -1,5 +1,5 @@
 /** For tests: the whole inventory on a database in memory, and an agent that says what it is told to. */
-import { hashDocument, hashManifest, type InventoryKind, inventorySubject } from '@pxmgr/contract';
+import { hashDocument, hashManifest, INVENTORY_KINDS, type InventoryKind, inventorySubject } from '@pxmgr/contract';
 import { ContainerDocument, type InventoryDocument, StorageDocument } from '@pxmgr/contract/common';
 import { InventoryMessage, ManifestMessage } from '@pxmgr/contract/event';
 import { FakeClock } from '@pxmgr/kit/clock';
@@ -39,6 +39,7 @@ export class FakeAgent {
   readonly name: string;
   generation = 1n;
   revision = 0n;
+  knownKinds: readonly InventoryKind[] = INVENTORY_KINDS;
   readonly objects = new Map<string, { kind: InventoryKind; id: string; document: InventoryDocument }>();
 
   constructor(uid: string, name: string) {
@@ -70,7 +71,7 @@ export class FakeAgent {
   }
 
   manifest(): ManifestMessage {
-    const kinds = new Map<string, { id: string; hash: string }[]>();
+    const kinds = new Map<string, { id: string; hash: string }[]>(this.knownKinds.map((kind) => [kind, []]));
     for (const { kind, id, document } of this.objects.values())
       kinds.set(kind, [...(kinds.get(kind) ?? []), { id, hash: hashDocument(document) }]);
     return ManifestMessage.create({

@@ -1,6 +1,7 @@
 import type { InventoryKind } from '@pxmgr/contract';
 import { describe, expect, it } from 'vitest';
 import { ALICE, containerDocument, createTestInventory, storageDocument } from './inventory.fixture.ts';
+import type { RepairSources } from './repair.ts';
 
 describe('a hole in the revisions', () => {
   it('that closes by itself within the patience leaves no trace', async () => {
@@ -105,6 +106,7 @@ describe('a manifest', () => {
         return await Promise.resolve({
           generation,
           revision,
+          knownKinds: ['container'],
           objects: [
             {
               kind: 'container',
@@ -150,34 +152,110 @@ describe('a manifest', () => {
 });
 
 describe('a new generation', () => {
-  it('removes what it does not repeat, once its manifest says that it is whole', async () => {
-    const test = createTestInventory();
+  const BEGAN =
+    'node n-aaaaaaaaaaaaaaaa gap: the agent began anew (generation 2); states since its last message before that are unknown';
+  const two = async (sources: Partial<RepairSources> = {}) => {
+    const test = createTestInventory(sources);
     const { alice } = test;
     test.deliver(
       ...[101, 102].map((vmid) => alice.say('container', String(vmid), containerDocument(vmid), { resync: true })),
     );
+    await test.settle();
+    return { ...test, ids: () => test.view.objects('container').map((object) => object.id) };
+  };
+
+  it('removes what it does not repeat, once its manifest says that it is whole', async () => {
+    const test = await two();
+    const { alice } = test;
     alice.objects.delete('container 102');
     alice.restart();
     test.deliver(...alice.republish());
-    expect(test.view.objects('container')).toHaveLength(2);
+    expect(test.ids()).toEqual(['101', '102']);
     test.repair.takeManifest(ALICE, alice.manifest());
     await test.settle();
-    expect(test.view.objects('container').map((object) => object.id)).toEqual(['101']);
-    expect(test.summaries()).toEqual(['container 102 deleted: deleted']);
+    expect(test.ids()).toEqual(['101']);
+    expect(test.summaries()).toEqual(['container 102 deleted: deleted', BEGAN]);
   });
 
-  it('records what changed while the agent was away', () => {
-    const test = createTestInventory();
+  it('removes nothing because what it repeated was lost', async () => {
+    const asked: (readonly InventoryKind[])[] = [];
+    const test = await two({
+      resync: async (_uid, kinds) => {
+        asked.push(kinds);
+        test.deliver(...test.alice.republish(kinds));
+        await Promise.resolve();
+      },
+    });
     const { alice } = test;
-    test.deliver(alice.say('container', '101', containerDocument(101), { resync: true }));
+    alice.restart();
+    alice.republish();
+    alice.say('container', '101', containerDocument(101, { status: 'running' }));
+    test.repair.takeManifest(ALICE, alice.manifest());
+    await test.clock.advance(5000);
+    test.repair.tick();
+    await test.settle();
+    expect(asked).toEqual([['container']]);
+    expect(test.ids()).toEqual(['101', '102']);
+    expect(test.summaries()).toEqual([
+      'container 101 updated: status: stopped -> running',
+      'node n-aaaaaaaaaaaaaaaa gap: 3 message(s) between revisions 1 and 3 were not seen; states in between are unknown',
+      BEGAN,
+    ]);
+  });
+
+  it('removes nothing of a kind that it could not read', async () => {
+    const test = await two();
+    const { alice } = test;
+    alice.restart();
+    alice.objects.clear();
+    alice.knownKinds = ['node', 'storage'];
+    test.deliver(alice.say('storage', 'local', storageDocument('local'), { resync: true }));
+    test.repair.takeManifest(ALICE, alice.manifest());
+    await test.settle();
+    expect(test.ids()).toEqual(['101', '102']);
+  });
+
+  it('records what changed while the agent was away', async () => {
+    const test = await two();
+    const { alice } = test;
     alice.restart();
     test.deliver(
       alice.say('container', '101', containerDocument(101, { status: 'running' }), { resync: true }),
-      alice.say('container', '102', containerDocument(102), { resync: true }),
+      alice.say('container', '103', containerDocument(103), { resync: true }),
     );
     expect(test.summaries()).toEqual([
-      'container 102 created: created',
+      'container 103 created: created',
       'container 101 updated: status: stopped -> running',
+      BEGAN,
     ]);
+  });
+
+  it('does not listen to its predecessor any more', async () => {
+    const test = await two();
+    const { alice } = test;
+    const late = alice.say('container', '103', containerDocument(103));
+    alice.objects.delete('container 103');
+    alice.restart();
+    test.deliver(...alice.republish());
+    test.deliver(late);
+    expect(test.ids()).toEqual(['101', '102']);
+  });
+});
+
+describe('a controller that is killed', () => {
+  it('still marks the hole that was open', async () => {
+    const before = createTestInventory();
+    const { alice } = before;
+    const [first, , third] = ['a', 'b', 'c'].map((name) =>
+      alice.say('container', '101', containerDocument(101, { name })),
+    );
+    if (first === undefined || third === undefined) throw new Error('three messages were made');
+    before.deliver(first, third);
+    const after = createTestInventory({}, before.database);
+    after.repair.takeManifest(ALICE, alice.manifest());
+    await after.clock.advance(5000);
+    after.repair.tick();
+    await after.settle();
+    expect(after.summaries()[0]).toMatch(/gap: .* between revisions 2 and 3 were not seen/);
   });
 });

@@ -32,10 +32,16 @@ export class ObjectWriter {
     this.#options = options;
   }
 
-  /** What the view must do; undefined when the observation is old or says nothing new. */
-  write(observed: Observed, rules: WriteRules): ViewWrite | undefined {
+  /**
+   * What the view must do; undefined when the observation says nothing new, `late` when it is older than what is stored
+   * and tells a state that history has passed over.
+   */
+  write(observed: Observed, rules: WriteRules): ViewWrite | 'late' | undefined {
     const stored = this.#options.objects.get(observed);
-    if (stored !== undefined && !this.#isNews(observed.position, stored.position, rules)) return undefined;
+    if (stored !== undefined && !this.#isNews(observed.position, stored.position, rules))
+      return stored.hash === observed.hash || comparePositions(observed.position, stored.position) === 0
+        ? undefined
+        : 'late';
     if (observed.document === undefined) return this.#writeGone(observed, stored, rules);
     if (stored !== undefined && !stored.deleted && stored.hash === observed.hash) return this.#touch(observed, stored);
     return this.#writeState({ ...observed, document: observed.document }, stored, rules);

@@ -69,7 +69,6 @@ export class ObjectStore {
   readonly #get;
   readonly #put;
   readonly #all;
-  readonly #older;
   readonly #manifest;
   readonly #ofNodeKind;
   readonly #purge;
@@ -91,9 +90,6 @@ export class ObjectStore {
       ON CONFLICT (node_uid, kind, id) DO UPDATE SET generation = excluded.generation, revision = excluded.revision, hash = excluded.hash,
         observed_ms = excluded.observed_ms, deleted = excluded.deleted, document = excluded.document`);
     this.#all = sql.prepare<[], ObjectRow>('SELECT * FROM object WHERE deleted = 0');
-    this.#older = sql.prepare<[string, bigint], ObjectRow>(
-      'SELECT * FROM object WHERE node_uid = ? AND generation < ? AND deleted = 0',
-    );
     this.#manifest = sql.prepare<[string, string], ManifestEntry>(
       'SELECT id, hash FROM object WHERE node_uid = ? AND kind = ? AND deleted = 0',
     );
@@ -143,11 +139,6 @@ export class ObjectStore {
   /** Everything that exists; an iterator, so 100,000 rows are never held at once. */
   *all(): IterableIterator<StoredObject> {
     for (const row of this.#all.iterate()) yield toObject(row);
-  }
-
-  /** What a node published in an earlier generation and not since. */
-  olderThan(nodeUid: string, generation: bigint): StoredObject[] {
-    return this.#older.all(nodeUid, generation).map(toObject);
   }
 
   manifest(nodeUid: string, kind: InventoryKind): ManifestEntry[] {

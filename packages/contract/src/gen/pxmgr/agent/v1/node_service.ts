@@ -37,6 +37,8 @@ export interface GetInventoryResponse {
   generation: bigint;
   revision: bigint;
   objects: InventoryObject[];
+  /** Kinds that were read as a whole; of others nothing follows from what is missing. */
+  knownKinds: string[];
 }
 
 export interface ResyncInventoryRequest {
@@ -279,7 +281,7 @@ export const GetInventoryRequest: MessageFns<GetInventoryRequest> = {
 };
 
 function createBaseGetInventoryResponse(): GetInventoryResponse {
-  return { generation: 0n, revision: 0n, objects: [] };
+  return { generation: 0n, revision: 0n, objects: [], knownKinds: [] };
 }
 
 export const GetInventoryResponse: MessageFns<GetInventoryResponse> = {
@@ -298,6 +300,9 @@ export const GetInventoryResponse: MessageFns<GetInventoryResponse> = {
     }
     for (const v of message.objects) {
       InventoryObject.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.knownKinds) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
@@ -339,6 +344,14 @@ export const GetInventoryResponse: MessageFns<GetInventoryResponse> = {
             message.objects.push(InventoryObject.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.knownKinds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -358,6 +371,11 @@ export const GetInventoryResponse: MessageFns<GetInventoryResponse> = {
       objects: globalThis.Array.isArray(object?.objects)
         ? object.objects.map((e: any) => InventoryObject.fromJSON(e))
         : [],
+      knownKinds: globalThis.Array.isArray(object?.knownKinds)
+        ? object.knownKinds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.known_kinds)
+        ? object.known_kinds.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -372,6 +390,9 @@ export const GetInventoryResponse: MessageFns<GetInventoryResponse> = {
     if (message.objects?.length) {
       obj.objects = message.objects.map((e) => InventoryObject.toJSON(e));
     }
+    if (message.knownKinds?.length) {
+      obj.knownKinds = message.knownKinds;
+    }
     return obj;
   },
 
@@ -385,6 +406,7 @@ export const GetInventoryResponse: MessageFns<GetInventoryResponse> = {
       : 0n;
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
     message.objects = object.objects?.map((e) => InventoryObject.fromPartial(e)) || [];
+    message.knownKinds = object.knownKinds?.map((e) => e) || [];
     return message;
   },
 };

@@ -12,7 +12,10 @@ import { InventoryDocument } from "../../common/v1/inventory.ts";
 /** Subject px.inv.<node uid>.<kind>.<id token>: the current state of one object. */
 export interface InventoryMessage {
   generation: bigint;
-  /** Grows by one with every inventory message of the agent, tombstones and resyncs included. */
+  /**
+   * Grows by one with every inventory message of the agent, tombstones and resyncs included, and with every change that
+   * was replaced by a newer one before it was sent: a hole means states that nobody will tell.
+   */
   revision: bigint;
   observedAt: Date | undefined;
   kind: string;
@@ -46,7 +49,10 @@ export interface Cause {
 export interface ManifestMessage {
   generation: bigint;
   revision: bigint;
-  at: Date | undefined;
+  at:
+    | Date
+    | undefined;
+  /** Only kinds that were read as a whole since the start, empty ones too; of others nothing may be concluded. */
   kinds: KindManifest[];
 }
 
