@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
+import { CHANGE_KINDS } from '@pxmgr/contract';
 import { ResolveImageResponse } from '@pxmgr/contract/agent';
-import type { Operation } from '@pxmgr/contract/common';
+import type { ContainerChange, Operation } from '@pxmgr/contract/common';
 import {
   ChangeServiceService,
   FleetServiceService,
@@ -21,6 +22,7 @@ import {
   actionPlan,
   CHANGES,
   CREATE_PLAN,
+  changePlan,
   DONE,
   EVALUATION,
   EVENTS,
@@ -82,6 +84,12 @@ function imageAnswer(reference: string): ResolveImageResponse {
 }
 
 type Plan = Awaited<ReturnType<typeof actionPlan>>;
+
+function changePlanOf(change: ContainerChange | undefined): Plan {
+  const one = change?.change;
+  if (one === undefined) throw new Error('a change is needed');
+  return changePlan(CHANGE_KINDS[one.$case], `${one.$case} ${JSON.stringify(one.value)} of container web (100)`);
+}
 
 /** As the real one: a dry run has no id, commands are shown when asked for. */
 function asked(plan: Plan, { dryRun, showCommands }: { dryRun: boolean; showCommands: boolean }): Plan {
@@ -166,6 +174,7 @@ export async function startFakeController(): Promise<FakeController> {
         const { action } = request;
         if (action?.$case === 'pull') return { plan: asked(PULL_PLAN, request) };
         object('container', action?.value.guest?.key ?? '');
+        if (action?.$case === 'change') return { plan: asked(changePlanOf(action.value.change), request) };
         return await Promise.resolve({ plan: asked(actionPlan(action?.$case ?? ''), request) });
       },
       applyPlan: () => Promise.resolve({ operation: DONE }),

@@ -87,6 +87,12 @@ const WEB = {
   imageReference: 'registry.example.org/shop/web:1.27',
   imageDigest: DIGEST,
   entrypoint: '/usr/local/bin/serve',
+  snapshots: ['before-upgrade', 'nightly'],
+  snapshotDetails: [
+    { name: 'before-upgrade', createdAt: ago(172_800), description: 'nginx 1.26, before 1.27' },
+    { name: 'nightly', createdAt: ago(7200), parent: 'before-upgrade' },
+  ],
+  config: { parent: 'nightly' },
   mountPoints: [
     { key: 'rootfs', target: '/', volume: 'local-zfs:subvol-100-disk-0', sizeBytes: 4n * GIB },
     { key: 'mp0', target: '/data', volume: 'local-zfs:subvol-100-disk-1', sizeBytes: 8n * GIB },

@@ -50,6 +50,10 @@ const CASES: readonly Case[] = [
   { command: 'container stop', argv: ['web', '--detach'], formats: DETAIL },
   { command: 'container destroy', argv: ['web'], options: { answer: 'y' } },
   { command: 'container exec', argv: ['web', '-e', 'A=1', '--', 'cat', '-n'], options: { stdin: 'in\n' } },
+  { command: 'container snapshot list', argv: ['web'], formats: LIST },
+  { command: 'container snapshot create', argv: ['web', 'again', '--dry-run', '--show-commands'], formats: DETAIL },
+  { command: 'container snapshot rollback', argv: ['web', 'nightly'], options: { answer: 'y' } },
+  { command: 'container snapshot destroy', argv: ['web', 'nightly'], options: { answer: 'y' } },
   { command: 'image list', argv: ['--templates'], formats: LIST },
   { command: 'image pull', argv: [IMAGE, '--node', 'pve1', '--dry-run'] },
   { command: 'image inspect', argv: [IMAGE], formats: DETAIL },
@@ -106,7 +110,14 @@ describe('screens', () => {
 
   it('of help pages', async () => {
     const pages: string[] = [];
-    for (const words of [[], ['container'], ['node', 'token'], ['run'], ['container', 'exec']]) {
+    for (const words of [
+      [],
+      ['container'],
+      ['container', 'snapshot'],
+      ['node', 'token'],
+      ['run'],
+      ['container', 'exec'],
+    ]) {
       const screen = await run([...words, '--help'], { width: 80, env: { NO_COLOR: '1' } });
       pages.push(pageOf([...words, '--help'].join(' '), screen));
     }
@@ -128,6 +139,8 @@ const REFUSALS: readonly (readonly [readonly string[], RunOptions?])[] = [
   [['container', 'list', '--node', 'pve9']],
   [['container', 'destroy', 'web']],
   [['container', 'destroy', 'web'], { answer: 'n' }],
+  [['container', 'snapshot', 'create', 'web', '1st']],
+  [['container', 'snapshot', 'rollback', 'web', 'nightly']],
   [['node', 'leave', 'pve1']],
   [['operation', 'get', 'op-1']],
   [['operation', 'watch', OP_FAILED]],

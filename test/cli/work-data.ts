@@ -130,6 +130,19 @@ export function actionPlan(verb: string): Plan {
   });
 }
 
+export function changePlan(kind: string, title: string): Plan {
+  return Plan.fromPartial({
+    id: PLAN,
+    title: `${title} on pve1`,
+    nodeName: 'pve1',
+    vmid: 100,
+    steps: [
+      { index: 1, kind, title: `${title} on pve1`, commands: [{ argv: ['pct', '...', '100'], purpose: title }] },
+      { index: 2, kind: 'inventory.confirm', title: 'see it in the inventory' },
+    ],
+  });
+}
+
 export const DONE = Operation.fromPartial({
   id: OP_DONE,
   kind: 'plan.apply',

@@ -9,6 +9,8 @@ export {
 } from './gen/pxmgr/agent/v1/device_service.ts';
 export type { GuestServiceServer } from './gen/pxmgr/agent/v1/guest_service.ts';
 export {
+  ChangeContainerRequest,
+  ChangeContainerResponse,
   CreateContainerRequest,
   CreateContainerResponse,
   DestroyContainerRequest,

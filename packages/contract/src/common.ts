@@ -1,6 +1,12 @@
 /** Door to the generated nouns that agent and controller services share. */
 
 export {
+  ContainerChange,
+  CreateSnapshot,
+  DestroySnapshot,
+  RollbackSnapshot,
+} from './gen/pxmgr/common/v1/container_change.ts';
+export {
   ContainerSpec,
   Device,
   EnvironmentVariable,
@@ -20,6 +26,7 @@ export {
   GpuDocument,
   GuestDevice,
   GuestNetwork,
+  GuestSnapshot,
   ImageDocument,
   InventoryDocument,
   InventoryObject,

@@ -80,6 +80,7 @@ export {
   ApplyPlanRequest,
   ApplyPlanResponse,
   Candidate,
+  ChangeAction,
   DestroyAction,
   EvaluatePlacementRequest,
   EvaluatePlacementResponse,

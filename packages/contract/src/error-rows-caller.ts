@@ -47,7 +47,7 @@ export const CALLER_ROWS = {
   PXM_SNAPSHOT_NOT_FOUND: row(
     ABSENT,
     'snapshot {snapshot} of guest {vmid} does not exist',
-    'see "pct listsnapshot {vmid}" on the node',
+    'see "pxmgr container snapshot list {vmid}"',
   ),
   PXM_TEMPLATE_NOT_FOUND: row(
     ABSENT,
@@ -77,6 +77,11 @@ export const CALLER_ROWS = {
   PXM_OBJECT_NOT_FOUND: row(ABSENT, 'no {kind} {key} is known', 'see "pxmgr {kind} list"'),
   // taken
   PXM_VMID_TAKEN: row(TAKEN, 'vmid {vmid} is taken by {owner}', 'leave the vmid out to get a free one'),
+  PXM_SNAPSHOT_EXISTS: row(
+    TAKEN,
+    'container {vmid} on {node} already has a snapshot {snapshot}',
+    'choose another name, or destroy that one first: pxmgr container snapshot destroy {vmid} {snapshot}',
+  ),
   PXM_NODE_NAME_TAKEN: row(
     TAKEN,
     'a node named {node} is already in the fleet',

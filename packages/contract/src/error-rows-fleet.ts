@@ -34,6 +34,26 @@ export const FLEET_ROWS = {
     'container {vmid} on {node} is a template and cannot run',
     'clone it and start the clone',
   ),
+  PXM_SNAPSHOT_UNSUPPORTED: row(
+    STATE,
+    'container {vmid} on {node} cannot have snapshots: {reasons}',
+    'every mount must be a volume on a storage of type zfspool, btrfs, lvmthin or rbd',
+  ),
+  PXM_SNAPSHOT_NOT_NEWEST: row(
+    STATE,
+    'container {vmid} on {node} cannot go back to snapshot {snapshot}: newer is {blocking}',
+    'what is newer has to be destroyed first: pxmgr container snapshot destroy {vmid} NAME',
+  ),
+  PXM_SNAPSHOT_INCOMPLETE: row(
+    STATE,
+    'snapshot {snapshot} of container {vmid} on {node} is not whole: {reason}',
+    'nobody can go back to it; remove it with pxmgr container snapshot destroy {vmid} {snapshot}',
+  ),
+  PXM_SNAPSHOT_IN_USE: row(
+    STATE,
+    'snapshot {snapshot} of container {vmid} on {node} cannot be destroyed: {reasons}',
+    'release the holds with "zfs release", or destroy the clones first',
+  ),
   PXM_START_FAILED: row(
     STATE,
     'container {vmid} on {node} did not start',

@@ -1,6 +1,8 @@
 /** What is said between the programs: ids, codes, states, rules. The generated services have doors of their own (agent, controller, common, event). */
 export type { Capability } from './capabilities.ts';
 export { CAPABILITIES, capabilityNeeds } from './capabilities.ts';
+export type { AnyChange, ChangeCase, ChangeKindName, ChangeValue } from './change-kinds.ts';
+export { CHANGE_KINDS } from './change-kinds.ts';
 export { CONTRACT_VERSION, mayTalk, PRODUCT_VERSION } from './compat.ts';
 export type { ErrorCode, ErrorRow, Retry } from './error-codes.ts';
 export { ERROR_TABLE, errorRow, fillTemplate, GRPC, isErrorCode, RETIRED_CODES } from './error-codes.ts';

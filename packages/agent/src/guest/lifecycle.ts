@@ -158,6 +158,11 @@ async function halt(parts: GuestParts, request: VerbRequest, work: Work): Promis
   });
 }
 
+/** Stops a running container as a step of another operation. */
+export async function stopContainer(parts: GuestParts, vmid: number, work: Work): Promise<void> {
+  await halt(parts, { vmid, guestUid: '', verb: 'stop' }, work);
+}
+
 async function destroy(parts: GuestParts, request: VerbRequest, work: Work): Promise<void> {
   const { vmid } = request;
   if (parts.runState.isRunning(vmid)) await halt(parts, { ...request, verb: 'stop' }, work);

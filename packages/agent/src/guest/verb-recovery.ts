@@ -35,7 +35,8 @@ async function finishDestroy(parts: GuestParts, request: VerbRequest, work: Work
 const WAIT_MS = 180_000;
 const POLL_MS = 250;
 
-async function waitForTasks(parts: GuestParts, vmid: number, work: Work): Promise<void> {
+/** Until no task works on the guest any more, or the patience is over. */
+export async function waitForTasks(parts: GuestParts, vmid: number, work: Work): Promise<void> {
   const start = parts.clock.monotonicMs();
   while ((await parts.tasks.isAnyLive(vmid)) && parts.clock.monotonicMs() - start < WAIT_MS) {
     await parts.clock.sleep(POLL_MS, work.signal);

@@ -86,6 +86,24 @@ export const STDERR_TABLE: readonly StderrRow[] = [
     code: 'PXM_DEVICE_NOT_FOUND',
     source: 'proxmox/pve-container src/PVE/LXC/Tools.pm',
   },
+  { pattern: /snapshot name '(?<snapshot>[^']+)' already used/, code: 'PXM_SNAPSHOT_EXISTS', source: GUEST_COMMON },
+  {
+    pattern: /(?<reasons>snapshot feature is not available)/,
+    code: 'PXM_SNAPSHOT_UNSUPPORTED',
+    source: GUEST_COMMON,
+  },
+  {
+    // Upstream names the snapshot that was asked for, not the one in the way.
+    pattern: /can't rollback, '(?<snapshot>[^']+)' is not most recent snapshot on '(?<volume>[^']+)'/,
+    code: 'PXM_SNAPSHOT_NOT_NEWEST',
+    source: 'proxmox/pve-storage src/PVE/Storage/ZFSPoolPlugin.pm',
+    fields: { blocking: 'a newer one' },
+  },
+  {
+    pattern: /unable to rollback to incomplete snapshot \((?<reason>[^)]+)\)/,
+    code: 'PXM_SNAPSHOT_INCOMPLETE',
+    source: GUEST_COMMON,
+  },
   { pattern: /snapshot '(?<snapshot>[^']+)' does not exist/, code: 'PXM_SNAPSHOT_NOT_FOUND', source: GUEST_COMMON },
   {
     pattern: /startup for container '(?<vmid>\d+)' failed|unable to get PID for CT (?<other>\d+)/,

@@ -1,5 +1,5 @@
 /** A container's configuration and state as its document. Pure. */
-import type { ContainerDocument, GuestDevice, GuestNetwork, MountPoint } from '@pxmgr/contract/common';
+import type { ContainerDocument, GuestDevice, GuestNetwork, GuestSnapshot, MountPoint } from '@pxmgr/contract/common';
 import type { ConfigSection, GuestConfig } from '../guest/config-file.ts';
 import { guestUidOf } from '../guest/config-file.ts';
 import type { GuestRecord } from '../guest/guest-list.ts';
@@ -73,6 +73,18 @@ function devices(config: ConfigSection): GuestDevice[] {
       mode: parts.get('mode') ?? '0660',
     };
   });
+}
+
+/** Oldest first; the age in seconds is all that Proxmox keeps. */
+function snapshots(config: GuestConfig): GuestSnapshot[] {
+  const all = [...config.snapshots].map(([name, { entries, description }]) => ({
+    name,
+    createdAt: new Date(Number(entries.get('snaptime') ?? '0') * 1000),
+    parent: entries.get('parent') ?? '',
+    description,
+    state: entries.get('snapstate') ?? '',
+  }));
+  return all.sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime() || (a.name < b.name ? -1 : 1));
 }
 
 /** `NAME=value` with the value masked. */
@@ -151,5 +163,6 @@ export function containerDocument(guest: GuestRecord, context: ContainerContext)
     imageDigest: origin?.imageDigest ?? '',
     description: config.description,
     entrypoint: value('entrypoint'),
+    snapshotDetails: snapshots(config),
   };
 }

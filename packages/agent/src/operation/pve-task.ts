@@ -43,6 +43,12 @@ export class PveTasks {
     return fresh.sort((a, b) => startOf(a) - startOf(b)).at(-1);
   }
 
+  /** The newest task of the kind that began at that time or later. */
+  async newestSince(key: TaskKey, since: Date): Promise<string | undefined> {
+    const known = [...(await this.list(key))].filter((upid) => startOf(upid) >= Math.floor(since.getTime() / 1000));
+    return known.sort((a, b) => startOf(a) - startOf(b)).at(-1);
+  }
+
   /** undefined while it runs, or when it died without a last line. */
   async verdict(upid: string): Promise<TaskVerdict | undefined> {
     const parsed = parseUpid(upid);

@@ -1,7 +1,8 @@
 import type { GuestServiceService } from '@pxmgr/contract/agent';
-import type { HostCommand, Operation, Order } from '@pxmgr/contract/common';
+import type { ContainerSpec, HostCommand, Operation, Order } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
+import { bindChange, type ChangeRequest } from '../guest/change/change.ts';
 import { type CreateRequest, checkCreateRequest } from '../guest/check-spec.ts';
 import { createContainer, previewCreate } from '../guest/create.ts';
 import type { GuestRecords } from '../guest/guest-records.ts';
@@ -9,6 +10,7 @@ import { carryOutVerb, checkVerb, previewVerb, type VerbRequest } from '../guest
 import type { GuestParts } from '../guest/parts.ts';
 import type { Fence } from '../operation/fence.ts';
 import type { OperationStore } from '../operation/operation-store.ts';
+import type { Work } from '../operation/work.ts';
 import { execContainer } from './exec-stream.ts';
 import { documentsOf, type NodeView } from './node-view.ts';
 
@@ -27,7 +29,7 @@ interface Answer {
 
 const TITLES = { start: 'start', shutdown: 'shut down', stop: 'stop', destroy: 'destroy' } as const;
 
-/** Containers: list, create, run, end, enter; only translation. */
+/** Containers: list, create, run, end, change, enter; only translation. */
 export function guestService(parts: GuestServiceParts): Implementation<typeof GuestServiceService> {
   const { view } = parts;
   return {
@@ -38,73 +40,102 @@ export function guestService(parts: GuestServiceParts): Implementation<typeof Gu
         throw new PxmError('PXM_GUEST_NOT_FOUND', { guest: String(vmid), where: ` on ${view.nodeName}` });
       return Promise.resolve({ container });
     },
-    createContainer: ({ order, vmid, guestUid, spec }) => {
-      if (spec === undefined) throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: 'spec: it is missing' });
-      return create(parts, { vmid, guestUid, spec }, order);
-    },
+    createContainer: ({ order, ...request }) => begin(parts, order, () => createJob(parts, request)),
     startContainer: ({ order, vmid, guestUid, readiness }) =>
-      verb(parts, { verb: 'start', vmid, guestUid, readiness }, order),
-    shutdownContainer: ({ order, ...request }) => verb(parts, { verb: 'shutdown', ...request }, order),
-    stopContainer: ({ order, ...request }) => verb(parts, { verb: 'stop', ...request }, order),
-    destroyContainer: ({ order, ...request }) => verb(parts, { verb: 'destroy', ...request }, order),
+      begin(parts, order, () => verbJob(parts, { verb: 'start', vmid, guestUid, readiness })),
+    shutdownContainer: ({ order, ...request }) =>
+      begin(parts, order, () => verbJob(parts, { verb: 'shutdown', ...request })),
+    stopContainer: ({ order, ...request }) => begin(parts, order, () => verbJob(parts, { verb: 'stop', ...request })),
+    destroyContainer: ({ order, ...request }) =>
+      begin(parts, order, () => verbJob(parts, { verb: 'destroy', ...request })),
+    changeContainer: ({ order, ...request }) => begin(parts, order, () => changeJob(parts, request)),
     execContainer: (messages, context, write) => execContainer(parts.guests, { messages, context, write }),
   };
 }
 
-async function create(parts: GuestServiceParts, request: CreateRequest, order: Order | undefined): Promise<Answer> {
-  const known = knownOperation(parts, order);
-  if (known !== undefined) return { operation: known, commands: [] };
-  checkCreateRequest(request);
-  if (order?.dryRun === true) return { operation: undefined, commands: await previewCreate(parts.guests, request) };
-  await parts.fence.check(`vmid:${request.vmid}`, order);
-  const { vmid, guestUid, spec } = request;
-  const finish = spec.protection || spec.mounts.some((mount) => mount.source?.$case !== 'volume');
-  const operation = await parts.store.start(
-    {
-      kind: 'container.create',
-      title: `create container ${vmid} (${spec.name})`,
-      vmid,
-      keys: [`vmid:${vmid}`],
-      order,
-      params: { vmid, guestUid, finish, actor: order?.actor ?? '' },
-    },
-    async (work) => {
-      await createContainer(parts.guests, request, work);
-      if (spec.source?.$case !== 'image') return;
-      const { reference, digest } = spec.source.value;
-      await parts.records.put(guestUid, { imageReference: reference, imageDigest: digest });
-    },
-  );
-  return { operation, commands: [] };
-}
-
-async function verb(parts: GuestServiceParts, request: VerbRequest, order: Order | undefined): Promise<Answer> {
-  const known = knownOperation(parts, order);
-  if (known !== undefined) return { operation: known, commands: [] };
-  const { vmid, guestUid } = request;
-  if (order?.dryRun === true) return { operation: undefined, commands: previewVerb(parts.guests, request) };
-  await parts.fence.check(`vmid:${vmid}`, order);
-  // What is plainly impossible is refused at once; the body looks again when its turn comes.
-  if (!parts.store.isBusy(`vmid:${vmid}`)) checkVerb(parts.guests, request);
-  const operation = await parts.store.start(
-    {
-      kind: `container.${request.verb}`,
-      title: `${TITLES[request.verb]} container ${vmid}`,
-      vmid,
-      keys: [`vmid:${vmid}`],
-      order,
-      params: { vmid, guestUid, actor: order?.actor ?? '' },
-    },
-    async (work) => {
-      await carryOutVerb(parts.guests, request, work);
-      if (request.verb === 'destroy') await parts.records.forget(guestUid);
-    },
-  );
-  return { operation, commands: [] };
+/** Work on one guest, whatever its kind. */
+interface GuestJob {
+  readonly kind: string;
+  readonly title: string;
+  readonly vmid: number;
+  /** For the recovery of the kind. */
+  readonly params: object;
+  readonly preview: () => Promise<HostCommand[]> | HostCommand[];
+  /** Refuses what is plainly impossible; the body looks again when its turn comes. */
+  readonly check: () => Promise<void> | void;
+  readonly body: (work: Work) => Promise<void>;
 }
 
 /** A repeated order is answered before fence and checks: its work has begun, or is done. */
-function knownOperation(parts: GuestServiceParts, order: Order | undefined): Operation | undefined {
-  if (order === undefined || order.idempotencyKey === '' || order.dryRun) return undefined;
-  return parts.store.findByKey(order.idempotencyKey);
+async function begin(
+  { store, fence }: GuestServiceParts,
+  order: Order | undefined,
+  makeJob: () => GuestJob,
+): Promise<Answer> {
+  const isDryRun = order?.dryRun === true;
+  const key = isDryRun ? '' : (order?.idempotencyKey ?? '');
+  const known = key === '' ? undefined : store.findByKey(key);
+  if (known !== undefined) return { operation: known, commands: [] };
+  const { kind, title, vmid, params, check, preview, body } = makeJob();
+  if (isDryRun) return { operation: undefined, commands: await preview() };
+  const lane = `vmid:${vmid}`;
+  await fence.check(lane, order);
+  if (!store.isBusy(lane)) await check();
+  const request = { kind, title, vmid, keys: [lane], order, params: { ...params, actor: order?.actor ?? '' } };
+  return { operation: await store.start(request, body), commands: [] };
+}
+
+type CreateOrder = Omit<CreateRequest, 'spec'> & { readonly spec: ContainerSpec | undefined };
+
+function createJob({ guests, records }: GuestServiceParts, { vmid, guestUid, spec }: CreateOrder): GuestJob {
+  if (spec === undefined) throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: 'spec: it is missing' });
+  const request = { vmid, guestUid, spec };
+  checkCreateRequest(request);
+  const finish = spec.protection || spec.mounts.some((mount) => mount.source?.$case !== 'volume');
+  return {
+    kind: 'container.create',
+    title: `create container ${vmid} (${spec.name})`,
+    vmid,
+    params: { vmid, guestUid, finish },
+    preview: () => previewCreate(guests, request),
+    check: () => undefined,
+    body: async (work) => {
+      await createContainer(guests, request, work);
+      if (spec.source?.$case !== 'image') return;
+      const { reference, digest } = spec.source.value;
+      await records.put(guestUid, { imageReference: reference, imageDigest: digest });
+    },
+  };
+}
+
+function verbJob({ guests, records }: GuestServiceParts, request: VerbRequest): GuestJob {
+  const { vmid, guestUid, verb } = request;
+  return {
+    kind: `container.${verb}`,
+    title: `${TITLES[verb]} container ${vmid}`,
+    vmid,
+    params: { vmid, guestUid },
+    preview: () => previewVerb(guests, request),
+    check: () => {
+      checkVerb(guests, request);
+    },
+    body: async (work) => {
+      await carryOutVerb(guests, request, work);
+      if (verb === 'destroy') await records.forget(guestUid);
+    },
+  };
+}
+
+function changeJob({ guests }: GuestServiceParts, request: ChangeRequest): GuestJob {
+  const change = bindChange(guests, request);
+  const { kind, title, params } = change;
+  return {
+    kind,
+    title,
+    vmid: request.vmid,
+    params,
+    preview: () => change.preview(),
+    check: () => change.check(),
+    body: (work) => change.carryOut(work),
+  };
 }

@@ -138,6 +138,25 @@ it('refuses by code: an overtaken order, a foreign guest, all problems of a spec
   expect(host.runner.calls).toEqual([]);
 });
 
+it('changes a guest once per key, and refuses an order that names no change', async () => {
+  const guest = channel.client(GuestServiceClient);
+  host.write('etc/pve/storage.cfg', 'zfspool: local\n\tpool tank\n\tcontent rootdir\n');
+  host.runner.expect('pct snapshot 101 s1', {
+    effect: () => {
+      host.putGuest(101, `${CONFIG}\n[s1]\nmemory: 512\n`);
+    },
+  });
+  const change = { change: { $case: 'createSnapshot' as const, value: { name: 's1', description: '' } } };
+  const request = { order: order(), vmid: 101, guestUid: UID, change };
+  const { operation } = await channel.call(guest, 'changeContainer', request, {});
+  await stack.store.settled(operation?.id ?? '');
+  const again = await channel.call(guest, 'changeContainer', request, {});
+  expect(again.operation).toMatchObject({ id: operation?.id, state: OperationState.OPERATION_STATE_DONE });
+  const none = { ...request, order: order({ idempotencyKey: 'n' }), change: undefined };
+  await expect(channel.call(guest, 'changeContainer', none, {})).rejects.toMatchObject({ code: 'PXM_INPUT_INVALID' });
+  host.runner.assertDone();
+});
+
 it('a dry run shows commands and starts nothing', async () => {
   const guest = channel.client(GuestServiceClient);
   const answer = await channel.call(

@@ -5,6 +5,7 @@ import { type Clock, createIdSource } from '@pxmgr/kit/clock';
 import type { Runner } from '@pxmgr/kit/exec/command';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import { readGpus } from '../device/gpu.ts';
+import { changeRecoveries } from '../guest/change/change.ts';
 import { removeStaleEdits } from '../guest/edit.ts';
 import { GuestFiles } from '../guest/guest-file.ts';
 import { GuestRecords } from '../guest/guest-records.ts';
@@ -168,6 +169,7 @@ async function recover(
     ...(['start', 'shutdown', 'stop', 'destroy'] as const).map(
       (verb) => [`container.${verb}`, verbRecovery(guests, verb)] as const,
     ),
+    ...changeRecoveries(guests),
     [
       'image.pull',
       async (replay) => {

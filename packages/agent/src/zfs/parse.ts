@@ -1,5 +1,5 @@
 /** Tables of `zfs list -Hp` and `zpool list -Hp` (openzfs/zfs cmd/zfs/zfs_main.c, cmd/zpool/zpool_main.c). */
-import { DATASET_COLUMNS, POOL_COLUMNS } from './zfs-args.ts';
+import { DATASET_COLUMNS, POOL_COLUMNS, SNAPSHOT_COLUMNS } from './zfs-args.ts';
 
 export interface Dataset {
   readonly name: string;
@@ -22,6 +22,16 @@ export interface Pool {
   readonly freeBytes: bigint;
   /** ONLINE, DEGRADED, FAULTED, ... */
   readonly health: string;
+}
+
+export interface Snapshot {
+  /** Without its dataset. */
+  readonly name: string;
+  readonly isBookmark: boolean;
+  /** Holds on it. */
+  readonly holds: number;
+  /** Datasets cloned from it. */
+  readonly clones: readonly string[];
 }
 
 /** `-` and `none` mean that a number is not set. */
@@ -64,5 +74,16 @@ export function parsePools(text: string): Pool[] {
     allocatedBytes: bytes(allocated),
     freeBytes: bytes(free),
     health,
+  }));
+}
+
+export function parseSnapshots(text: string): Snapshot[] {
+  return rows(text, SNAPSHOT_COLUMNS.length).map(([name = '', holds, clones]) => ({
+    name: name.slice(name.search(/[@#]/) + 1),
+    isBookmark: name.includes('#'),
+    holds: Number(bytes(holds)),
+    clones: unlessDash(clones)
+      .split(',')
+      .filter((clone) => clone !== ''),
   }));
 }

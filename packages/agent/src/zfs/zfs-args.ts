@@ -17,6 +17,7 @@ export const DATASET_COLUMNS = [
   'mounted',
   'mountpoint',
 ] as const;
+export const SNAPSHOT_COLUMNS = ['name', 'userrefs', 'clones'] as const;
 export const POOL_COLUMNS = ['name', 'size', 'allocated', 'free', 'health'] as const;
 
 const READ_LIMIT_MS = 10_000;
@@ -28,6 +29,19 @@ export function listDatasetsCommand(below?: DatasetName): Command {
     file: 'zfs',
     args: ['list', '-Hp', '-o', DATASET_COLUMNS.join(','), '-t', 'filesystem,volume', ...scope],
     purpose: 'list datasets',
+    timeoutMs: READ_LIMIT_MS,
+    maxOutputBytes: 16 * 1024 * 1024,
+    readOnly: true,
+  };
+}
+
+/** Bookmarks too: they hinder a rollback as a newer snapshot does. By transaction: names and seconds tell no order. */
+export function listSnapshotsCommand(dataset: DatasetName): Command {
+  const columns = SNAPSHOT_COLUMNS.join(',');
+  return {
+    file: 'zfs',
+    args: ['list', '-Hp', '-o', columns, '-t', 'snapshot,bookmark', '-s', 'createtxg', '-d', '1', dataset],
+    purpose: `list snapshots of ${dataset}`,
     timeoutMs: READ_LIMIT_MS,
     maxOutputBytes: 16 * 1024 * 1024,
     readOnly: true,

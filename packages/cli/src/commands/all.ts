@@ -9,6 +9,12 @@ import { containerExec } from './container/exec.ts';
 import { containerGet } from './container/get.ts';
 import { containerDestroy, containerShutdown, containerStart, containerStop } from './container/lifecycle.ts';
 import { containerList } from './container/list.ts';
+import {
+  containerSnapshotCreate,
+  containerSnapshotDestroy,
+  containerSnapshotList,
+  containerSnapshotRollback,
+} from './container/snapshot.ts';
 import { datasetList } from './dataset/list.ts';
 import { deviceList } from './device/list.ts';
 import { imageInspect } from './image/inspect.ts';
@@ -39,6 +45,10 @@ export const COMMANDS: readonly Command[] = [
   containerStop,
   containerDestroy,
   containerExec,
+  containerSnapshotList,
+  containerSnapshotCreate,
+  containerSnapshotRollback,
+  containerSnapshotDestroy,
   nodeList,
   nodeGet,
   nodeJoin,
@@ -68,6 +78,7 @@ export const COMMANDS: readonly Command[] = [
 /** What a noun is about, for the help page of the noun. */
 export const NOUNS: Readonly<Record<string, string>> = {
   container: 'Containers: list, create, start, stop, run programs in them',
+  'container snapshot': 'Snapshots of containers: create, list, rollback, destroy',
   node: 'Nodes of the fleet: list, add, remove',
   'node token': 'One-time tokens with which nodes join',
   image: 'OCI images on the nodes and in registries',

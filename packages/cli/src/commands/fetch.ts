@@ -1,5 +1,5 @@
 /** Small questions that several commands ask the controller. */
-import type { InventoryObject } from '@pxmgr/contract/common';
+import type { ContainerDocument, InventoryObject } from '@pxmgr/contract/common';
 import { InventoryServiceClient } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { controllerOf } from '../client.ts';
@@ -49,4 +49,17 @@ export async function fetchObject(context: Context, wanted: Wanted): Promise<Inv
   const { object } = await controllerOf(context).ask(InventoryServiceClient, 'getInventory', wanted);
   if (object === undefined) throw new PxmError('PXM_OBJECT_NOT_FOUND', { kind: wanted.kind, key: wanted.key });
   return object;
+}
+
+export interface FoundContainer {
+  readonly object: InventoryObject;
+  readonly container: ContainerDocument;
+}
+
+/** One container by vmid or name. */
+export async function fetchContainer(context: Context, key: string, node: string): Promise<FoundContainer> {
+  const object = await fetchObject(context, { kind: 'container', key, node });
+  const document = object.document?.document;
+  if (document?.$case !== 'container') throw new PxmError('PXM_OBJECT_NOT_FOUND', { kind: 'container', key });
+  return { object, container: document.value };
 }

@@ -25,6 +25,7 @@ function agentServer(): RpcServer {
       shutdownContainer: absent,
       stopContainer: absent,
       destroyContainer: absent,
+      changeContainer: absent,
       execContainer: async (messages, _context, write) => {
         for await (const { request } of messages) {
           if (request?.$case === 'start') started.push(request.value);

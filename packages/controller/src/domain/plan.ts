@@ -1,6 +1,8 @@
 /** Plans: which steps a piece of work has, how each is taken back, and what the inventory must show at the end. Pure. */
+import { CHANGE_KINDS, type ChangeKindName } from '@pxmgr/contract';
 import type { ContainerSpec } from '@pxmgr/contract/common';
 import type { Plan, PlanActionRequest, PlanStep } from '@pxmgr/contract/controller';
+import { changeTitle } from './container-change.ts';
 
 export type StepKind =
   | 'image.pull'
@@ -9,6 +11,7 @@ export type StepKind =
   | 'container.shutdown'
   | 'container.stop'
   | 'container.destroy'
+  | ChangeKindName
   | 'inventory.confirm'
   | 'reservation.release';
 
@@ -60,13 +63,15 @@ export function createSteps({ spec, vmid, nodeName, start }: CreateOutline): Pla
   return number(drafts);
 }
 
+type PlainAction = Exclude<Action, { $case: 'change' }>;
+
 const ACTION_KINDS = {
   start: 'container.start',
   shutdown: 'container.shutdown',
   stop: 'container.stop',
   destroy: 'container.destroy',
   pull: 'image.pull',
-} as const satisfies Record<Action['$case'], StepKind>;
+} as const satisfies Record<PlainAction['$case'], StepKind>;
 
 const ACTION_VERBS = {
   start: 'start',
@@ -74,26 +79,38 @@ const ACTION_VERBS = {
   stop: 'stop',
   destroy: 'destroy',
   pull: 'pull',
-} as const satisfies Record<Action['$case'], string>;
+} as const satisfies Record<PlainAction['$case'], string>;
 
 /** `subject`: "container web (101)", or an image reference. */
-export function actionTitle(action: Action['$case'], subject: string, nodeName: string): string {
-  return `${ACTION_VERBS[action]} ${subject} ${action === 'pull' ? 'to' : 'on'} ${nodeName}`;
+export function actionTitle(action: Action, subject: string, nodeName: string): string {
+  if (action.$case === 'change') return `${changeTitle(action.value.change, subject)} on ${nodeName}`;
+  return `${ACTION_VERBS[action.$case]} ${subject} ${action.$case === 'pull' ? 'to' : 'on'} ${nodeName}`;
 }
 
-export function actionSteps(action: Action['$case'], subject: string, nodeName: string): PlanStep[] {
+/** Errors: a plain one for a change that names none; the caller has looked. */
+function actionKind(action: Action): StepKind {
+  if (action.$case !== 'change') return ACTION_KINDS[action.$case];
+  const change = action.value.change?.change;
+  if (change === undefined) throw new Error('the action names no change');
+  return CHANGE_KINDS[change.$case];
+}
+
+export function actionSteps(action: Action, subject: string, nodeName: string): PlanStep[] {
   return number([
-    { kind: ACTION_KINDS[action], title: actionTitle(action, subject, nodeName) },
+    { kind: actionKind(action), title: actionTitle(action, subject, nodeName) },
     { kind: 'inventory.confirm', title: `see it in the inventory` },
   ]);
 }
 
 /** What must be seen before the work counts as done. */
-export type Expectation = 'present' | 'running' | 'stopped' | 'gone' | 'image';
+export type Expectation = 'present' | 'running' | 'stopped' | 'gone' | 'image' | 'changed';
+
+const CHANGES: ReadonlySet<string> = new Set(Object.values(CHANGE_KINDS));
 
 export function expectationOf(plan: Plan): Expectation {
   const kinds = new Set(plan.steps.map((step) => step.kind));
   if (kinds.has('container.destroy')) return 'gone';
+  if (plan.steps.some((step) => CHANGES.has(step.kind))) return 'changed';
   if (kinds.has('container.stop') || kinds.has('container.shutdown')) return 'stopped';
   if (kinds.has('container.start')) return 'running';
   return kinds.has('container.create') ? 'present' : 'image';

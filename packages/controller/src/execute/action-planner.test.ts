@@ -1,3 +1,5 @@
+import type { AnyChange } from '@pxmgr/contract';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Action } from '../domain/plan.ts';
 import { DIGEST } from './agent.fixture.ts';
@@ -84,6 +86,36 @@ describe('actions on guests', () => {
     expect(await refusal(undefined)).toBe('PXM_INPUT_INVALID');
     shop.fleet.setPresence('pve1', 'down');
     expect(await refusal({ $case: 'stop', value: { guest: guest('db') } })).toBe('PXM_NODE_DOWN');
+  });
+
+  it('change a guest, and are seen in the inventory', async () => {
+    const change = (one: AnyChange): Action => ({
+      $case: 'change',
+      value: { guest: guest('web'), change: { change: one } },
+    });
+    expect(await carryOut(change({ $case: 'createSnapshot', value: { name: 's1', description: '' } }))).toBeUndefined();
+    expect(await carryOut(change({ $case: 'rollbackSnapshot', value: { name: 's1' } }))).toBeUndefined();
+    expect(await carryOut(change({ $case: 'destroySnapshot', value: { name: 's1' } }))).toBeUndefined();
+    expect(shop.agent('pve1').effects).toEqual([
+      'container.snapshot.create 101',
+      'container.snapshot.rollback 101',
+      'container.snapshot.destroy 101',
+    ]);
+    expect(await refusal(change({ $case: 'createSnapshot', value: { name: 'current', description: '' } }))).toBe(
+      'PXM_INPUT_INVALID',
+    );
+    expect(await refusal({ $case: 'change', value: { guest: guest('web'), change: undefined } })).toBe(
+      'PXM_INPUT_INVALID',
+    );
+  });
+
+  it('are no plan where the agent would refuse the change', async () => {
+    const change: AnyChange = { $case: 'createSnapshot', value: { name: 's1', description: '' } };
+    const no = new PxmError('PXM_SNAPSHOT_UNSUPPORTED', { vmid: '101', node: 'pve1', reasons: 'mp0 is a bind mount' });
+    shop.agent('pve1').answerDryRuns(no);
+    expect(await refusal({ $case: 'change', value: { guest: guest('web'), change: { change } } })).toBe(
+      'PXM_SNAPSHOT_UNSUPPORTED',
+    );
   });
 
   it('pull an image by its digest', async () => {

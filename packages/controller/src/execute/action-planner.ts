@@ -1,17 +1,18 @@
-/** Plans for work on what is there already: start, shut down, stop, destroy a container; pull an image. */
+/** Plans for work on what is there already: start, shut down, stop, destroy, change a container; pull an image. */
 
 import { formatImageReference, parseImageReference } from '@pxmgr/contract';
 import type { ContainerDocument, ImageSource } from '@pxmgr/contract/common';
 import { ContainerSpec } from '@pxmgr/contract/common';
 import type { GuestKey, Plan, PullAction } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { checkChange } from '../domain/container-change.ts';
 import type { FleetView } from '../domain/fleet-view.ts';
 import type { NodeState } from '../domain/node-state.ts';
 import { type Action, actionSteps, actionTitle } from '../domain/plan.ts';
 import { checkReadiness } from '../domain/spec-check.ts';
 import { invalid, type PlannerParts } from './planner.ts';
 import { resolveImage } from './resolve-image.ts';
-import { showCommands } from './show-commands.ts';
+import { requireAgreed, showCommands } from './show-commands.ts';
 
 export interface ActionPlannerParts extends PlannerParts {
   readonly view: FleetView;
@@ -45,7 +46,8 @@ export class ActionPlanner {
 
   /**
    * Reserves nothing; a dry run stores nothing. Errors: PXM_INPUT_INVALID, PXM_GUEST_NOT_FOUND, PXM_GUEST_AMBIGUOUS,
-   * PXM_GUEST_TEMPLATE, PXM_GUEST_PROTECTED, PXM_GUEST_RUNNING, PXM_NODE_NOT_FOUND, PXM_NODE_DOWN.
+   * PXM_GUEST_TEMPLATE, PXM_GUEST_PROTECTED, PXM_GUEST_RUNNING, PXM_NODE_NOT_FOUND, PXM_NODE_DOWN; of a change also
+   * what the agent says against it.
    */
   async plan(request: ActionRequest): Promise<Plan> {
     const { action } = request;
@@ -55,6 +57,7 @@ export class ActionPlanner {
     const subject = action.$case === 'pull' ? await this.#image(action.value) : this.#guest(action);
     requireUp(subject.node);
     const draft = this.#draft(action, subject, request);
+    if (action.$case === 'change') await requireAgreed(this.#parts.agents, { plan: draft, action });
     const { plan } = request.dryRun ? { plan: draft } : this.#parts.records.plans.insert({ plan: draft, action });
     return request.showCommands ? await showCommands(this.#parts.agents, { plan, action }) : plan;
   }
@@ -94,12 +97,12 @@ export class ActionPlanner {
       generation: 0n,
       createdAt,
       expiresAt: new Date(createdAt.getTime() + planTtlMs),
-      title: actionTitle(action.$case, text, node.name),
+      title: actionTitle(action, text, node.name),
       nodeUid: node.uid,
       nodeName: node.name,
       vmid,
       guestUid,
-      steps: actionSteps(action.$case, text, node.name),
+      steps: actionSteps(action, text, node.name),
       evaluationId: '',
       reservationId: '',
       state: 'draft',
@@ -124,6 +127,7 @@ function problemsOf(action: Action): string[] {
     return problems;
   }
   if ((action.value.guest?.key ?? '') === '') complain('guest', 'name a container by vmid or name');
+  if (action.$case === 'change') checkChange(action.value.change, complain);
   if (action.$case === 'start' && action.value.readiness !== undefined)
     checkReadiness(action.value.readiness, complain);
   if (action.$case === 'shutdown' && action.value.timeoutSeconds > SHUTDOWN_SECONDS_MAX) {

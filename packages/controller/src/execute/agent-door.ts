@@ -1,4 +1,5 @@
 import type {
+  ChangeContainerRequest,
   CreateContainerRequest,
   DestroyContainerRequest,
   GetOperationRequest,
@@ -33,6 +34,7 @@ export interface AgentDoor {
   shutdownContainer(nodeUid: string, request: ShutdownContainerRequest): Promise<Accepted>;
   stopContainer(nodeUid: string, request: StopContainerRequest): Promise<Accepted>;
   destroyContainer(nodeUid: string, request: DestroyContainerRequest): Promise<Accepted>;
+  changeContainer(nodeUid: string, request: ChangeContainerRequest): Promise<Accepted>;
   /** PXM_GUEST_NOT_FOUND when it is not there. */
   getGuest(nodeUid: string, vmid: number): Promise<ContainerDocument>;
   /** PXM_OPERATION_NOT_FOUND when the agent does not know it. */

@@ -2,6 +2,7 @@
  * For tests: an agent in this process that speaks the real protocol over a UNIX socket. Its operations, guests and images
  * outlive `stop` and `listen`, as a journal would; nothing is really run.
  */
+import { CHANGE_KINDS } from '@pxmgr/contract';
 import {
   type CreateContainerRequest,
   GuestServiceService,
@@ -23,11 +24,10 @@ import { createSequentialIds } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toProblem } from '@pxmgr/kit/error/to-problem';
 import { silentLogger } from '@pxmgr/kit/log/logger';
-import { type Channel, createChannel } from '@pxmgr/kit/rpc/channel';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
 import { createRpcServer, type RpcServer } from '@pxmgr/kit/rpc/server';
 import { inventoryObject, type SketchedFleet, uidOf } from '../domain/fleet.fixture.ts';
-import type { AgentLines } from './grpc-agents.ts';
+import { changed } from './changed-guest.fixture.ts';
 
 /** What becomes of the next operation of a kind. */
 export type Fate =
@@ -74,6 +74,7 @@ export class PlayedAgent {
   readonly #byKey = new Map<string, string>();
   readonly #fates = new Map<string, Fate[]>();
   #server: RpcServer | undefined;
+  #dryRefusal: PxmError | undefined;
 
   constructor(name: string, fleet: SketchedFleet) {
     this.name = name;
@@ -84,6 +85,11 @@ export class PlayedAgent {
   /** Decides what becomes of the next operations of this kind; after them all end well. */
   plan(kind: string, ...fates: Fate[]): void {
     this.#fates.set(kind, fates);
+  }
+
+  /** What dry runs are answered with from here on. */
+  answerDryRuns(refusal: PxmError): void {
+    this.#dryRefusal = refusal;
   }
 
   async listen(path: string): Promise<void> {
@@ -117,7 +123,7 @@ export class PlayedAgent {
   #start(kind: string, order: Order | undefined, work: { vmid?: number; effect: () => void }): Answer {
     const commands: HostCommand[] = [{ argv: ['tool', kind, String(work.vmid ?? 0)], purpose: kind, internal: false }];
     if (order === undefined) throw new Error('an order is needed');
-    if (order.dryRun) return { operation: undefined, commands };
+    if (order.dryRun) return this.#dryAnswer(commands);
     this.orders.push(order);
     const known = this.#byKey.get(order.idempotencyKey);
     if (known !== undefined) return { operation: this.#get(known).operation, commands };
@@ -140,6 +146,11 @@ export class PlayedAgent {
     this.#say(kept, { $case: 'log', value: { stream: 'out', text: `${kind} is under way` } });
     if (fate !== 'held') setImmediate(() => this.#end(kept, fate));
     return { operation, commands };
+  }
+
+  #dryAnswer(commands: HostCommand[]): Answer {
+    if (this.#dryRefusal !== undefined) throw this.#dryRefusal;
+    return { operation: undefined, commands };
   }
 
   #end(kept: Kept, fate: Outcome | 'cancelled'): void {
@@ -256,6 +267,13 @@ export class PlayedAgent {
         this.guests.delete(vmid);
         if (this.publishes) this.#fleet.remove(this.uid, 'container', String(vmid));
       }),
+      changeContainer: (request) => {
+        const change = request.change?.change;
+        if (change === undefined) throw new Error('a change is needed');
+        return on(CHANGE_KINDS[change.$case], (vmid) => {
+          this.#set(vmid, changed(this.#guest(vmid), change));
+        })(request);
+      },
       execContainer: () => Promise.resolve(),
     };
   }
@@ -321,27 +339,3 @@ interface Answer {
 /** What the orders for guests have in common, and what the create has beyond that. */
 type GuestOrder = Pick<CreateContainerRequest, 'vmid' | 'order' | 'guestUid'> &
   Partial<Pick<CreateContainerRequest, 'spec'>>;
-
-/** Lines to played agents by node uid. */
-export class SocketLines implements AgentLines {
-  readonly #channels = new Map<string, Channel>();
-
-  add(agent: PlayedAgent, path: string): void {
-    const options = { address: `unix:${path}`, peerName: agent.name, unreachable: 'PXM_NODE_UNREACHABLE' as const };
-    this.#channels.set(agent.uid, createChannel(options));
-  }
-
-  async reach<T>(nodeUid: string, use: (channel: Channel) => Promise<T>): Promise<T> {
-    return await use(this.channel(nodeUid));
-  }
-
-  channel(nodeUid: string): Channel {
-    const channel = this.#channels.get(nodeUid);
-    if (channel === undefined) throw new PxmError('PXM_NODE_NOT_FOUND', { node: nodeUid });
-    return channel;
-  }
-
-  close(): void {
-    for (const channel of this.#channels.values()) channel.close();
-  }
-}

@@ -169,9 +169,9 @@ export class Executor {
     }
   }
 
-  #context({ plan }: PlanRecord, log: OperationLog, cancel: AbortSignal): RunContext {
+  #context({ plan, action }: PlanRecord, log: OperationLog, cancel: AbortSignal): RunContext {
     const { records, agents, view, clock, limits } = this.#parts;
     const cancelActor = (): string => records.operations.get(log.operation.id)?.cancelActor ?? '';
-    return { plan, log, records, agents, view, clock, limits, stop: this.#stop.signal, cancel, cancelActor };
+    return { plan, action, log, records, agents, view, clock, limits, stop: this.#stop.signal, cancel, cancelActor };
   }
 }

@@ -43,6 +43,8 @@ export function createGrpcAgents(lines: AgentLines): AgentDoor {
       guest(uid, (client, channel) => channel.call(client, 'stopContainer', request, options)),
     destroyContainer: (uid, request) =>
       guest(uid, (client, channel) => channel.call(client, 'destroyContainer', request, options)),
+    changeContainer: (uid, request) =>
+      guest(uid, (client, channel) => channel.call(client, 'changeContainer', request, options)),
     getGuest: (uid, vmid) =>
       lines.reach(uid, async (channel) => {
         const { container } = await channel.call(

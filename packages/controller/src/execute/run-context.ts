@@ -1,6 +1,7 @@
 import type { Plan } from '@pxmgr/contract/controller';
 import type { Clock } from '@pxmgr/kit/clock';
 import type { FleetView } from '../domain/fleet-view.ts';
+import type { Action } from '../domain/plan.ts';
 import type { AgentDoor } from './agent-door.ts';
 import type { OperationLog } from './operation-log.ts';
 import type { Records } from './records.ts';
@@ -28,6 +29,8 @@ export const DEFAULT_LIMITS: ExecuteLimits = {
 /** What the parts of one run share. */
 export interface RunContext {
   readonly plan: Plan;
+  /** Undefined for a create plan. */
+  readonly action: Action | undefined;
   readonly log: OperationLog;
   readonly records: Records;
   readonly agents: AgentDoor;

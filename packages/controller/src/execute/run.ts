@@ -108,14 +108,14 @@ export class Run {
   }
 
   async #ownStep(step: PlanStep): Promise<void> {
-    const { log, plan, view } = this.#context;
+    const { log, plan } = this.#context;
     if (step.kind === 'inventory.confirm') {
       const { isObserved } = await confirm(this.#context, step.index);
       if (!isObserved) log.note(step.index, 'the agent confirms it; the inventory does not show it yet', 'warning');
       return;
     }
     if (step.kind !== 'reservation.release') throw new Error(`unknown step ${step.kind}`);
-    if (isShown(view, plan)) this.#ledger.release(plan.reservationId, 'observed in inventory', true);
+    if (isShown(this.#context)) this.#ledger.release(plan.reservationId, 'observed in inventory', true);
     else log.note(step.index, 'the reservation stays until the inventory shows the guest', 'warning');
   }
 
@@ -129,9 +129,9 @@ export class Run {
   }
 
   #keep(problem: Problem): void {
-    const { log, records, plan, view } = this.#context;
+    const { log, records, plan } = this.#context;
     records.database.transaction(() => {
-      if (plan.reservationId !== '' && isShown(view, plan))
+      if (plan.reservationId !== '' && isShown(this.#context))
         this.#ledger.release(plan.reservationId, 'observed in inventory', true);
       records.plans.move(plan.id, 'applied', 'failed');
       log.move('failed', {

@@ -1,4 +1,4 @@
-import type { HostCommand } from '@pxmgr/contract/common';
+import type { HostCommand, Order } from '@pxmgr/contract/common';
 import type { Plan } from '@pxmgr/contract/controller';
 import { isPxmError } from '@pxmgr/kit/error/pxm-error';
 import type { PlanRecord } from '../domain/plan.ts';
@@ -19,7 +19,7 @@ export async function showCommands(agents: AgentDoor, record: PlanRecord): Promi
       steps.push(step);
       continue;
     }
-    const order = { ...orderOf(plan, step.index, { way: 'forward', attempt: 1 }), dryRun: true };
+    const order = dryOrder(plan, step.index);
     steps.push({ ...step, commands: await commandsOf(async () => (await issue(agents, record, order)).commands) });
   }
   return { ...plan, steps };
@@ -32,4 +32,13 @@ async function commandsOf(ask: () => Promise<readonly HostCommand[]>): Promise<H
     if (!isPxmError(error)) throw error;
     return [{ argv: [], purpose: `not known before the earlier steps are done: ${error.message}`, internal: true }];
   }
+}
+
+/** Only the host knows what a change needs there: a plan that its agent would refuse is not made. Throws its refusal. */
+export async function requireAgreed(agents: AgentDoor, record: PlanRecord): Promise<void> {
+  for (const step of record.plan.steps) await issueOf(step)?.(agents, record, dryOrder(record.plan, step.index));
+}
+
+function dryOrder(plan: Plan, step: number): Order {
+  return { ...orderOf(plan, step, { way: 'forward', attempt: 1 }), dryRun: true };
 }

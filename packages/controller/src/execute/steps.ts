@@ -1,7 +1,8 @@
 /** Step kinds -> orders to the agent, and what takes a step back. The only place that knows which kind calls what. */
+import { CHANGE_KINDS } from '@pxmgr/contract';
 import type { Order } from '@pxmgr/contract/common';
 import type { PlanStep } from '@pxmgr/contract/controller';
-import type { Action, PlanRecord } from '../domain/plan.ts';
+import type { Action, PlanRecord, StepKind } from '../domain/plan.ts';
 import type { Accepted, AgentDoor } from './agent-door.ts';
 
 type Issue = (agents: AgentDoor, record: PlanRecord, order: Order) => Promise<Accepted>;
@@ -44,6 +45,11 @@ const destroy: Issue = (agents, record, order) => {
   return agents.destroyContainer(nodeUid, { order, vmid, guestUid, force: actionOf(record, 'destroy').force });
 };
 
+const change: Issue = (agents, record, order) => {
+  const { nodeUid, vmid, guestUid } = record.plan;
+  return agents.changeContainer(nodeUid, { order, vmid, guestUid, change: actionOf(record, 'change').change });
+};
+
 const ISSUES: Readonly<Record<string, Issue>> = {
   'image.pull': pull,
   'container.create': create,
@@ -51,7 +57,15 @@ const ISSUES: Readonly<Record<string, Issue>> = {
   'container.shutdown': shutdown,
   'container.stop': stop,
   'container.destroy': destroy,
+  ...Object.fromEntries(Object.values(CHANGE_KINDS).map((kind) => [kind, change])),
 };
+
+/** Kinds of which nothing is left when the agent has undone them. */
+const REISSUED: ReadonlySet<string> = new Set<StepKind>([
+  'image.pull',
+  'container.create',
+  'container.snapshot.create',
+]);
 
 /** The order of an agent's step; undefined for a step that the controller does itself. */
 export function issueOf(step: PlanStep): Issue | undefined {
@@ -67,7 +81,7 @@ export function undoOf(step: PlanStep): Issue | undefined {
 
 /** A step that an agent undid after its own crash may be ordered once more: nothing of it is left. */
 export function mayReissue(step: PlanStep): boolean {
-  return step.kind === 'container.create' || step.kind === 'image.pull';
+  return REISSUED.has(step.kind);
 }
 
 /** An image that may or may not have arrived troubles nobody; a guest that may or may not be there does. */

@@ -75,6 +75,7 @@ describe('errors and limits', () => {
       shutdownContainer: never,
       stopContainer: never,
       destroyContainer: never,
+      changeContainer: never,
       execContainer: async (messages, _context, write) => {
         for await (const message of messages) {
           if (message.request?.$case !== 'stdin') continue;

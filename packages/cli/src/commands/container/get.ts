@@ -1,12 +1,12 @@
 import { formatSize } from '@pxmgr/contract';
 import type { ContainerDocument, InventoryObject } from '@pxmgr/contract/common';
-import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { argument, command } from '../../command.ts';
 import { renderGrid, renderPairs } from '../../render/table.ts';
 import { paintState, type Theme } from '../../render/theme.ts';
 import { exactTime } from '../../render/time.ts';
 import { detail } from '../../result.ts';
-import { fetchObject } from '../fetch.ts';
+import { GUEST_ARGS, NODE_OPTION } from '../action-plan.ts';
+import { fetchContainer } from '../fetch.ts';
 import { themeOf } from '../page.ts';
 
 function lines(object: InventoryObject, container: ContainerDocument, theme: Theme): string[] {
@@ -77,17 +77,11 @@ function section(title: string, rows: readonly (readonly string[])[]): string[] 
 export const containerGet = command({
   path: 'container get',
   summary: 'Show one container',
-  args: [{ name: 'CONTAINER', help: 'vmid or name', complete: 'container' }],
-  options: {
-    node: { kind: 'text', flag: 'node', value: 'NODE', help: 'where the name is ambiguous', complete: 'node' },
-  },
+  args: GUEST_ARGS,
+  options: { node: NODE_OPTION },
   examples: ['pxmgr container get 100', 'pxmgr container get web -o yaml'],
   run: async (context, input) => {
-    const key = argument(input, 0);
-    const object = await fetchObject(context, { kind: 'container', key, node: input.options.node ?? '' });
-    const document = object.document?.document;
-    if (document?.$case !== 'container') throw new PxmError('PXM_OBJECT_NOT_FOUND', { kind: 'container', key });
-    const container = document.value;
+    const { object, container } = await fetchContainer(context, argument(input, 0), input.options.node ?? '');
     return detail({
       noun: 'Container',
       name: String(container.vmid),

@@ -1,44 +1,20 @@
 /** start, shutdown, stop, destroy: a plan for one guest that exists. */
 import { limits, parseDuration } from '@pxmgr/contract';
-import { PlacementServiceClient, type PlanActionRequest } from '@pxmgr/contract/controller';
-import { controllerOf } from '../../client.ts';
 import { argument, command } from '../../command.ts';
-import type { Context } from '../../context.ts';
 import { Problems } from '../../spec/problems.ts';
 import { parseReadiness } from '../../spec/readiness-flag.ts';
-import { CHANGE_OPTIONS, type ChangeFlags, carryOut, type Planned } from '../carry-out.ts';
+import { actionPlanner, GUEST_ARGS, NODE_OPTION, YES_OPTION } from '../action-plan.ts';
+import { CHANGE_OPTIONS, carryOut } from '../carry-out.ts';
 import { guestLine } from '../guest-lines.ts';
 
-const ARGS = [{ name: 'CONTAINER', help: 'vmid or name', complete: 'container' }] as const;
-const NODE = {
-  kind: 'text',
-  flag: 'node',
-  value: 'NODE',
-  help: 'where the name is ambiguous',
-  complete: 'node',
-} as const;
-const YES = { kind: 'flag', flag: 'yes', short: 'y', help: 'do not ask' } as const;
 const SHUTDOWN_SECONDS = 20;
-
-function planner(
-  context: Context,
-  flags: ChangeFlags,
-  action: PlanActionRequest['action'],
-): (dryRun: boolean) => Promise<Planned> {
-  return async (dryRun) =>
-    await controllerOf(context).askSlow(PlacementServiceClient, 'planAction', {
-      action,
-      dryRun,
-      showCommands: flags.showCommands,
-    });
-}
 
 export const containerStart = command({
   path: 'container start',
   summary: 'Start a container and wait until it is ready',
-  args: ARGS,
+  args: GUEST_ARGS,
   options: {
-    node: NODE,
+    node: NODE_OPTION,
     ready: { kind: 'text', flag: 'ready', value: 'PROBE', help: 'none, running, tcp:PORT or http:PORT/path' },
     readyTimeout: {
       kind: 'text',
@@ -57,7 +33,7 @@ export const containerStart = command({
     const guest = { key: argument(input, 0), node: options.node ?? '' };
     return await carryOut(context, {
       flags: options,
-      makePlan: planner(context, options, { $case: 'start', value: { guest, readiness } }),
+      makePlan: actionPlanner(context, options, { $case: 'start', value: { guest, readiness } }),
       done: guestLine('runs'),
     });
   },
@@ -66,9 +42,9 @@ export const containerStart = command({
 export const containerShutdown = command({
   path: 'container shutdown',
   summary: 'Ask a container to shut down cleanly',
-  args: ARGS,
+  args: GUEST_ARGS,
   options: {
-    node: NODE,
+    node: NODE_OPTION,
     timeout: {
       kind: 'text',
       flag: 'timeout',
@@ -93,7 +69,7 @@ export const containerShutdown = command({
     const timeoutSeconds = Math.round((ms ?? 0) / 1000);
     return await carryOut(context, {
       flags: options,
-      makePlan: planner(context, options, {
+      makePlan: actionPlanner(context, options, {
         $case: 'shutdown',
         value: { guest, timeoutSeconds, force: options.force },
       }),
@@ -105,14 +81,14 @@ export const containerShutdown = command({
 export const containerStop = command({
   path: 'container stop',
   summary: 'Stop a container at once, like pulling the plug',
-  args: ARGS,
-  options: { node: NODE, ...CHANGE_OPTIONS },
+  args: GUEST_ARGS,
+  options: { node: NODE_OPTION, ...CHANGE_OPTIONS },
   examples: ['pxmgr container stop 100'],
   run: async (context, input) => {
     const guest = { key: argument(input, 0), node: input.options.node ?? '' };
     return await carryOut(context, {
       flags: input.options,
-      makePlan: planner(context, input.options, { $case: 'stop', value: { guest } }),
+      makePlan: actionPlanner(context, input.options, { $case: 'stop', value: { guest } }),
       done: guestLine('is stopped'),
     });
   },
@@ -122,11 +98,11 @@ export const containerDestroy = command({
   path: 'container destroy',
   summary: 'Destroy a container with its volumes',
   description: `Bind mounts and datasets that were mounted into it stay. Asks first; without a terminal it needs --yes. Ids run from ${limits.VMID_MIN}.`,
-  args: ARGS,
+  args: GUEST_ARGS,
   options: {
-    node: NODE,
+    node: NODE_OPTION,
     force: { kind: 'flag', flag: 'force', help: 'stop it first when it runs' },
-    yes: YES,
+    yes: YES_OPTION,
     ...CHANGE_OPTIONS,
   },
   examples: ['pxmgr container destroy web', 'pxmgr container destroy 100 --force --yes'],
@@ -136,7 +112,7 @@ export const containerDestroy = command({
     const guest = { key, node: options.node ?? '' };
     return await carryOut(context, {
       flags: options,
-      makePlan: planner(context, options, { $case: 'destroy', value: { guest, force: options.force } }),
+      makePlan: actionPlanner(context, options, { $case: 'destroy', value: { guest, force: options.force } }),
       confirm: options.yes
         ? undefined
         : { question: `Destroy container ${key} and its volumes?`, command: 'pxmgr container destroy' },

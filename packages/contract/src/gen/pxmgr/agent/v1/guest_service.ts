@@ -20,6 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { ContainerChange } from "../../common/v1/container_change.ts";
 import { ContainerSpec, EnvironmentVariable, Readiness } from "../../common/v1/container_spec.ts";
 import { HostCommand } from "../../common/v1/host_command.ts";
 import { ContainerDocument, VmDocument } from "../../common/v1/inventory.ts";
@@ -104,6 +105,19 @@ export interface DestroyContainerRequest {
 }
 
 export interface DestroyContainerResponse {
+  operation: Operation | undefined;
+  commands: HostCommand[];
+}
+
+export interface ChangeContainerRequest {
+  order: Order | undefined;
+  vmid: number;
+  /** Empty = do not check. */
+  guestUid: string;
+  change: ContainerChange | undefined;
+}
+
+export interface ChangeContainerResponse {
   operation: Operation | undefined;
   commands: HostCommand[];
 }
@@ -1461,6 +1475,218 @@ export const DestroyContainerResponse: MessageFns<DestroyContainerResponse> = {
   },
 };
 
+function createBaseChangeContainerRequest(): ChangeContainerRequest {
+  return { order: undefined, vmid: 0, guestUid: "", change: undefined };
+}
+
+export const ChangeContainerRequest: MessageFns<ChangeContainerRequest> = {
+  encode(message: ChangeContainerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.order !== undefined) {
+      Order.encode(message.order, writer.uint32(10).fork()).join();
+    }
+    if (message.vmid !== 0) {
+      writer.uint32(16).uint32(message.vmid);
+    }
+    if (message.guestUid !== "") {
+      writer.uint32(26).string(message.guestUid);
+    }
+    if (message.change !== undefined) {
+      ContainerChange.encode(message.change, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeContainerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeContainerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.order = Order.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.vmid = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.guestUid = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.change = ContainerChange.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChangeContainerRequest {
+    return {
+      order: isSet(object.order) ? Order.fromJSON(object.order) : undefined,
+      vmid: isSet(object.vmid) ? globalThis.Number(object.vmid) : 0,
+      guestUid: isSet(object.guestUid)
+        ? globalThis.String(object.guestUid)
+        : isSet(object.guest_uid)
+        ? globalThis.String(object.guest_uid)
+        : "",
+      change: isSet(object.change) ? ContainerChange.fromJSON(object.change) : undefined,
+    };
+  },
+
+  toJSON(message: ChangeContainerRequest): unknown {
+    const obj: any = {};
+    if (message.order !== undefined) {
+      obj.order = Order.toJSON(message.order);
+    }
+    if (message.vmid !== 0) {
+      obj.vmid = Math.round(message.vmid);
+    }
+    if (message.guestUid !== "") {
+      obj.guestUid = message.guestUid;
+    }
+    if (message.change !== undefined) {
+      obj.change = ContainerChange.toJSON(message.change);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ChangeContainerRequest>): ChangeContainerRequest {
+    return ChangeContainerRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChangeContainerRequest>): ChangeContainerRequest {
+    const message = createBaseChangeContainerRequest();
+    message.order = (object.order !== undefined && object.order !== null) ? Order.fromPartial(object.order) : undefined;
+    message.vmid = object.vmid ?? 0;
+    message.guestUid = object.guestUid ?? "";
+    message.change = (object.change !== undefined && object.change !== null)
+      ? ContainerChange.fromPartial(object.change)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseChangeContainerResponse(): ChangeContainerResponse {
+  return { operation: undefined, commands: [] };
+}
+
+export const ChangeContainerResponse: MessageFns<ChangeContainerResponse> = {
+  encode(message: ChangeContainerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.operation !== undefined) {
+      Operation.encode(message.operation, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.commands) {
+      HostCommand.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeContainerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeContainerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.operation = Operation.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.commands.push(HostCommand.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChangeContainerResponse {
+    return {
+      operation: isSet(object.operation) ? Operation.fromJSON(object.operation) : undefined,
+      commands: globalThis.Array.isArray(object?.commands)
+        ? object.commands.map((e: any) => HostCommand.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ChangeContainerResponse): unknown {
+    const obj: any = {};
+    if (message.operation !== undefined) {
+      obj.operation = Operation.toJSON(message.operation);
+    }
+    if (message.commands?.length) {
+      obj.commands = message.commands.map((e) => HostCommand.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ChangeContainerResponse>): ChangeContainerResponse {
+    return ChangeContainerResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChangeContainerResponse>): ChangeContainerResponse {
+    const message = createBaseChangeContainerResponse();
+    message.operation = (object.operation !== undefined && object.operation !== null)
+      ? Operation.fromPartial(object.operation)
+      : undefined;
+    message.commands = object.commands?.map((e) => HostCommand.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseExecContainerRequest(): ExecContainerRequest {
   return { request: undefined };
 }
@@ -1923,6 +2149,18 @@ export const GuestServiceService = {
       Buffer.from(DestroyContainerResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DestroyContainerResponse => DestroyContainerResponse.decode(value),
   },
+  /** Snapshots and the like: one call for every kind of change to a container that exists. */
+  changeContainer: {
+    path: "/pxmgr.agent.v1.GuestService/ChangeContainer" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ChangeContainerRequest): Buffer =>
+      Buffer.from(ChangeContainerRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ChangeContainerRequest => ChangeContainerRequest.decode(value),
+    responseSerialize: (value: ChangeContainerResponse): Buffer =>
+      Buffer.from(ChangeContainerResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ChangeContainerResponse => ChangeContainerResponse.decode(value),
+  },
   /** First message: ExecStart; then stdin. Answers: output chunks, then exit. */
   execContainer: {
     path: "/pxmgr.agent.v1.GuestService/ExecContainer" as const,
@@ -1946,6 +2184,8 @@ export interface GuestServiceServer extends UntypedServiceImplementation {
   shutdownContainer: handleUnaryCall<ShutdownContainerRequest, ShutdownContainerResponse>;
   stopContainer: handleUnaryCall<StopContainerRequest, StopContainerResponse>;
   destroyContainer: handleUnaryCall<DestroyContainerRequest, DestroyContainerResponse>;
+  /** Snapshots and the like: one call for every kind of change to a container that exists. */
+  changeContainer: handleUnaryCall<ChangeContainerRequest, ChangeContainerResponse>;
   /** First message: ExecStart; then stdin. Answers: output chunks, then exit. */
   execContainer: handleBidiStreamingCall<ExecContainerRequest, ExecContainerResponse>;
 }
@@ -2057,6 +2297,22 @@ export interface GuestServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DestroyContainerResponse) => void,
+  ): ClientUnaryCall;
+  /** Snapshots and the like: one call for every kind of change to a container that exists. */
+  changeContainer(
+    request: ChangeContainerRequest,
+    callback: (error: ServiceError | null, response: ChangeContainerResponse) => void,
+  ): ClientUnaryCall;
+  changeContainer(
+    request: ChangeContainerRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ChangeContainerResponse) => void,
+  ): ClientUnaryCall;
+  changeContainer(
+    request: ChangeContainerRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ChangeContainerResponse) => void,
   ): ClientUnaryCall;
   /** First message: ExecStart; then stdin. Answers: output chunks, then exit. */
   execContainer(): ClientDuplexStream<ExecContainerRequest, ExecContainerResponse>;

@@ -109,11 +109,25 @@ export interface ContainerDocument {
   imageDigest: string;
   description: string;
   entrypoint: string;
+  /** The same snapshots as above, in full, oldest first. */
+  snapshotDetails: GuestSnapshot[];
 }
 
 export interface ContainerDocument_ConfigEntry {
   key: string;
   value: string;
+}
+
+export interface GuestSnapshot {
+  name: string;
+  createdAt:
+    | Date
+    | undefined;
+  /** The snapshot before it; empty for the first. */
+  parent: string;
+  description: string;
+  /** "prepare" or "delete" when Proxmox did not end its work on it; empty = whole. */
+  state: string;
 }
 
 export interface MountPoint {
@@ -1337,6 +1351,7 @@ function createBaseContainerDocument(): ContainerDocument {
     imageDigest: "",
     description: "",
     entrypoint: "",
+    snapshotDetails: [],
   };
 }
 
@@ -1422,6 +1437,9 @@ export const ContainerDocument: MessageFns<ContainerDocument> = {
     }
     if (message.entrypoint !== "") {
       writer.uint32(202).string(message.entrypoint);
+    }
+    for (const v of message.snapshotDetails) {
+      GuestSnapshot.encode(v!, writer.uint32(210).fork()).join();
     }
     return writer;
   },
@@ -1642,6 +1660,14 @@ export const ContainerDocument: MessageFns<ContainerDocument> = {
             message.entrypoint = reader.string();
             continue;
           }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.snapshotDetails.push(GuestSnapshot.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1738,6 +1764,11 @@ export const ContainerDocument: MessageFns<ContainerDocument> = {
         : "",
       description: isSet(object.description) ? globalThis.String(object.description) : "",
       entrypoint: isSet(object.entrypoint) ? globalThis.String(object.entrypoint) : "",
+      snapshotDetails: globalThis.Array.isArray(object?.snapshotDetails)
+        ? object.snapshotDetails.map((e: any) => GuestSnapshot.fromJSON(e))
+        : globalThis.Array.isArray(object?.snapshot_details)
+        ? object.snapshot_details.map((e: any) => GuestSnapshot.fromJSON(e))
+        : [],
     };
   },
 
@@ -1824,6 +1855,9 @@ export const ContainerDocument: MessageFns<ContainerDocument> = {
     if (message.entrypoint !== "") {
       obj.entrypoint = message.entrypoint;
     }
+    if (message.snapshotDetails?.length) {
+      obj.snapshotDetails = message.snapshotDetails.map((e) => GuestSnapshot.toJSON(e));
+    }
     return obj;
   },
 
@@ -1867,6 +1901,7 @@ export const ContainerDocument: MessageFns<ContainerDocument> = {
     message.imageDigest = object.imageDigest ?? "";
     message.description = object.description ?? "";
     message.entrypoint = object.entrypoint ?? "";
+    message.snapshotDetails = object.snapshotDetails?.map((e) => GuestSnapshot.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1952,6 +1987,143 @@ export const ContainerDocument_ConfigEntry: MessageFns<ContainerDocument_ConfigE
     const message = createBaseContainerDocument_ConfigEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseGuestSnapshot(): GuestSnapshot {
+  return { name: "", createdAt: undefined, parent: "", description: "", state: "" };
+}
+
+export const GuestSnapshot: MessageFns<GuestSnapshot> = {
+  encode(message: GuestSnapshot, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.createdAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.createdAt), writer.uint32(18).fork()).join();
+    }
+    if (message.parent !== "") {
+      writer.uint32(26).string(message.parent);
+    }
+    if (message.description !== "") {
+      writer.uint32(34).string(message.description);
+    }
+    if (message.state !== "") {
+      writer.uint32(42).string(message.state);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GuestSnapshot {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGuestSnapshot();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.createdAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.parent = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GuestSnapshot {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      createdAt: isSet(object.createdAt)
+        ? fromJsonTimestamp(object.createdAt)
+        : isSet(object.created_at)
+        ? fromJsonTimestamp(object.created_at)
+        : undefined,
+      parent: isSet(object.parent) ? globalThis.String(object.parent) : "",
+      description: isSet(object.description) ? globalThis.String(object.description) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+    };
+  },
+
+  toJSON(message: GuestSnapshot): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.createdAt !== undefined) {
+      obj.createdAt = message.createdAt.toISOString();
+    }
+    if (message.parent !== "") {
+      obj.parent = message.parent;
+    }
+    if (message.description !== "") {
+      obj.description = message.description;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GuestSnapshot>): GuestSnapshot {
+    return GuestSnapshot.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GuestSnapshot>): GuestSnapshot {
+    const message = createBaseGuestSnapshot();
+    message.name = object.name ?? "";
+    message.createdAt = object.createdAt ?? undefined;
+    message.parent = object.parent ?? "";
+    message.description = object.description ?? "";
+    message.state = object.state ?? "";
     return message;
   },
 };

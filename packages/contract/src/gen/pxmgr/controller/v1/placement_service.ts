@@ -19,6 +19,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../../google/protobuf/timestamp.ts";
+import { ContainerChange } from "../../common/v1/container_change.ts";
 import { ContainerSpec, Readiness } from "../../common/v1/container_spec.ts";
 import { HostCommand } from "../../common/v1/host_command.ts";
 import { Operation } from "../../common/v1/operation.ts";
@@ -121,7 +122,7 @@ export interface Plan {
 
 export interface PlanStep {
   index: number;
-  /** image.pull, container.create, container.start, container.shutdown, container.stop, container.destroy, inventory.confirm, reservation.release */
+  /** image.pull, container.create, container.start, container.shutdown, container.stop, container.destroy, container.snapshot.create and the other changes, inventory.confirm, reservation.release */
   kind: string;
   title: string;
   /** How it is taken back; empty = it cannot be. */
@@ -150,6 +151,7 @@ export interface PlanActionRequest {
     | { $case: "stop"; value: StopAction }
     | { $case: "destroy"; value: DestroyAction }
     | { $case: "pull"; value: PullAction }
+    | { $case: "change"; value: ChangeAction }
     | undefined;
   dryRun: boolean;
   showCommands: boolean;
@@ -185,6 +187,11 @@ export interface PullAction {
   reference: string;
   node: string;
   platform: string;
+}
+
+export interface ChangeAction {
+  guest: GuestKey | undefined;
+  change: ContainerChange | undefined;
 }
 
 export interface PlanActionResponse {
@@ -2045,6 +2052,9 @@ export const PlanActionRequest: MessageFns<PlanActionRequest> = {
       case "pull":
         PullAction.encode(message.action.value, writer.uint32(42).fork()).join();
         break;
+      case "change":
+        ChangeAction.encode(message.action.value, writer.uint32(66).fork()).join();
+        break;
     }
     if (message.dryRun !== false) {
       writer.uint32(48).bool(message.dryRun);
@@ -2108,6 +2118,14 @@ export const PlanActionRequest: MessageFns<PlanActionRequest> = {
             message.action = { $case: "pull", value: PullAction.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.action = { $case: "change", value: ChangeAction.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 6: {
             if (tag !== 48) {
               break;
@@ -2148,6 +2166,8 @@ export const PlanActionRequest: MessageFns<PlanActionRequest> = {
         ? { $case: "destroy", value: DestroyAction.fromJSON(object.destroy) }
         : isSet(object.pull)
         ? { $case: "pull", value: PullAction.fromJSON(object.pull) }
+        : isSet(object.change)
+        ? { $case: "change", value: ChangeAction.fromJSON(object.change) }
         : undefined,
       dryRun: isSet(object.dryRun)
         ? globalThis.Boolean(object.dryRun)
@@ -2174,6 +2194,8 @@ export const PlanActionRequest: MessageFns<PlanActionRequest> = {
       obj.destroy = DestroyAction.toJSON(message.action.value);
     } else if (message.action?.$case === "pull") {
       obj.pull = PullAction.toJSON(message.action.value);
+    } else if (message.action?.$case === "change") {
+      obj.change = ChangeAction.toJSON(message.action.value);
     }
     if (message.dryRun !== false) {
       obj.dryRun = message.dryRun;
@@ -2217,6 +2239,12 @@ export const PlanActionRequest: MessageFns<PlanActionRequest> = {
       case "pull": {
         if (object.action?.value !== undefined && object.action?.value !== null) {
           message.action = { $case: "pull", value: PullAction.fromPartial(object.action.value) };
+        }
+        break;
+      }
+      case "change": {
+        if (object.action?.value !== undefined && object.action?.value !== null) {
+          message.action = { $case: "change", value: ChangeAction.fromPartial(object.action.value) };
         }
         break;
       }
@@ -2761,6 +2789,95 @@ export const PullAction: MessageFns<PullAction> = {
     message.reference = object.reference ?? "";
     message.node = object.node ?? "";
     message.platform = object.platform ?? "";
+    return message;
+  },
+};
+
+function createBaseChangeAction(): ChangeAction {
+  return { guest: undefined, change: undefined };
+}
+
+export const ChangeAction: MessageFns<ChangeAction> = {
+  encode(message: ChangeAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.guest !== undefined) {
+      GuestKey.encode(message.guest, writer.uint32(10).fork()).join();
+    }
+    if (message.change !== undefined) {
+      ContainerChange.encode(message.change, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeAction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeAction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.guest = GuestKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = ContainerChange.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChangeAction {
+    return {
+      guest: isSet(object.guest) ? GuestKey.fromJSON(object.guest) : undefined,
+      change: isSet(object.change) ? ContainerChange.fromJSON(object.change) : undefined,
+    };
+  },
+
+  toJSON(message: ChangeAction): unknown {
+    const obj: any = {};
+    if (message.guest !== undefined) {
+      obj.guest = GuestKey.toJSON(message.guest);
+    }
+    if (message.change !== undefined) {
+      obj.change = ContainerChange.toJSON(message.change);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ChangeAction>): ChangeAction {
+    return ChangeAction.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChangeAction>): ChangeAction {
+    const message = createBaseChangeAction();
+    message.guest = (object.guest !== undefined && object.guest !== null)
+      ? GuestKey.fromPartial(object.guest)
+      : undefined;
+    message.change = (object.change !== undefined && object.change !== null)
+      ? ContainerChange.fromPartial(object.change)
+      : undefined;
     return message;
   },
 };

@@ -1,0 +1,15 @@
+/** For tests: what a change makes of a guest. */
+import type { AnyChange } from '@pxmgr/contract';
+import type { ContainerDocument } from '@pxmgr/contract/common';
+
+/** As far as the inventory tells. */
+export function changed(guest: ContainerDocument, change: AnyChange): Partial<ContainerDocument> {
+  switch (change.$case) {
+    case 'createSnapshot':
+      return { snapshots: [...guest.snapshots, change.value.name] };
+    case 'rollbackSnapshot':
+      return { status: 'stopped', config: { ...guest.config, parent: change.value.name } };
+    case 'destroySnapshot':
+      return { snapshots: guest.snapshots.filter((name) => name !== change.value.name) };
+  }
+}
