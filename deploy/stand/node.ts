@@ -94,10 +94,10 @@ export class NodeProcess {
   }
 
   /** The token goes through standard input: it is a secret. */
-  async join(token: string): Promise<void> {
+  async join(token: string, ...more: readonly string[]): Promise<void> {
     const result = await this.options.dir.runner.run({
       file: process.execPath,
-      args: [bundle('pxmgr-agent'), 'join', '-', '--config', this.configFile],
+      args: [bundle('pxmgr-agent'), 'join', '-', '--config', this.configFile, ...more],
       stdin: `${token.trim()}\n`,
       purpose: 'join the fleet',
       timeoutMs: 30_000,

@@ -7,6 +7,7 @@ import { CHANGE_KINDS } from '@pxmgr/contract';
 import { ResolveImageResponse } from '@pxmgr/contract/agent';
 import type { ContainerChange, Operation } from '@pxmgr/contract/common';
 import {
+  AccessServiceService,
   ChangeServiceService,
   FleetServiceService,
   GuestServiceService,
@@ -17,6 +18,7 @@ import {
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { createLogger } from '@pxmgr/kit/log/logger';
 import { createRpcServer } from '@pxmgr/kit/rpc/server';
+import { AUDIT, OPERATORS } from './access-data.ts';
 import { ago, CHECKS, IMAGE_DIGEST, NODES, NOW, OBJECTS, STATUS } from './fleet-data.ts';
 import {
   actionPlan,
@@ -120,6 +122,15 @@ export async function startFakeController(): Promise<FakeController> {
       revokeNode: async ({ node }) => await Promise.resolve({ uid: nodeNamed(node).uid, name: nodeNamed(node).name }),
       runSelftest: () => Promise.resolve({ checks: [...CHECKS] }),
       renewNode: refuse,
+    })
+    .addService(AccessServiceService, {
+      createOperator: async ({ name }) =>
+        await Promise.reject(new PxmError('PXM_INPUT_INVALID', { count: '1', problems: `name "${name}" is none` })),
+      listOperators: async ({ all }) =>
+        await Promise.resolve({ operators: all ? [...OPERATORS] : OPERATORS.slice(0, 1) }),
+      revokeOperator: async () => await Promise.resolve({ operators: OPERATORS.slice(0, 1) }),
+      listAudit: async ({ identity }) =>
+        await Promise.resolve({ entries: AUDIT.filter((one) => identity === '' || one.identity === identity) }),
     })
     .addService(InventoryServiceService, {
       listInventory: async ({ kind, node }) => {

@@ -67,6 +67,10 @@ const CASES: readonly Case[] = [
   { command: 'operation get', argv: [OP_DONE], formats: DETAIL },
   { command: 'operation watch', argv: [OP_DONE, '--show-commands'] },
   { command: 'operation cancel', argv: [OP_DONE] },
+  { command: 'operator list', argv: ['--all'], formats: LIST },
+  { command: 'operator create', argv: ['../bob', '--role', 'viewer'] },
+  { command: 'operator revoke', argv: ['ann'], options: { answer: 'y' } },
+  { command: 'audit list', argv: [], formats: LIST },
   { command: 'selftest', argv: [], formats: DETAIL },
   { command: 'config show', argv: [], options: FIXED, formats: ['json', 'name'] },
   { command: 'config check', argv: [], options: FIXED },
@@ -142,6 +146,10 @@ const REFUSALS: readonly (readonly [readonly string[], RunOptions?])[] = [
   [['container', 'snapshot', 'create', 'web', '1st']],
   [['container', 'snapshot', 'rollback', 'web', 'nightly']],
   [['node', 'leave', 'pve1']],
+  [['operator', 'revoke', 'nobody']],
+  [['operator', 'revoke', 'ann']],
+  [['operator', 'create', 'ann', '--role', 'king']],
+  [['audit', 'list', '--since', 'yesterday']],
   [['operation', 'get', 'op-1']],
   [['operation', 'watch', OP_FAILED]],
   [['operation', 'list', '--limit', 'many']],
@@ -172,7 +180,7 @@ describe('refusals', () => {
   it('change nothing', async () => {
     controller.calls();
     for (const [argv, options] of REFUSALS) await run(argv, options);
-    const mutating = /ApplyPlan|RevokeNode|CreateToken|ExecGuest/;
+    const mutating = /ApplyPlan|RevokeNode|CreateToken|ExecGuest|CreateOperator|RevokeOperator/;
     expect(controller.calls().filter((call) => mutating.test(call))).toEqual([]);
   });
 });

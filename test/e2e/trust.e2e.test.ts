@@ -1,18 +1,17 @@
 /** Who may do what on a running fleet: certificates, roles, tokens, revocation. Each refusal has its code and exit code. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseJoinToken } from '@pxmgr/contract';
 import { NodeServiceClient } from '@pxmgr/contract/agent';
 import { FleetServiceClient } from '@pxmgr/contract/controller';
-import { isPxmError } from '@pxmgr/kit/error/pxm-error';
 import type { CommandResult } from '@pxmgr/kit/exec/command';
 import { createCa, issueCertificate } from '@pxmgr/kit/pki/ca';
-import { type ClientConstructor, call, createChannel } from '@pxmgr/kit/rpc/channel';
-import Database from 'better-sqlite3';
+import { validityOf } from '@pxmgr/kit/pki/keys';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { bundle } from '../../deploy/stand/stand-dir.ts';
 import { waitFor } from '../../deploy/stand/wait.ts';
+import { agentTls, certificateFrom, codeOf, pem, shownSerial } from './certificates.ts';
 import { errorCode, TEST_LIMIT_MS, TestFleet, WAIT_LIMIT_MS } from './fleet.ts';
 
 let fleet: TestFleet;
@@ -24,17 +23,12 @@ interface Files {
   readonly key: string;
 }
 
-/** `pxmgr-controller operator create`, as a person runs it. */
+/** As an administrator makes it on the controller's machine. */
 async function operator(name: string, role: string): Promise<Files> {
   const folder = fleet.dir.path('operators', name);
-  const args = ['operator', 'create', name, '--role', role, '--out', folder, '--config', fleet.controller.configFile];
-  const result = await fleet.dir.runner.run({
-    file: process.execPath,
-    args: [bundle('pxmgr-controller'), ...args],
-    purpose: 'make an operator',
-    timeoutMs: WAIT_LIMIT_MS,
-  });
-  expect(result.exitCode, result.stderr).toBe(0);
+  const said = await fleet.cli.text(['operator', 'create', name, '--role', role, '--out', folder]);
+  expect(said).toContain(`controller: ${addresses.listen}\nca_file: ${join(folder, 'ca.crt')}\n`);
+  expect(statSync(join(folder, `${name}.key`)).mode & 0o777).toBe(0o600);
   return { ca: join(folder, 'ca.crt'), cert: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) };
 }
 
@@ -60,38 +54,17 @@ async function agentJoin(state: string, token: string, more: readonly string[] =
   });
 }
 
-/** The newest audit rows, read beside the running controller. */
-function audit(): { identity: string; method: string; outcome: string }[] {
-  const database = new Database(join(fleet.controller.stateDir, 'controller.db'), { readonly: true });
-  try {
-    return database
-      .prepare<[], { identity: string; method: string; outcome: string }>(
-        'SELECT identity, method, outcome FROM audit ORDER BY id DESC LIMIT 20',
-      )
-      .all();
-  } finally {
-    database.close();
-  }
+interface AuditRow {
+  readonly identity: string;
+  readonly method: string;
+  readonly target: string;
+  readonly outcome: string;
 }
 
-async function codeOf<C extends object>(
-  to: { address: string; tls: { ca: string; cert?: string; key?: string }; kind: 'agent' | 'controller' },
-  service: ClientConstructor<C>,
-  [method, request = {}]: readonly [method: keyof C, request?: object],
-): Promise<string> {
-  const channel = createChannel({ address: to.address, tls: to.tls, peer: { kind: to.kind } });
-  try {
-    await call(channel.client(service), method, request as never, { deadlineMs: WAIT_LIMIT_MS });
-    return 'OK';
-  } catch (error) {
-    return isPxmError(error) ? error.code : String(error);
-  } finally {
-    channel.close();
-  }
-}
-
-function pem(path: string): string {
-  return readFileSync(path, 'utf8');
+/** The newest rows first, as an administrator reads them. */
+async function audit(...args: readonly string[]): Promise<AuditRow[]> {
+  const rows = await fleet.cli.json<(AuditRow & { id: number; at: string })[]>(['audit', 'list', ...args]);
+  return rows.map(({ identity, method, target, outcome }) => ({ identity, method, target, outcome }));
 }
 
 beforeAll(async () => {
@@ -107,6 +80,32 @@ beforeAll(async () => {
 afterAll(async () => await fleet.stop(), TEST_LIMIT_MS);
 
 describe('operators', () => {
+  it('come and go: made, listed, revoked; what is revoked opens nothing from then on', async () => {
+    const rita = await operator('rita', 'admin');
+    expect(outcome(await tcp(rita, ['status']))).toEqual({ code: '', exit: 0 });
+    expect(await fleet.cli.text(['operator', 'list', '-o', 'name'])).toContain('rita\n');
+    await fleet.cli.text(['operator', 'revoke', 'rita', '--yes']);
+    expect(outcome(await tcp(rita, ['status']))).toEqual({ code: 'PXM_AUTH_REVOKED', exit: 5 });
+    expect(await fleet.cli.text(['operator', 'list', '-o', 'name'])).not.toContain('rita');
+    const again = await fleet.refused(['operator', 'revoke', 'rita', '--yes']);
+    expect(again).toMatchObject({ code: 'PXM_OPERATOR_NOT_FOUND', exit: 3 });
+    expect((await audit('--who', 'operator:rita'))[0]).toMatchObject({ outcome: 'PXM_AUTH_REVOKED' });
+    const files = { folder: fleet.file('taken', ''), name: 'ann' };
+    const nowhere = await fleet.refused(['operator', 'create', files.name, '--out', files.folder]);
+    expect(nowhere).toMatchObject({ code: 'PXM_FILE_DENIED', exit: 5 });
+  });
+
+  it('are too late with a certificate that ended', async () => {
+    const { ca } = await operator('edda', 'viewer');
+    const old = await certificateFrom(fleet.controller.stateDir, {
+      uri: 'pxmgr:operator:edda:viewer',
+      daysAgo: 400,
+      days: 365,
+    });
+    const files = { ca, cert: fleet.file('old.crt', old.certificate), key: fleet.file('old.key', old.privateKey) };
+    expect(outcome(await tcp(files, ['status']))).toEqual({ code: 'PXM_AUTH_EXPIRED', exit: 5 });
+  });
+
   it('work over TCP with the certificate that "operator create" makes, as far as their role goes', async () => {
     const viewer = await operator('vera', 'viewer');
     const admin = await operator('alma', 'admin');
@@ -114,13 +113,15 @@ describe('operators', () => {
     expect(outcome(await tcp(viewer, ['node', 'token', 'create']))).toEqual({ code: 'PXM_FORBIDDEN', exit: 5 });
     expect(outcome(await tcp(viewer, ['node', 'leave', 'pve1', '--yes']))).toEqual({ code: 'PXM_FORBIDDEN', exit: 5 });
     expect(outcome(await tcp(admin, ['node', 'token', 'create']))).toEqual({ code: '', exit: 0 });
-    expect(audit()).toEqual(
-      expect.arrayContaining([
-        { identity: 'operator:vera', method: 'FleetService/CreateToken', outcome: 'PXM_FORBIDDEN' },
-        { identity: 'operator:vera', method: 'FleetService/RevokeNode', outcome: 'PXM_FORBIDDEN' },
-        { identity: 'operator:alma', method: 'FleetService/CreateToken', outcome: 'OK' },
-      ]),
-    );
+    expect(outcome(await tcp(viewer, ['audit', 'list']))).toEqual({ code: 'PXM_FORBIDDEN', exit: 5 });
+    expect(await audit('--limit', '6')).toEqual([
+      { identity: 'operator:vera', method: 'AccessService/ListAudit', target: '', outcome: 'PXM_FORBIDDEN' },
+      { identity: 'operator:alma', method: 'FleetService/CreateToken', target: '', outcome: 'OK' },
+      { identity: 'operator:vera', method: 'FleetService/RevokeNode', target: '', outcome: 'PXM_FORBIDDEN' },
+      { identity: 'operator:vera', method: 'FleetService/CreateToken', target: '', outcome: 'PXM_FORBIDDEN' },
+      { identity: 'operator:root', method: 'AccessService/CreateOperator', target: 'alma', outcome: 'OK' },
+      { identity: 'operator:root', method: 'AccessService/CreateOperator', target: 'vera', outcome: 'OK' },
+    ]);
     expect(await fleet.cli.text(['node', 'list', '-o', 'name'])).toBe('pve1\npve3\n');
   });
 
@@ -154,7 +155,7 @@ describe('doors', () => {
     expect(await codeOf(inside, FleetServiceClient, ['createToken', { nodeName: '', ttlSeconds: 60 }])).toBe(
       'PXM_FORBIDDEN',
     );
-    const [row] = audit();
+    const [row] = await audit();
     expect(row?.identity).toMatch(/^agent:n-/);
     expect(row).toMatchObject({ method: 'FleetService/CreateToken', outcome: 'PXM_FORBIDDEN' });
     const join_ = { address: addresses.join, tls: { ca: tls.ca }, kind: 'controller' as const };
@@ -207,7 +208,8 @@ describe('join tokens', () => {
       code: 'PXM_ALREADY_JOINED',
       exit: 4,
     });
-    expect(audit().filter((row) => row.method === 'JoinService/JoinNode' && row.outcome !== 'OK').length).toBe(2);
+    const refused = (await audit('--who', 'anonymous')).map((row) => `${row.target} ${row.outcome}`);
+    expect(refused).toEqual(['pve8 PXM_TOKEN_USED', 'pve1 PXM_NODE_NAME_TAKEN']);
   });
 
   it('of another controller are not known', async () => {
@@ -226,6 +228,71 @@ describe('join tokens', () => {
       exit: 5,
     });
   });
+});
+
+describe('an agent', () => {
+  const files = (): { certificate: string; key: string; uid: string } => {
+    const identity = join(fleet.node('pve1').stateDir, 'identity');
+    const { nodeUid } = JSON.parse(pem(join(identity, 'membership.json'))) as { nodeUid: string };
+    return { certificate: join(identity, 'agent.crt'), key: join(identity, 'agent.key'), uid: nodeUid };
+  };
+  const age = async (daysAgo: number): Promise<string> => {
+    const { certificate, key, uid } = files();
+    const old = await certificateFrom(fleet.controller.stateDir, { uri: `pxmgr:agent:${uid}`, daysAgo, days: 30 });
+    writeFileSync(certificate, old.certificate);
+    writeFileSync(key, old.privateKey);
+    return validityOf(old.certificate).serial;
+  };
+
+  it(
+    'whose certificate is past two thirds of its life renews it while it works',
+    async () => {
+      const node = fleet.node('pve1');
+      await node.stop();
+      const old = await age(25);
+      await node.start();
+      const { pid } = node;
+      const renewed = await waitFor('the certificate is renewed', WAIT_LIMIT_MS, () => {
+        const found = existsSync(files().certificate) ? validityOf(pem(files().certificate)) : undefined;
+        return found === undefined || found.serial === old ? undefined : found;
+      });
+      await waitFor('the agent shows it', WAIT_LIMIT_MS, async () =>
+        (await shownSerial(addresses.agent)) === renewed.serial ? true : undefined,
+      );
+      await node.waitUp();
+      expect(node.pid).toBe(pid);
+      // pve7 has joined and has no agent: the check names it, and must not name this one.
+      const { stdout } = await fleet.cli.run(['selftest', '-o', 'json']);
+      const { item } = JSON.parse(stdout) as { item: { code: string; detail: string }[] };
+      expect(item.find((one) => one.code === 'CHECK_AGENT_CALL')?.detail).not.toContain('pve1');
+      const rows = await audit('--who', `agent:${files().uid}`, '--limit', '1');
+      expect(rows).toMatchObject([{ method: 'FleetService/RenewNode', outcome: 'OK' }]);
+    },
+    TEST_LIMIT_MS,
+  );
+
+  it(
+    'that was away too long is refused, and comes back by a new token',
+    async () => {
+      const node = fleet.node('pve1');
+      await node.stop();
+      await age(40);
+      node.startOnly();
+      const log = join(fleet.dir.logs, 'agent-pve1.log');
+      await waitFor('the agent says why', WAIT_LIMIT_MS, () =>
+        /PXM_AUTH_EXPIRED.*this node has to join again/.test(pem(log)) ? true : undefined,
+      );
+      const inside = { address: addresses.listen, tls: agentTls(node.stateDir), kind: 'controller' as const };
+      expect(await codeOf(inside, FleetServiceClient, ['renewNode', { certificateRequest: '' }])).toBe(
+        'PXM_AUTH_EXPIRED',
+      );
+      await node.stop();
+      await fleet.cli.text(['node', 'leave', 'pve1', '--yes']);
+      await node.join((await fleet.cli.text(['node', 'token', 'create', '--node', 'pve1'])).trim(), '--force');
+      await node.start();
+    },
+    TEST_LIMIT_MS,
+  );
 });
 
 describe('a node that left', () => {
@@ -247,15 +314,3 @@ describe('a node that left', () => {
     TEST_LIMIT_MS,
   );
 });
-
-function agentTls(stateDir: string): { ca: string; cert: string; key: string } {
-  const read = (...names: readonly string[]): string => {
-    const found = names.map((name) => join(stateDir, name)).find((path) => existsSync(path));
-    return pem(found ?? join(stateDir, names[0] ?? ''));
-  };
-  return {
-    ca: read('identity/ca.crt', 'ca.crt'),
-    cert: read('identity/agent.crt', 'agent.crt'),
-    key: read('identity/agent.key', 'agent.key'),
-  };
-}

@@ -26,7 +26,7 @@ export const CLI_CONFIG = {
     type: z.string(),
     default: '',
     flag: '--cert',
-    description: 'Operator certificate (PEM) from "pxmgr-controller operator create".',
+    description: 'Operator certificate (PEM) from "pxmgr operator create".',
   }),
   key_file: field({
     type: z.string(),

@@ -66,7 +66,7 @@ export function readCredentials(config: CliConfig, configFile: string): Credenti
     'PXM_CONFIG_INVALID',
     { program: 'pxmgr', count: String(problems.length), problems: problems.join('; ') },
     {
-      hint: `give --ca, --cert and --key, or set them in ${configFile}; "pxmgr-controller operator create" makes these files`,
+      hint: `give --ca, --cert and --key, or set them in ${configFile}; "pxmgr operator create" makes these files`,
     },
   );
 }

@@ -1,5 +1,20 @@
 /** Door to the generated services of the controller. */
 
+export type { AccessServiceServer } from './gen/pxmgr/controller/v1/access_service.ts';
+export {
+  AccessServiceClient,
+  AccessServiceService,
+  AuditEntry,
+  CreateOperatorRequest,
+  CreateOperatorResponse,
+  ListAuditRequest,
+  ListAuditResponse,
+  ListOperatorsRequest,
+  ListOperatorsResponse,
+  Operator,
+  RevokeOperatorRequest,
+  RevokeOperatorResponse,
+} from './gen/pxmgr/controller/v1/access_service.ts';
 export type { ChangeServiceServer } from './gen/pxmgr/controller/v1/change_service.ts';
 export {
   Change,

@@ -42,6 +42,11 @@ export const CALLER_ROWS = {
   // not there
   PXM_GUEST_NOT_FOUND: row(ABSENT, 'no guest {guest} is known{where}', 'see "pxmgr container list"'),
   PXM_NODE_NOT_FOUND: row(ABSENT, 'no node {node} is in the fleet', 'see "pxmgr node list"'),
+  PXM_OPERATOR_NOT_FOUND: row(
+    ABSENT,
+    'no operator {operator} has a certificate that is valid',
+    'see "pxmgr operator list --all"',
+  ),
   PXM_STORAGE_NOT_FOUND: row(ABSENT, 'storage {storage} does not exist on {node}', 'see "pxmgr node get {node}"'),
   PXM_DATASET_NOT_FOUND: row(ABSENT, 'dataset {dataset} does not exist on {node}', 'see "pxmgr dataset list"'),
   PXM_SNAPSHOT_NOT_FOUND: row(
@@ -109,7 +114,11 @@ export const CALLER_ROWS = {
     'the certificate for {peer} has expired',
     'renew it; an agent that was away too long must join again',
   ),
-  PXM_AUTH_REVOKED: row(WHO, 'identity {identity} was revoked', 'a node can join again with a new token'),
+  PXM_AUTH_REVOKED: row(
+    WHO,
+    'identity {identity} was revoked',
+    'a node can join again with a new token; an operator needs a new certificate: pxmgr operator create',
+  ),
   PXM_TOKEN_INVALID: row(WHO, 'the join token is not known', 'make a new one: pxmgr node token create'),
   PXM_TOKEN_EXPIRED: row(WHO, 'the join token expired at {at}', 'make a new one: pxmgr node token create'),
   // not allowed

@@ -1,10 +1,9 @@
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { configText, helpText, parseCommandLine, sourceOf } from './command-line.ts';
 import { CONFIG, loadControllerConfig } from './config.ts';
-import { createOperator } from './operator.ts';
 
 let folder = '';
 beforeEach(async () => {
@@ -25,27 +24,15 @@ describe('the command line', () => {
       configFile: 'x.yaml',
       flags: { listen: '127.0.0.1:1' },
     });
-    expect(parseCommandLine(['operator', 'create', 'anna', '--role', 'viewer', '--out', 'keys'])).toMatchObject({
-      command: { name: 'operator create', operator: 'anna', role: 'viewer', folder: 'keys' },
-      flags: {},
-    });
     expect(parseCommandLine(['config', 'check', '--help']).command).toEqual({ name: 'help' });
   });
 
-  it.each([
-    [['frobnicate']],
-    [['run', 'twice']],
-    [['--listen']],
-    [['config']],
-    [['config', 'frobnicate']],
-    [['operator']],
-    [['operator', 'destroy', 'anna']],
-    [['operator', 'create']],
-    [['operator', 'create', '../x', '--role', 'viewer']],
-    [['operator', 'create', 'anna', '--role', 'king']],
-  ])('refuses %j', (argv) => {
-    expect(() => parseCommandLine(argv)).toThrow(expect.objectContaining({ code: 'PXM_USAGE' }));
-  });
+  it.each([[['frobnicate']], [['run', 'twice']], [['--listen']], [['config']], [['config', 'frobnicate']]])(
+    'refuses %j',
+    (argv) => {
+      expect(() => parseCommandLine(argv)).toThrow(expect.objectContaining({ code: 'PXM_USAGE' }));
+    },
+  );
 
   it('mentions every option in its help', () => {
     const text = helpText();
@@ -94,15 +81,5 @@ describe('the configuration', () => {
     expect(text).not.toContain('SECRET-SEEDS');
     expect(text).toMatch(/log_level +info +\(default\)/);
     expect(configText('example', sourceOf(line, {}))).toContain('#listen: 0.0.0.0:7443');
-  });
-});
-
-describe('operator create', () => {
-  it('writes what the command line tool needs and says how to use it', async () => {
-    const config = load({ 'state-dir': join(folder, 'state'), advertise: '[pxmgr.example.org]' }).values;
-    const text = await createOperator(config, { name: 'anna', role: 'operator', folder: join(folder, 'anna') });
-    expect(text).toMatch(/controller: pxmgr\.example\.org:7443\nca_file: .*\/anna\/ca\.crt/);
-    expect((await stat(join(folder, 'anna/anna.key'))).mode & 0o777).toBe(0o600);
-    expect((await stat(join(folder, 'anna/anna.crt'))).isFile()).toBe(true);
   });
 });

@@ -3,13 +3,11 @@ import { PRODUCT_VERSION } from '@pxmgr/contract';
 import { helpLines, renderExample } from '@pxmgr/kit/config/example';
 import { showConfig } from '@pxmgr/kit/config/origin';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import type { Role } from '@pxmgr/kit/rpc/identity';
 import { CONFIG, CONFIG_FILE, type ConfigSource, ENV_PREFIX, loadControllerConfig } from './config.ts';
 
 export type ControllerCommand =
   | { readonly name: 'run' }
   | { readonly name: 'config'; readonly verb: 'show' | 'check' | 'example' }
-  | { readonly name: 'operator create'; readonly operator: string; readonly role: Role; readonly folder: string }
   | { readonly name: 'version' }
   | { readonly name: 'help' };
 
@@ -22,8 +20,6 @@ export interface CommandLine {
 }
 
 const SWITCHES = new Set(['help', 'version']);
-const OPERATOR_NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
-const ROLES: readonly string[] = ['viewer', 'operator', 'admin'];
 
 interface Words {
   readonly positionals: string[];
@@ -61,27 +57,11 @@ function configVerb(verb: string | undefined): 'show' | 'check' | 'example' {
   throw usage(verb === undefined ? 'config needs one of: show, check, example' : `unknown command "config ${verb}"`);
 }
 
-function operatorCommand(rest: readonly string[], flags: Map<string, string>): ControllerCommand {
-  const [verb, operator] = rest;
-  if (verb !== 'create')
-    throw usage(verb === undefined ? 'operator needs: create NAME --role ROLE' : `unknown command "operator ${verb}"`);
-  if (operator === undefined || !OPERATOR_NAME.test(operator))
-    throw usage('operator create needs a NAME of letters, digits, ".", "_", "@" and "-"');
-  const role = flags.get('role');
-  if (role === undefined || !ROLES.includes(role))
-    throw usage(`operator create needs --role, one of ${ROLES.join(', ')}`);
-  const folder = flags.get('out') ?? '.';
-  flags.delete('role');
-  flags.delete('out');
-  return { name: 'operator create', operator, role: role as Role, folder };
-}
-
-function commandOf({ positionals, flags, switches }: Words): ControllerCommand {
+function commandOf({ positionals, switches }: Words): ControllerCommand {
   const [name = 'run', ...rest] = positionals;
   if (switches.has('help') || name === 'help') return { name: 'help' };
   if (switches.has('version') || name === 'version') return { name: 'version' };
   if (name === 'config') return { name, verb: configVerb(rest[0]) };
-  if (name === 'operator') return operatorCommand(rest, flags);
   if (name === 'run' && rest.length === 0) return { name };
   throw usage(`unknown command "${positionals.join(' ')}"`);
 }
@@ -110,8 +90,6 @@ export function helpText(): string {
   pxmgr-controller config show           every option with its value and origin
   pxmgr-controller config check          report all problems of the configuration
   pxmgr-controller config example        print a commented configuration file
-  pxmgr-controller operator create NAME --role viewer|operator|admin [--out FOLDER]
-                                         write NAME.crt, NAME.key and ca.crt for the command line tool
   pxmgr-controller version
 
 Options (--config FILE names the file, default ${CONFIG_FILE}):

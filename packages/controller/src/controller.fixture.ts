@@ -6,23 +6,26 @@ import { jetstream } from '@nats-io/jetstream';
 import { createUser, type KeyPair } from '@nats-io/nkeys';
 import { CONTRACT_VERSION, heartbeatSubject, inboxPrefix, manifestSubject, parseJoinToken } from '@pxmgr/contract';
 import {
+  AccessServiceClient,
+  type AuditEntry,
   FleetServiceClient,
   type JoinNodeRequest,
   type JoinNodeResponse,
   JoinServiceClient,
+  type ListAuditRequest,
 } from '@pxmgr/contract/controller';
 import { HeartbeatMessage, ManifestMessage } from '@pxmgr/contract/event';
-import { createIdSource, systemClock } from '@pxmgr/kit/clock';
+import { type Clock, createIdSource, systemClock } from '@pxmgr/kit/clock';
 import { createRunner } from '@pxmgr/kit/exec/run';
 import { silentLogger } from '@pxmgr/kit/log/logger';
 import { createCsr } from '@pxmgr/kit/pki/csr';
 import { type Channel, createChannel } from '@pxmgr/kit/rpc/channel';
+import type { Role } from '@pxmgr/kit/rpc/identity';
 import { fetchCaCertificate } from '@pxmgr/kit/rpc/probe';
 import type { TlsMaterial } from '@pxmgr/kit/rpc/tls';
 import { connect, jwtAuthenticator, type NatsConnection } from 'nats';
 import type { BusMessage } from './bus/consume.ts';
 import { loadControllerConfig } from './config.ts';
-import { openPki } from './fleet/pki.ts';
 import { FakeAgent } from './inventory/inventory.fixture.ts';
 import { Controller } from './wire.ts';
 
@@ -31,7 +34,9 @@ export interface TestController {
   readonly folder: string;
   /** Root over the UNIX socket. */
   readonly root: Channel;
-  operator(name: string, role: 'viewer' | 'operator' | 'admin'): Promise<Channel>;
+  operator(name: string, role: Role): Promise<Channel>;
+  /** What `pxmgr audit list` shows, newest first. */
+  audit(more?: Partial<ListAuditRequest>): Promise<AuditEntry[]>;
   joinedAgent(name: string): Promise<JoinedAgent>;
   token(nodeName?: string): Promise<string>;
   /** Stops it and starts another one on the same folder and ports. */
@@ -57,7 +62,41 @@ interface Ports {
   readonly nats: number;
 }
 
-function make(folder: string, ports: Ports): Controller {
+/** The machine's clock, set wrong by some days; a jump wakes whoever sleeps, as the end of the wait would. */
+export class JumpingClock implements Clock {
+  #offsetMs: number;
+  #sleepers = new AbortController();
+
+  constructor(offsetMs: number) {
+    this.#offsetMs = offsetMs;
+  }
+
+  now(): Date {
+    return new Date(Date.now() + this.#offsetMs);
+  }
+
+  monotonicMs(): number {
+    return systemClock.monotonicMs();
+  }
+
+  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    const woken = this.#sleepers.signal;
+    await systemClock
+      .sleep(ms, signal === undefined ? woken : AbortSignal.any([signal, woken]))
+      .catch((error: unknown) => {
+        if (signal?.aborted === true) throw error;
+      });
+  }
+
+  jumpTo(offsetMs: number): void {
+    this.#offsetMs = offsetMs;
+    const before = this.#sleepers;
+    this.#sleepers = new AbortController();
+    before.abort();
+  }
+}
+
+function make(folder: string, ports: Ports, clock: Clock): Controller {
   const at = (port: number): string => `127.0.0.1:${String(port)}`;
   const flags = {
     'state-dir': join(folder, 'state'),
@@ -68,14 +107,14 @@ function make(folder: string, ports: Ports): Controller {
   };
   const config = loadControllerConfig({ file: undefined, env: {}, flags }).values;
   const runner = createRunner({ path: config.path, logger: silentLogger() });
-  return new Controller({ config, clock: systemClock, ids: createIdSource(), runner, logger: silentLogger() });
+  return new Controller({ config, clock, ids: createIdSource(), runner, logger: silentLogger() });
 }
 
-export async function startTestController(): Promise<TestController> {
+export async function startTestController(clock: Clock = systemClock): Promise<TestController> {
   const folder = await mkdtemp(join(tmpdir(), 'pxmgr-controller-'));
   const channels: Channel[] = [];
   const connections: NatsConnection[] = [];
-  let controller = make(folder, { grpc: 0, join: 0, nats: 0 });
+  let controller = make(folder, { grpc: 0, join: 0, nats: 0 }, clock);
   await controller.start();
   const keep = (channel: Channel): Channel => {
     channels.push(channel);
@@ -94,21 +133,36 @@ export async function startTestController(): Promise<TestController> {
     root,
     token,
     operator: async (name, role) => {
-      const pki = await openPki(join(folder, 'state/pki'), systemClock);
-      const { certificate, privateKey } = await pki.issueOperator(name, role);
+      const { request: certificateRequest, privateKey } = await createCsr({ commonName: name });
+      const made = await root.call(root.client(AccessServiceClient), 'createOperator', {
+        name,
+        role,
+        certificateRequest,
+      });
       return keep(
         createChannel({
           address: `127.0.0.1:${String(controller.grpcPort)}`,
-          tls: { ca: pki.caCertificate, cert: certificate, key: privateKey },
+          tls: { ca: made.caCertificate, cert: made.certificate, key: privateKey },
           peer: { kind: 'controller' },
         }),
       );
+    },
+    audit: async (more = {}) => {
+      const request = {
+        identity: '',
+        refusedOnly: false,
+        since: undefined,
+        until: undefined,
+        limit: 1000,
+        beforeId: 0n,
+      };
+      return (await root.call(root.client(AccessServiceClient), 'listAudit', { ...request, ...more })).entries;
     },
     joinedAgent: async (name) => await joinAgent(await token(name), name, connections),
     restart: async () => {
       const { grpcPort: grpc, joinPort, natsPort: nats } = controller;
       await controller.stop();
-      controller = make(folder, { grpc, join: joinPort, nats });
+      controller = make(folder, { grpc, join: joinPort, nats }, clock);
       await controller.start();
     },
     close: async () => {

@@ -15,12 +15,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const print = (output: string): void => void process.stdout.write(output);
   if (command.name === 'help') print(helpText());
   else if (command.name === 'version') print(versionText());
-  else if (command.name === 'config') print(configText(command.verb, source));
-  else {
-    const { createOperator } = await import('./operator.ts');
-    const { operator: name, role, folder } = command;
-    print(await createOperator(loadControllerConfig(source).values, { name, role, folder }));
-  }
+  else print(configText(command.verb, source));
   return 0;
 }
 

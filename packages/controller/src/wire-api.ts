@@ -1,5 +1,6 @@
 /** Last part of the composition: the services on their doors. */
 import {
+  AccessServiceService,
   ChangeServiceService,
   FleetServiceService,
   GuestServiceService,
@@ -7,8 +8,11 @@ import {
   JoinServiceService,
 } from '@pxmgr/contract/controller';
 import { validityOf } from '@pxmgr/kit/pki/keys';
+import type { Identity } from '@pxmgr/kit/rpc/identity';
 import { createRpcServer, type RpcServer } from '@pxmgr/kit/rpc/server';
+import { accessService } from './api/access.ts';
 import { Auditor } from './api/audit.ts';
+import { authorise } from './api/authorise.ts';
 import { changeService } from './api/change.ts';
 import { controllerChecks } from './api/checks.ts';
 import { fleetService } from './api/fleet.ts';
@@ -18,6 +22,8 @@ import { joinService } from './api/join.ts';
 import type { SelfCheck } from './api/selftest.ts';
 import { CONFIG_PROGRAM } from './config.ts';
 import { Joining } from './fleet/join.ts';
+import { Operators } from './fleet/operators.ts';
+import type { Registry } from './fleet/registry.ts';
 import { Tokens } from './fleet/tokens.ts';
 import type { LoopDriver } from './loop/driver.ts';
 import type { PveProbe } from './pve/client.ts';
@@ -45,14 +51,16 @@ export function buildServer(deps: ControllerDeps, state: State, parts: ServerPar
   const { stores } = state;
   const { fleet } = parts;
   const auditor = new Auditor(stores.audit, clock);
+  const operators = new Operators(stores.operators, state.pki, clock);
   const server = createRpcServer({
     logger,
     program: CONFIG_PROGRAM,
     clock,
-    authorise: (identity, method) => {
-      auditor.authorise(identity, method);
+    authorise,
+    isRevoked: (identity) => isRevoked(identity, fleet.registry, operators),
+    onRefusal: (refusal) => {
+      auditor.refused(refusal);
     },
-    isRevoked: (identity) => identity.kind === 'agent' && fleet.registry.isRevoked(identity.name),
   });
   const tokens = new Tokens({
     records: stores.tokens,
@@ -63,12 +71,28 @@ export function buildServer(deps: ControllerDeps, state: State, parts: ServerPar
   const joining = buildJoining(deps, state, { ...parts, tokens });
   const fleetImplementation = buildFleetService(deps, state, { ...parts, tokens, joining, server });
   server.addService(FleetServiceService, auditor.wrap(FleetServiceService, fleetImplementation));
+  const access = accessService({
+    operators,
+    audit: stores.audit,
+    caCertificate: state.pki.caCertificate,
+    controllerAddress: parts.controllerAddress,
+    cut: () => {
+      server.cutRevoked();
+    },
+  });
+  server.addService(AccessServiceService, auditor.wrap(AccessServiceService, access));
   server.addService(InventoryServiceService, auditor.wrap(InventoryServiceService, inventoryService(fleet.view)));
   server.addService(ChangeServiceService, auditor.wrap(ChangeServiceService, changeService(stores.changes)));
   server.addService(GuestServiceService, auditor.wrap(GuestServiceService, guestService({ ...fleet, auditor })));
   server.addService(JoinServiceService, joinService(joining, auditor), { anonymous: true });
   parts.work.addServices(server, auditor);
   return server;
+}
+
+/** Root over the UNIX socket has no certificate that could be revoked. */
+function isRevoked(identity: Identity, registry: Registry, operators: Operators): boolean {
+  if (identity.kind === 'agent') return registry.isRevoked(identity.name);
+  return identity.kind === 'operator' && identity.serial !== undefined && operators.isRevoked(identity.serial);
 }
 
 function buildJoining(deps: ControllerDeps, state: State, parts: ServerParts & { tokens: Tokens }): Joining {

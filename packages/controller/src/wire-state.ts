@@ -17,6 +17,7 @@ import { CursorStore } from './store/cursors.ts';
 import { NodeStore } from './store/nodes.ts';
 import { ObjectStore } from './store/objects.ts';
 import { type Database, openDatabase } from './store/open.ts';
+import { OperatorStore } from './store/operators.ts';
 import { createSeal, SEAL_KEY_BYTES, type Seal } from './store/seal.ts';
 import { TokenStore } from './store/tokens.ts';
 
@@ -26,6 +27,7 @@ export interface Stores {
   readonly objects: ObjectStore;
   readonly changes: ChangeStore;
   readonly audit: AuditStore;
+  readonly operators: OperatorStore;
   readonly cursors: CursorStore;
 }
 
@@ -92,6 +94,7 @@ function openStores(database: Database): Stores {
     objects: new ObjectStore(database),
     changes: new ChangeStore(database),
     audit: new AuditStore(database),
+    operators: new OperatorStore(database),
     cursors: new CursorStore(database),
   };
 }

@@ -1,5 +1,6 @@
 /** Every command, in the order of the help page. */
 import type { Command } from '../command.ts';
+import { auditList } from './audit/list.ts';
 import { changeList } from './change/list.ts';
 import { changeShow } from './change/show.ts';
 import { completionCommands } from './completion.ts';
@@ -28,6 +29,9 @@ import { operationCancel } from './operation/cancel.ts';
 import { operationGet } from './operation/get.ts';
 import { operationList } from './operation/list.ts';
 import { operationWatch } from './operation/watch.ts';
+import { operatorCreate } from './operator/create.ts';
+import { operatorList } from './operator/list.ts';
+import { operatorRevoke } from './operator/revoke.ts';
 import { placeExplain } from './place/explain.ts';
 import { reservationList } from './reservation/list.ts';
 import { selftest } from './selftest.ts';
@@ -67,6 +71,10 @@ export const COMMANDS: readonly Command[] = [
   operationGet,
   operationWatch,
   operationCancel,
+  operatorList,
+  operatorCreate,
+  operatorRevoke,
+  auditList,
   selftest,
   configShow,
   configCheck,
@@ -88,5 +96,7 @@ export const NOUNS: Readonly<Record<string, string>> = {
   change: 'History: what changed, when, by whom',
   reservation: 'What is held for work in progress',
   operation: 'Long-running work: follow it, look at it, cancel it',
+  operator: 'People with certificates: list, add, remove',
+  audit: 'Who asked for what change, and who was refused',
   config: 'Settings of this program',
 };

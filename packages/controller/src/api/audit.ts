@@ -1,36 +1,54 @@
 import type { Clock } from '@pxmgr/kit/clock';
+import type { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import type { CallContext, Implementation, ServiceDefinition } from '@pxmgr/kit/rpc/handlers';
 import { type Identity, identityText } from '@pxmgr/kit/rpc/identity';
 import type { AuditEntry } from '../store/audit.ts';
-import { authorise, RULES, shortMethod } from './authorise.ts';
+import { RULES, shortMethod } from './authorise.ts';
+import { RefusalBudget } from './refusal-budget.ts';
 
 export interface AuditLog {
   insert(entry: AuditEntry): void;
 }
 
+export interface Call {
+  /** FleetService/RevokeNode */
+  readonly method: string;
+  readonly target: string;
+}
+
+export interface Refusal {
+  readonly identity: Identity;
+  /** With or without the package. */
+  readonly method: string;
+  readonly target?: string;
+  readonly error: PxmError;
+}
+
+const LAST_OF_MANY = '(further refusals of this caller within the minute are not written)';
+
 /** Writes who asked for what change and what came of it; never what was in the request. */
 export class Auditor {
   readonly #log: AuditLog;
   readonly #clock: Clock;
+  readonly #budget: RefusalBudget;
 
   constructor(log: AuditLog, clock: Clock) {
     this.#log = log;
     this.#clock = clock;
+    this.#budget = new RefusalBudget(clock);
   }
 
-  /** Role check for the server; a refused change is audited too. Throws PXM_FORBIDDEN. */
-  authorise(identity: Identity, method: string): void {
-    try {
-      authorise(identity, method);
-    } catch (error) {
-      if (RULES[shortMethod(method)]?.mutates === true)
-        this.record(identity, { method: shortMethod(method), target: '' }, toPxmError(error).code);
-      throw error;
-    }
+  /** A caller whom we know and who is not let in: not allowed, revoked, expired. */
+  refused(refusal: Refusal): void {
+    const { identity, error } = refusal;
+    const budget = this.#budget.take(identityText(identity));
+    if (!budget.isWritten) return;
+    const target = budget.isLast ? LAST_OF_MANY : (refusal.target ?? '');
+    this.record(identity, { method: shortMethod(refusal.method), target }, error.code);
   }
 
-  record(identity: Identity, what: { readonly method: string; readonly target: string }, outcome: string): void {
+  record(identity: Identity, what: Call, outcome: string): void {
     this.#log.insert({ at: this.#clock.now(), identity: identityText(identity), ...what, outcome });
   }
 

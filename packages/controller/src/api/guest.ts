@@ -47,14 +47,18 @@ interface Caller {
 
 async function exec(parts: GuestParts, messages: AsyncIterable<ExecGuestRequest>, caller: Caller): Promise<void> {
   const iterator = messages[Symbol.asyncIterator]();
-  const start = startOf(await iterator.next());
   const { identity } = caller.context;
-  const what = { method: 'GuestService/ExecGuest', target: start.guest?.key ?? '' };
+  let target = '';
+  const record = (outcome: string): void => {
+    parts.auditor.record(identity, { method: 'GuestService/ExecGuest', target }, outcome);
+  };
   try {
+    const start = startOf(await iterator.next());
+    target = start.guest?.key ?? '';
     await passThrough(parts, { start, iterator }, caller);
-    parts.auditor.record(identity, what, 'OK');
+    record('OK');
   } catch (error) {
-    parts.auditor.record(identity, what, toPxmError(error).code);
+    record(toPxmError(error).code);
     throw error;
   }
 }

@@ -18,7 +18,7 @@ export function joinService(joining: Joining, auditor: Auditor): Implementation<
         auditor.record({ kind: 'agent', name: answer.nodeUid }, what, 'OK');
         return answer;
       } catch (error) {
-        auditor.record(ANONYMOUS, what, toPxmError(error).code);
+        auditor.refused({ identity: ANONYMOUS, ...what, error: toPxmError(error) });
         throw error;
       }
     },

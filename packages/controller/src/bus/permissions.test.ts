@@ -1,7 +1,7 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { createUser } from '@nats-io/nkeys';
-import { heartbeatSubject, inventorySubject, resyncSubject } from '@pxmgr/contract';
-import { connect, jwtAuthenticator, type NatsConnection, PermissionViolationError } from 'nats';
+import { heartbeatSubject, inboxPrefix, inventorySubject, resyncSubject } from '@pxmgr/contract';
+import { connect, headers, jwtAuthenticator, type NatsConnection, PermissionViolationError } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestBus, type TestBus, until } from './bus.fixture.ts';
 import { agentUserJwt } from './jwt.ts';
@@ -64,6 +64,40 @@ describe('what an agent may do on the bus', () => {
     subscription.unsubscribe();
   });
 
+  it.each([
+    ['the stream of everybody', '$JS.API.STREAM.INFO.PXINV'],
+    ['the last word of another node', '$JS.API.DIRECT.GET.PXINV'],
+    ['a stored message', '$JS.API.STREAM.MSG.GET.PXINV'],
+    ['a consumer of its own', '$JS.API.CONSUMER.CREATE.PXINV'],
+    ['an emptied stream', '$JS.API.STREAM.PURGE.PXINV'],
+    ['a deleted stream', '$JS.API.STREAM.DELETE.PXINV'],
+    ['the ack of another', '$JS.ACK.PXINV.controller.1.1.1.0.0'],
+    ['an order to itself', `px.cmd.${ALICE}.resync`],
+    ['an order to another node', `px.cmd.${BOB}.resync`],
+    ['an answer to the controller', '_INBOX.controller.x'],
+    ['an account', '$SYS.REQ.CLAIMS.UPDATE'],
+    ['a subject of nobody', 'px.other'],
+    ['a longer name than its own', `px.hb.${ALICE}x`],
+    ['a subject below its own heartbeat', `px.hb.${ALICE}.x`],
+  ])('cannot ask for %s', async (_what, subject) => {
+    const agent = await bus.agent(ALICE);
+    const refusals = refusalsOf(agent);
+    agent.publish(subject, '{}', { reply: `${inboxPrefix(ALICE)}.x` });
+    await until('the refusal is told', () => refusals.length > 0);
+    expect(refusals.map((refusal) => refusal.subject)).toEqual([subject]);
+  });
+
+  it('cannot roll up what others said, in a message of its own', async () => {
+    await jetstream(await bus.agent(BOB)).publish(inventorySubject(BOB, 'storage', 'kept'), 'x');
+    const all = headers();
+    all.set('Nats-Rollup', 'all');
+    const own = inventorySubject(ALICE, 'storage', 'local');
+    await expect(jetstream(await bus.agent(ALICE)).publish(own, 'x', { headers: all })).rejects.toThrow(/rollup/i);
+    const manager = await jetstreamManager(controller);
+    const kept = await manager.streams.getMessage('PXINV', { last_by_subj: inventorySubject(BOB, 'storage', 'kept') });
+    expect(kept?.string()).toBe('x');
+  });
+
   it('cannot read another node, its commands, or the answers of others', async () => {
     const agent = await bus.agent(ALICE);
     const refusals = refusalsOf(agent);
@@ -109,13 +143,12 @@ describe('what an agent may do on the bus', () => {
 });
 
 describe('who gets in', () => {
-  const attempt = async (keys: BusKeys): Promise<NatsConnection> => {
-    const user = createUser();
+  const attempt = async (keys: BusKeys, lifeMs = 60_000, user = createUser()): Promise<NatsConnection> => {
     const signer = { role: keys.agentRole, account: keys.fleet.getPublicKey() };
     const jwt = await agentUserJwt(signer, {
       nodeUid: ALICE,
       publicKey: user.getPublicKey(),
-      expiresAt: new Date(Date.now() + 60_000),
+      expiresAt: new Date(Date.now() + lifeMs),
     });
     return await connect({
       servers: bus.url,
@@ -127,6 +160,16 @@ describe('who gets in', () => {
 
   it('refuses a user that another fleet signed', async () => {
     await expect(attempt(createBusKeys())).rejects.toThrow(/authorization/i);
+  });
+
+  it('ends a connection when its credentials end, and takes them no more', async () => {
+    const user = createUser();
+    const connection = await attempt(bus.keys, 2000, user);
+    await connection.closed();
+    await expect(attempt(bus.keys, -1000, user)).rejects.toThrow(/authorization|authentication|expired/i);
+    const renewed = await attempt(bus.keys, 60_000, user);
+    await renewed.flush();
+    await renewed.close();
   });
 
   it('refuses a user without credentials', async () => {

@@ -59,8 +59,9 @@ export class Pki {
     });
   }
 
-  async issueOperator(name: string, role: Role): Promise<KeyedCertificate> {
-    return await issueCertificate(this.#ca, {
+  /** Only the public key of the request is taken. Errors: PXM_INPUT_INVALID. */
+  async signOperator(request: string, name: string, role: Role): Promise<string> {
+    return await signCsr(this.#ca, request, {
       uri: identityUri({ kind: 'operator', name, role }),
       commonName: name,
       days: OPERATOR_DAYS,

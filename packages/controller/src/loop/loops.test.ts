@@ -30,6 +30,15 @@ function make() {
   return { ...parts, purged, run, loops };
 }
 
+const ALL_AUDIT = {
+  identity: undefined,
+  isRefusedOnly: false,
+  since: undefined,
+  until: undefined,
+  beforeId: undefined,
+  limit: 10,
+};
+
 describe('the loops', () => {
   it('have distinct names and say what they do', () => {
     const { loops } = make();
@@ -60,11 +69,11 @@ describe('the loops', () => {
     test.deliver(test.alice.say('container', '102', containerDocument(102)));
     for (const name of ['changes', 'audit']) await test.run(name);
     expect(test.summaries()).toEqual(['container 102 created: created']);
-    expect(test.audit.latest(10)).toHaveLength(1);
+    expect(test.audit.list(ALL_AUDIT)).toHaveLength(1);
     await test.clock.advance(15 * DAY_MS);
     for (const name of ['changes', 'audit']) await test.run(name);
     expect(test.summaries()).toEqual([]);
-    expect(test.audit.latest(10)).toEqual([]);
+    expect(test.audit.list(ALL_AUDIT)).toEqual([]);
   });
 
   it('remember used tokens long enough to tell a replay from a guess', async () => {

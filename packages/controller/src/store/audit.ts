@@ -12,7 +12,21 @@ export interface AuditEntry {
   readonly outcome: string;
 }
 
+export interface AuditRecord extends AuditEntry {
+  readonly id: bigint;
+}
+
+export interface AuditQuery {
+  readonly identity: string | undefined;
+  readonly isRefusedOnly: boolean;
+  readonly since: Date | undefined;
+  readonly until: Date | undefined;
+  readonly beforeId: bigint | undefined;
+  readonly limit: number;
+}
+
 interface AuditRow {
+  id: number;
   at_ms: number;
   identity: string;
   method: string;
@@ -20,16 +34,16 @@ interface AuditRow {
   outcome: string;
 }
 
-/** One row per mutating call. */
+/** One row per mutating call and per refusal. */
 export class AuditStore {
+  readonly #database: Database;
   readonly #insert;
-  readonly #latest;
   readonly #prune;
 
   constructor(database: Database) {
+    this.#database = database;
     const { sql } = database;
     this.#insert = sql.prepare('INSERT INTO audit (at_ms, identity, method, target, outcome) VALUES (?, ?, ?, ?, ?)');
-    this.#latest = sql.prepare<[number], AuditRow>('SELECT * FROM audit ORDER BY id DESC LIMIT ?');
     this.#prune = sql.prepare('DELETE FROM audit WHERE at_ms < ?');
   }
 
@@ -37,17 +51,39 @@ export class AuditStore {
     this.#insert.run(toMs(entry.at), entry.identity, entry.method, entry.target, entry.outcome);
   }
 
-  latest(limit: number): AuditEntry[] {
-    return this.#latest.all(limit).map((row) => ({
-      at: fromMs(row.at_ms),
-      identity: row.identity,
-      method: row.method,
-      target: row.target,
-      outcome: row.outcome,
-    }));
+  /** Newest first. */
+  list(query: AuditQuery): AuditRecord[] {
+    const { where, values } = conditions(query);
+    return this.#database.sql
+      .prepare<unknown[], AuditRow>(`SELECT * FROM audit ${where} ORDER BY id DESC LIMIT ?`)
+      .all(...values, query.limit)
+      .map((row) => ({
+        id: BigInt(row.id),
+        at: fromMs(row.at_ms),
+        identity: row.identity,
+        method: row.method,
+        target: row.target,
+        outcome: row.outcome,
+      }));
   }
 
   prune(before: Date): number {
     return this.#prune.run(toMs(before)).changes;
   }
+}
+
+/** SQL text is made of constants only; what the user typed goes into the values. */
+function conditions(query: AuditQuery): { where: string; values: unknown[] } {
+  const parts: string[] = [];
+  const values: unknown[] = [];
+  const add = (part: string, ...given: unknown[]): void => {
+    parts.push(part);
+    values.push(...given);
+  };
+  if (query.identity !== undefined) add('identity = ?', query.identity);
+  if (query.isRefusedOnly) add("outcome <> 'OK'");
+  if (query.since !== undefined) add('at_ms >= ?', toMs(query.since));
+  if (query.until !== undefined) add('at_ms < ?', toMs(query.until));
+  if (query.beforeId !== undefined) add('id < ?', query.beforeId);
+  return { where: parts.length === 0 ? '' : `WHERE ${parts.join(' AND ')}`, values };
 }

@@ -20,6 +20,9 @@ export interface CallFacts {
 
 const READ_VERBS = /^(?:Get|List|Watch|Evaluate|Explain|Query|Check|Inspect|Resolve|Plan|Run)/;
 
+/** Who was not let in is worth a line even where the call itself would not be. */
+const TURNED_AWAY = /^PXM_(?:AUTH_|FORBIDDEN)/;
+
 /** One call while it runs: abort signal, exactly one answer, one log line at the start and one at the end. */
 export class ActiveCall<Res> {
   readonly facts: CallFacts;
@@ -71,8 +74,10 @@ export class ActiveCall<Res> {
   }
 
   #logFailure(error: unknown, ms: number): void {
+    const { logger } = this.context;
     const isOurFault = !(error instanceof PxmError) || error.code === 'PXM_INTERNAL';
-    if (isOurFault) this.context.logger.error({ ms, err: error }, 'call failed');
+    if (isOurFault) logger.error({ ms, err: error }, 'call failed');
+    else if (TURNED_AWAY.test(error.code)) logger.info({ ms, err: error }, 'call refused');
     else this.#log({ ms, err: error }, 'call failed');
   }
 

@@ -24,7 +24,7 @@ export interface RawCall extends EventEmitter {
 /** What the server brings to each call: who calls, whether they may, and the register of running calls. */
 export interface Gate {
   /** Identity of the caller; throws when there is none that is valid. */
-  identify(call: RawCall): Identity;
+  identify(call: RawCall, method: string): Identity;
   /** Throws when the identity may not call the method; also while the server stops. */
   admit(identity: Identity, method: string): void;
   open<Res>(facts: CallFacts, reply: Reply<Res>): ActiveCall<Res>;
@@ -62,7 +62,7 @@ function start(
   const facts = { ...kind, deadline: deadlineOf(raw), traceId: traceIdFrom(raw.metadata) };
   let identity: Identity;
   try {
-    identity = gate.identify(raw);
+    identity = gate.identify(raw, kind.method);
   } catch (error) {
     const refused = gate.open({ ...facts, identity: ANONYMOUS }, reply);
     refused.fail(error);

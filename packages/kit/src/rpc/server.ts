@@ -7,7 +7,7 @@ import {
 } from '@grpc/grpc-js';
 import { limits } from '@pxmgr/contract';
 import { type Clock, systemClock } from '../clock.ts';
-import { PxmError } from '../error/pxm-error.ts';
+import { isPxmError, PxmError } from '../error/pxm-error.ts';
 import type { Logger } from '../log/logger.ts';
 import { ActiveCall, type CallFacts, type Reply } from './active-call.ts';
 import { adapt, type Gate, type RawCall } from './adapt.ts';
@@ -26,7 +26,15 @@ export interface RpcServerOptions {
   authorise?: (identity: Identity, method: string) => void;
   /** Asked at the start of every call; see also `cutRevoked`. */
   isRevoked?: (identity: Identity) => boolean;
+  /** Told of each call that is refused although its caller is known: not allowed, revoked, expired. */
+  onRefusal?: (refusal: Refusal) => void;
   clock?: Clock;
+}
+
+export interface Refusal {
+  readonly identity: Identity;
+  readonly method: string;
+  readonly error: PxmError;
 }
 
 interface Service {
@@ -155,11 +163,16 @@ export class RpcServer {
 
   #gate(door: Door): Gate {
     return {
-      identify: (call) => this.#identify(door, call),
+      identify: (call, method) => this.#identify(door, call, method),
       admit: (identity, method) => {
         if (this.#isStopping) throw this.#shuttingDown();
-        if (this.#options.isRevoked?.(identity) === true) throw revocation(identity);
-        if (identity.kind !== 'anonymous') this.#options.authorise?.(identity, method);
+        try {
+          if (this.#options.isRevoked?.(identity) === true) throw revocation(identity);
+          if (identity.kind !== 'anonymous') this.#options.authorise?.(identity, method);
+        } catch (error) {
+          if (isPxmError(error)) this.#options.onRefusal?.({ identity, method, error });
+          throw error;
+        }
       },
       open: <Res>(facts: CallFacts, reply: Reply<Res>) => {
         const call = new ActiveCall(facts, reply, this.#options.logger);
@@ -172,15 +185,17 @@ export class RpcServer {
     };
   }
 
-  #identify(door: Door, call: RawCall): Identity {
+  #identify(door: Door, call: RawCall, method: string): Identity {
     if (door === 'unix') return ROOT_IDENTITY;
     if (door === 'tls-only') return ANONYMOUS;
     const der = call.getAuthContext().sslPeerCertificate?.raw;
     const peer = der === undefined ? undefined : readPeerCertificate(der);
     if (peer === undefined) throw new PxmError('PXM_AUTH_CERTIFICATE_REQUIRED', { peer: this.#options.program });
     // TLS checked this at the handshake; a connection may live longer than its certificate.
-    if (peer.notAfter <= this.#clock.now()) throw new PxmError('PXM_AUTH_EXPIRED', { peer: this.#options.program });
-    return peer.identity;
+    if (peer.notAfter > this.#clock.now()) return peer.identity;
+    const error = new PxmError('PXM_AUTH_EXPIRED', { peer: this.#options.program });
+    this.#options.onRefusal?.({ identity: peer.identity, method, error });
+    throw error;
   }
 
   #shuttingDown(): PxmError {

@@ -1,30 +1,14 @@
-import { parseDuration } from '@pxmgr/contract';
 import { type Change, ChangeServiceClient } from '@pxmgr/contract/controller';
 import { controllerOf } from '../../client.ts';
 import { command } from '../../command.ts';
 import { relativeTime } from '../../render/time.ts';
 import { list } from '../../result.ts';
 import { parseLimit } from '../../spec/limit-flag.ts';
+import { parseMoment } from '../../spec/moment-flag.ts';
 import { Problems } from '../../spec/problems.ts';
 
 /** Kinds of the inventory: contract proto/pxmgr/common/v1/inventory.proto. */
 const KINDS = ['container', 'vm', 'node', 'storage', 'dataset', 'image', 'template', 'gpu', 'usb', 'network'];
-
-/** A point in time, or how long before `now`. */
-function moment(
-  flag: readonly [name: string, value: string | undefined],
-  now: Date,
-  problems: Problems,
-): Date | undefined {
-  const [name, value] = flag;
-  if (value === undefined) return undefined;
-  const ago = parseDuration(value);
-  if (ago.ok) return new Date(now.getTime() - ago.value);
-  const at = new Date(value);
-  if (!Number.isNaN(at.getTime()) && /^\d{4}-\d{2}-\d{2}/.test(value)) return at;
-  problems.add(`--${name} ${value}`, 'write a time like 2026-11-20T08:00:00Z, or how long ago, like 2h');
-  return undefined;
-}
 
 export function objectText(change: Change): string {
   const { kind, objectId, objectName } = change;
@@ -51,8 +35,8 @@ export const changeList = command({
   ],
   run: async (context, { options }) => {
     const problems = new Problems();
-    const since = moment(['since', options.since], context.clock.now(), problems);
-    const until = moment(['until', options.until], context.clock.now(), problems);
+    const since = parseMoment(['since', options.since], context.clock.now(), problems);
+    const until = parseMoment(['until', options.until], context.clock.now(), problems);
     const limit = parseLimit(options.limit, problems);
     if (options.kind !== undefined && !KINDS.includes(options.kind))
       problems.add(`--kind ${options.kind}`, `is not one of ${KINDS.join(', ')}`);
