@@ -92,9 +92,13 @@ function deadlineOf(raw: RawCall): Date | undefined {
   return Number.isFinite(deadline) ? new Date(deadline) : undefined;
 }
 
-/** Runs the handler and answers once; a handler that throws because of the abort is answered by whoever aborted. */
+/**
+ * Runs the handler and answers once, also one that throws before it returns its promise. A handler that throws because
+ * of the abort is answered by whoever aborted.
+ */
 function follow(call: ActiveCall<unknown>, gate: Gate, work: () => Promise<unknown>): void {
-  work()
+  Promise.resolve()
+    .then(work)
     .then(
       (value) => {
         call.succeed(value);

@@ -32,6 +32,22 @@ describe('errors and limits', () => {
     });
   });
 
+  it('carries what a handler throws before it returns a promise', async () => {
+    makeServer();
+    server.addService(
+      NodeServiceService,
+      node({
+        getNode: () => {
+          throw new PxmError('PXM_OPERATION_NOT_FOUND', { operation: 'op-1' });
+        },
+      }),
+    );
+    const address = `127.0.0.1:${String(await server.listen({ address: '127.0.0.1:0', tls: await tlsOf('pxmgr:agent:n-a') }))}`;
+    const channel = open({ address, tls: await tlsOf('pxmgr:controller') });
+    await expect(getNode(channel)).rejects.toMatchObject({ code: 'PXM_OPERATION_NOT_FOUND' });
+    expect(server.activeCalls).toBe(0);
+  });
+
   it('ends on deadline and on abort, and tells the handler', async () => {
     makeServer();
     const reasons: unknown[] = [];
