@@ -99,7 +99,7 @@ describe('executables', () => {
     expect(existsSync(node.host.path('/etc/pve/lxc/100.conf'))).toBe(false);
   });
 
-  it.each(['after-lock', 'after-volume', 'mid-extract', 'before-config'])(
+  it.each(['after-lock', 'after-volume', 'mid-extract', 'before-config'] as const)(
     'leave what a real kill leaves at %s',
     async (point) => {
       setFaults(node.host, [{ at: 'pct create', point, do: 'die' }]);

@@ -176,7 +176,7 @@ describe('an agent killed while skopeo fetches', () => {
 });
 
 describe('pct itself killed with SIGKILL', () => {
-  it.each(['after-lock', 'after-volume', 'mid-extract', 'before-config'])('at %s is undone', async (point) => {
+  it.each(['after-lock', 'after-volume', 'mid-extract', 'before-config'] as const)('at %s is undone', async (point) => {
     setFaults(node.host, [{ at: 'pct create', point, do: 'die' }]);
     const id = await begin(['container', 'create', image]);
     const operation = await fleet.ended(id);

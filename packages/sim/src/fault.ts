@@ -1,65 +1,53 @@
 /**
  * Faults on purpose. `<root>/.sim/faults.json` is a list of rules; a tool that reaches a named point obeys the first
- * rule that matches and still has runs left. `<root>/.sim/switches.json` changes lasting behaviour (see Switches).
- * A rule that ran is counted in the file, so tests can see that it was reached.
+ * rule that matches and still has runs left. `<root>/.sim/switches.json` changes lasting behaviour (see switches.ts).
+ * A rule that ran is counted in the file, so tests can see that it was reached. The table of all points, actions and
+ * switches is in the README of this package.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { currentCall, dieNow } from './call.ts';
+import type { FaultPointName } from './fault-points.ts';
 import type { Host } from './host.ts';
 import { readJson, writeFileAtomicSync } from './sim-file.ts';
-import { ToolError, type ToolIo } from './tool.ts';
+import { ToolError } from './tool.ts';
+
+export { type Switches, setSwitches, switchesOf } from './switches.ts';
+
+/**
+ * `die`: the command and its worker at once; `die-worker`: the worker alone, the command tells of it; `die-front`: the
+ * command alone, its worker goes on to its next line of output.
+ */
+export type FaultAction = 'delay' | 'hang' | 'fail' | 'enospc' | 'die' | 'die-worker' | 'die-front';
 
 export interface FaultRule {
   /** `tool subcommand` (`pct create`) or the tool alone; `*` for any. */
   readonly at: string;
-  /** Name of the point: see the calls of `reach`; `begin` is before anything, `end` before the exit. */
-  readonly point: string;
+  readonly point: FaultPointName;
   readonly vmid?: number;
+  /** How many matches go by before it applies; default 0. */
+  readonly skip?: number;
   /** How often it applies; default 1, 0 = for ever. */
   readonly times?: number;
-  readonly do: 'delay' | 'hang' | 'fail' | 'die';
+  readonly do: FaultAction;
   readonly delayMs?: number;
   /** Text of the failure, for `fail`. */
   readonly message?: string;
   readonly status?: number;
-  /** Counted by the tools. */
+  /** Counted by the tools: matches that went by, and runs. */
+  readonly skipped?: number;
   readonly done?: number;
 }
 
-/** Lasting behaviour, all off by default. */
-export interface Switches {
-  /** The post-stop hook writes the guest's config again that many ms after the stop, without the lock, as upstream's does. */
-  readonly postStopRewriteMs?: number;
-  /** Each tool waits that long at its start (a Perl start costs about 450 ms). */
-  readonly startUpMs?: number;
-  /** The cluster has no quorum on this node. */
-  readonly noQuorum?: boolean;
-  /** Guests ignore the halt signal (played runtime). */
-  readonly ignoreHalt?: readonly number[];
-  /** Guests whose init ends at once (played runtime). */
-  readonly exitAtStart?: readonly number[];
-  /** `storage id` -> free bytes left, whatever the disk really has. */
-  readonly freeBytes?: Readonly<Record<string, number>>;
-}
-
-export interface FaultPoint {
-  readonly tool: string;
-  readonly command?: string;
-  readonly vmid?: number;
-  readonly signal: AbortSignal;
-  /** How to die where the process holds more than this tool. */
-  readonly death?: ToolIo['death'];
+/** A write that found no space left. Each door that writes turns it into the text its program has for that. */
+export class NoSpaceError extends Error {
+  readonly code = 'ENOSPC';
+  constructor() {
+    super('No space left on device');
+  }
 }
 
 export function setFaults(host: Host, rules: readonly FaultRule[]): void {
   writeFileAtomicSync(host.simPath('faults.json'), `${JSON.stringify(rules, undefined, 1)}\n`);
-}
-
-export function setSwitches(host: Host, switches: Switches): void {
-  writeFileAtomicSync(host.simPath('switches.json'), `${JSON.stringify(switches, undefined, 1)}\n`);
-}
-
-export function switchesOf(host: Host): Switches {
-  return readJson<Switches>(host.simPath('switches.json')) ?? {};
 }
 
 /** The rules with their counts, for tests. */
@@ -67,45 +55,86 @@ export function faultsOf(host: Host): readonly FaultRule[] {
   return readJson<FaultRule[]>(host.simPath('faults.json')) ?? [];
 }
 
-/** Called by tools at their named points. */
-export async function reach(host: Host, at: FaultPoint, point: string): Promise<void> {
-  const rules = faultsOf(host);
-  const index = rules.findIndex((rule) => applies(rule, at, point));
-  const rule = rules[index];
+/** Called by tools at their named points; nothing happens outside a call. */
+export async function reach(host: Host, point: FaultPointName): Promise<void> {
+  const rule = take(host, point);
   if (rule === undefined) return;
-  setFaults(
-    host,
-    rules.map((r, i) => (i === index ? { ...r, done: (r.done ?? 0) + 1 } : r)),
-  );
+  const signal = currentCall()?.io.signal;
   switch (rule.do) {
     case 'delay':
-      return wait(rule.delayMs ?? 1000, at.signal);
+      return wait(rule.delayMs ?? 1000, signal);
     case 'hang':
-      return wait(2 ** 31 - 1, at.signal);
-    case 'fail':
-      throw new ToolError(rule.message ?? `fault at ${point}`, rule.status ?? 255);
+      return wait(2 ** 31 - 1, signal);
+    case 'die-worker':
+      currentCall()?.worker?.death.abort();
+      return never();
     case 'die':
-      if (at.death === undefined) process.kill(process.pid, 'SIGKILL');
-      else at.death.die();
-      return new Promise(() => undefined);
+      return dieHere();
+    default:
+      act(rule, point);
   }
 }
 
-function applies(rule: FaultRule, at: FaultPoint, point: string): boolean {
+/** What stands behind the point is never reached, not even a clean-up. */
+function dieHere(): Promise<never> {
+  try {
+    dieNow();
+  } catch {
+    // this process lives on; the call does not
+  }
+  return never();
+}
+
+function never(): Promise<never> {
+  return new Promise(() => undefined);
+}
+
+/** The same for doors that cannot wait: it fails or dies, and knows no delay. */
+export function reachNow(host: Host, point: FaultPointName): void {
+  const rule = take(host, point);
+  if (rule !== undefined) act(rule, point);
+}
+
+function act(rule: FaultRule, point: string): void {
+  const worker = currentCall()?.worker;
+  if (rule.do === 'enospc') throw new NoSpaceError();
+  if (rule.do === 'fail') throw new ToolError(rule.message ?? `fault at ${point}`, rule.status ?? 255);
+  if (rule.do === 'die' || (rule.do === 'die-front' && worker === undefined)) dieNow();
+  if (rule.do === 'die-front' && worker !== undefined) worker.isAlone = true;
+}
+
+/** The rule that applies here, counted. */
+function take(host: Host, point: string): FaultRule | undefined {
+  const rules = faultsOf(host);
+  const index = rules.findIndex((rule) => applies(rule, point));
+  const rule = rules[index];
+  if (rule === undefined) return undefined;
+  const isSkipped = (rule.skipped ?? 0) < (rule.skip ?? 0);
+  const counted = isSkipped ? { ...rule, skipped: (rule.skipped ?? 0) + 1 } : { ...rule, done: (rule.done ?? 0) + 1 };
+  setFaults(
+    host,
+    rules.map((r, i) => (i === index ? counted : r)),
+  );
+  return isSkipped ? undefined : rule;
+}
+
+function applies(rule: FaultRule, point: string): boolean {
+  const call = currentCall();
+  if (call === undefined) return false;
   const times = rule.times ?? 1;
-  const isHere = rule.at === '*' || rule.at === at.tool || rule.at === `${at.tool} ${at.command ?? ''}`;
+  const isHere = rule.at === '*' || rule.at === call.tool || rule.at === `${call.tool} ${call.command}`;
   return (
     isHere &&
     rule.point === point &&
-    (rule.vmid === undefined || rule.vmid === at.vmid) &&
+    (rule.vmid === undefined || rule.vmid === call.vmid) &&
     (times === 0 || (rule.done ?? 0) < times)
   );
 }
 
 /** Ends early when the tool is told to stop; the tool then notices the signal itself. */
-async function wait(ms: number, signal: AbortSignal): Promise<void> {
+async function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
   try {
-    await sleep(ms, undefined, { signal });
+    await sleep(ms, undefined, signal === undefined ? {} : { signal });
   } catch (err) {
     if ((err as Error).name !== 'AbortError') throw err;
   }

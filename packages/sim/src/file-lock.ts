@@ -7,7 +7,9 @@
 import { constants, mkdirSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from './host.ts';
+import { scaledWait, switchesOf } from './switches.ts';
 import { ToolError } from './tool.ts';
 
 export interface LockRequest {
@@ -26,13 +28,14 @@ export interface LockRequest {
 
 export async function withFileLock<T>(request: LockRequest, section: () => Promise<T>): Promise<T> {
   const real = request.host.path(request.path);
+  const waitMs = scaledWait(request.host, request.waitMs);
   mkdirSync(dirname(real), { recursive: true });
   const file = await open(real, constants.O_CREAT | constants.O_RDWR | constants.O_APPEND, 0o644);
   request.death?.addEventListener('abort', () => void file.close());
   try {
     if (!(await tryLock(file.fd, ['-n'], request))) {
       request.say('trying to acquire lock...\n');
-      if (!(await tryLock(file.fd, ['-w', String(request.waitMs / 1000)], request))) {
+      if (!(await waitForLock(file.fd, waitMs, request))) {
         throw new ToolError(`can't lock file '${request.path}' - got timeout\n`, request.timeoutStatus ?? 4);
       }
       request.say(' OK\n');
@@ -43,7 +46,19 @@ export async function withFileLock<T>(request: LockRequest, section: () => Promi
   }
 }
 
+async function waitForLock(fd: number, waitMs: number, request: LockRequest): Promise<boolean> {
+  if (!isHeldOutside(request)) return tryLock(fd, ['-w', String(waitMs / 1000)], request);
+  await sleep(waitMs, undefined, { signal: request.signal }).catch(() => undefined);
+  if (request.signal.aborted) throw new ToolError('received interrupt\n');
+  return false;
+}
+
+function isHeldOutside({ host, path }: LockRequest): boolean {
+  return switchesOf(host).heldLocks?.includes(path) === true;
+}
+
 async function tryLock(fd: number, limit: readonly string[], request: LockRequest): Promise<boolean> {
+  if (isHeldOutside(request)) return false;
   const { machineRunner } = await import('./machine.ts');
   const command = {
     file: '/usr/bin/flock',

@@ -17,6 +17,8 @@ export interface Ran {
 export interface TestHost {
   readonly host: Host;
   run(tool: string, ...argv: readonly string[]): Promise<Ran>;
+  /** SIGTERM to every call that runs. */
+  stopCalls(): void;
   remove(): void;
 }
 
@@ -27,9 +29,14 @@ export function makeHost(spec: Partial<HostSpec> = {}): TestHost {
   const folder = mkdtempSync(join(tmpdir(), 'pxmgr-sim-'));
   const host = createHost(join(folder, 'root'), { name: 'pve1', cores: 4, memoryBytes: 8 * 1024 ** 3, ...spec });
   putSmallTemplate(host, folder);
+  let stopped = new AbortController();
   return {
     host,
-    run: (tool, ...argv) => runTool(host, [tool, ...argv]),
+    run: (tool, ...argv) => runTool(host, [tool, ...argv], { signal: stopped.signal }),
+    stopCalls: () => {
+      stopped.abort();
+      stopped = new AbortController();
+    },
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
 }

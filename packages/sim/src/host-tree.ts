@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Host } from './host.ts';
 import { registerMember } from './pmxcfs.ts';
+import { linkPve, SHARED_FOLDERS } from './pve-links.ts';
 import { writeFileAtomicSync } from './sim-file.ts';
 import { formatStorageCfg, type Storage } from './storage-cfg.ts';
 
@@ -31,10 +32,6 @@ const DIRECTORIES = [
   '/sys/fs/cgroup/system.slice/system-pve\\x2dcontainer.slice',
 ] as const;
 
-/** Files and folders of /etc/pve that every node of the cluster sees. */
-const SHARED_FOLDERS = ['nodes', 'priv/lock', 'firewall', 'ha', 'sdn', 'mapping', 'virtual-guest'] as const;
-const SHARED_FILES = ['storage.cfg', 'user.cfg', 'datacenter.cfg', 'jobs.cfg', 'corosync.conf'] as const;
-
 export function buildHostTree(host: Host, storages: readonly Storage[] | undefined): void {
   for (const directory of DIRECTORIES) mkdirSync(host.path(directory), { recursive: true });
   for (const digit of '0123456789ABCDEF') mkdirSync(host.path(`/var/log/pve/tasks/${digit}`), { recursive: true });
@@ -55,30 +52,13 @@ function mkdirStorage(host: Host, storage: Storage): void {
 function buildPve(host: Host, storages: readonly Storage[] | undefined): void {
   const shared = host.clusterDir;
   mkdirSync(join(shared, '.sim'), { recursive: true });
-  for (const folder of SHARED_FOLDERS) mkdirSync(join(shared, folder), { recursive: true });
+  for (const folder of [...SHARED_FOLDERS, 'priv/lock']) mkdirSync(join(shared, folder), { recursive: true });
   for (const kind of ['lxc', 'qemu-server', 'priv'])
     mkdirSync(join(shared, 'nodes', host.name, kind), { recursive: true });
   if (storages !== undefined && !existsSync(join(shared, 'storage.cfg'))) {
     writeFileAtomicSync(join(shared, 'storage.cfg'), formatStorageCfg(storages), 0o640);
   }
-  const pve = host.path('/etc/pve');
-  mkdirSync(pve, { recursive: true });
-  const link = (name: string, target: string): void => {
-    if (!existsSync(join(pve, name))) symlinkSync(target, join(pve, name));
-  };
-  for (const folder of ['nodes', 'priv', 'firewall', 'ha', 'sdn', 'mapping', 'virtual-guest'])
-    link(folder, join(shared, folder));
-  for (const file of SHARED_FILES) {
-    try {
-      symlinkSync(join(shared, file), join(pve, file));
-    } catch (err) {
-      if ((err as NodeJS.ErrnoException).code !== 'EEXIST') throw err;
-    }
-  }
-  // As on a node: `local` names this node's folder, the other two its guests (pve-cluster src/pmxcfs/pmxcfs.c).
-  link('local', `nodes/${host.name}`);
-  link('lxc', `nodes/${host.name}/lxc`);
-  link('qemu-server', `nodes/${host.name}/qemu-server`);
+  linkPve(host);
   registerMember(host);
 }
 

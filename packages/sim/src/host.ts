@@ -52,13 +52,19 @@ export class Host {
   readonly root: string;
   readonly identity: HostIdentity;
   /** Where the files of /etc/pve that all nodes see really lie. */
-  readonly clusterDir: string;
+  readonly sharedDir: string;
   #draws = 0;
 
   private constructor(root: string, identity: HostIdentity) {
     this.root = root;
     this.identity = identity;
-    this.clusterDir = identity.clusterDir === '' ? join(root, '.sim', 'cluster') : identity.clusterDir;
+    this.sharedDir = identity.clusterDir === '' ? join(root, '.sim', 'cluster') : identity.clusterDir;
+  }
+
+  /** What this node sees of it: a node that is cut off goes on with what it had. */
+  get clusterDir(): string {
+    const own = this.simPath('cut-off');
+    return existsSync(own) ? own : this.sharedDir;
   }
 
   get name(): string {

@@ -1,4 +1,4 @@
-/** The shape of the cluster file system's own record. */
+/** The shape of the cluster file system's own record, and what one node shows of its counters. */
 
 export type GuestKind = 'lxc' | 'qemu';
 
@@ -8,12 +8,27 @@ export interface GuestEntry {
   readonly version: number;
 }
 
+/**
+ * Counters belong to one node and one run of its cluster file system: what a node shows is the cluster's count less
+ * what had happened before that run began.
+ */
+export interface View {
+  readonly clinfo: number;
+  readonly vmlist: number;
+  readonly guests: number;
+  readonly files: Readonly<Record<string, number>>;
+  readonly tasklist: Readonly<Record<string, number>>;
+  /** Guests that were there when the run began: the version they had in the cluster, and the one shown for it. */
+  readonly found: Readonly<Record<string, readonly [version: number, shown: number]>>;
+}
+
 export interface Member {
   readonly root: string;
   readonly id: number;
   readonly ip: string;
   readonly online: boolean;
   readonly startTime: number;
+  readonly view: View;
 }
 
 export interface LogEntry {
@@ -55,4 +70,22 @@ export function freshState(): ClusterState {
     seen: {},
     log: [],
   };
+}
+
+/** Everything of now counts as one step: the list is at `vmlist`, the guests in it are numbered on from `guests`. */
+export function viewFrom(state: ClusterState, last: { vmlist: number; guests: number; clinfo: number }): View {
+  const ids = Object.entries(state.guests);
+  return {
+    clinfo: state.clinfo - last.clinfo,
+    vmlist: state.vmlist - last.vmlist,
+    guests: state.guestCounter - last.guests - ids.length,
+    files: Object.fromEntries(Object.entries(state.files).map(([file, count]) => [file, count - 1])),
+    tasklist: { ...state.tasklist },
+    found: Object.fromEntries(ids.map(([vmid, g], i) => [vmid, [g.version, last.guests + i + 1] as const])),
+  };
+}
+
+export function shownVersion(view: View, vmid: string, guest: GuestEntry): number {
+  const found = view.found[vmid];
+  return found?.[0] === guest.version ? found[1] : guest.version - view.guests;
 }

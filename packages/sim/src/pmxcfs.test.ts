@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { setSwitches } from './fault.ts';
 import { makeHost, SMALL_TEMPLATE, type TestHost } from './host-fixture.ts';
-import { bumpTasklist, findGuest, setMember, syncCluster } from './pmxcfs.ts';
+import { bumpTasklist, findGuest, syncCluster } from './pmxcfs.ts';
 
 const made: { remove(): void }[] = [];
 afterEach(() => {
@@ -83,7 +83,7 @@ describe('cluster file system', () => {
     const [a] = cluster('pve1', 'pve2') as [TestHost];
     await create(a, 123);
     setSwitches(a.host, { noQuorum: true });
-    setMember(a.host, {});
+    bumpTasklist(a.host);
     expect(dot(a, '.members')).toMatchObject({ cluster: { quorate: 0 } });
     expect((await create(a, 124)).stderr).toBe('cluster not ready - no quorum?\n');
     const set = await a.run('pct', 'set', '123', '--cores', '1');

@@ -2,56 +2,32 @@
  * The cluster file system: one directory of shared files, counters that grow at every change, and the dot files each
  * node shows (.version, .vmlist, .members, .clusterlog; layout as pve-cluster src/pmxcfs/status.c prints it).
  * Writes by our tools count at once; writes by anybody else (an editor, an agent that edits a guest's file) are found
- * by `syncCluster`, which compares inode, size and time of every watched file. Everything here is synchronous and
- * runs under one lock per cluster, so no two changes get the same number.
+ * by `syncCluster`. Everything here is synchronous and runs under one lock per cluster, so no two changes get the same
+ * number. What happens to a node that is cut off or whose cluster file system stops is in membership.ts.
  */
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { switchesOf } from './fault.ts';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { requireAlive } from './call.ts';
+import { NoSpaceError, reachNow } from './fault.ts';
 import type { Host } from './host.ts';
-import { membersText, versionText, vmlistText, WATCHED_FILES } from './pmxcfs-dot-files.ts';
-import { type ClusterState, freshState, type GuestEntry, type GuestKind, type Member } from './pmxcfs-state.ts';
-import { readJson, readText, writeFileAtomicSync } from './sim-file.ts';
-import { withSimLock } from './sim-lock.ts';
+import { noticeCut, waitForNotice } from './membership.ts';
+import { changeClusterIn, recordIn } from './pmxcfs-record.ts';
+import { scan } from './pmxcfs-scan.ts';
+import { type ClusterState, freshState, type GuestEntry, type GuestKind, viewFrom } from './pmxcfs-state.ts';
+import { readText, writeFileAtomicSync } from './sim-file.ts';
+import { switchesOf } from './switches.ts';
 import { ToolError } from './tool.ts';
 
 const LOG_LENGTH = 50;
 
-/** Changes the state under the cluster's lock and renews the dot files of every node. */
+/** Changes the state as this node sees it, and renews the dot files of every node that sees the same. */
 export function changeCluster<T>(host: Host, change: (state: ClusterState) => T): T {
-  return withSimLock(host.clusterPath('.sim', 'lock'), () => {
-    const state = readJson<ClusterState>(host.clusterPath('.sim', 'pmxcfs.json')) ?? freshState();
-    const before = JSON.stringify(state);
-    const result = change(state);
-    const after = JSON.stringify(state);
-    if (after !== before) {
-      writeFileAtomicSync(host.clusterPath('.sim', 'pmxcfs.json'), after);
-      writeDotFiles(state);
-    }
-    return result;
-  });
+  requireAlive();
+  return changeClusterIn(host.clusterDir, change);
 }
 
 export function readCluster(host: Host): ClusterState {
-  return readJson<ClusterState>(host.clusterPath('.sim', 'pmxcfs.json')) ?? freshState();
-}
-
-function writeDotFiles(state: ClusterState): void {
-  for (const [name, member] of Object.entries(state.members)) {
-    if (!member.online) continue;
-    const put = (file: string, text: string): void => {
-      const path = join(member.root, 'etc/pve', file);
-      if (readText(path) !== text) writeFileAtomicSync(path, text, 0o440);
-    };
-    try {
-      put('.version', versionText(state, member));
-      put('.vmlist', vmlistText(state));
-      put('.members', membersText(state, name));
-      put('.clusterlog', `{\n"data": [\n${state.log.map((entry) => JSON.stringify(entry)).join(',\n')}\n]\n}\n`);
-    } catch (err) {
-      if ((err as NodeJS.ErrnoException).code !== 'ENOENT') throw err; // that node's directory is gone
-    }
-  }
+  return recordIn(host.clusterDir) ?? freshState();
 }
 
 /** Adds the node to its cluster; ids are given in the order of joining. */
@@ -62,79 +38,19 @@ export function registerMember(host: Host): void {
       throw new Error(`node name ${name} is taken in this cluster`);
     state.clusterName = identity.clusterName ?? state.clusterName;
     const id = Object.keys(state.members).length + 1;
-    state.members[name] = { root: host.root, id, ip: identity.ip, online: true, startTime: identity.startTime };
+    const { ip, startTime } = identity;
+    const view = { ...viewFrom(state, { vmlist: 1, guests: 0, clinfo: 1 }), tasklist: {} };
+    state.members[name] = { root: host.root, id, ip, online: true, startTime, view };
     state.tasklist[name] = 1;
     state.clinfo += 1;
-    scan(host, state);
+    scan(host.clusterDir, state);
   });
 }
 
 /** Finds changes made without our tools. Cheap when nothing changed: one stat per file. */
 export function syncCluster(host: Host): void {
-  changeCluster(host, (state) => scan(host, state));
-}
-
-function scan(host: Host, state: ClusterState): void {
-  const found = new Map<string, string>();
-  for (const node of list(host.clusterPath('nodes'))) {
-    for (const [folder, kind] of [
-      ['lxc', 'lxc'],
-      ['qemu-server', 'qemu'],
-    ] as const) {
-      for (const file of list(host.clusterPath('nodes', node, folder))) {
-        const vmid = /^([1-9][0-9]{2,8})\.conf$/.exec(file)?.[1];
-        if (vmid !== undefined)
-          noteGuest({ host, state, found }, { path: `nodes/${node}/${folder}/${file}`, vmid, node, kind });
-      }
-    }
-  }
-  for (const vmid of Object.keys(state.guests))
-    if (![...found.keys()].some((p) => p.endsWith(`/${vmid}.conf`))) dropGuest(state, vmid);
-  for (const file of WATCHED_FILES) {
-    const print = fingerprint(host.clusterPath(file));
-    if (print === undefined) continue;
-    found.set(file, print);
-    if (state.seen[file] !== print) state.files[file] = (state.files[file] ?? 1) + 1;
-  }
-  state.seen = Object.fromEntries(found);
-}
-
-function noteGuest(
-  at: { host: Host; state: ClusterState; found: Map<string, string> },
-  guest: { path: string; vmid: string; node: string; kind: GuestKind },
-): void {
-  const print = fingerprint(at.host.clusterPath(guest.path));
-  if (print === undefined) return;
-  at.found.set(guest.path, print);
-  const known = at.state.guests[guest.vmid];
-  if (at.state.seen[guest.path] !== print || known === undefined || known.node !== guest.node) {
-    touchGuest(at.state, { vmid: guest.vmid, node: guest.node, type: guest.kind });
-  }
-}
-
-function touchGuest(state: ClusterState, guest: { vmid: string; node: string; type: GuestKind }): void {
-  state.vmlist += 1;
-  state.guestCounter += 1;
-  state.guests[guest.vmid] = { node: guest.node, type: guest.type, version: state.guestCounter };
-}
-
-function dropGuest(state: ClusterState, vmid: string): void {
-  const { [vmid]: _gone, ...rest } = state.guests;
-  state.guests = rest;
-  state.vmlist += 1;
-}
-
-function list(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-function fingerprint(path: string): string | undefined {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  return stat === undefined ? undefined : `${stat.ino}:${stat.size}:${stat.mtimeMs}`;
+  noticeCut(host);
+  changeCluster(host, (state) => scan(host.clusterDir, state));
 }
 
 /** Where a guest of that id lives in the cluster, whatever its kind. */
@@ -164,7 +80,7 @@ export interface PveFile {
 export function writePveFile(host: Host, { path, text, isNew, steps }: PveFile): void {
   requireWritable(host, path);
   changeCluster(host, (state) => {
-    scan(host, state);
+    scan(host.clusterDir, state);
     const guest = guestOf(path);
     const taken = guest === undefined ? undefined : state.guests[guest.vmid];
     if (taken !== undefined && (isNew === true || taken.node !== guest?.node)) {
@@ -173,17 +89,33 @@ export function writePveFile(host: Host, { path, text, isNew, steps }: PveFile):
       );
     }
     mkdirSync(dirname(host.clusterPath(path)), { recursive: true });
-    writeFileAtomicSync(host.clusterPath(path), text, 0o640);
-    scan(host, state);
+    writeUnderTemporaryName(host, path, text);
+    scan(host.clusterDir, state);
     if (guest !== undefined) state.vmlist += (steps ?? 1) - 1;
   });
 }
 
+/** Half of the file can be there when the writer dies; the name it is meant for is never half written. */
+function writeUnderTemporaryName(host: Host, path: string, text: string): void {
+  const real = host.clusterPath(path);
+  const temporary = `${real}.tmp.${process.pid}`;
+  writeFileSync(temporary, text.slice(0, Math.floor(text.length / 2)), { mode: 0o640 });
+  try {
+    reachNow(host, 'mid-write');
+  } catch (err) {
+    if (!(err instanceof NoSpaceError)) throw err;
+    rmSync(temporary);
+    throw new ToolError(`unable to write '/etc/pve/${path}.tmp.${process.pid}' - ${err.message}\n`);
+  }
+  rmSync(temporary);
+  writeFileAtomicSync(real, text, 0o640);
+}
+
 export function removePveFile(host: Host, path: string): void {
-  requireWritable(host, path);
+  if (!isWritable(host)) throw new ToolError('failed to remove config file: Permission denied\n');
   changeCluster(host, (state) => {
     rmSync(host.clusterPath(path), { force: true });
-    scan(host, state);
+    scan(host.clusterDir, state);
   });
 }
 
@@ -194,11 +126,19 @@ function guestOf(path: string): { vmid: string; node: string } | undefined {
 
 /** Without quorum /etc/pve is read-only (EACCES, exit status 2 as the tools give it). */
 function requireWritable(host: Host, path: string): void {
-  if (isQuorate(host)) return;
+  requireAlive();
+  if (isWritable(host)) return;
   throw new ToolError(`unable to open file '/etc/pve/${path}.tmp.${process.pid}' - Permission denied\n`, 2);
 }
 
+/** A write on a node that lost the others without knowing it yet blocks until the node knows. */
+function isWritable(host: Host): boolean {
+  waitForNotice(host);
+  return isQuorate(host);
+}
+
 export function isQuorate(host: Host): boolean {
+  noticeCut(host);
   return switchesOf(host).noQuorum !== true;
 }
 
@@ -230,12 +170,9 @@ export function clusterLog(host: Host, entry: { tag: string; pid: number; user: 
   });
 }
 
-/** The quorum of the cluster as this node shows it, and the start time of its cluster file system, changed on demand. */
-export function setMember(host: Host, change: Partial<Pick<Member, 'online' | 'startTime'>>): void {
-  changeCluster(host, (state) => {
-    const member = state.members[host.name];
-    if (member === undefined) return;
-    state.members[host.name] = { ...member, ...change };
-    state.clinfo += 1;
-  });
+/** What every Perl tool says when nobody answers at the socket of the cluster file system. */
+export function requirePmxcfs(host: Host): void {
+  if (switchesOf(host).noPmxcfs !== true) return;
+  const refused = [1, 2, 3].map((n) => `ipcc_send_rec[${n}] failed: Connection refused\n`).join('');
+  throw new ToolError(`${refused}Unable to load access control list: Connection refused\n`, 111);
 }

@@ -4,11 +4,12 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { switchesOf } from './fault.ts';
+
 import type { Host } from './host.ts';
 import { publishRunning, publishStopped, runningGuest } from './running.ts';
 import type { GuestRuntime, StartContext, StartResult } from './runtime.ts';
 import { parsePropertyString } from './schema/value.ts';
+import { scaledWait, switchesOf } from './switches.ts';
 
 /** Above every pid a Linux machine gives, so a played init never hits a real process. */
 const FIRST_PID = 5_000_000;
@@ -63,7 +64,7 @@ export const playedRuntime: GuestRuntime = {
   stop: async (host, vmid) => publishStopped(host, vmid),
   shutdown: async (host, vmid, options) => {
     if (switchesOf(host).ignoreHalt?.includes(vmid) === true) {
-      await sleep(options.timeoutMs, undefined, { signal: options.signal }).catch(() => undefined);
+      await sleep(scaledWait(host, options.timeoutMs), undefined, { signal: options.signal }).catch(() => undefined);
       return runningGuest(host, vmid) === undefined;
     }
     publishStopped(host, vmid);

@@ -1,7 +1,8 @@
 /** `pvesm add|set|remove`: sections of storage.cfg (pve-storage src/PVE/API2/Storage/Config.pm), checked as far as this stand-in uses them. */
 import { mkdirSync } from 'node:fs';
+import { withCfsLock } from './cfs-lock.ts';
 import { text, type Verb, type VerbHandler } from './pct/context.ts';
-import { readPveFile, requireQuorum, writePveFile } from './pmxcfs.ts';
+import { readPveFile, writePveFile } from './pmxcfs.ts';
 import { propertyOf, toolSchema } from './schema/schema-data.ts';
 import { formatStorageCfg, parseStorageCfg, type Storage } from './storage-cfg.ts';
 import { ToolError } from './tool.ts';
@@ -17,34 +18,38 @@ const REQUIRED: Readonly<Record<string, string>> = {
 };
 const NOT_OPTIONS = new Set(['storage', 'type', 'delete', 'digest']);
 
+/** What failed, in the words of each sub-command. */
+const FAILURE: Readonly<Record<string, string>> = {
+  add: 'create storage failed: ',
+  set: 'update storage failed: ',
+  remove: 'delete storage failed: ',
+};
+
 export const changeStorage: VerbHandler = async (verb) => {
-  requireQuorum(verb.host);
+  const prefix = FAILURE[verb.call.command] ?? '';
+  const lock = { host: verb.host, id: 'file-storage_cfg', prefix, say: verb.io.err };
+  await withCfsLock(lock, () => change(verb, prefix));
+  return 0;
+};
+
+function change(verb: Verb, prefix: string): void {
   const id = text(verb, 'storage') ?? '';
   const sections = parseStorageCfg(readPveFile(verb.host, 'storage.cfg'));
   const known = sections.find((s) => s.id === id);
   if (verb.call.command === 'add') {
-    if (known !== undefined) throw new ToolError(`create storage failed: storage ID '${id}' already defined\n`);
+    if (known !== undefined) throw new ToolError(`${prefix}storage ID '${id}' already defined\n`);
     store(verb, [...sections, added(verb, id)]);
-    return 0;
+    return;
   }
-  if (known === undefined)
-    throw new ToolError(
-      verb.call.command === 'remove'
-        ? `delete storage failed: storage '${id}' does not exist\n`
-        : `update storage failed: storage '${id}' does not exist\n`,
-    );
-  if (verb.call.command === 'remove')
-    store(
-      verb,
-      sections.filter((s) => s !== known),
-    );
+  if (known === undefined) throw new ToolError(`${prefix}storage '${id}' does not exist\n`);
+  const others = sections.filter((s) => s !== known);
+  if (verb.call.command === 'remove') store(verb, others);
   else
     store(
       verb,
       sections.map((s) => (s === known ? { ...s, options: changed(verb, s) } : s)),
     );
-  return 0;
-};
+}
 
 function given(verb: Verb): Record<string, string> {
   const params = toolSchema('pvesm')['add']?.params ?? {};

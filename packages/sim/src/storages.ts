@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Host } from './host.ts';
 import { contentOf, isDisabled, isOnNode, type Storage } from './storage-cfg.ts';
+import { switchesOf } from './switches.ts';
 import { ToolError } from './tool.ts';
 import { backendOf } from './volume-backend.ts';
 import { storageRoot } from './volume-dir.ts';
@@ -54,6 +55,11 @@ export async function spaceOf(host: Host, storage: Storage): Promise<SpaceRow | 
   } catch {
     return undefined;
   }
+}
+
+/** As the switch says; how full the disk below the stand-in is, no test can rely on. */
+export function isFull(host: Host, storage: Storage): boolean {
+  return switchesOf(host).freeBytes?.[storage.id] === 0;
 }
 
 /** `storage:volname` of the new volume. */

@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { formatUpid, parseUpid, taskLogPath, type Upid } from '@pxmgr/contract/upid';
+import { currentCall, Died, dieNow, inCall, requireAlive, type Worker } from './call.ts';
 import type { Host } from './host.ts';
 import { bumpTasklist, clusterLog } from './pmxcfs.ts';
 import { readText, writeFileAtomicSync } from './sim-file.ts';
@@ -64,10 +65,13 @@ export async function runTask(
 ): Promise<TaskEnd> {
   const started = startTask(host, io, spec);
   const { upid, logFile } = started;
+  const worker = newWorker();
   let warnings = 0;
   const task: Task = {
     upid,
     log: (text) => {
+      requireAlive();
+      if (worker.isAlone) dieNow();
       io.out(text);
       appendFileSync(logFile, text);
     },
@@ -79,13 +83,38 @@ export async function runTask(
   };
   let status = 'OK';
   try {
-    await body(task);
+    await Promise.race([runAsWorker(worker, () => body(task)), worker.lost]);
+    if (worker.isAlone) dieNow();
     if (warnings > 0) status = `WARNINGS: ${warnings}`;
   } catch (err) {
-    status = errorText(err).replaceAll('\n', ' ').trimEnd();
+    if (err instanceof Died && !worker.death.signal.aborted) throw err;
+    status = worker.death.signal.aborted ? WORKER_LOST : errorText(err).replaceAll('\n', ' ').trimEnd();
   }
   endTask(host, io, { ...started, spec, status });
   return { upid, status, isError: status !== 'OK' && warningsOf(status) === undefined };
+}
+
+/** What the command says when the pipe to its worker breaks off (pve-common src/PVE/RESTEnvironment.pm). */
+const WORKER_LOST = 'got unexpected control message:  ';
+
+interface RunningWorker extends Worker {
+  /** Rejects when the worker dies alone. */
+  readonly lost: Promise<never>;
+}
+
+function newWorker(): RunningWorker {
+  const death = new AbortController();
+  const lost = new Promise<never>((_, reject) => {
+    death.signal.addEventListener('abort', () => reject(new Died()));
+  });
+  lost.catch(() => undefined);
+  return { death, isAlone: false, lost };
+}
+
+/** The body sees itself as the worker; whoever waits for it goes on as the command. */
+function runAsWorker(worker: Worker, body: () => Promise<void>): Promise<void> {
+  const call = currentCall();
+  return call === undefined ? body() : inCall({ ...call, worker }, body);
 }
 
 interface Started {
@@ -125,7 +154,7 @@ function endTask(host: Host, io: ToolIo, ended: Started & { spec: TaskSpec; stat
     appendFileSync(logFile, `\nTASK WARNINGS: ${warnings}\n`);
   } else {
     io.err(`${status}\n`);
-    appendFileSync(logFile, `\nTASK ERROR: ${status}\n`);
+    appendFileSync(logFile, `${status === WORKER_LOST ? '' : '\n'}TASK ERROR: ${status}\n`);
   }
   rmSync(host.path(`/proc/${pid}`), { recursive: true, force: true });
   updateActive(host, undefined, upid);
@@ -153,6 +182,7 @@ function showProcess(host: Host, io: ToolIo, worker: { pid: number; startTicks: 
   }
   mkdirSync(folder, { recursive: true });
   writeFileSync(`${folder}/stat`, `${worker.pid} (task) S ${'0 '.repeat(18)}${worker.startTicks} 0 0\n`);
+  io.death?.signal.addEventListener('abort', () => rmSync(folder, { recursive: true, force: true }));
 }
 
 interface ActiveLine {

@@ -19,9 +19,9 @@ import {
 } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { switchesOf } from './fault.ts';
 import type { Host } from './host.ts';
 import type { Storage } from './storage-cfg.ts';
+import { switchesOf } from './switches.ts';
 import { ToolError } from './tool.ts';
 import { parseVolumeName, type VolumeName } from './volume-names.ts';
 import type { SpaceRow, VolumeAt, VolumeBackend, VolumeRequest, VolumeRow } from './volumes.ts';
@@ -177,8 +177,10 @@ async function space(host: Host, storage: Storage): Promise<SpaceRow> {
   activate(host, storage);
   const stat = statfsSync(host.path(storageRoot(storage)));
   const totalBytes = stat.blocks * stat.bsize;
-  const availableBytes = switchesOf(host).freeBytes?.[storage.id] ?? stat.bavail * stat.bsize;
-  return { totalBytes, availableBytes, usedBytes: Math.max((stat.blocks - stat.bfree) * stat.bsize, 0) };
+  const switched = switchesOf(host).freeBytes?.[storage.id];
+  if (switched !== undefined) return { totalBytes, availableBytes: switched, usedBytes: totalBytes - switched };
+  const usedBytes = Math.max((stat.blocks - stat.bfree) * stat.bsize, 0);
+  return { totalBytes, availableBytes: stat.bavail * stat.bsize, usedBytes };
 }
 
 const noSnapshots = async (): Promise<never> => {

@@ -1,10 +1,11 @@
 /**
  * The part of a node that runs all the time: the cluster file system notices changes made by others than our tools
- * (an agent that edits a guest's file), and the status daemon renews /etc/pve/.rrd.
+ * (an agent that edits a guest's file) and that the node was cut off, and the status daemon renews /etc/pve/.rrd.
  */
 import { mkdirSync, watch as watchFolder } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from './host.ts';
+import { noticeCut, noticeIn } from './membership.ts';
 import { syncCluster } from './pmxcfs.ts';
 import { writeStatus } from './status-file.ts';
 
@@ -31,6 +32,16 @@ export async function watchHost(host: Host, signal: AbortSignal, options: WatchO
     mkdirSync(folder, { recursive: true });
     return watchFolder(folder, { signal, persistent: true }, look);
   });
+  const notice = (): void => {
+    const ms = noticeIn(host);
+    if (ms !== undefined) setTimeout(() => noticeCut(host), ms + 1);
+  };
+  watchers.push(
+    watchFolder(host.simPath(), { signal, persistent: true }, (_, name) => {
+      if (name === 'cut.json') notice();
+    }),
+  );
+  notice();
   look();
   while (!signal.aborted) {
     await writeStatus(host);

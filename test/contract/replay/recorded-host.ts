@@ -14,8 +14,9 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { setSwitches } from '../../../packages/sim/src/fault.ts';
+import { type Switches, setSwitches } from '../../../packages/sim/src/fault.ts';
 import type { Host } from '../../../packages/sim/src/host.ts';
+import { cutNode, stopPmxcfs, waitForNotice } from '../../../packages/sim/src/membership.ts';
 import { createHost } from '../../../packages/sim/src/new-host.ts';
 import { guestFile, readCluster, syncCluster } from '../../../packages/sim/src/pmxcfs.ts';
 import { publishRunning, runningGuests } from '../../../packages/sim/src/running.ts';
@@ -68,9 +69,19 @@ export function seedLab(step: RecordedStep, template: string): Lab {
   seedFiles(host);
   seedGuests(host, step);
   seedStore(host, step);
-  setSwitches(host, { noQuorum: step.pre.quorate === 0, ignoreHalt: deafGuests(step) });
+  setSwitches(host, { ignoreHalt: deafGuests(step), waitScale: 0.01, ...fullStorage(step) });
   syncCluster(host);
+  if (step.pre.quorate === null) stopPmxcfs(host);
+  if (step.pre.quorate === 0) {
+    cutNode(host);
+    waitForNotice(host);
+  }
+  if (step.given.includes('quorum loss not yet noticed')) cutNode(host);
   return { host, hosts, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+function fullStorage(step: RecordedStep): Switches {
+  return /file system 100 % full/.test(step.given) ? { freeBytes: { small: 0 } } : {};
 }
 
 /** What the recorded lab had besides: snippets, keys and files to push. */

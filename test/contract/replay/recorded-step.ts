@@ -47,7 +47,8 @@ export interface RecordedStep {
   readonly pre: {
     readonly vmlist_ids: Readonly<Record<string, { readonly node: string; readonly type: string }>>;
     readonly running_here: readonly number[];
-    readonly quorate: number;
+    /** null: the cluster file system is stopped. */
+    readonly quorate: number | null;
     readonly configs: Readonly<Record<string, string>>;
     readonly store: Readonly<Record<string, StoreFile>>;
     readonly storage_cfg?: string;

@@ -1,6 +1,7 @@
 /** Volumes of a guest made and destroyed (pve-container src/PVE/LXC.pm create_disks, destroy_disks, delete_mountpoint_volume). */
 import { randomUUID } from 'node:crypto';
 import type { GuestSection } from '../config-text.ts';
+import { NoSpaceError, reach } from '../fault.ts';
 import type { Host } from '../host.ts';
 import { mkfsText } from '../mkfs-text.ts';
 import {
@@ -8,9 +9,11 @@ import {
   findVolume,
   freeVolume,
   holdsContainers,
+  isFull,
   storageOf,
   volumeBackend,
   volumeDirectory,
+  volumePath,
 } from '../storages.ts';
 import { errorText, ToolError } from '../tool.ts';
 import { type MountPoint, mountPoints, newVolume, parseMountPoint, printMountPoint } from './mount-point.ts';
@@ -79,8 +82,38 @@ async function allocDisk(work: DiskWork, size: { storage: string; gib: number },
   const sizeBytes = sizeOf(size.gib);
   const format = (await volumeBackend(storage)).containerFormat(sizeBytes);
   const volid = await allocVolume(work.host, storage, { vmid: work.vmid, format, sizeBytes, ownerId, log: work.log });
-  if (format === 'raw') work.log(mkfsText(sizeBytes, randomUUID()));
+  if (format === 'raw') await makeFileSystem(work, { volid, sizeBytes, ownerId });
   return volid;
+}
+
+interface RawVolume {
+  readonly volid: string;
+  readonly sizeBytes: number;
+  readonly ownerId: number;
+}
+
+/** A sparse file fits on a full storage; the file system in it does not, and then the file goes again. */
+async function makeFileSystem(work: DiskWork, { volid, sizeBytes, ownerId }: RawVolume): Promise<void> {
+  const { host } = work;
+  const text = mkfsText(sizeBytes, randomUUID());
+  try {
+    if (isFull(host, findVolume(host, volid).storage)) throw new NoSpaceError();
+    await reach(host, 'mkfs');
+    work.log(text);
+  } catch (err) {
+    if (!(err instanceof NoSpaceError)) throw err;
+    const path = await volumePath(host, volid);
+    work.log(`${noSpaceLine(2)}${text.replace(/(backups stored on blocks: \n).*$/s, '$1')}${noSpaceLine(0)}`);
+    work.log('Error while enabling multiple mount protection feature.\n');
+    await destroyDisks(work, [volid]);
+    throw new ToolError(
+      `command 'mkfs.ext4 -O mmp -E 'root_owner=${ownerId}:${ownerId}' ${path}' failed: exit code 1\n`,
+    );
+  }
+}
+
+function noSpaceLine(sector: number): string {
+  return `Warning: could not erase sector ${sector}: No space left on device\n`;
 }
 
 /** Failures are only told. */

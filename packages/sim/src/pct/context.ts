@@ -1,6 +1,8 @@
 /** pct/: one file per group of sub-commands. Each verb gets a Verb and returns its exit status; errors are thrown. */
 
-import { type FaultPoint, reach } from '../fault.ts';
+import { deathSignal } from '../call.ts';
+import { reach } from '../fault.ts';
+import type { FaultPointName } from '../fault-points.ts';
 import { withGuestLock } from '../guest/config-store.ts';
 import type { Host } from '../host.ts';
 import { runningGuest } from '../running.ts';
@@ -32,14 +34,8 @@ export function isRunning(verb: Verb): boolean {
   return runningGuest(verb.host, verb.vmid) !== undefined;
 }
 
-export function atPoint(verb: Verb, point: string): Promise<void> {
-  const at: FaultPoint = { tool: verb.tool, command: verb.call.command, vmid: verb.vmid, ...doomOf(verb.io) };
-  return reach(verb.host, at, point);
-}
-
-/** What a fault needs to know of the call. */
-export function doomOf(io: ToolIo): Pick<FaultPoint, 'signal' | 'death'> {
-  return { signal: io.signal, ...(io.death === undefined ? {} : { death: io.death }) };
+export function atPoint(verb: Verb, point: FaultPointName): Promise<void> {
+  return reach(verb.host, point);
 }
 
 /** The guest's flock outside a task: waiting is told on stderr. */
@@ -51,7 +47,7 @@ export function locked<T>(verb: Verb, section: () => Promise<T>, waitMs?: number
       vmid,
       say: io.err,
       signal: io.signal,
-      death: io.death?.signal,
+      death: deathSignal(io),
       ...(waitMs === undefined ? {} : { waitMs }),
     },
     section,
@@ -75,7 +71,7 @@ export function lockedInTask<T>(verb: Verb, task: Task, section: () => Promise<T
       vmid: verb.vmid,
       say: task.log,
       signal: task.signal,
-      death: verb.io.death?.signal,
+      death: deathSignal(verb.io),
       isInTask: true,
     },
     section,

@@ -187,12 +187,19 @@ async function build(verb: Verb, task: Task, wanted: Wanted): Promise<void> {
     storeConfig(host, vmid, config);
   } catch (err) {
     await destroyDisks(work, made);
+    dropConfig(verb, task);
+    throw new ToolError(`unable to create CT ${vmid} - ${errorText(err)}\n`);
+  }
+}
+
+/** Upstream tries it twice, once for the guest and once for the id it had reserved; each failure is a line. */
+function dropConfig({ host, vmid }: Verb, task: Task): void {
+  for (let tries = 0; tries < 2; tries++) {
     try {
       removeConfig(host, vmid);
     } catch (problem) {
       task.log(`${errorText(problem)}\n`);
     }
-    throw new ToolError(`unable to create CT ${vmid} - ${errorText(err)}\n`);
   }
 }
 

@@ -1,4 +1,5 @@
 /** move-volume to another container: a rename on the storage and two configs (pve-container src/PVE/API2/LXC.pm move_volume). */
+import { deathSignal } from '../call.ts';
 import type { GuestConfig } from '../config-text.ts';
 import { applyChange, hasTemplateMark } from '../guest/change.ts';
 import { loadConfig, requireUnlocked, storeConfig, withGuestLock } from '../guest/config-store.ts';
@@ -42,7 +43,7 @@ function lockTarget({ verb, task, vmid }: TargetLock, section: () => Promise<voi
   if (vmid === verb.vmid) return section();
   const { host, io } = verb;
   return withGuestLock(
-    { host, vmid, say: task.log, signal: task.signal, death: io.death?.signal, isInTask: true },
+    { host, vmid, say: task.log, signal: task.signal, death: deathSignal(io), isInTask: true },
     section,
   );
 }

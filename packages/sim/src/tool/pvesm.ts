@@ -1,5 +1,6 @@
 /** `pvesm` (pve-storage src/PVE/CLI/pvesm.pm): status, list, alloc, free, path, apiinfo, add, set, remove, scan zfs. */
 import { existsSync, rmSync } from 'node:fs';
+import { deathSignal } from '../call.ts';
 import { withFileLock } from '../file-lock.ts';
 import { flag, text, type Verb, type VerbHandler } from '../pct/context.ts';
 import { parameterError } from '../schema/command.ts';
@@ -98,7 +99,7 @@ const alloc: VerbHandler = async (verb) => {
     waitMs: 10_000,
     say: io.err,
     signal: io.signal,
-    death: io.death?.signal,
+    death: deathSignal(io),
   };
   const volid = await withFileLock(lock, () =>
     allocVolume(host, storage, {

@@ -1,8 +1,10 @@
 /** The frame every tool shares: parse, obey faults, run the verb, turn thrown errors into stderr text and a status. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Died, inCall } from '../call.ts';
 import { reach, switchesOf } from '../fault.ts';
 import type { Host } from '../host.ts';
-import { doomOf, type VerbHandler } from '../pct/context.ts';
+import type { VerbHandler } from '../pct/context.ts';
+import { requirePmxcfs } from '../pmxcfs.ts';
 import { readCall } from '../schema/command.ts';
 import { errorText, ToolError, type ToolIo } from '../tool.ts';
 
@@ -19,16 +21,19 @@ export async function runCommands(run: CommandRun): Promise<number> {
   try {
     const delayMs = switchesOf(host).startUpMs ?? 0;
     if (delayMs > 0) await sleep(delayMs);
+    requirePmxcfs(host);
     const call = readCall(tool, run.argv, host.name);
     const vmid = Number(call.params['vmid'] ?? 0);
-    const at = { tool, command: call.command, ...(vmid > 0 ? { vmid } : {}), ...doomOf(io) };
     const verb = run.verbs[call.command];
     if (verb === undefined) throw new ToolError(`${tool} ${call.command} is not part of this stand-in\n`);
-    await reach(host, at, 'begin');
-    const status = await (await verb())({ tool, host, io, call, vmid });
-    await reach(host, at, 'end');
-    return status;
+    return await inCall({ tool, command: call.command, vmid, io }, async () => {
+      await reach(host, 'begin');
+      const status = await (await verb())({ tool, host, io, call, vmid });
+      await reach(host, 'end');
+      return status;
+    });
   } catch (err) {
+    if (err instanceof Died) return new Promise(() => undefined);
     // Texts of upstream end in a line feed, whoever raised them; everything else is a fault of this program.
     if (!(err instanceof ToolError) && !(err instanceof Error && err.message.endsWith('\n'))) throw err;
     io.err(err.message.endsWith('\n') ? err.message : `${errorText(err)}\n`);

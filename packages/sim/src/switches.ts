@@ -1,0 +1,46 @@
+/** Lasting behaviour of one host, all of it off by default: `<root>/.sim/switches.json`. Table in the README. */
+import type { Host } from './host.ts';
+import { readJson, writeFileAtomicSync } from './sim-file.ts';
+
+export interface Switches {
+  /** The post-stop hook writes the guest's config again that many ms after the stop, without the lock, as upstream's does. */
+  readonly postStopRewriteMs?: number;
+  /** Each tool waits that long at its start (a Perl start costs about 450 ms). */
+  readonly startUpMs?: number;
+  /** Factor on every time a tool waits for a lock, for quorum or for a guest; default 1. */
+  readonly waitScale?: number;
+  /** The cluster has no quorum on this node. `cutNode` does this and more. */
+  readonly noQuorum?: boolean;
+  /** The cluster file system is stopped on this node. `stopPmxcfs` does this and more. */
+  readonly noPmxcfs?: boolean;
+  /** Lock files (in-host paths) that a program outside the stand-in holds and never lets go. */
+  readonly heldLocks?: readonly string[];
+  /** Guests ignore the halt signal (played runtime). */
+  readonly ignoreHalt?: readonly number[];
+  /** Guests whose init ends at once (played runtime). */
+  readonly exitAtStart?: readonly number[];
+  /** `storage id` -> free bytes left, whatever the disk really has. 0: full. */
+  readonly freeBytes?: Readonly<Record<string, number>>;
+  /** `storage id` -> ms that each look at it takes. */
+  readonly slowStorages?: Readonly<Record<string, number>>;
+  /** Storages that never answer (a dead NFS server); only SIGKILL ends who asked. */
+  readonly deadStorages?: readonly string[];
+}
+
+export function setSwitches(host: Host, switches: Switches): void {
+  writeFileAtomicSync(host.simPath('switches.json'), `${JSON.stringify(switches, undefined, 1)}\n`);
+}
+
+export function switchesOf(host: Host): Switches {
+  return readJson<Switches>(host.simPath('switches.json')) ?? {};
+}
+
+/** Turns some switches and leaves the others as they are. */
+export function turnSwitches(host: Host, change: Switches): void {
+  setSwitches(host, { ...switchesOf(host), ...change });
+}
+
+/** How long a wait of so many ms really is on this host. */
+export function scaledWait(host: Host, ms: number): number {
+  return Math.round(ms * (switchesOf(host).waitScale ?? 1));
+}
