@@ -15,10 +15,13 @@ export class ControllerProcess {
   readonly socket: string;
   readonly stateDir: string;
   readonly cli: Cli;
+  /** Of the calls, of joining and of the bus, on loopback. */
+  readonly ports: readonly number[];
   private readonly dir: StandDir;
   private daemon: Daemon | undefined;
 
-  private constructor(dir: StandDir, configFile: string) {
+  private constructor(dir: StandDir, configFile: string, ports: readonly number[]) {
+    this.ports = ports;
     this.dir = dir;
     this.configFile = configFile;
     this.socket = dir.path('controller', 'controller.sock');
@@ -27,7 +30,8 @@ export class ControllerProcess {
   }
 
   static async create(dir: StandDir, extra: Readonly<Record<string, unknown>> = {}): Promise<ControllerProcess> {
-    const [listen, join_, nats] = await freePorts(3);
+    const ports = await freePorts(3);
+    const [listen, join_, nats] = ports;
     mkdirSync(dir.path('controller'), { recursive: true, mode: 0o700 });
     const configFile = join(dir.path('controller'), 'controller.yaml');
     const config = {
@@ -42,7 +46,7 @@ export class ControllerProcess {
       ...extra,
     };
     writeFileSync(configFile, stringify(config), { mode: 0o600 });
-    return new ControllerProcess(dir, configFile);
+    return new ControllerProcess(dir, configFile, ports);
   }
 
   get pid(): number {

@@ -39,6 +39,10 @@ export class Stage {
     return new Stage({ dir, controller, registry, image });
   }
 
+  get registryPort(): number {
+    return Number(this.registry.address.split(':').at(-1));
+  }
+
   async stop(): Promise<void> {
     await this.controller.stop();
     await this.registry.stop();
