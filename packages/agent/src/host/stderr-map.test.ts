@@ -97,6 +97,12 @@ describe('commandError', () => {
     ...change,
   });
 
+  it('says a text once that task log and standard error both have', () => {
+    const text = "startup for container '101' failed";
+    const message = classifyText(`${text}\n${text}`, CONTEXT, 'pct')?.message ?? '';
+    expect(message.split(text)).toHaveLength(2);
+  });
+
   it('keeps unknown text as it is, and puts time-out and cancellation first', () => {
     expect(commandError(result({ stderr: 'never seen\n' }), CONTEXT)).toMatchObject({
       code: 'PXM_COMMAND_FAILED',

@@ -215,8 +215,9 @@ function otherField(code: ErrorCode, value: string): Record<string, string> {
   return code === 'PXM_DEVICE_NOT_FOUND' ? { device: value } : { vmid: value };
 }
 
-/** Codes whose own message says less than the tool did. */
+/** Codes whose own message says less than the tool did; task log and standard error often say the same. */
 function detailOf(code: ErrorCode, text: string): string {
   const wordy: readonly ErrorCode[] = ['PXM_START_FAILED', 'PXM_DISK_FULL', 'PXM_IMAGE_POLICY'];
-  return wordy.includes(code) ? text.split('\n').slice(-3).join('; ') : '';
+  const lines = [...new Set(text.split('\n').map((line) => line.trim()))].filter((line) => line !== '');
+  return wordy.includes(code) ? lines.slice(-3).join('; ') : '';
 }
