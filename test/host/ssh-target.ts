@@ -46,7 +46,7 @@ export class SshTarget implements Target {
     const line = new SshLine({ ...options.ssh, runner: stage.dir.runner, dir: stage.dir.root });
     await line.open({ towardsUs: [...stage.controller.ports, stage.registryPort], towardsHost: [port] });
     try {
-      const folder = (await line.text(['mktemp', '-d', '/var/tmp/pxmgr-test.XXXXXXXX'])).trim();
+      const folder = (await line.text(['mktemp', '-d', '-t', 'pxmgr-test.XXXXXXXX'])).trim();
       const name = (await line.text(['hostname', '-s'])).trim();
       const target = new SshTarget({ name, line, folder, options });
       await target.requireTools();
