@@ -17,6 +17,7 @@ docker-registry docker-registry
 htpasswd apache2-utils
 openssl openssl
 lxc-start lxc
+systemd-nspawn systemd-container
 curl curl
 ip iproute2
 xz xz-utils

@@ -3,6 +3,7 @@ import { text } from 'node:stream/consumers';
 import { systemClock } from '@pxmgr/kit/clock';
 import { exitCodeOf, explainError } from '@pxmgr/kit/error/explain';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { forStderr } from '@pxmgr/kit/log/journal';
 import type { CommandLine } from './command-line.ts';
 import { configText, helpText, loadAgentConfig, parseCommandLine, versionText } from './command-line.ts';
 
@@ -47,7 +48,7 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 function explain(error: unknown): number {
-  process.stderr.write(explainError(error));
+  process.stderr.write(forStderr(explainError(error), process.env));
   return exitCodeOf(error);
 }
 

@@ -12,6 +12,7 @@ import type { LockFile } from '@pxmgr/kit/fs/lock-file';
 import { acquireLockFile } from '@pxmgr/kit/fs/lock-file';
 import { Lifecycle } from '@pxmgr/kit/lifecycle/lifecycle';
 import { createNotifier } from '@pxmgr/kit/lifecycle/notify';
+import { forStderr } from '@pxmgr/kit/log/journal';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import { createLogger } from '@pxmgr/kit/log/logger';
 import { createRpcServer } from '@pxmgr/kit/rpc/server';
@@ -241,7 +242,7 @@ export async function runAgent(config: AgentConfigValues, reload: () => AgentCon
   const lifecycle = new Lifecycle({
     logger,
     notifier,
-    report: (error) => void process.stderr.write(explainError(error)),
+    report: (error) => void process.stderr.write(forStderr(explainError(error), process.env)),
   });
   const agent = new RunningAgent(core);
   lifecycle.add('agent', {

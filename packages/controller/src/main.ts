@@ -1,5 +1,6 @@
 /** Entry of pxmgr-controller: arguments to command to exit code. */
 import { exitCodeOf, explainError } from '@pxmgr/kit/error/explain';
+import { forStderr } from '@pxmgr/kit/log/journal';
 import { configText, helpText, parseCommandLine, sourceOf, versionText } from './command-line.ts';
 import { loadControllerConfig } from './config.ts';
 
@@ -20,7 +21,7 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 function explain(error: unknown): number {
-  process.stderr.write(explainError(error));
+  process.stderr.write(forStderr(explainError(error), process.env));
   return exitCodeOf(error);
 }
 

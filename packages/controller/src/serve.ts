@@ -4,6 +4,7 @@ import { explainError } from '@pxmgr/kit/error/explain';
 import { createRunner } from '@pxmgr/kit/exec/run';
 import { Lifecycle } from '@pxmgr/kit/lifecycle/lifecycle';
 import { createNotifier } from '@pxmgr/kit/lifecycle/notify';
+import { forStderr } from '@pxmgr/kit/log/journal';
 import { createLogger } from '@pxmgr/kit/log/logger';
 import { commandMetrics, Metrics } from '@pxmgr/kit/metrics/metrics';
 import { splitAddress } from '@pxmgr/kit/rpc/probe';
@@ -30,7 +31,7 @@ export async function serve(
   const lifecycle = new Lifecycle({
     logger,
     notifier: createNotifier({ runner, logger, env }),
-    report: (error) => void process.stderr.write(explainError(error)),
+    report: (error) => void process.stderr.write(forStderr(explainError(error), env)),
   });
   lifecycle.add('metrics', {
     start: async () => {

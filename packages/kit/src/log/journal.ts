@@ -42,3 +42,8 @@ export function withSyslogPrefix(sink: LineSink): LineSink {
     },
   };
 }
+
+/** Plain words on standard error: where that is the journal they stand among the errors, not among the news. */
+export function forStderr(text: string, env: Readonly<Record<string, string | undefined>>): string {
+  return env['JOURNAL_STREAM'] === undefined ? text : text.replace(/^(?=.)/gm, '<3>');
+}

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { PxmError } from '../error/pxm-error.ts';
-import { withSyslogPrefix } from './journal.ts';
+import { forStderr, withSyslogPrefix } from './journal.ts';
 import { createLogger, type LogLevel } from './logger.ts';
 import { forgetSecrets, maskSecrets, redact, registerSecret, stripControl } from './redact.ts';
 
@@ -76,6 +76,11 @@ describe('createLogger', () => {
     const sink = withSyslogPrefix({ write: (line) => lines.push(line) });
     for (const level of ['debug', 'info', 'warn', 'error', 'fatal']) sink.write(`{"level":"${level}"}\n`);
     expect(lines.map((line) => line.slice(0, 3))).toEqual(['<7>', '<6>', '<4>', '<3>', '<2>']);
+  });
+
+  it('marks every line of a failure told in words, where the journal listens', () => {
+    expect(forStderr('error: a\n  hint: b\n', { JOURNAL_STREAM: '8:1' })).toBe('<3>error: a\n<3>  hint: b\n');
+    expect(forStderr('error: a\n', {})).toBe('error: a\n');
   });
 });
 
