@@ -82,7 +82,9 @@ export function checkDevices(trial: Trial): void {
   const { ask, node, reasons } = trial;
   for (const path of ask.devicePaths) {
     const usb = node.usbPaths.get(path);
+    const card = cardOf(path, node);
     if (usb !== undefined) checkUsb(path, usb, trial);
+    else if (card !== undefined) checkCard(path, card, trial);
     else if (
       LISTED.some((folder) => path.startsWith(folder)) &&
       !node.gpus.some((gpu) => gpu.devicePaths.includes(path))
@@ -90,6 +92,18 @@ export function checkDevices(trial: Trial): void {
       reasons.push(refusal('device', `${path} is not there`, { wanted: path, found: 'not there' }));
     }
   }
+}
+
+/** The card whose node this is; some nodes, like /dev/kfd, may belong to several. */
+function cardOf(path: string, { gpus }: NodeSnapshot): GpuView | undefined {
+  const [card, another] = gpus.filter((gpu) => gpu.devicePaths.includes(path));
+  return another === undefined ? card : undefined;
+}
+
+/** Who names a card by its path shares it, like anybody who does not ask for the whole. */
+function checkCard(path: string, card: GpuView, { held, reasons }: Trial): void {
+  if (held.devices.get(card.address)?.exclusive !== true) return;
+  reasons.push(refusal('device', `${path} is taken as a whole by another guest`, { wanted: path, found: 'taken' }));
 }
 
 function checkUsb(path: string, usb: string, on: Trial): void {
@@ -116,6 +130,10 @@ export function deviceClaims(ask: PlacementAsk, node: NodeSnapshot, gpus: readon
     vramBytes: ask.gpu?.vramBytes ?? 0,
     exclusive: ask.gpu?.exclusive ?? false,
   }));
+  for (const card of ask.devicePaths.map((path) => cardOf(path, node))) {
+    if (card !== undefined && !claims.some(({ device }) => device === card.address))
+      claims.push({ device: card.address, vramBytes: 0, exclusive: false });
+  }
   const ids = new Set(ask.devicePaths.map((path) => node.usbPaths.get(path)).filter((id) => id !== undefined));
   for (const id of ids) claims.push({ device: usbKey(id), vramBytes: 0, exclusive: true });
   return claims;
