@@ -40,7 +40,7 @@ export async function carryOut(context: RunContext, work: AgentWork): Promise<Op
     agentSeq: 0,
   };
   for (;;) {
-    trace = await ensureSent(context, work, trace);
+    trace = await ensureSent(context, work, { trace, isFirst: known === undefined });
     const ended = await follow(context, work, trace);
     log.absorb(ended);
     if (ended.recovery === 'resumed') log.note(work.step, 'the agent was restarted meanwhile and finished the work');
@@ -60,11 +60,17 @@ export async function carryOut(context: RunContext, work: AgentWork): Promise<Op
   }
 }
 
-async function ensureSent(context: RunContext, work: AgentWork, trace: StepTrace): Promise<StepTrace> {
+interface Sending {
+  readonly trace: StepTrace;
+  /** False when an earlier process may have sent it. */
+  readonly isFirst: boolean;
+}
+
+async function ensureSent(context: RunContext, work: AgentWork, { trace, isFirst }: Sending): Promise<StepTrace> {
   if (trace.agentOperationId !== '') return trace;
   const { log } = context;
   log.trace(trace);
-  const accepted = await send(context, work, trace);
+  const accepted = await send(context, work, { trace, isFirst });
   if (accepted.operation === undefined) throw new Error('the agent named no operation');
   const sent = { ...trace, agentOperationId: accepted.operation.id };
   log.trace(sent);
@@ -72,14 +78,25 @@ async function ensureSent(context: RunContext, work: AgentWork, trace: StepTrace
   return sent;
 }
 
-/** A refusal is an answer: the agent has begun nothing. Silence is none: it may have. */
-async function send(context: RunContext, work: AgentWork, trace: StepTrace): Promise<Accepted> {
+/**
+ * The refusal of an order that was sent once is an answer: the agent has begun nothing. After silence it is none: the
+ * try that nobody answered may still be on its way, and only an undo with a newer token keeps it from taking effect.
+ */
+async function send(context: RunContext, work: AgentWork, { trace, isFirst }: Sending): Promise<Accepted> {
+  let mayBeOnItsWay = !isFirst;
   try {
-    return await new Patience(context, work).run(() =>
-      work.way === 'forward' && context.cancel.aborted ? lookUp(context, work, trace) : work.issue(trace.attempt),
-    );
+    return await new Patience(context, work).run(async () => {
+      if (work.way === 'forward' && context.cancel.aborted) return await lookUp(context, work, trace);
+      try {
+        return await work.issue(trace.attempt);
+      } catch (error) {
+        mayBeOnItsWay ||= isAway(error);
+        throw error;
+      }
+    });
   } catch (error) {
-    if (!context.stop.aborted && isPxmError(error) && !isAway(error)) context.log.trace({ ...trace, state: 'failed' });
+    const isAnswer = !mayBeOnItsWay && isPxmError(error) && !isAway(error);
+    if (!context.stop.aborted && isAnswer) context.log.trace({ ...trace, state: 'failed' });
     throw error;
   }
 }
@@ -127,10 +144,13 @@ function passCancel(context: RunContext, work: AgentWork, { agentOperationId }: 
     const asked = new Patience(context, work).run(() =>
       agents.cancelOperation(plan.nodeUid, agentOperationId, context.cancelActor()),
     );
-    asked.catch((error: unknown) => {
-      if (!isPxmError(error, 'PXM_OPERATION_ENDED') && !context.stop.aborted)
-        log.note(step, 'the agent could not be told to cancel', 'warning');
-    });
+    asked
+      .catch((error: unknown) => {
+        if (!isPxmError(error, 'PXM_OPERATION_ENDED') && !context.stop.aborted)
+          log.note(step, 'the agent could not be told to cancel', 'warning');
+      })
+      // What cannot be written down now stops the operation itself at its next change.
+      .catch(() => undefined);
   };
   if (context.cancel.aborted) tell();
   context.cancel.addEventListener('abort', tell, { once: true });

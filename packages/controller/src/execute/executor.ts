@@ -1,4 +1,5 @@
 /** Starts plans and carries their operations to an end; after a restart it goes on with those that had none. */
+import { setMaxListeners } from 'node:events';
 import { hasEnded } from '@pxmgr/contract';
 import type { Operation } from '@pxmgr/contract/common';
 import type { Plan } from '@pxmgr/contract/controller';
@@ -14,6 +15,7 @@ import { newOperation, OperationLog } from './operation-log.ts';
 import type { Records } from './records.ts';
 import { Run } from './run.ts';
 import type { ExecuteLimits, RunContext } from './run-context.ts';
+import { takenDevice } from './taken-device.ts';
 import type { WatchHub } from './watch-hub.ts';
 
 export interface ExecutorParts {
@@ -40,6 +42,8 @@ export class Executor {
 
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
+    // One listener for each running operation; Node would warn of a leak from the eleventh on.
+    setMaxListeners(0, this.#stop.signal);
   }
 
   /** Goes on with every operation that has not ended. */
@@ -122,13 +126,16 @@ export class Executor {
     requireUp(node);
     if (plan.reservationId === '') return;
     const stale = (reason: string): PxmError => new PxmError('PXM_PLAN_STALE', { plan: plan.id, reason });
-    if (records.reservations.get(plan.reservationId)?.state !== 'active') throw stale('its reservation has ended');
+    const reservation = records.reservations.get(plan.reservationId);
+    if (reservation?.state !== 'active') throw stale('its reservation has ended');
     const cluster = node.document?.cluster ?? '';
     const taker = view.guestsByVmid(plan.vmid).find((guest) => {
       const other = view.node(guest.nodeUid)?.document?.cluster ?? '';
       return guest.nodeUid === plan.nodeUid || (cluster !== '' && other === cluster);
     });
     if (taker !== undefined) throw stale(`vmid ${plan.vmid} is now ${taker.kind} ${taker.name} on ${taker.nodeName}`);
+    const taken = takenDevice(view, reservation);
+    if (taken !== undefined) throw stale(taken);
   }
 
   /** A plan that was refused is not tried again: what it holds is free for others at once. */

@@ -102,7 +102,8 @@ export class Ledger {
   freeVmid(): number {
     const { records, snapshots, clock, vmids } = this.#parts;
     const claims = records.reservations.claims();
-    const failed = records.vmids.failedSince(clock.now().getTime() - FAILED_VMID_REST_MS);
+    const nowMs = clock.now().getTime();
+    const failed = records.vmids.failedBetween(nowMs - FAILED_VMID_REST_MS, nowMs + FAILED_VMID_REST_MS);
     const vmid = this.#free.lowest({
       isTaken: (id) => claims.isReserved(id) || snapshots.hasGuest(id),
       isResting: (id) => failed.has(id),

@@ -1,7 +1,8 @@
-import { ContainerDocument } from '@pxmgr/contract/common';
+import { ContainerDocument, GpuDocument, type InventoryDocument } from '@pxmgr/contract/common';
 import { afterEach, describe, expect, it } from 'vitest';
 import { GIB, gib, inventoryObject } from '../domain/fleet.fixture.ts';
 import { DIGEST } from './agent.fixture.ts';
+import { DEFAULT_LIMITS } from './run-context.ts';
 import { finish, request, Workshop, webSpec } from './work.fixture.ts';
 
 let shop: Workshop;
@@ -153,6 +154,25 @@ describe('sixteen planners at once', () => {
   });
 });
 
+describe('a card', () => {
+  const byPath = webSpec({ devices: [{ path: `/dev/dri/by-path/pci-${CARD.address}-render` }] });
+  const whole = gpuSpec({ count: 1, exclusive: true });
+
+  it.each([
+    ['named by its path is not taken as a whole', byPath, whole],
+    ['taken as a whole is not shared by its path', whole, byPath],
+  ])('%s', async (_what, first, second) => {
+    shop = new Workshop([{ name: 'pve1', gpus: [CARD] }]);
+    await shop.listen();
+    const { work } = shop.open();
+    await work.planner.planContainer(request({ spec: first }));
+    await expect(work.planner.planContainer(request({ spec: second }))).rejects.toMatchObject({
+      code: 'PXM_PLACEMENT_INFEASIBLE',
+    });
+    await work.planner.planContainer(request());
+  });
+});
+
 describe('a plan that waits', () => {
   it('ends with its reservation when its time is over', async () => {
     shop = new Workshop([{ name: 'pve1' }]);
@@ -178,5 +198,64 @@ describe('a plan that waits', () => {
       inventoryObject('pve1', { kind: 'container', id: '100' }, { document: { $case: 'container', value } }),
     );
     expect(() => work.executor.apply(plan.id)).toThrow(/vmid 100 is now container by-hand on pve1/);
+  });
+
+  it.each([
+    ['gpu', { gpu: { count: 1, exclusive: true } }, '0000:01:00.0'],
+    ['usb', { devices: [{ path: '/dev/serial/by-id/stick' }] }, 'usb:1-1'],
+  ])('is refused when a person gave its %s to another guest meanwhile', async (_kind, wish, device) => {
+    const usb = [{ id: '1-1', devicePaths: ['/dev/serial/by-id/stick'] }];
+    shop = new Workshop([{ name: 'pve1', gpus: [CARD], usb }]);
+    await shop.listen();
+    const { work } = shop.open();
+    const { plan } = await work.planner.planContainer(request({ spec: webSpec(wish) }));
+    const devices = [{ path: '/dev/serial/by-id/stick' }];
+    const guest = ContainerDocument.fromPartial({ vmid: 200, name: 'by-hand', devices });
+    const card = GpuDocument.fromPartial({ ...CARD, usedBy: [200] });
+    const put = (kind: 'container' | 'gpu', id: string, document: InventoryDocument): void => {
+      shop.fleet.put(inventoryObject('pve1', { kind, id }, document));
+    };
+    put('container', '200', { document: { $case: 'container', value: guest } });
+    put('gpu', CARD.address, { document: { $case: 'gpu', value: card } });
+    expect(() => work.executor.apply(plan.id)).toThrow(
+      expect.objectContaining({
+        code: 'PXM_PLAN_STALE',
+        message: expect.stringContaining(`device ${device} is now used by guest 200 on pve1`) as string,
+      }),
+    );
+    expect(work.records.reservations.active()).toEqual([]);
+  });
+});
+
+describe('a clock that was set back', () => {
+  const YEAR_MS = 365 * 24 * 3600 * 1000;
+
+  it('ends plans of the time before, and holds no reservation until then', async () => {
+    shop = new Workshop([{ name: 'pve1' }]);
+    await shop.listen();
+    const { work, database } = shop.open();
+    const { plan: draft } = await work.planner.planContainer(request());
+    const { plan: failed } = await work.planner.planContainer(request());
+    const later = `created_ms = created_ms + ${YEAR_MS}, expires_ms = expires_ms + ${YEAR_MS}`;
+    database.sql.exec(`UPDATE plan SET ${later}; UPDATE reservation SET ${later}`);
+    database.sql.prepare("UPDATE plan SET state = 'failed' WHERE id = ?").run(failed.id);
+    const again = shop.open().work;
+    expect(again.sweep()).toMatchObject({ plans: 1, reservations: 0 });
+    expect(again.records.reservations.get(draft.reservationId)?.state).toBe('expired');
+    const [kept] = again.records.reservations.active();
+    expect(kept?.id).toBe(failed.reservationId);
+    expect(kept?.expiresMs).toBeLessThan(Date.now() + 2 * DEFAULT_LIMITS.holdMs);
+  });
+
+  it('lets no vmid rest for that long', async () => {
+    shop = new Workshop([{ name: 'pve1' }]);
+    await shop.listen();
+    const { work } = shop.open();
+    work.records.vmids.markFailed(100, Date.now() + YEAR_MS);
+    work.records.vmids.markFailed(101, Date.now());
+    const vmids = [await work.planner.planContainer(request()), await work.planner.planContainer(request())].map(
+      ({ plan }) => plan.vmid,
+    );
+    expect(vmids).toEqual([100, 102]);
   });
 });

@@ -32,13 +32,14 @@ async function undoStep(context: RunContext, record: PlanRecord, step: PlanStep)
   if (issue === undefined || trace === undefined || trace.state === 'failed') return undefined;
   const what = `container ${plan.vmid} on ${plan.nodeName}`;
   log.note(step.index, `undo: destroy ${what}`);
+  const fencingToken = BigInt(records.reservations.nextFence(plan.nodeUid));
   try {
     const ended = await carryOut(context, {
       step: step.index,
       way: 'undo',
       mustKnow: true,
       mayReissue: true,
-      issue: (attempt) => issue(agents, record, orderOf(plan, step.index, { way: 'undo', attempt })),
+      issue: (attempt) => issue(agents, record, orderOf(plan, step.index, { way: 'undo', attempt, fencingToken })),
     });
     if (ended.state === OperationState.OPERATION_STATE_DONE) return undefined;
     throw ended.problem === undefined ? new Error(`${ended.title} did not end well`) : fromProblem(ended.problem);

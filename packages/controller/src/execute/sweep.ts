@@ -2,6 +2,7 @@
 import type { Clock } from '@pxmgr/kit/clock';
 import { isObserved } from './field.ts';
 import type { Records } from './records.ts';
+import type { ExecuteLimits } from './run-context.ts';
 import type { Snapshots } from './snapshots.ts';
 
 export interface SweepParts {
@@ -10,6 +11,8 @@ export interface SweepParts {
   readonly clock: Clock;
   /** Ended operations, plans, reservations and explanations are kept this long. */
   readonly keepMs: number;
+  readonly planTtlMs: number;
+  readonly limits: Pick<ExecuteLimits, 'holdMs'>;
 }
 
 /** For the log of the loop. */
@@ -42,8 +45,9 @@ function expirePlans({ records, clock }: SweepParts): number {
 }
 
 /** Of plans that have ended: what was left open because its outcome was not known, or the inventory was behind. */
-function endReservations({ records, snapshots, clock }: SweepParts): number {
+function endReservations({ records, snapshots, clock, planTtlMs, limits }: SweepParts): number {
   const atMs = clock.now().getTime();
+  const longestMs = Math.max(planTtlMs, limits.holdMs);
   let count = 0;
   for (const record of records.reservations.active()) {
     const state = records.plans.get(record.planId)?.plan.state;
@@ -55,6 +59,9 @@ function endReservations({ records, snapshots, clock }: SweepParts): number {
     } else if (record.expiresMs <= atMs) {
       records.reservations.end(record.id, { state: 'expired', reason: 'its time is over', atMs, settle: false });
       count += 1;
+    } else if (record.expiresMs - atMs > 2 * longestMs) {
+      // The clock ran ahead when it was extended and has been set back: nobody is held to that time.
+      records.reservations.redate(record.id, atMs + longestMs);
     }
   }
   return count;

@@ -61,12 +61,12 @@ export class ActiveClaims {
     for (const listener of this.#listeners) listener.added(record);
   }
 
-  extend(id: string, expiresMs: number): void {
+  redate(id: string, expiresMs: number): void {
     const record = this.#active.get(id);
-    if (record === undefined || record.expiresMs >= expiresMs) return;
-    const later = { ...record, expiresMs };
-    this.#active.set(id, later);
-    this.#byNode.get(record.nodeUid)?.set(id, later);
+    if (record === undefined) return;
+    const redated = { ...record, expiresMs };
+    this.#active.set(id, redated);
+    this.#byNode.get(record.nodeUid)?.set(id, redated);
   }
 
   end(id: string, settle: boolean): void {

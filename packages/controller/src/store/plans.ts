@@ -44,7 +44,9 @@ export class PlanStore {
     this.#move = sql.prepare('UPDATE plan SET state = ? WHERE id = ? AND state = ?');
     this.#forget = sql.prepare("UPDATE plan SET sealed = x'' WHERE id = ?");
     this.#expired = sql
-      .prepare<[number], string>("SELECT id FROM plan WHERE state = 'draft' AND expires_ms <= ?")
+      .prepare<[{ now: number }], string>(`
+        SELECT id FROM plan
+        WHERE state = 'draft' AND (expires_ms <= @now OR created_ms - (expires_ms - created_ms) > @now)`)
       .pluck();
     this.#prune = sql.prepare(`
       DELETE FROM plan WHERE created_ms < ? AND state NOT IN ('draft', 'applied')
@@ -83,9 +85,9 @@ export class PlanStore {
     return isMoved;
   }
 
-  /** Drafts whose time is over. */
+  /** Drafts whose time is over. So is that of one from further ahead than it may live: the clock was set back since. */
   expiredDrafts(nowMs: number): string[] {
-    return this.#expired.all(nowMs);
+    return this.#expired.all({ now: nowMs });
   }
 
   #encode(plan: Plan): Uint8Array {

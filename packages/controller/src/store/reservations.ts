@@ -80,6 +80,7 @@ export class ReservationStore {
         "UPDATE reservation_device SET state = 'past' WHERE guest_uid = ? AND state = 'settled'",
       ),
       extend: sql.prepare("UPDATE reservation SET expires_ms = max(expires_ms, ?) WHERE id = ? AND state = 'active'"),
+      redate: sql.prepare("UPDATE reservation SET expires_ms = ? WHERE id = ? AND state = 'active'"),
       prune: sql.prepare(`
         DELETE FROM reservation WHERE state <> 'active' AND ended_ms < ?
           AND id NOT IN (SELECT reservation_id FROM reservation_device WHERE state = 'settled')`),
@@ -105,7 +106,7 @@ export class ReservationStore {
     return this.#statements.fence.get(nodeUid) ?? 0;
   }
 
-  /** Hands out the next token; in the transaction of the reservation it belongs to. */
+  /** Hands out the next token: in the transaction of the reservation it belongs to, or for orders that overtake those of one. */
   nextFence(nodeUid: string): number {
     const token = this.#statements.next.get(nodeUid);
     if (token === undefined) throw new Error(`no fencing token for ${nodeUid}`);
@@ -184,7 +185,14 @@ export class ReservationStore {
   extend(id: string, expiresMs: number): void {
     const claims = this.claims();
     this.#statements.extend.run(expiresMs, id);
-    claims.extend(id, expiresMs);
+    if ((claims.get(id)?.expiresMs ?? expiresMs) < expiresMs) claims.redate(id, expiresMs);
+  }
+
+  /** Its time begins anew: the clock was set back since it was last extended. */
+  redate(id: string, expiresMs: number): void {
+    const claims = this.claims();
+    this.#statements.redate.run(expiresMs, id);
+    claims.redate(id, expiresMs);
   }
 
   /** The guest is gone: its devices are free. True when it had some. */

@@ -13,7 +13,9 @@ export class VmidStore {
   constructor({ sql }: Database) {
     this.#fail = sql.prepare(`
       INSERT INTO vmid_failure (vmid, at_ms) VALUES (?, ?) ON CONFLICT (vmid) DO UPDATE SET at_ms = excluded.at_ms`);
-    this.#recent = sql.prepare<[number], number>('SELECT vmid FROM vmid_failure WHERE at_ms >= ?').pluck();
+    this.#recent = sql
+      .prepare<[number, number], number>('SELECT vmid FROM vmid_failure WHERE at_ms BETWEEN ? AND ?')
+      .pluck();
     this.#newestMs = sql.prepare<[], number | null>('SELECT max(at_ms) FROM vmid_failure').pluck().get() ?? 0;
     this.#prune = sql.prepare('DELETE FROM vmid_failure WHERE at_ms < ?');
   }
@@ -23,9 +25,10 @@ export class VmidStore {
     this.#newestMs = Math.max(this.#newestMs, atMs);
   }
 
-  failedSince(sinceMs: number): ReadonlySet<number> {
+  /** A time after `untilMs` is of a clock that has been set back since, and says nothing. */
+  failedBetween(sinceMs: number, untilMs: number): ReadonlySet<number> {
     if (this.#newestMs < sinceMs) return NONE;
-    return new Set(this.#recent.all(sinceMs));
+    return new Set(this.#recent.all(sinceMs, untilMs));
   }
 
   prune(beforeMs: number): number {
