@@ -14,6 +14,7 @@ import {
   UsbDocument,
   VmDocument,
 } from '@pxmgr/contract/common';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { FleetView, ViewAction, ViewListener } from './fleet-view.ts';
 import type { GuestKeyInput, GuestSummary } from './guest.ts';
 import type { NodeState, Presence } from './node-state.ts';
@@ -227,7 +228,7 @@ export class SketchedFleet implements FleetView {
       (one) => one.kind === 'container' && (String(one.vmid) === key || one.name === key),
     );
     const object = guest === undefined ? undefined : this.object(guest.nodeUid, 'container', String(guest.vmid));
-    if (object === undefined) throw new Error(`no container ${key}`);
+    if (object === undefined) throw new PxmError('PXM_GUEST_NOT_FOUND', { guest: key, where: '' });
     return object;
   }
 
@@ -236,6 +237,11 @@ export class SketchedFleet implements FleetView {
     return () => {
       this.#listeners.delete(listener);
     };
+  }
+
+  /** Whoever watched is gone. */
+  unwatch(): void {
+    this.#listeners.clear();
   }
 
   #tell(action: ViewAction, object: InventoryObject): void {
