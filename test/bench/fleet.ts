@@ -9,7 +9,7 @@ import {
   NodeDocument,
   StorageDocument,
 } from '@pxmgr/contract/common';
-import { Rng } from './rng.ts';
+import { Rng } from '@pxmgr/sim/rng';
 
 const GIB = 1024n ** 3n;
 const MIB = 1024n ** 2n;

@@ -13,10 +13,19 @@ import { agentScan } from './probes/agent-scan.ts';
 import { ingest } from './probes/ingest.ts';
 import { placement1000, placement5000 } from './probes/placement.ts';
 import { controllerProcess, idleAgent } from './probes/processes.ts';
+import { simFleet } from './probes/sim-fleet.ts';
 import { machine, type Row, rowOf, table } from './report.ts';
 import { TARGETS } from './targets.ts';
 
-const PROBES: readonly Probe[] = [placement1000, placement5000, ingest, controllerProcess, agentScan, idleAgent];
+const PROBES: readonly Probe[] = [
+  placement1000,
+  placement5000,
+  ingest,
+  controllerProcess,
+  agentScan,
+  idleAgent,
+  simFleet,
+];
 
 const { values: options } = parseArgs({
   options: {

@@ -48,6 +48,8 @@ export const TARGETS: readonly Target[] = [
   limit('agent-scan', 'agent reads 100 guests', [20, 5, 'ms']),
   limit('agent-memory', 'idle agent process, resident memory', [60, 40, 'MB']),
   limit('agent-cpu', 'idle agent process, CPU', [0.5, 0.2, '%']),
+  limit('sim-fleet', '1,000 stand-in hosts with 100 guests each, resident memory', [2048, 512, 'MB']),
+  limit('sim-fleet-made', '1,000 stand-in hosts with 100 guests each, made from a seed', [300, 60, 's']),
   limit('cli-list', '`container list` as a process, p99', [150, 90, 'ms']),
 ];
 

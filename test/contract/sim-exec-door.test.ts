@@ -1,42 +1,25 @@
 /** The stand-in's executables as processes: start, signals, sudden death, and an agent-like edit under the same lock. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { installTools } from '../../packages/sim/src/door/exec.ts';
 import { setFaults } from '../../packages/sim/src/fault.ts';
 import { makeHost, SMALL_TEMPLATE, type TestHost } from '../../packages/sim/src/host-fixture.ts';
+import { buildSimBundle, type SimBundle } from './sim-bundle.ts';
 
-const SIM = fileURLToPath(new URL('../../packages/sim/', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'pxmgr-bundle-'));
-const bundle = join(folder, 'pxmgr-sim.js');
-
+let bundle: SimBundle;
 beforeAll(async () => {
-  const banner =
-    "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);";
-  await build({
-    entryPoints: [join(SIM, 'src/main.ts')],
-    outfile: bundle,
-    bundle: true,
-    platform: 'node',
-    target: 'node20.19',
-    format: 'esm',
-    banner: { js: banner },
-    logLevel: 'error',
-  });
-  cpSync(join(SIM, 'data'), join(folder, 'pxmgr-sim-data'), { recursive: true });
+  bundle = await buildSimBundle();
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => bundle.remove());
 
 let node: TestHost;
 let bin: string;
 beforeEach(() => {
   node = makeHost();
-  bin = installTools(node.host.root, { bundle });
+  bin = installTools(node.host.root, { bundle: bundle.path });
 });
 afterEach(() => node.remove());
 

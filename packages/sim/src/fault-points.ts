@@ -2,6 +2,7 @@
 export const FAULT_POINTS = {
   begin: 'before the command does anything',
   end: 'before the command exits',
+  'before-lock': 'everything is checked, the lock or the reservation of an id is not yet taken',
   'after-lock': 'the lock, or the reservation of an id, is taken',
   'after-prepare': 'a snapshot is prepared in the config, none is taken',
   mkfs: 'a raw volume exists, its file system is made',

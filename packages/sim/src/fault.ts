@@ -38,6 +38,9 @@ export interface FaultRule {
   readonly done?: number;
 }
 
+/** How often a hanging tool looks whether its rule is gone. */
+const RELEASE_LOOK_MS = 25;
+
 /** A write that found no space left. Each door that writes turns it into the text its program has for that. */
 export class NoSpaceError extends Error {
   readonly code = 'ENOSPC';
@@ -64,7 +67,7 @@ export async function reach(host: Host, point: FaultPointName): Promise<void> {
     case 'delay':
       return wait(rule.delayMs ?? 1000, signal);
     case 'hang':
-      return wait(2 ** 31 - 1, signal);
+      return waitForRelease(host, point, signal);
     case 'die-worker':
       currentCall()?.worker?.death.abort();
       return never();
@@ -129,6 +132,12 @@ function applies(rule: FaultRule, point: string): boolean {
     (rule.vmid === undefined || rule.vmid === call.vmid) &&
     (times === 0 || (rule.done ?? 0) < times)
   );
+}
+
+/** Until somebody takes the rule away or tells the tool to stop. */
+async function waitForRelease(host: Host, point: FaultPointName, signal: AbortSignal | undefined): Promise<void> {
+  const isHeld = (): boolean => faultsOf(host).some((rule) => rule.point === point && rule.do === 'hang');
+  while (signal?.aborted !== true && isHeld()) await wait(RELEASE_LOOK_MS, signal);
 }
 
 /** Ends early when the tool is told to stop; the tool then notices the signal itself. */

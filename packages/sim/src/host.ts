@@ -29,6 +29,8 @@ export interface HostSpec {
   readonly cpuModel?: string;
   /** pve-container level, default 6.1.10 (PVE 9.2). */
   readonly containerLevel?: string;
+  /** Start of its cluster file system, UNIX seconds; default: now. */
+  readonly startTime?: number;
 }
 
 /** `<root>/.sim/host.json`. */

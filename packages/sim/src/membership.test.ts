@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
-import { setFaults } from './fault.ts';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { faultsOf, setFaults } from './fault.ts';
 import { makeHost, SMALL_TEMPLATE, type TestHost } from './host-fixture.ts';
 import { cutNode, healNode, noticeIn, restartPmxcfs, startPmxcfs, stopPmxcfs } from './membership.ts';
 import { syncCluster } from './pmxcfs.ts';
@@ -138,7 +138,7 @@ describe('a node that is cut off', () => {
     const [, , c] = cluster();
     setFaults(c.host, [{ at: 'pct create', point: 'mid-extract', do: 'hang' }]);
     const creating = c.run('pct', ...createArgs(277));
-    while (!existsSync(image(c, 277))) await new Promise((resolve) => setImmediate(resolve));
+    await vi.waitUntil(() => faultsOf(c.host)[0]?.done === 1, { timeout: 30_000 });
     cutNode(c.host);
     c.stopCalls();
     const ended = await creating;

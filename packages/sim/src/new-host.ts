@@ -29,6 +29,6 @@ function identityOf(spec: HostSpec): HostIdentity {
     bridges: spec.bridges ?? ['vmbr0'],
     cpuModel: spec.cpuModel ?? 'Stand-in CPU @ 3.00GHz',
     containerLevel: spec.containerLevel ?? '6.1.10',
-    startTime: Math.floor(Date.now() / 1000),
+    startTime: spec.startTime ?? Math.floor(Date.now() / 1000),
   };
 }

@@ -1,6 +1,6 @@
 /** /etc/pve of one node: a folder with links to what all nodes of its cluster see. */
 import { mkdirSync, readlinkSync, renameSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { Host } from './host.ts';
 
 export const SHARED_FOLDERS = ['nodes', 'priv', 'firewall', 'ha', 'sdn', 'mapping', 'virtual-guest'] as const;
@@ -8,8 +8,10 @@ const SHARED_FILES = ['storage.cfg', 'user.cfg', 'datacenter.cfg', 'jobs.cfg', '
 
 /** Points every link at the cluster directory that this node sees now. */
 export function linkPve(host: Host): void {
-  mkdirSync(host.path('/etc/pve'), { recursive: true });
-  for (const name of [...SHARED_FOLDERS, ...SHARED_FILES]) link(host, name, join(host.clusterDir, name));
+  const folder = host.path('/etc/pve');
+  mkdirSync(folder, { recursive: true });
+  for (const name of [...SHARED_FOLDERS, ...SHARED_FILES])
+    link(host, name, relative(folder, join(host.clusterDir, name)));
   // As on a node: `local` names this node's folder, the other two its guests (pve-cluster src/pmxcfs/pmxcfs.c).
   link(host, 'local', `nodes/${host.name}`);
   link(host, 'lxc', `nodes/${host.name}/lxc`);

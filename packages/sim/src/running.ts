@@ -33,18 +33,22 @@ export function runningGuest(host: Host, vmid: number): RunningGuest | undefined
 }
 
 /** The guest's cgroup, socket and init appear, in the order a node shows them. */
-export function publishRunning(host: Host, guest: RunningGuest): void {
+export function publishRunning(host: Host, ...guests: readonly RunningGuest[]): void {
   locked(host, () => {
-    if (guest.kind === 'lxc') {
-      for (const folder of cgroupFolders(guest.vmid)) {
-        mkdirSync(host.path(folder), { recursive: true });
-        writeFileSync(host.path(`${folder}/cgroup.procs`), `${guest.pid}\n`);
-      }
-    } else writeFileSync(host.path(`/run/qemu-server/${guest.vmid}.pid`), `${guest.pid}\n`);
-    if (!guest.isPlayed) linkProcess(host, guest.pid);
-    writeFileAtomicSync(host.simPath('running', `${guest.vmid}.json`), JSON.stringify(guest));
+    for (const guest of guests) show(host, guest);
     writeUnixSockets(host);
   });
+}
+
+function show(host: Host, guest: RunningGuest): void {
+  if (guest.kind === 'lxc') {
+    for (const folder of cgroupFolders(guest.vmid)) {
+      mkdirSync(host.path(folder), { recursive: true });
+      writeFileSync(host.path(`${folder}/cgroup.procs`), `${guest.pid}\n`);
+    }
+  } else writeFileSync(host.path(`/run/qemu-server/${guest.vmid}.pid`), `${guest.pid}\n`);
+  if (!guest.isPlayed) linkProcess(host, guest.pid);
+  writeFileAtomicSync(host.simPath('running', `${guest.vmid}.json`), JSON.stringify(guest));
 }
 
 /** Everything goes; a guest that does not run is not an error. */

@@ -18,21 +18,47 @@ async function start(context: StartContext): Promise<StartResult> {
   const { host, vmid, config } = context;
   if (switchesOf(host).exitAtStart?.includes(vmid) === true)
     return { ok: false, error: `unable to get PID for CT ${vmid} (not running?)` };
-  const pid = FIRST_PID + vmid;
-  writeProcess(host, pid, {
-    command: config.values.get('entrypoint') ?? '/sbin/init',
-    addresses: addressesOf(vmid, config.values),
-  });
-  publishRunning(host, { vmid, kind: 'lxc', pid, since: Date.now(), isPlayed: true });
-  return { ok: true, pid };
+  playGuests(host, [{ vmid, kind: 'lxc', values: config.values, since: Math.floor(Date.now() / 1000) }]);
+  return { ok: true, pid: FIRST_PID + vmid };
 }
 
-function writeProcess(host: Host, pid: number, process: { command: string; addresses: readonly string[] }): void {
+export interface PlayedGuest {
+  readonly vmid: number;
+  readonly kind: 'lxc' | 'qemu';
+  readonly values: ReadonlyMap<string, string>;
+  /** UNIX seconds. */
+  readonly since: number;
+}
+
+/** From now on these run, many in one step. */
+export function playGuests(host: Host, guests: readonly PlayedGuest[]): void {
+  for (const { vmid, kind, values, since } of guests) {
+    writeProcess(host, FIRST_PID + vmid, {
+      command: kind === 'qemu' ? `/usr/bin/kvm -id ${vmid}` : (values.get('entrypoint') ?? '/sbin/init'),
+      addresses: kind === 'qemu' ? [] : addressesOf(vmid, values),
+      since,
+    });
+  }
+  const running = guests.map(({ vmid, kind, since }) => ({
+    vmid,
+    kind,
+    pid: FIRST_PID + vmid,
+    since: since * 1000,
+    isPlayed: true,
+  }));
+  publishRunning(host, ...running);
+}
+
+function writeProcess(
+  host: Host,
+  pid: number,
+  process: { command: string; addresses: readonly string[]; since: number },
+): void {
   const folder = host.path(`/proc/${pid}`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(`${folder}/net`, { recursive: true });
   writeFileSync(`${folder}/cmdline`, `${process.command.split(/\s+/).join('\0')}\0`);
-  writeFileSync(`${folder}/stat`, `${pid} (init) S ${'0 '.repeat(18)}${Math.floor(Date.now() / 10)} 0 0\n`);
+  writeFileSync(`${folder}/stat`, `${pid} (init) S ${'0 '.repeat(18)}${process.since * 100} 0 0\n`);
   const leaf = (address: string): string => `           |-- ${address}\n              /32 host LOCAL\n`;
   writeFileSync(
     `${folder}/net/fib_trie`,

@@ -33,6 +33,7 @@ interface Plan {
 export async function clone(verb: Verb): Promise<number> {
   requireQuorum(verb.host);
   const plan = checkedClone(verb);
+  await atPoint(verb, 'before-lock');
   await locked(verb, async () => {
     writePveFile(verb.host, { path: configPath(verb.host, plan.newId), text: 'lock: create\n', isNew: true });
     lockSource(verb, true);

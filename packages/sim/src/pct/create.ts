@@ -163,6 +163,7 @@ async function reserve(verb: Verb): Promise<void> {
       throw new ToolError(`${prefix}${errorText(err)}\n`);
     }
   };
+  await atPoint(verb, 'before-lock');
   await locked(verb, reserveStub, 5000);
   await atPoint(verb, 'after-lock');
 }
