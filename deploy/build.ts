@@ -14,14 +14,14 @@ const DIST = join(ROOT, 'dist');
 interface Program {
   readonly name: string;
   readonly entry: string;
-  /** Less text to keep in memory; names stay, so that stack traces and logs do. */
+  /** Less text to read at start and to keep in memory; names stay, so that stack traces and logs do. */
   readonly isCompact?: boolean;
   /** For the launcher. */
   readonly nodeOptions?: readonly string[];
 }
 
 const PROGRAMS: readonly Program[] = [
-  { name: 'pxmgr', entry: 'packages/cli/src/main.ts' },
+  { name: 'pxmgr', entry: 'packages/cli/src/main.ts', isCompact: true },
   {
     name: 'pxmgr-agent',
     entry: 'packages/agent/src/main.ts',
@@ -62,7 +62,8 @@ async function bundle(program: Program): Promise<void> {
     target: 'node20.19',
     format: 'esm',
     banner: { js: BANNER },
-    external: ['better-sqlite3'],
+    // grpc-js asks for its loader of .proto files only to serve channelz, which we do not.
+    external: ['better-sqlite3', '@grpc/proto-loader'],
     minifyWhitespace: program.isCompact ?? false,
     minifySyntax: program.isCompact ?? false,
     sourcemap: 'linked',

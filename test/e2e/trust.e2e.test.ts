@@ -6,7 +6,7 @@ import { NodeServiceClient } from '@pxmgr/contract/agent';
 import { FleetServiceClient } from '@pxmgr/contract/controller';
 import type { CommandResult } from '@pxmgr/kit/exec/command';
 import { createCa, issueCertificate } from '@pxmgr/kit/pki/ca';
-import { validityOf } from '@pxmgr/kit/pki/keys';
+import { validityOf } from '@pxmgr/kit/pki/certificate';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { bundle } from '../../deploy/stand/stand-dir.ts';

@@ -2,7 +2,7 @@
 import { parseNodeName } from '@pxmgr/contract';
 import type { Values } from '@pxmgr/kit/config/field';
 import { durationMs, field, sizeBytes } from '@pxmgr/kit/config/field';
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const ENV_PREFIX = 'PXMGR_AGENT_';
 export const DEFAULT_CONFIG_FILE = '/etc/pxmgr/agent.yaml';

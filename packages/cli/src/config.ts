@@ -1,6 +1,6 @@
 /** Options of the command line tool: file (~/.config/pxmgr/cli.yaml) < environment (PXMGR_...) < flags. */
 import { field } from '@pxmgr/kit/config/field';
-import { z } from 'zod';
+import * as z from 'zod';
 
 const PORT_MAX = 65_535;
 

@@ -2,7 +2,7 @@ import { limits } from '@pxmgr/contract';
 import { durationMs, field, type Values } from '@pxmgr/kit/config/field';
 import { type Loaded, loadConfig } from '@pxmgr/kit/config/load';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const CONFIG_PROGRAM = 'pxmgr-controller';
 export const CONFIG_FILE = '/etc/pxmgr/controller.yaml';

@@ -4,7 +4,7 @@ import { connect as connectTls } from 'node:tls';
 import { inspect } from 'node:util';
 import { formatJoinToken, parseJoinToken } from '@pxmgr/contract';
 import { FleetServiceClient } from '@pxmgr/contract/controller';
-import { validityOf } from '@pxmgr/kit/pki/keys';
+import { validityOf } from '@pxmgr/kit/pki/certificate';
 import { createChannel } from '@pxmgr/kit/rpc/channel';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { callJoin, JumpingClock, startTestController, type TestController } from './controller.fixture.ts';

@@ -7,7 +7,7 @@ import {
   InventoryServiceService,
   JoinServiceService,
 } from '@pxmgr/contract/controller';
-import { validityOf } from '@pxmgr/kit/pki/keys';
+import { validityOf } from '@pxmgr/kit/pki/certificate';
 import type { Identity } from '@pxmgr/kit/rpc/identity';
 import { createRpcServer, type RpcServer } from '@pxmgr/kit/rpc/server';
 import { accessService } from './api/access.ts';

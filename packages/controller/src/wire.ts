@@ -7,7 +7,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '@pxmgr/kit/clock';
 import { registerSecret } from '@pxmgr/kit/log/redact';
-import { validityOf } from '@pxmgr/kit/pki/keys';
+import { validityOf } from '@pxmgr/kit/pki/certificate';
 import { splitAddress } from '@pxmgr/kit/rpc/probe';
 import type { RpcServer } from '@pxmgr/kit/rpc/server';
 import type { TlsMaterial } from '@pxmgr/kit/rpc/tls';

@@ -1,7 +1,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { writeFileAtomic } from '@pxmgr/kit/fs/atomic';
-import { z } from 'zod';
+import * as z from 'zod';
 import { isAbsent } from '../host/paths.ts';
 
 const Origin = z.object({ imageReference: z.string(), imageDigest: z.string() });

@@ -1,6 +1,6 @@
 /** Who this node is and whether its cluster is quorate: `/etc/pve/.members` (proxmox/pve-cluster src/pmxcfs/status.c). */
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { HostPaths } from './paths.ts';
 
 const Flag = z.union([z.number(), z.string(), z.boolean()]).transform((value) => Number(value) === 1);

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Shapes of the OCI image format (opencontainers/image-spec), as far as we look at them. */
 export const INDEX_TYPES = [

@@ -5,7 +5,7 @@ import type { ImageSource } from '@pxmgr/contract/common';
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command, CommandResult } from '@pxmgr/kit/exec/command';
-import { z } from 'zod';
+import * as z from 'zod';
 import { commandError } from '../host/stderr-map.ts';
 import { DOCKER_MANIFEST, ImageJson, INDEX_TYPES, Index, Manifest, OCI_MANIFEST } from './oci-types.ts';
 import {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { ImageConfig } from '@pxmgr/contract/agent';
 import { ImageDocument } from '@pxmgr/contract/common';
 import { writeFileAtomic } from '@pxmgr/kit/fs/atomic';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type HostPaths, isAbsent } from '../host/paths.ts';
 import { hexOf } from './blob-cache.ts';
 import type { ImageFindings } from './verify.ts';

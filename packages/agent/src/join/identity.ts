@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { syncFolder, writeFileAtomic } from '@pxmgr/kit/fs/atomic';
 import { registerSecret } from '@pxmgr/kit/log/redact';
-import { z } from 'zod';
+import * as z from 'zod';
 
 const Membership = z.object({
   version: z.literal(1),

@@ -10,7 +10,7 @@ import { FakeClock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { silentLogger } from '@pxmgr/kit/log/logger';
 import { createCa, issueCertificate, signCsr } from '@pxmgr/kit/pki/ca';
-import { fingerprint } from '@pxmgr/kit/pki/keys';
+import { fingerprint } from '@pxmgr/kit/pki/certificate';
 import { createRpcServer, unary } from '@pxmgr/kit/rpc/server';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { readIdentity, requireIdentity, writeIdentity } from './identity.ts';

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Order } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { writeFileAtomic } from '@pxmgr/kit/fs/atomic';
-import { z } from 'zod';
+import * as z from 'zod';
 import { isAbsent } from '../host/paths.ts';
 
 const Seen = z.object({ token: z.string(), generation: z.string() });

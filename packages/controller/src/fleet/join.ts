@@ -3,7 +3,7 @@ import { CONTRACT_VERSION, mayTalk, parseNodeName } from '@pxmgr/contract';
 import type { JoinNodeRequest, JoinNodeResponse, RenewNodeResponse } from '@pxmgr/contract/controller';
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { validityOf } from '@pxmgr/kit/pki/keys';
+import { validityOf } from '@pxmgr/kit/pki/certificate';
 import { splitAddress } from '@pxmgr/kit/rpc/probe';
 import type { Pki } from './pki.ts';
 import type { Registry } from './registry.ts';

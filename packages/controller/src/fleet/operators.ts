@@ -1,6 +1,6 @@
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { validityOf } from '@pxmgr/kit/pki/keys';
+import { validityOf } from '@pxmgr/kit/pki/certificate';
 import { identityUri, parseIdentityUri, ROOT_IDENTITY, type Role } from '@pxmgr/kit/rpc/identity';
 import type { Pki } from './pki.ts';
 

@@ -5,7 +5,7 @@ import type { Clock } from '@pxmgr/kit/clock';
 import { systemCode } from '@pxmgr/kit/error/to-problem';
 import { writeFileAtomic } from '@pxmgr/kit/fs/atomic';
 import { createCa, issueCertificate, type KeyedCertificate, signCsr } from '@pxmgr/kit/pki/ca';
-import { fingerprint } from '@pxmgr/kit/pki/keys';
+import { fingerprint } from '@pxmgr/kit/pki/certificate';
 import { identityUri, type Role } from '@pxmgr/kit/rpc/identity';
 import { AGENT_CERTIFICATE_DAYS } from './terms.ts';
 

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { systemClock } from '@pxmgr/kit/clock';
 import { createCa, issueCertificate } from '@pxmgr/kit/pki/ca';
-import { fingerprint } from '@pxmgr/kit/pki/keys';
+import { fingerprint } from '@pxmgr/kit/pki/certificate';
 import { proxmoxApi } from 'proxmox-api';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createPveProbe } from './client.ts';

@@ -5,7 +5,7 @@
  * the environment it is given; it keeps no global state and knows no option of any program.
  */
 import { parseDuration, parseSize } from '@pxmgr/contract';
-import { z } from 'zod';
+import * as z from 'zod';
 
 export interface Field<T extends z.ZodType = z.ZodType> {
   readonly type: T;

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { PxmError } from '../error/pxm-error.ts';
 import { forgetSecrets, redact } from '../log/redact.ts';
 import { closest } from './closest.ts';

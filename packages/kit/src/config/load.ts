@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parse as parseYamlText } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { PxmError } from '../error/pxm-error.ts';
 import { systemCode } from '../error/to-problem.ts';
 import { registerSecret } from '../log/redact.ts';

@@ -4,14 +4,7 @@
  * that made them: a node sends a signing request, and only its public key is taken from it.
  */
 import 'reflect-metadata';
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  X509Certificate as NodeCertificate,
-  randomBytes,
-  webcrypto,
-} from 'node:crypto';
+import { createPrivateKey, createPublicKey, randomBytes, webcrypto } from 'node:crypto';
 import { cryptoProvider, PemConverter } from '@peculiar/x509';
 
 cryptoProvider.set(webcrypto);
@@ -49,33 +42,4 @@ export function randomSerial(): string {
   const bytes = randomBytes(16);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
   return bytes.toString('hex');
-}
-
-/** SHA-256 of the certificate's DER, 64 lower-case hex digits. */
-export function fingerprint(certificatePem: string): string {
-  return createHash('sha256').update(new NodeCertificate(certificatePem).raw).digest('hex');
-}
-
-/** True when the CA issued and signed the certificate; says nothing about time. */
-export function isSignedBy(certificatePem: string, caPem: string): boolean {
-  const certificate = new NodeCertificate(certificatePem);
-  const ca = new NodeCertificate(caPem);
-  return certificate.checkIssued(ca) && certificate.verify(ca.publicKey);
-}
-
-export interface Validity {
-  readonly notBefore: Date;
-  readonly notAfter: Date;
-  /** At two thirds of the life. */
-  readonly renewAt: Date;
-  /** Lower-case hex. */
-  readonly serial: string;
-}
-
-export function validityOf(certificatePem: string): Validity {
-  const certificate = new NodeCertificate(certificatePem);
-  const notBefore = new Date(certificate.validFrom);
-  const notAfter = new Date(certificate.validTo);
-  const renewAt = new Date(notBefore.getTime() + ((notAfter.getTime() - notBefore.getTime()) * 2) / 3);
-  return { notBefore, notAfter, renewAt, serial: certificate.serialNumber.toLowerCase() };
 }

@@ -7,8 +7,8 @@ import { createRunner } from '../exec/run.ts';
 import { silentLogger } from '../log/logger.ts';
 import { alternativeUris, identityOf, identityUri, parseIdentityUri } from '../rpc/identity.ts';
 import { createCa, issueCertificate, signCsr } from './ca.ts';
+import { fingerprint, isSignedBy, validityOf } from './certificate.ts';
 import { createCsr } from './csr.ts';
-import { fingerprint, isSignedBy, validityOf } from './keys.ts';
 
 let folder = '';
 beforeEach(async () => {

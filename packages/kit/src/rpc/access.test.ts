@@ -5,7 +5,7 @@ import { NodeServiceService, OperationServiceClient, OperationServiceService } f
 import { JoinServiceClient, JoinServiceService } from '@pxmgr/contract/controller';
 import { describe, expect, it } from 'vitest';
 import { PxmError } from '../error/pxm-error.ts';
-import { fingerprint } from '../pki/keys.ts';
+import { fingerprint } from '../pki/certificate.ts';
 import { fetchCaCertificate, splitAddress } from './probe.ts';
 import {
   ca,

@@ -3,7 +3,7 @@ import { connect, type PeerCertificate, type TLSSocket } from 'node:tls';
 import { messageOf } from '../error/chain.ts';
 import { type Refusal, tlsRefusal } from '../error/from-status.ts';
 import { PxmError } from '../error/pxm-error.ts';
-import { fingerprint, isSignedBy } from '../pki/keys.ts';
+import { fingerprint, isSignedBy } from '../pki/certificate.ts';
 import type { TlsMaterial } from './tls.ts';
 
 const PROBE_MS = 3000;
