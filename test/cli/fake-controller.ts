@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { CHANGE_KINDS } from '@pxmgr/contract';
 import { ResolveImageResponse } from '@pxmgr/contract/agent';
-import type { ContainerChange, Operation } from '@pxmgr/contract/common';
+import { ContainerChange, type Operation } from '@pxmgr/contract/common';
 import {
   AccessServiceService,
   ChangeServiceService,
@@ -90,7 +90,12 @@ type Plan = Awaited<ReturnType<typeof actionPlan>>;
 function changePlanOf(change: ContainerChange | undefined): Plan {
   const one = change?.change;
   if (one === undefined) throw new Error('a change is needed');
-  return changePlan(CHANGE_KINDS[one.$case], `${one.$case} ${JSON.stringify(one.value)} of container web (100)`);
+  return changePlan(CHANGE_KINDS[one.$case], `${one.$case} ${wireText(change)} of container web (100)`);
+}
+
+/** As it came over the wire; sizes are texts there. */
+function wireText(change: ContainerChange | undefined): string {
+  return JSON.stringify(ContainerChange.toJSON(change ?? { change: undefined }));
 }
 
 /** As the real one: a dry run has no id, commands are shown when asked for. */

@@ -9,6 +9,8 @@ export const CHANGE_KINDS = {
   createSnapshot: 'container.snapshot.create',
   rollbackSnapshot: 'container.snapshot.rollback',
   destroySnapshot: 'container.snapshot.destroy',
+  attachDevices: 'device.attach',
+  detachDevices: 'device.detach',
 } as const satisfies Record<ChangeCase, string>;
 
 export type ChangeKindName = (typeof CHANGE_KINDS)[ChangeCase];

@@ -1,9 +1,11 @@
 /** Door to the generated nouns that agent and controller services share. */
 
 export {
+  AttachDevices,
   ContainerChange,
   CreateSnapshot,
   DestroySnapshot,
+  DetachDevices,
   RollbackSnapshot,
 } from './gen/pxmgr/common/v1/container_change.ts';
 export {

@@ -71,6 +71,11 @@ export const CALLER_ROWS = {
   ),
   PXM_IMAGE_NOT_PULLED: row(ABSENT, 'image {digest} is not on {node}', 'pull it first: pxmgr image pull'),
   PXM_DEVICE_NOT_FOUND: row(ABSENT, 'device {device} is not on {node}', 'see "pxmgr device list"'),
+  PXM_DEVICE_NOT_ATTACHED: row(
+    ABSENT,
+    'container {vmid} on {node} has no device {device}',
+    'see what it has: pxmgr container get {vmid}',
+  ),
   PXM_OPERATION_NOT_FOUND: row(ABSENT, 'no operation {operation} is known', 'see "pxmgr operation list"'),
   PXM_PLAN_NOT_FOUND: row(ABSENT, 'no plan {plan} is known', 'plans are kept for a day; make a new one'),
   PXM_EVALUATION_NOT_FOUND: row(
@@ -87,6 +92,7 @@ export const CALLER_ROWS = {
     'container {vmid} on {node} already has a snapshot {snapshot}',
     'choose another name, or destroy that one first: pxmgr container snapshot destroy {vmid} {snapshot}',
   ),
+  PXM_DEVICE_ATTACHED: row(TAKEN, 'container {vmid} on {node} already has {device}', 'there is nothing to do'),
   PXM_NODE_NAME_TAKEN: row(
     TAKEN,
     'a node named {node} is already in the fleet',

@@ -197,6 +197,11 @@ export const FLEET_ROWS = {
     'no node can take {name}: {summary}',
     'see every reason with "pxmgr place explain {evaluation}"',
   ),
+  PXM_DEVICE_UNAVAILABLE: row(
+    ROOM,
+    'node {node} cannot give it to container {vmid}: {reasons}',
+    'see who uses what with "pxmgr device list", and what is promised with "pxmgr reservation list"',
+  ),
   PXM_STORAGE_FULL: row(
     ROOM,
     'storage {storage} on {node} has no room: {needed} needed, {available} free',

@@ -3,11 +3,11 @@ import type { HostCommand } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import { type Command, toHostCommand } from '@pxmgr/kit/exec/command';
-import { AUTODEV_HOOK } from '../device/autodev.ts';
 import { runJudged } from '../operation/judge.ts';
 import { internalCommand, type Work } from '../operation/work.ts';
 import type { CreateRequest } from './check-spec.ts';
 import { GUEST_UID_KEY, type GuestConfig, guestUidLine } from './config-file.ts';
+import { addAutodevHook, addDeviceGroups } from './device-lines.ts';
 import { editConfig } from './edit.ts';
 import { applyEnv } from './env-merge.ts';
 import type { GuestParts } from './parts.ts';
@@ -136,29 +136,13 @@ function applyChanges(config: GuestConfig, { guestUid, spec }: CreateRequest, { 
   config.entries.set('tags', plan.tags.join(';'));
   config.raw = config.raw.filter(([key]) => key !== GUEST_UID_KEY);
   config.raw.push(guestUidLine(guestUid));
-  if (plan.needsAutodevHook) config.raw.push([AUTODEV_KEY, AUTODEV_HOOK]);
+  if (plan.needsAutodevHook) addAutodevHook(config);
   config.env = applyEnv(config.env, spec.env, facts.home);
   if (plan.entrypoint !== undefined) {
     config.entries.set('entrypoint', plan.entrypoint);
     config.entries.set('cmode', 'console');
   }
   if (facts.kind === 'image' && facts.accounts.uid !== 0) addDeviceGroups(config);
-}
-
-const AUTODEV_KEY = 'lxc.hook.autodev';
-
-/** The main process gets its groups from here alone: nobody logs in. */
-function addDeviceGroups(config: GuestConfig): void {
-  const gids = [...config.entries]
-    .filter(([key]) => /^dev\d+$/.test(key))
-    .map(([, value]) => parsePropertyString(value, 'path').get('gid') ?? '0')
-    .filter((gid) => gid !== '0');
-  const at = config.raw.findIndex(([key]) => key === 'lxc.init.groups');
-  const known = at === -1 ? [] : (config.raw[at]?.[1] ?? '').split(/[,\s]+/).filter((gid) => gid !== '');
-  const all = [...new Set([...known, ...gids])].join(',');
-  if (all === '') return;
-  if (at === -1) config.raw.push(['lxc.init.groups', all]);
-  else config.raw[at] = ['lxc.init.groups', all];
 }
 
 async function finish(parts: GuestParts, { ready, made }: Making, work: Work): Promise<void> {

@@ -1,20 +1,15 @@
 import { lstat } from 'node:fs/promises';
 import { messageOf } from '@pxmgr/kit/error/chain';
-import type { CommandResult, Runner } from '@pxmgr/kit/exec/command';
+import type { CommandResult } from '@pxmgr/kit/exec/command';
 import { isAbsent } from '../host/paths.ts';
-import { readStorages, type StorageDefinition } from '../host/storage-cfg.ts';
 import type { SampledFile } from '../image/content-sample.ts';
-import { listDatasets } from '../zfs/dataset.ts';
+import { placeOf } from './volume-place.ts';
 import type { VolumeParts } from './volumes.ts';
 
 /** Whether a new root file system has the files that its image has. */
 export type RootFinding =
   | { readonly kind: 'complete' }
   | { readonly kind: 'incomplete'; readonly difference: string }
-  | { readonly kind: 'unknown'; readonly reason: string };
-
-type Place =
-  | { readonly kind: 'folder' | 'device'; readonly path: string }
   | { readonly kind: 'unknown'; readonly reason: string };
 
 /** Size of a regular file; undefined when there is none. */
@@ -66,35 +61,6 @@ async function sizeInFolder(path: string): Promise<number | undefined> {
     if (isAbsent(error)) return undefined;
     throw error;
   }
-}
-
-const DIRECTORIES = new Set(['dir', 'nfs', 'cifs']);
-
-async function placeOf(parts: VolumeParts, volumeId: string): Promise<Place> {
-  const [id = '', name = ''] = volumeId.split(/:(.*)/s);
-  const storage = readStorages(parts.paths).find((one) => one.id === id);
-  if (storage === undefined) return { kind: 'unknown', reason: `storage ${id} is not defined` };
-  if (DIRECTORIES.has(storage.type) && storage.path !== undefined) {
-    const path = parts.paths.at(`${storage.path}/images/${name}`);
-    return { kind: name.endsWith('.subvol') ? 'folder' : 'device', path };
-  }
-  if (storage.type === 'zfspool') return await datasetFolder(parts, `${storage.pool ?? ''}/${name}`);
-  if (storage.type === 'lvm' || storage.type === 'lvmthin') return logicalVolume(parts, storage, name);
-  return { kind: 'unknown', reason: `volumes of type ${storage.type} cannot be looked at from here` };
-}
-
-async function datasetFolder(parts: VolumeParts, name: string): Promise<Place> {
-  const runner: Pick<Runner, 'run'> = { run: parts.run };
-  const dataset = (await listDatasets(runner as Runner)).find((one) => one.name === name);
-  if (dataset?.isMounted === true && dataset.mountpoint.startsWith('/'))
-    return { kind: 'folder', path: parts.paths.at(dataset.mountpoint) };
-  return { kind: 'unknown', reason: `dataset ${name} is not mounted` };
-}
-
-function logicalVolume({ paths }: VolumeParts, storage: StorageDefinition, name: string): Place {
-  const path = `/dev/${storage.options.get('vgname') ?? ''}/${name}`;
-  if (paths.exists(path)) return { kind: 'device', path: paths.at(path) };
-  return { kind: 'unknown', reason: `${path} is not active` };
 }
 
 /** debugfs(8) reads ext4 without mounting it. The paths are plain: the sample holds no others. */

@@ -1,5 +1,6 @@
 /** A container's configuration and state as its document. Pure. */
 import type { ContainerDocument, GuestDevice, GuestNetwork, GuestSnapshot, MountPoint } from '@pxmgr/contract/common';
+import { type DeviceSlot, deviceSlots, pendingDeletes } from '../guest/change/device-slots.ts';
 import type { ConfigSection, GuestConfig } from '../guest/config-file.ts';
 import { guestUidOf } from '../guest/config-file.ts';
 import type { GuestRecord } from '../guest/guest-list.ts';
@@ -63,14 +64,18 @@ function networks(config: ConfigSection): GuestNetwork[] {
   });
 }
 
-function devices(config: ConfigSection): GuestDevice[] {
-  return numbered(config, 'dev').map(([key, value]) => {
+/** Also those that wait for a restart: they are promised to the guest, or not free yet. */
+function devices(config: GuestConfig): GuestDevice[] {
+  const waiting: Readonly<Record<DeviceSlot['state'], string>> = { now: '', attach: 'attach', detach: 'detach' };
+  return deviceSlots(config).map(({ key, path, state }) => {
+    const value = (state === 'attach' ? config.pending : config).entries.get(key) ?? '';
     const parts = parsePropertyString(value, 'path');
     return {
       key,
-      path: parts.get('path') ?? '',
+      path,
       gid: Number(parts.get('gid') ?? '0'),
       mode: parts.get('mode') ?? '0660',
+      pending: waiting[state],
     };
   });
 }
@@ -106,10 +111,9 @@ function storedConfig(config: ConfigSection, mask: Mask): Record<string, string>
 
 /** Keys that a restart would change: new values and deletions. */
 function pendingKeys(config: GuestConfig): string[] {
-  const deleted = (config.pending.entries.get('delete') ?? '').split(',').map((key) => key.replace('!', '').trim());
   const set = [...config.pending.entries.keys()].filter((key) => key !== 'delete');
   const env = config.pending.env.length > 0 ? ['env'] : [];
-  return [...new Set([...set, ...env, ...deleted.filter((key) => key !== '')])].sort();
+  return [...new Set([...set, ...env, ...pendingDeletes(config)])].sort();
 }
 
 export function splitTags(text: string | undefined): string[] {

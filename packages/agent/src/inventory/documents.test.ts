@@ -82,7 +82,9 @@ describe('containerDocument', () => {
       guest(`${fixture('pve-container-6.1/105.conf')}lxc.environment: TOKEN=hunter2\n`),
       context,
     );
-    expect(document.devices).toEqual([{ key: 'dev0', path: '/dev/dri/renderD128', gid: 104, mode: '0660' }]);
+    expect(document.devices).toEqual([
+      { key: 'dev0', path: '/dev/dri/renderD128', gid: 104, mode: '0660', pending: '' },
+    ]);
     expect(document.entrypoint).toBe('/app/mediasrv --datadir /config --cachedir /cache');
     expect(document.mountPoints.at(-1)).toMatchObject({
       volume: '/tank/media',

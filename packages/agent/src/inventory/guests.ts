@@ -11,7 +11,7 @@ import { vmDocument } from './vm-document.ts';
 /** Device nodes and PCI addresses that a configuration names. */
 function devicesNamed(config: GuestConfig): string[] {
   const named: string[] = [];
-  for (const [key, value] of config.entries) {
+  for (const [key, value] of [...config.entries, ...config.pending.entries]) {
     if (/^dev\d+$/.test(key)) named.push(parsePropertyString(value, 'path').get('path') ?? '');
     if (/^hostpci\d+$/.test(key)) named.push(...(parsePropertyString(value, 'host').get('host') ?? '').split(';'));
   }

@@ -17,6 +17,7 @@ import {
   containerSnapshotRollback,
 } from './container/snapshot.ts';
 import { datasetList } from './dataset/list.ts';
+import { deviceAttach, deviceDetach } from './device/attach.ts';
 import { deviceList } from './device/list.ts';
 import { imageInspect } from './image/inspect.ts';
 import { imageList } from './image/list.ts';
@@ -62,6 +63,8 @@ export const COMMANDS: readonly Command[] = [
   imagePull,
   imageInspect,
   deviceList,
+  deviceAttach,
+  deviceDetach,
   datasetList,
   placeExplain,
   changeList,
@@ -90,7 +93,7 @@ export const NOUNS: Readonly<Record<string, string>> = {
   node: 'Nodes of the fleet: list, add, remove',
   'node token': 'One-time tokens with which nodes join',
   image: 'OCI images on the nodes and in registries',
-  device: 'GPUs and USB devices of the nodes',
+  device: 'GPUs and USB devices of the nodes: list, give, take',
   dataset: 'ZFS datasets of the nodes',
   place: 'Placement: where a container would go, and why',
   change: 'History: what changed, when, by whom',

@@ -1,6 +1,12 @@
 /** Changes of a container that exists: how each reads, what is wrong with it, and when the inventory shows it. Pure. */
-import { type ChangeCase, type ChangeValue, parseSnapshotName } from '@pxmgr/contract';
-import type { ContainerChange, ContainerDocument } from '@pxmgr/contract/common';
+import {
+  type ChangeCase,
+  type ChangeValue,
+  parseAbsolutePath,
+  parsePciAddress,
+  parseSnapshotName,
+} from '@pxmgr/contract';
+import type { AttachDevices, ContainerChange, ContainerDocument, DetachDevices, Device } from '@pxmgr/contract/common';
 import type { Complain } from './complaint.ts';
 
 interface ChangeRule<Value> {
@@ -8,6 +14,8 @@ interface ChangeRule<Value> {
   readonly title: (subject: string, change: Value) => string;
   /** What can be said without the guest; the agent knows the rest, and is asked before the plan is kept. */
   readonly problems: (change: Value, complain: Complain) => void;
+  /** How the plan's step is taken back; left out = it cannot be. */
+  readonly undo?: string;
   /** The guest as the inventory has it after the change. */
   readonly isShown: (guest: ContainerDocument, change: Value) => boolean;
 }
@@ -38,7 +46,45 @@ const RULES: { readonly [Case in ChangeCase]: ChangeRule<ChangeValue<Case>> } = 
     },
     isShown: (guest, { name }) => !guest.snapshots.includes(name),
   },
+  attachDevices: {
+    title: (subject, change) => `give ${deviceText(change)} to ${subject}`,
+    problems: ({ gpu, devices }, complain) => {
+      if (gpu === undefined && devices.length === 0) complain('devices', 'name a GPU, a USB device or a path');
+      checkDevices(devices, complain);
+    },
+    undo: 'take away what was given here',
+    isShown: ({ devices: given }, { devices }) =>
+      devices.every(({ path }) => given.some((one) => one.path === path && one.pending !== 'detach')),
+  },
+  detachDevices: {
+    title: (subject, change) => `take ${deviceText(change)} from ${subject}`,
+    problems: ({ devices }, complain) => {
+      if (devices.length === 0) complain('devices', 'name a GPU, a USB device or a path');
+      checkDevices(devices, complain);
+    },
+    isShown: ({ devices: given }, { devices }) =>
+      !devices.some(({ path }) => given.some((one) => one.path === path && one.pending !== 'detach')),
+  },
 };
+
+function deviceText({ gpu, devices }: Partial<AttachDevices> & DetachDevices): string {
+  const names = devices.map(({ path, deviceId }) => path || deviceId);
+  return [...(gpu === undefined || devices.some(({ deviceId }) => isPci(deviceId)) ? [] : ['a GPU']), ...names].join(
+    ', ',
+  );
+}
+
+function isPci(id: string): boolean {
+  return parsePciAddress(id).ok;
+}
+
+function checkDevices(devices: readonly Device[], complain: Complain): void {
+  for (const { path, deviceId } of devices) {
+    const parsed = path === '' ? undefined : parseAbsolutePath(path);
+    if (parsed === undefined ? deviceId === '' : !parsed.ok || !parsed.value.startsWith('/dev/'))
+      complain(`device "${path}"`, 'must be a path below /dev');
+  }
+}
 
 function checkSnapshotName(name: string, complain: Complain): void {
   const parsed = parseSnapshotName(name);
@@ -48,6 +94,10 @@ function checkSnapshotName(name: string, complain: Complain): void {
 export function changeTitle(change: ContainerChange | undefined, subject: string): string {
   const { rule, value } = ruled(change);
   return rule.title(subject, value);
+}
+
+export function changeUndo(change: ContainerChange | undefined): string {
+  return ruled(change).rule.undo ?? '';
 }
 
 export function checkChange(change: ContainerChange | undefined, complain: Complain): void {

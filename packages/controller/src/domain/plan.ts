@@ -2,7 +2,7 @@
 import { CHANGE_KINDS, type ChangeKindName } from '@pxmgr/contract';
 import type { ContainerSpec } from '@pxmgr/contract/common';
 import type { Plan, PlanActionRequest, PlanStep } from '@pxmgr/contract/controller';
-import { changeTitle } from './container-change.ts';
+import { changeTitle, changeUndo } from './container-change.ts';
 
 export type StepKind =
   | 'image.pull'
@@ -59,7 +59,7 @@ export function createSteps({ spec, vmid, nodeName, start }: CreateOutline): Pla
   if (start)
     drafts.push({ kind: 'container.start', title: `start ${guest}`, undo: 'goes with the undo of the create' });
   drafts.push({ kind: 'inventory.confirm', title: `see ${guest} in the inventory` });
-  drafts.push({ kind: 'reservation.release', title: 'release the reservation' });
+  drafts.push(RELEASE);
   return number(drafts);
 }
 
@@ -96,10 +96,24 @@ function actionKind(action: Action): StepKind {
 }
 
 export function actionSteps(action: Action, subject: string, nodeName: string): PlanStep[] {
+  const undo = action.$case === 'change' ? changeUndo(action.value.change) : '';
   return number([
-    { kind: actionKind(action), title: actionTitle(action, subject, nodeName) },
+    { kind: actionKind(action), title: actionTitle(action, subject, nodeName), undo },
     { kind: 'inventory.confirm', title: `see it in the inventory` },
+    ...(reservesDevices(action) ? [RELEASE] : []),
   ]);
+}
+
+const RELEASE: StepDraft = { kind: 'reservation.release', title: 'release the reservation' };
+
+/** What is given to a guest is held until the inventory shows it there. */
+export function reservesDevices(action: Action): boolean {
+  return action.$case === 'change' && action.value.change?.change?.$case === 'attachDevices';
+}
+
+/** Its vmid is new. */
+export function makesGuest(plan: Plan): boolean {
+  return plan.steps.some((step) => step.kind === 'container.create');
 }
 
 /** What must be seen before the work counts as done. */

@@ -8,8 +8,10 @@ import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { checkChange } from '../domain/container-change.ts';
 import type { FleetView } from '../domain/fleet-view.ts';
 import type { NodeState } from '../domain/node-state.ts';
-import { type Action, actionSteps, actionTitle } from '../domain/plan.ts';
+import { type Action, actionSteps, actionTitle, type PlanRecord } from '../domain/plan.ts';
 import { checkReadiness } from '../domain/spec-check.ts';
+import { type ExactAction, exactAction, isSameDevices } from './exact-action.ts';
+import { freeDevices } from './free-devices.ts';
 import { invalid, type PlannerParts } from './planner.ts';
 import { resolveImage } from './resolve-image.ts';
 import { requireAgreed, showCommands } from './show-commands.ts';
@@ -35,6 +37,13 @@ interface Subject {
   readonly spec: ContainerSpec | undefined;
 }
 
+/** An action as asked for, and as the agent agreed to it. */
+interface Agreed {
+  readonly action: Action;
+  readonly exact: ExactAction;
+  readonly subject: Subject;
+}
+
 const SHUTDOWN_SECONDS_MAX = 3600;
 
 export class ActionPlanner {
@@ -45,9 +54,9 @@ export class ActionPlanner {
   }
 
   /**
-   * Reserves nothing; a dry run stores nothing. Errors: PXM_INPUT_INVALID, PXM_GUEST_NOT_FOUND, PXM_GUEST_AMBIGUOUS,
+   * Reserves devices only; a dry run stores nothing. Errors: PXM_INPUT_INVALID, PXM_GUEST_NOT_FOUND, PXM_GUEST_AMBIGUOUS,
    * PXM_GUEST_TEMPLATE, PXM_GUEST_PROTECTED, PXM_GUEST_RUNNING, PXM_NODE_NOT_FOUND, PXM_NODE_DOWN; of a change also
-   * what the agent says against it.
+   * PXM_DEVICE_UNAVAILABLE, PXM_PLAN_STALE and what the agent says against it.
    */
   async plan(request: ActionRequest): Promise<Plan> {
     const { action } = request;
@@ -56,10 +65,51 @@ export class ActionPlanner {
     if (problems.length > 0) throw invalid(problems);
     const subject = action.$case === 'pull' ? await this.#image(action.value) : this.#guest(action);
     requireUp(subject.node);
-    const draft = this.#draft(action, subject, request);
-    if (action.$case === 'change') await requireAgreed(this.#parts.agents, { plan: draft, action });
-    const { plan } = request.dryRun ? { plan: draft } : this.#parts.records.plans.insert({ plan: draft, action });
-    return request.showCommands ? await showCommands(this.#parts.agents, { plan, action }) : plan;
+    const exact = this.#exact(action, subject);
+    const draft = this.#draft(exact.action, subject, request);
+    if (action.$case === 'change') await requireAgreed(this.#parts.agents, { plan: draft, action: exact.action });
+    const record = request.dryRun
+      ? { plan: draft, action: exact.action }
+      : this.#keep(draft, { action, exact, subject });
+    return request.showCommands ? await showCommands(this.#parts.agents, record) : record.plan;
+  }
+
+  #exact(action: Action, { node: { uid }, vmid }: Subject): ExactAction {
+    const { records, snapshots, policy } = this.#parts;
+    const node = snapshots.node(uid);
+    const guest = node?.guests.get(vmid);
+    if (node === undefined || guest === undefined) return { action, claims: [] };
+    return exactAction(action, { reservations: records.reservations, policy, node, guest });
+  }
+
+  /** What was agreed with the agent is looked at once more, in one piece with the reservation: nobody gets it between. */
+  #keep(draft: Plan, { action, exact, subject }: Agreed): PlanRecord {
+    const { records, ledger, snapshots } = this.#parts;
+    if (exact.claims.length === 0) return records.plans.insert({ plan: draft, action: exact.action });
+    return records.database.transaction(() => {
+      const now = this.#exact(action, subject);
+      const node = snapshots.node(draft.nodeUid);
+      if (node === undefined || !isSameDevices(now.action, exact.action))
+        throw new PxmError('PXM_PLAN_STALE', { plan: draft.id, reason: 'its devices were given away meanwhile' });
+      freeDevices(records.reservations, node);
+      const [holder] = ledger.vmidOwners(draft.vmid, [node]);
+      if (holder !== undefined) {
+        const hint = 'another plan for the container is under way: wait for its end';
+        throw new PxmError('PXM_VMID_TAKEN', { vmid: String(draft.vmid), owner: holder.holder }, { hint });
+      }
+      const booked = ledger.book({
+        claim: { memoryBytes: 0, cpuCores: 0, pools: [], devices: now.claims },
+        node,
+        vmid: draft.vmid,
+        guestUid: draft.guestUid,
+        planId: draft.id,
+        actor: draft.actor,
+        title: draft.title,
+        expiresMs: draft.expiresAt?.getTime() ?? 0,
+      });
+      const plan = { ...draft, reservationId: booked.id, fencingToken: BigInt(booked.fencingToken) };
+      return records.plans.insert({ plan, action: exact.action });
+    });
   }
 
   #guest(action: Exclude<Action, { $case: 'pull' }>): Subject {

@@ -27,7 +27,7 @@ import { silentLogger } from '@pxmgr/kit/log/logger';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
 import { createRpcServer, type RpcServer } from '@pxmgr/kit/rpc/server';
 import { inventoryObject, type SketchedFleet, uidOf } from '../domain/fleet.fixture.ts';
-import { changed } from './changed-guest.fixture.ts';
+import { changed, deviceAt } from './changed-guest.fixture.ts';
 
 /** What becomes of the next operation of a kind. */
 export type Fate =
@@ -243,6 +243,7 @@ export class PlayedAgent {
           name: spec?.name ?? '',
           status: 'stopped',
           memoryBytes: spec?.memoryBytes ?? 0n,
+          devices: (spec?.devices ?? []).map(({ path }) => deviceAt(path)),
         });
       }),
       startContainer: on('container.start', (vmid) => {

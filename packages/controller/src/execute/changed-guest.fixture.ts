@@ -1,6 +1,6 @@
 /** For tests: what a change makes of a guest. */
 import type { AnyChange } from '@pxmgr/contract';
-import type { ContainerDocument } from '@pxmgr/contract/common';
+import { type ContainerDocument, GuestDevice } from '@pxmgr/contract/common';
 
 /** As far as the inventory tells. */
 export function changed(guest: ContainerDocument, change: AnyChange): Partial<ContainerDocument> {
@@ -11,5 +11,15 @@ export function changed(guest: ContainerDocument, change: AnyChange): Partial<Co
       return { status: 'stopped', config: { ...guest.config, parent: change.value.name } };
     case 'destroySnapshot':
       return { snapshots: guest.snapshots.filter((name) => name !== change.value.name) };
+    case 'attachDevices':
+      return { devices: [...guest.devices, ...change.value.devices.map(({ path }) => deviceAt(path))] };
+    case 'detachDevices': {
+      const taken = change.value.devices.map(({ path }) => path);
+      return { devices: guest.devices.filter(({ path }) => !taken.includes(path)) };
+    }
   }
+}
+
+export function deviceAt(path: string): GuestDevice {
+  return GuestDevice.fromPartial({ key: 'dev0', path });
 }

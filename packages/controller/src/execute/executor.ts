@@ -7,7 +7,9 @@ import type { Clock, IdSource } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import type { FleetView } from '../domain/fleet-view.ts';
-import type { PlanRecord } from '../domain/plan.ts';
+import type { GuestSummary } from '../domain/guest.ts';
+import type { NodeState } from '../domain/node-state.ts';
+import { makesGuest, type PlanRecord } from '../domain/plan.ts';
 import { requireUp } from './action-planner.ts';
 import type { AgentDoor } from './agent-door.ts';
 import type { Ledger } from './ledger.ts';
@@ -128,14 +130,22 @@ export class Executor {
     const stale = (reason: string): PxmError => new PxmError('PXM_PLAN_STALE', { plan: plan.id, reason });
     const reservation = records.reservations.get(plan.reservationId);
     if (reservation?.state !== 'active') throw stale('its reservation has ended');
+    const taker = this.#taker(plan, node);
+    if (taker !== undefined) throw stale(`vmid ${plan.vmid} is now ${taker.kind} ${taker.name} on ${taker.nodeName}`);
+    const taken = takenDevice(view, reservation);
+    if (taken !== undefined) throw stale(taken);
+  }
+
+  /** Who else has the plan's vmid by now; a plan for a guest that exists finds that guest under it. */
+  #taker(plan: Plan, node: NodeState): GuestSummary | undefined {
+    const { view } = this.#parts;
     const cluster = node.document?.cluster ?? '';
     const taker = view.guestsByVmid(plan.vmid).find((guest) => {
       const other = view.node(guest.nodeUid)?.document?.cluster ?? '';
       return guest.nodeUid === plan.nodeUid || (cluster !== '' && other === cluster);
     });
-    if (taker !== undefined) throw stale(`vmid ${plan.vmid} is now ${taker.kind} ${taker.name} on ${taker.nodeName}`);
-    const taken = takenDevice(view, reservation);
-    if (taken !== undefined) throw stale(taken);
+    const isMeant = taker?.nodeUid === plan.nodeUid && taker.guestUid === plan.guestUid;
+    return isMeant && !makesGuest(plan) ? undefined : taker;
   }
 
   /** A plan that was refused is not tried again: what it holds is free for others at once. */

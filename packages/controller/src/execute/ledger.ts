@@ -2,6 +2,7 @@
  * The reservation ledger: what is promised and not yet seen in the inventory. Durable in SQLite; the sums are in field.ts.
  * Callers hold a transaction around check and reserve.
  */
+import type { Plan } from '@pxmgr/contract/controller';
 import type { Clock, IdSource } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Claim, ReservationRecord } from '../domain/reservation.ts';
@@ -111,6 +112,11 @@ export class Ledger {
     if (vmid === undefined)
       throw new PxmError('PXM_VMID_EXHAUSTED', { first: String(vmids.first), last: String(vmids.last) });
     return vmid;
+  }
+
+  /** The inventory shows what was reserved for. Devices are kept for the guest, where it has a uid to keep them under. */
+  settle({ reservationId, guestUid }: Plan): void {
+    this.release(reservationId, 'observed in inventory', guestUid !== '');
   }
 
   /** Ends it; nothing happens when it has ended. With `settle` the guest keeps the devices. */

@@ -115,7 +115,7 @@ export class Run {
       return;
     }
     if (step.kind !== 'reservation.release') throw new Error(`unknown step ${step.kind}`);
-    if (isShown(this.#context)) this.#ledger.release(plan.reservationId, 'observed in inventory', true);
+    if (isShown(this.#context)) this.#ledger.settle(plan);
     else log.note(step.index, 'the reservation stays until the inventory shows the guest', 'warning');
   }
 
@@ -131,8 +131,7 @@ export class Run {
   #keep(problem: Problem): void {
     const { log, records, plan } = this.#context;
     records.database.transaction(() => {
-      if (plan.reservationId !== '' && isShown(this.#context))
-        this.#ledger.release(plan.reservationId, 'observed in inventory', true);
+      if (plan.reservationId !== '' && isShown(this.#context)) this.#ledger.settle(plan);
       records.plans.move(plan.id, 'applied', 'failed');
       log.move('failed', {
         problem,

@@ -1,8 +1,7 @@
 /** Taking a failed or cancelled plan back: what it made is destroyed, newest first; what cannot be undone is said. */
 import { OperationState } from '@pxmgr/contract/common';
 import type { PlanStep } from '@pxmgr/contract/controller';
-import { isPxmError } from '@pxmgr/kit/error/pxm-error';
-import { fromProblem } from '@pxmgr/kit/error/to-problem';
+import { fromProblem, toPxmError } from '@pxmgr/kit/error/to-problem';
 import type { PlanRecord } from '../domain/plan.ts';
 import { carryOut } from './agent-step.ts';
 import { orderOf } from './order.ts';
@@ -24,14 +23,19 @@ export async function undoPlan(context: RunContext, record: PlanRecord): Promise
   return { left };
 }
 
+const NOTHING_LEFT: ReadonlySet<string> = new Set([
+  'PXM_GUEST_NOT_FOUND',
+  'PXM_GUEST_FOREIGN',
+  'PXM_DEVICE_NOT_ATTACHED',
+]);
+
 async function undoStep(context: RunContext, record: PlanRecord, step: PlanStep): Promise<string | undefined> {
   const { log, records, agents, plan } = context;
-  const issue = undoOf(step);
+  const undo = undoOf(step, record);
   const trace = records.operations.step(log.operation.id, step.index, 'forward');
   // Never sent: nothing to undo. Ended badly: the agent undoes what its own operation made, and says so if it cannot.
-  if (issue === undefined || trace === undefined || trace.state === 'failed') return undefined;
-  const what = `container ${plan.vmid} on ${plan.nodeName}`;
-  log.note(step.index, `undo: destroy ${what}`);
+  if (undo === undefined || trace === undefined || trace.state === 'failed') return undefined;
+  log.note(step.index, `undo: ${undo.title}`);
   const fencingToken = BigInt(records.reservations.nextFence(plan.nodeUid));
   try {
     const ended = await carryOut(context, {
@@ -39,16 +43,16 @@ async function undoStep(context: RunContext, record: PlanRecord, step: PlanStep)
       way: 'undo',
       mustKnow: true,
       mayReissue: true,
-      issue: (attempt) => issue(agents, record, orderOf(plan, step.index, { way: 'undo', attempt, fencingToken })),
+      issue: (attempt) => undo.issue(agents, record, orderOf(plan, step.index, { way: 'undo', attempt, fencingToken })),
     });
     if (ended.state === OperationState.OPERATION_STATE_DONE) return undefined;
     throw ended.problem === undefined ? new Error(`${ended.title} did not end well`) : fromProblem(ended.problem);
   } catch (error) {
     if (context.stop.aborted) throw error;
     // Not there, or not the one made here: either way nothing of this plan is left.
-    if (isPxmError(error, 'PXM_GUEST_NOT_FOUND') || isPxmError(error, 'PXM_GUEST_FOREIGN')) return undefined;
+    if (NOTHING_LEFT.has(toPxmError(error).code)) return undefined;
     const reason = error instanceof Error ? error.message : String(error);
     log.note(step.index, `undo failed: ${reason}`, 'warning');
-    return trace.state === 'done' ? `${what} (${reason})` : `${what}, if it was made (${reason})`;
+    return trace.state === 'done' ? `${undo.left} (${reason})` : `${undo.left}, if it was made (${reason})`;
   }
 }

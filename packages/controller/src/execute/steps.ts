@@ -65,6 +65,8 @@ const REISSUED: ReadonlySet<string> = new Set<StepKind>([
   'image.pull',
   'container.create',
   'container.snapshot.create',
+  'device.attach',
+  'device.detach',
 ]);
 
 /** The order of an agent's step; undefined for a step that the controller does itself. */
@@ -72,12 +74,34 @@ export function issueOf(step: PlanStep): Issue | undefined {
   return ISSUES[step.kind];
 }
 
-/** Destroys what this plan made and nothing else: the agent compares the guest's uid. Undefined = no undo of its own. */
-export function undoOf(step: PlanStep): Issue | undefined {
-  if (step.kind !== 'container.create') return undefined;
-  return (agents, { plan: { nodeUid, vmid, guestUid } }, order) =>
-    agents.destroyContainer(nodeUid, { order, vmid, guestUid, force: true });
+/** What takes a step back, and how it reads. */
+export interface Undo {
+  readonly title: string;
+  /** What is still there when it fails. */
+  readonly left: string;
+  readonly issue: Issue;
 }
+
+/** Takes back what this plan made and nothing else: the agent compares the guest's uid. Undefined = no undo of its own. */
+export function undoOf(step: PlanStep, record: PlanRecord): Undo | undefined {
+  const { vmid, nodeName } = record.plan;
+  const guest = `container ${vmid} on ${nodeName}`;
+  if (step.kind === 'container.create') return { title: `destroy ${guest}`, left: guest, issue: destroyMade };
+  if (step.kind === 'device.attach')
+    return { title: `take the devices from ${guest}`, left: `devices of ${guest}`, issue: detachGiven };
+  return undefined;
+}
+
+const destroyMade: Issue = (agents, { plan: { nodeUid, vmid, guestUid } }, order) =>
+  agents.destroyContainer(nodeUid, { order, vmid, guestUid, force: true });
+
+const detachGiven: Issue = (agents, record, order) => {
+  const { nodeUid, vmid, guestUid } = record.plan;
+  const given = actionOf(record, 'change').change?.change;
+  const devices = given?.$case === 'attachDevices' ? given.value.devices : [];
+  const change = { change: { $case: 'detachDevices' as const, value: { devices } } };
+  return agents.changeContainer(nodeUid, { order, vmid, guestUid, change });
+};
 
 /** A step that an agent undid after its own crash may be ordered once more: nothing of it is left. */
 export function mayReissue(step: PlanStep): boolean {

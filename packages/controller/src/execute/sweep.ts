@@ -1,6 +1,7 @@
 /** What time alone ends: plans nobody applied, reservations nobody renews, devices of guests that are gone, old records. */
 import type { Clock } from '@pxmgr/kit/clock';
 import { isObserved } from './field.ts';
+import { freeDevices } from './free-devices.ts';
 import type { Records } from './records.ts';
 import type { ExecuteLimits } from './run-context.ts';
 import type { Snapshots } from './snapshots.ts';
@@ -28,7 +29,7 @@ export function sweep(parts: SweepParts): Swept {
   return parts.records.database.transaction(() => ({
     plans: expirePlans(parts),
     reservations: endReservations(parts),
-    devices: forgetGuests(parts),
+    devices: parts.snapshots.nodes().reduce((sum, node) => sum + freeDevices(parts.records.reservations, node), 0),
     records: prune(parts),
   }));
 }
@@ -63,18 +64,6 @@ function endReservations({ records, snapshots, clock, planTtlMs, limits }: Sweep
       // The clock ran ahead when it was extended and has been set back: nobody is held to that time.
       records.reservations.redate(record.id, atMs + longestMs);
     }
-  }
-  return count;
-}
-
-/** Only where the node is up and its inventory known: silence is no proof that a guest is gone. */
-function forgetGuests({ records, snapshots }: SweepParts): number {
-  let count = 0;
-  for (const device of records.reservations.settled()) {
-    const node = snapshots.node(device.nodeUid);
-    if (node === undefined || node.presence !== 'up' || !node.known) continue;
-    const isThere = [...node.guests.values()].some((guest) => guest.guestUid === device.guestUid);
-    if (!isThere && records.reservations.forgetGuest(device.guestUid)) count += 1;
   }
   return count;
 }

@@ -100,6 +100,11 @@ function cardOf(path: string, { gpus }: NodeSnapshot): GpuView | undefined {
   return another === undefined ? card : undefined;
 }
 
+/** Device nodes that open this card and no other. */
+export function ownNodes(card: GpuView, node: NodeSnapshot): string[] {
+  return card.devicePaths.filter((path) => cardOf(path, node) === card);
+}
+
 /** Who names a card by its path shares it, like anybody who does not ask for the whole. */
 function checkCard(path: string, card: GpuView, { held, reasons }: Trial): void {
   if (held.devices.get(card.address)?.exclusive !== true) return;

@@ -1,7 +1,7 @@
 /** The winner's spec with nothing left to choose: storages, device paths. */
 import type { ContainerSpec, Device } from '@pxmgr/contract/common';
 import type { Claim } from '../domain/reservation.ts';
-import { countedCores, type GpuView } from '../domain/snapshot.ts';
+import { countedCores, type GpuView, type NodeSnapshot } from '../domain/snapshot.ts';
 import type { Assessed } from './evaluate.ts';
 import type { Terms } from './feasible.ts';
 import { deviceClaims } from './fit-device.ts';
@@ -13,12 +13,17 @@ export function resolveSpec(spec: ContainerSpec, chosen: Assessed): ContainerSpe
     if (mount.source?.$case !== 'volume' || mount.source.value.storage !== '') return mount;
     return { ...mount, source: { $case: 'volume' as const, value: { ...mount.source.value, storage } } };
   });
-  const named = new Set(spec.devices.map((device) => device.path));
-  const added = chosen.fit.gpus.flatMap(gpuDevices).filter((device) => !named.has(device.path));
-  const own = spec.devices.map((device) =>
-    device.deviceId === '' ? { ...device, deviceId: chosen.node.usbPaths.get(device.path) ?? '' } : device,
+  return { ...spec, storage, mounts, devices: resolveDevices(spec.devices, chosen.node, chosen.fit.gpus) };
+}
+
+/** The named devices with the id of what they belong to, and the nodes of the chosen cards. */
+export function resolveDevices(devices: readonly Device[], node: NodeSnapshot, gpus: readonly GpuView[]): Device[] {
+  const named = new Set(devices.map((device) => device.path));
+  const added = gpus.flatMap(gpuDevices).filter((device) => !named.has(device.path));
+  const own = devices.map((device) =>
+    device.deviceId === '' ? { ...device, deviceId: node.usbPaths.get(device.path) ?? '' } : device,
   );
-  return { ...spec, storage, mounts, devices: [...own, ...added] };
+  return [...own, ...added];
 }
 
 /** Stable names stand for the numbered nodes, which may change at the next boot. */

@@ -91,6 +91,14 @@ export class ActiveClaims {
     }
   }
 
+  forgetDevice({ nodeUid, guestUid, device }: SettledDevice): void {
+    const devices = this.#settled.get(nodeUid) ?? [];
+    const rest = devices.filter((one) => one.guestUid !== guestUid || one.device !== device);
+    if (rest.length === devices.length) return;
+    this.#settled.set(nodeUid, rest);
+    this.#tell(nodeUid);
+  }
+
   #put(record: ReservationRecord): void {
     this.#active.set(record.id, record);
     const ofNode = this.#byNode.get(record.nodeUid) ?? new Map<string, ReservationRecord>();

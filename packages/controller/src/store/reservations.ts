@@ -79,6 +79,9 @@ export class ReservationStore {
       forgetGuest: sql.prepare(
         "UPDATE reservation_device SET state = 'past' WHERE guest_uid = ? AND state = 'settled'",
       ),
+      forgetDevice: sql.prepare(
+        "UPDATE reservation_device SET state = 'past' WHERE guest_uid = ? AND node_uid = ? AND device = ? AND state = 'settled'",
+      ),
       extend: sql.prepare("UPDATE reservation SET expires_ms = max(expires_ms, ?) WHERE id = ? AND state = 'active'"),
       redate: sql.prepare("UPDATE reservation SET expires_ms = ? WHERE id = ? AND state = 'active'"),
       prune: sql.prepare(`
@@ -201,6 +204,13 @@ export class ReservationStore {
     const hadSome = this.#statements.forgetGuest.run(guestUid).changes > 0;
     if (hadSome) claims.forgetGuest(guestUid);
     return hadSome;
+  }
+
+  /** The guest does not have the device any more: it is free. */
+  forgetDevice(settled: SettledDevice): void {
+    const claims = this.claims();
+    this.#statements.forgetDevice.run(settled.guestUid, settled.nodeUid, settled.device);
+    claims.forgetDevice(settled);
   }
 
   prune(endedBeforeMs: number): number {

@@ -1,11 +1,11 @@
 /**
- * `debugfs -f - DEVICE` with `stat "/path"` lines: what a node tells of a raw volume without mounting it. The files of
+ * `debugfs -f - DEVICE` with `stat "/path"` and `cat "/path"` lines: what a node tells of a raw volume without mounting it. The files of
  * a raw volume lie beside it on a stand-in (volume-dir.ts), so they are looked at there.
  */
-import { existsSync, lstatSync, type Stats } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import type { Tool } from '../tool.ts';
+import type { Tool, ToolIo } from '../tool.ts';
 
 export const debugfs: Tool = async (_host, argv, io) => {
   const device = argv.at(-1) ?? '';
@@ -15,16 +15,19 @@ export const debugfs: Tool = async (_host, argv, io) => {
     io.err(`debugfs: Bad magic number in super-block while trying to open ${device}\n`);
     return 0;
   }
-  for (const line of (await text(io.stdin as AsyncIterable<Uint8Array> & NodeJS.ReadableStream)).split('\n')) {
-    if (line === '') continue;
-    io.out(`debugfs: ${line}\n`);
-    const path = /^stat "(\/[^"]*)"$/.exec(line)?.[1];
-    const stat = path === undefined ? undefined : lstatSync(join(root, path), { throwIfNoEntry: false });
-    if (stat === undefined) io.err(`${path ?? line}: File not found by ext2_lookup \n`);
-    else io.out(inode(stat));
-  }
+  for (const line of (await text(io.stdin as AsyncIterable<Uint8Array> & NodeJS.ReadableStream)).split('\n'))
+    if (line !== '') answer(root, line, io);
   return 0;
 };
+
+function answer(root: string, line: string, io: ToolIo): void {
+  io.out(`debugfs: ${line}\n`);
+  const [, verb, path] = /^(stat|cat) "(\/[^"]*)"$/.exec(line) ?? [];
+  const stat = path === undefined ? undefined : lstatSync(join(root, path), { throwIfNoEntry: false });
+  if (stat === undefined) io.err(`${path ?? line}: File not found by ext2_lookup \n`);
+  else if (verb === 'stat') io.out(inode(stat));
+  else if (stat.isFile()) io.out(readFileSync(join(root, path ?? ''), 'utf8'));
+}
 
 function inode(stat: Stats): string {
   const type = stat.isFile()

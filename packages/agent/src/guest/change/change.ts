@@ -11,6 +11,8 @@ import type { Work } from '../../operation/work.ts';
 import { guestUidOf } from '../config-file.ts';
 import type { GuestParts } from '../parts.ts';
 import { waitForTasks } from '../verb-recovery.ts';
+import { attachDevices } from './device-attach.ts';
+import { detachDevices } from './device-detach.ts';
 import type { ChangeJob, ChangeKind } from './kind.ts';
 import { createSnapshot } from './snapshot-create.ts';
 import { destroySnapshot } from './snapshot-destroy.ts';
@@ -20,6 +22,8 @@ const KINDS: { readonly [Case in ChangeCase]: ChangeKind<ChangeValue<Case>> } = 
   createSnapshot,
   rollbackSnapshot,
   destroySnapshot,
+  attachDevices,
+  detachDevices,
 };
 
 export interface ChangeRequest {

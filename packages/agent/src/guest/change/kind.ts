@@ -2,6 +2,7 @@ import type { Command, CommandResult } from '@pxmgr/kit/exec/command';
 import type { JournalReplay } from '../../operation/journal.ts';
 import type { Recovery } from '../../operation/recover.ts';
 import type { Work } from '../../operation/work.ts';
+import type { GuestConfig } from '../config-file.ts';
 import type { GuestParts } from '../parts.ts';
 
 /** One change that was ordered: of which guest, and what. */
@@ -34,4 +35,12 @@ export interface ChangeKind<Value> {
 /** Fields of most messages about the guest. */
 export function subjectOf({ parts, vmid }: ChangeJob<unknown>): { vmid: string; node: string } {
   return { vmid: String(vmid), node: parts.files.node };
+}
+
+/** The guest as it is, when it may be changed now. Errors: PXM_NO_QUORUM, PXM_GUEST_NOT_FOUND, PXM_GUEST_FOREIGN, PXM_GUEST_LOCKED. */
+export function requireChangeable({ parts, vmid, guestUid }: ChangeJob<unknown>): GuestConfig {
+  parts.cluster.requireQuorum();
+  const config = parts.files.require(vmid, guestUid);
+  parts.files.requireUnlocked(vmid, config);
+  return config;
 }

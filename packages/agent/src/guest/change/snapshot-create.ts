@@ -7,7 +7,7 @@ import type { Recovery } from '../../operation/recover.ts';
 import type { Work } from '../../operation/work.ts';
 import { thaw } from '../freezer.ts';
 import { unlockCommand } from '../pct-args.ts';
-import { type ChangeJob, type ChangeKind, subjectOf } from './kind.ts';
+import { type ChangeJob, type ChangeKind, requireChangeable, subjectOf } from './kind.ts';
 import { deleteSnapshotCommand, snapshotCommand } from './snapshot-args.ts';
 import { snapshotBlockers } from './snapshot-volumes.ts';
 
@@ -27,15 +27,13 @@ export const createSnapshot: ChangeKind<CreateSnapshot> = {
 };
 
 function check(job: Job): void {
-  const { parts, vmid, guestUid, change } = job;
+  const { parts, change } = job;
   const name = parseSnapshotName(change.name);
   if (!name.ok) throw new PxmError('PXM_NAME_INVALID', { what: 'snapshot', name: change.name, reason: name.reason });
-  parts.cluster.requireQuorum();
-  const config = parts.files.require(vmid, guestUid);
+  const config = requireChangeable(job);
   const subject = subjectOf(job);
   if (config.entries.get('template') === '1')
     throw new PxmError('PXM_SNAPSHOT_UNSUPPORTED', { ...subject, reasons: 'it is a base guest' });
-  parts.files.requireUnlocked(vmid, config);
   if (config.snapshots.has(change.name))
     throw new PxmError('PXM_SNAPSHOT_EXISTS', { ...subject, snapshot: change.name });
   const blockers = snapshotBlockers(config, readStorages(parts.paths));

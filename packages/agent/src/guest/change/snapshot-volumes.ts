@@ -4,6 +4,7 @@ import { readStorages, type StorageDefinition } from '../../host/storage-cfg.ts'
 import { listSnapshots } from '../../zfs/snapshot.ts';
 import type { ConfigSection } from '../config-file.ts';
 import { type MountEntry, mountEntries } from '../mount-entries.ts';
+import { datasetOfVolume } from '../volume-place.ts';
 import type { ChangeJob } from './kind.ts';
 
 /** Types that take snapshots of container volumes (proxmox/pve-storage src/PVE/Storage/, volume_has_feature of each plugin). */
@@ -52,12 +53,11 @@ export async function snapshotsOnDatasets(
   );
 }
 
-/** The last part of a volume's name: a linked clone names its base before it (proxmox/pve-storage src/PVE/Storage/ZFSPoolPlugin.pm). */
 function datasetOf(
   { kind, source, storage }: MountEntry,
   storages: readonly StorageDefinition[],
 ): DatasetName | undefined {
   const definition = storages.find((one) => one.id === storage);
   if (kind !== 'volume' || definition?.type !== 'zfspool' || definition.pool === undefined) return undefined;
-  return `${definition.pool}/${source.slice(source.search(/[:/][^:/]*$/) + 1)}` as DatasetName;
+  return datasetOfVolume(definition.pool, source) as DatasetName;
 }

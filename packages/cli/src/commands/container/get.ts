@@ -1,5 +1,5 @@
 import { formatSize } from '@pxmgr/contract';
-import type { ContainerDocument, InventoryObject } from '@pxmgr/contract/common';
+import type { ContainerDocument, GuestDevice, InventoryObject } from '@pxmgr/contract/common';
 import { argument, command } from '../../command.ts';
 import { renderGrid, renderPairs } from '../../render/table.ts';
 import { paintState, type Theme } from '../../render/theme.ts';
@@ -58,17 +58,15 @@ function lines(object: InventoryObject, container: ContainerDocument, theme: The
         net.mac,
       ]),
     ),
-    ...section(
-      'devices',
-      container.devices.map((device) => [
-        device.key,
-        device.path,
-        `gid ${device.gid}`,
-        `mode ${device.mode || '0660'}`,
-      ]),
-    ),
+    ...section('devices', container.devices.map(deviceRow)),
   ];
 }
+
+function deviceRow({ key, path, gid, mode, pending }: GuestDevice): string[] {
+  return [key, path, `gid ${gid}`, `mode ${mode || '0660'}`, WAITING[pending] ?? ''];
+}
+
+const WAITING: Readonly<Record<string, string>> = { attach: 'after a restart', detach: 'until a restart' };
 
 function section(title: string, rows: readonly (readonly string[])[]): string[] {
   return rows.length === 0 ? [] : [title, ...renderGrid(rows, '  ')];

@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Device, GpuRequest } from "./container_spec.ts";
 
 /** A change to a container that exists; each kind is an operation of its own on the agent. */
 export interface ContainerChange {
@@ -13,6 +14,8 @@ export interface ContainerChange {
     | { $case: "createSnapshot"; value: CreateSnapshot }
     | { $case: "rollbackSnapshot"; value: RollbackSnapshot }
     | { $case: "destroySnapshot"; value: DestroySnapshot }
+    | { $case: "attachDevices"; value: AttachDevices }
+    | { $case: "detachDevices"; value: DetachDevices }
     | undefined;
 }
 
@@ -31,6 +34,17 @@ export interface DestroySnapshot {
   name: string;
 }
 
+/** In a wish: a GPU by property, devices by path or by the id of the inventory object. In a plan: devices with both. */
+export interface AttachDevices {
+  gpu: GpuRequest | undefined;
+  devices: Device[];
+}
+
+/** In a wish: by path or by id. In a plan: one entry for each path of the container. */
+export interface DetachDevices {
+  devices: Device[];
+}
+
 function createBaseContainerChange(): ContainerChange {
   return { change: undefined };
 }
@@ -46,6 +60,12 @@ export const ContainerChange: MessageFns<ContainerChange> = {
         break;
       case "destroySnapshot":
         DestroySnapshot.encode(message.change.value, writer.uint32(26).fork()).join();
+        break;
+      case "attachDevices":
+        AttachDevices.encode(message.change.value, writer.uint32(34).fork()).join();
+        break;
+      case "detachDevices":
+        DetachDevices.encode(message.change.value, writer.uint32(42).fork()).join();
         break;
     }
     return writer;
@@ -88,6 +108,22 @@ export const ContainerChange: MessageFns<ContainerChange> = {
             message.change = { $case: "destroySnapshot", value: DestroySnapshot.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.change = { $case: "attachDevices", value: AttachDevices.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.change = { $case: "detachDevices", value: DetachDevices.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -114,6 +150,14 @@ export const ContainerChange: MessageFns<ContainerChange> = {
         ? { $case: "destroySnapshot", value: DestroySnapshot.fromJSON(object.destroySnapshot) }
         : isSet(object.destroy_snapshot)
         ? { $case: "destroySnapshot", value: DestroySnapshot.fromJSON(object.destroy_snapshot) }
+        : isSet(object.attachDevices)
+        ? { $case: "attachDevices", value: AttachDevices.fromJSON(object.attachDevices) }
+        : isSet(object.attach_devices)
+        ? { $case: "attachDevices", value: AttachDevices.fromJSON(object.attach_devices) }
+        : isSet(object.detachDevices)
+        ? { $case: "detachDevices", value: DetachDevices.fromJSON(object.detachDevices) }
+        : isSet(object.detach_devices)
+        ? { $case: "detachDevices", value: DetachDevices.fromJSON(object.detach_devices) }
         : undefined,
     };
   },
@@ -126,6 +170,10 @@ export const ContainerChange: MessageFns<ContainerChange> = {
       obj.rollbackSnapshot = RollbackSnapshot.toJSON(message.change.value);
     } else if (message.change?.$case === "destroySnapshot") {
       obj.destroySnapshot = DestroySnapshot.toJSON(message.change.value);
+    } else if (message.change?.$case === "attachDevices") {
+      obj.attachDevices = AttachDevices.toJSON(message.change.value);
+    } else if (message.change?.$case === "detachDevices") {
+      obj.detachDevices = DetachDevices.toJSON(message.change.value);
     }
     return obj;
   },
@@ -151,6 +199,18 @@ export const ContainerChange: MessageFns<ContainerChange> = {
       case "destroySnapshot": {
         if (object.change?.value !== undefined && object.change?.value !== null) {
           message.change = { $case: "destroySnapshot", value: DestroySnapshot.fromPartial(object.change.value) };
+        }
+        break;
+      }
+      case "attachDevices": {
+        if (object.change?.value !== undefined && object.change?.value !== null) {
+          message.change = { $case: "attachDevices", value: AttachDevices.fromPartial(object.change.value) };
+        }
+        break;
+      }
+      case "detachDevices": {
+        if (object.change?.value !== undefined && object.change?.value !== null) {
+          message.change = { $case: "detachDevices", value: DetachDevices.fromPartial(object.change.value) };
         }
         break;
       }
@@ -374,6 +434,160 @@ export const DestroySnapshot: MessageFns<DestroySnapshot> = {
   fromPartial(object: DeepPartial<DestroySnapshot>): DestroySnapshot {
     const message = createBaseDestroySnapshot();
     message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseAttachDevices(): AttachDevices {
+  return { gpu: undefined, devices: [] };
+}
+
+export const AttachDevices: MessageFns<AttachDevices> = {
+  encode(message: AttachDevices, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.gpu !== undefined) {
+      GpuRequest.encode(message.gpu, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.devices) {
+      Device.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AttachDevices {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAttachDevices();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.gpu = GpuRequest.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.devices.push(Device.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AttachDevices {
+    return {
+      gpu: isSet(object.gpu) ? GpuRequest.fromJSON(object.gpu) : undefined,
+      devices: globalThis.Array.isArray(object?.devices) ? object.devices.map((e: any) => Device.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: AttachDevices): unknown {
+    const obj: any = {};
+    if (message.gpu !== undefined) {
+      obj.gpu = GpuRequest.toJSON(message.gpu);
+    }
+    if (message.devices?.length) {
+      obj.devices = message.devices.map((e) => Device.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AttachDevices>): AttachDevices {
+    return AttachDevices.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AttachDevices>): AttachDevices {
+    const message = createBaseAttachDevices();
+    message.gpu = (object.gpu !== undefined && object.gpu !== null) ? GpuRequest.fromPartial(object.gpu) : undefined;
+    message.devices = object.devices?.map((e) => Device.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDetachDevices(): DetachDevices {
+  return { devices: [] };
+}
+
+export const DetachDevices: MessageFns<DetachDevices> = {
+  encode(message: DetachDevices, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.devices) {
+      Device.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DetachDevices {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDetachDevices();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.devices.push(Device.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DetachDevices {
+    return {
+      devices: globalThis.Array.isArray(object?.devices) ? object.devices.map((e: any) => Device.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: DetachDevices): unknown {
+    const obj: any = {};
+    if (message.devices?.length) {
+      obj.devices = message.devices.map((e) => Device.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DetachDevices>): DetachDevices {
+    return DetachDevices.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DetachDevices>): DetachDevices {
+    const message = createBaseDetachDevices();
+    message.devices = object.devices?.map((e) => Device.fromPartial(e)) || [];
     return message;
   },
 };

@@ -155,6 +155,8 @@ export interface GuestDevice {
   path: string;
   gid: number;
   mode: string;
+  /** "attach" or "detach" when it waits for a restart of the container; empty = as it is now. */
+  pending: string;
 }
 
 export interface VmDocument {
@@ -2454,7 +2456,7 @@ export const GuestNetwork: MessageFns<GuestNetwork> = {
 };
 
 function createBaseGuestDevice(): GuestDevice {
-  return { key: "", path: "", gid: 0, mode: "" };
+  return { key: "", path: "", gid: 0, mode: "", pending: "" };
 }
 
 export const GuestDevice: MessageFns<GuestDevice> = {
@@ -2470,6 +2472,9 @@ export const GuestDevice: MessageFns<GuestDevice> = {
     }
     if (message.mode !== "") {
       writer.uint32(34).string(message.mode);
+    }
+    if (message.pending !== "") {
+      writer.uint32(42).string(message.pending);
     }
     return writer;
   },
@@ -2519,6 +2524,14 @@ export const GuestDevice: MessageFns<GuestDevice> = {
             message.mode = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.pending = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2537,6 +2550,7 @@ export const GuestDevice: MessageFns<GuestDevice> = {
       path: isSet(object.path) ? globalThis.String(object.path) : "",
       gid: isSet(object.gid) ? globalThis.Number(object.gid) : 0,
       mode: isSet(object.mode) ? globalThis.String(object.mode) : "",
+      pending: isSet(object.pending) ? globalThis.String(object.pending) : "",
     };
   },
 
@@ -2554,6 +2568,9 @@ export const GuestDevice: MessageFns<GuestDevice> = {
     if (message.mode !== "") {
       obj.mode = message.mode;
     }
+    if (message.pending !== "") {
+      obj.pending = message.pending;
+    }
     return obj;
   },
 
@@ -2566,6 +2583,7 @@ export const GuestDevice: MessageFns<GuestDevice> = {
     message.path = object.path ?? "";
     message.gid = object.gid ?? 0;
     message.mode = object.mode ?? "";
+    message.pending = object.pending ?? "";
     return message;
   },
 };

@@ -1,0 +1,74 @@
+import type { DetachDevices } from '@pxmgr/contract/common';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { runJudged } from '../../operation/judge.ts';
+import { setDevicesCommand } from './device-args.ts';
+import { type DeviceSlot, deviceSlots } from './device-slots.ts';
+import { type ChangeJob, type ChangeKind, requireChangeable, subjectOf } from './kind.ts';
+
+type Job = ChangeJob<DetachDevices>;
+
+interface DetachPlan {
+  readonly remove: readonly string[];
+  /** devN that only wait for a restart. */
+  readonly revert: readonly string[];
+}
+
+export const detachDevices: ChangeKind<DetachDevices> = {
+  title: (vmid, change) => `take ${pathsOf(change)} from container ${vmid}`,
+  check: (job) => {
+    planDetach(job);
+  },
+  commands: (job) => [setDevicesCommand(job.vmid, planDetach(job))],
+  carryOut: async (job, work) => {
+    const { parts, vmid, change } = job;
+    const plan = planDetach(job);
+    const context = subjectOf(job);
+    await work.step('detach', `take ${pathsOf(change)} from the container`, () =>
+      work.effect({ name: 'device.detach', data: { vmid: String(vmid), paths: pathsOf(change) } }, () =>
+        runJudged(work, parts.tasks, {
+          command: setDevicesCommand(vmid, plan),
+          context,
+          postCondition: () => {
+            const [left] = stillGiven(job);
+            return left === undefined ? undefined : `${left.path} is still given to it`;
+          },
+          unmet: (difference) => new PxmError('PXM_VERIFY_FAILED', { ...context, difference }),
+        }),
+      ),
+    );
+    const waiting = slotsOf(job).filter(({ state }) => state === 'detach');
+    if (waiting.length === 0) return;
+    work.result('restart', 'needed');
+    work.warn(`${waiting.map(({ path }) => path).join(', ')}: the container keeps it until its next start`);
+  },
+  recover: (job) => Promise.resolve({ outcome: stillGiven(job).length === 0 ? 'resumed' : 'undone' }),
+};
+
+function pathsOf({ devices }: DetachDevices): string {
+  return devices.map(({ path }) => path).join(', ');
+}
+
+/** Those of the named devices that the guest has, in whatever state. */
+function slotsOf({ parts, vmid, change }: Job): DeviceSlot[] {
+  const config = parts.files.config(vmid);
+  const named = new Set(change.devices.map(({ path }) => path));
+  return config === undefined ? [] : deviceSlots(config).filter(({ path }) => named.has(path));
+}
+
+function stillGiven(job: Job): DeviceSlot[] {
+  return slotsOf(job).filter(({ state }) => state !== 'detach');
+}
+
+function planDetach(job: Job): DetachPlan {
+  requireChangeable(job);
+  const { devices } = job.change;
+  const slots = stillGiven(job);
+  const absent = devices.filter(({ path }) => !slots.some((slot) => slot.path === path));
+  if (devices.length === 0 || absent.length > 0) {
+    const device = absent.map(({ path }) => path).join(', ');
+    throw new PxmError('PXM_DEVICE_NOT_ATTACHED', { ...subjectOf(job), device });
+  }
+  const keysOf = (state: DeviceSlot['state']): string[] =>
+    slots.filter((slot) => slot.state === state).map(({ key }) => key);
+  return { remove: keysOf('now'), revert: keysOf('attach') };
+}

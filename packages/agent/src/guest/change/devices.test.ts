@@ -1,0 +1,148 @@
+import type { AnyChange } from '@pxmgr/contract';
+import { Device, type Operation, OperationState } from '@pxmgr/contract/common';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AUTODEV_HOOK, installAutodevHook } from '../../device/autodev.ts';
+import { parseGuestConfig } from '../config-file.ts';
+import { type FixtureHost, makeHost, UID } from '../host-fixture.ts';
+import { bindChange } from './change.ts';
+import { deviceSlots, freeSlots } from './device-slots.ts';
+
+const RENDER = '/dev/dri/by-path/pci-0000:03:00.0-render';
+const GUEST = [
+  'dev0: /dev/ttyUSB0,gid=20,mode=0660',
+  'hostname: web',
+  'rootfs: local:101/subvol-101-disk-0.subvol,size=0T',
+  `lxc.environment.hooks: PXMGR_GUEST=${UID}`,
+  '',
+].join('\n');
+
+let host: FixtureHost;
+beforeEach(async () => {
+  host = await makeHost();
+  host.putGuest(101, GUEST);
+  host.write('var/lib/vz/images/101/subvol-101-disk-0.subvol/etc/group', 'root:x:0:\nrender:x:993:\nvideo:x:44:\n');
+  for (const path of [RENDER, '/dev/kfd', '/dev/ttyUSB0']) host.write(path, '');
+  await installAutodevHook(host.parts.paths);
+});
+afterEach(() => {
+  host.remove();
+});
+
+const devices = (...paths: string[]): Device[] => paths.map((path) => Device.fromPartial({ path }));
+const attach = (...paths: string[]): AnyChange => ({
+  $case: 'attachDevices',
+  value: { gpu: undefined, devices: devices(...paths) },
+});
+const detach = (...paths: string[]): AnyChange => ({ $case: 'detachDevices', value: { devices: devices(...paths) } });
+
+async function run(change: AnyChange): Promise<Operation> {
+  const store = host.newStore();
+  const bound = bindChange(host.parts, { vmid: 101, guestUid: UID, change: { change } });
+  const { kind, title, params } = bound;
+  const { id } = await store.start({ kind, title, vmid: 101, keys: ['vmid:101'], params }, (work) =>
+    bound.carryOut(work),
+  );
+  return await store.settled(id);
+}
+
+const stored = (): string => host.parts.files.text(101) ?? '';
+
+describe('attach', () => {
+  it('takes the next number and the group of the guest, and puts the hook of stable names there', async () => {
+    host.runner.expect(`pct set 101 --dev1 path=${RENDER},gid=993,mode=0660`, {
+      effect: () => host.putGuest(101, GUEST.replace('hostname', `dev1: ${RENDER},gid=993,mode=0660\nhostname`)),
+    });
+    expect(await run(attach(RENDER))).toMatchObject({
+      state: OperationState.OPERATION_STATE_DONE,
+      results: { vmid: '101' },
+    });
+    expect(stored()).toContain(`lxc.hook.autodev: ${AUTODEV_HOOK}`);
+    host.runner.assertDone();
+  });
+
+  it('lets it wait for the next start where the running guest cannot take it', async () => {
+    host.setRunning(101);
+    host.runner.expect(
+      { file: 'pct' },
+      {
+        exit: 2,
+        stderr: '400 Parameter verification failed.\ndev1: unable to hotplug dev1: failed to change apparmor profile\n',
+      },
+    );
+    const operation = await run(attach('/dev/kfd'));
+    expect(operation).toMatchObject({ state: OperationState.OPERATION_STATE_DONE, results: { restart: 'needed' } });
+    expect(operation.warnings.join()).toContain('/dev/kfd: the container gets it at its next start');
+    expect(stored()).toContain('[pve:pending]\ndev1: path=/dev/kfd,gid=993,mode=0660');
+  });
+
+  it('fails when it is refused for another reason', async () => {
+    host.runner.expect({ file: 'pct' }, { exit: 2, stderr: 'Device /dev/kfd does not exist\n' });
+    expect((await run(attach('/dev/kfd'))).problem?.code).toBe('PXM_DEVICE_NOT_FOUND');
+    expect(stored()).toBe(GUEST);
+  });
+
+  it('keeps a device whose removal waits', async () => {
+    host.putGuest(101, `${GUEST}\n[pve:pending]\ndelete: dev0\n`);
+    host.runner.expect('pct set 101 --revert dev0', { effect: () => host.putGuest(101, GUEST) });
+    expect((await run(attach('/dev/ttyUSB0'))).state).toBe(OperationState.OPERATION_STATE_DONE);
+    host.runner.assertDone();
+  });
+
+  it('gives a main process that is not root the group, and refuses a group outside of its id map', async () => {
+    host.putGuest(101, `${GUEST}lxc.init.uid: 1000\nlxc.init.gid: 1000\n`);
+    host.runner.expect(
+      { file: 'pct' },
+      {
+        effect: () => host.putGuest(101, `dev1: /dev/kfd,gid=993\n${GUEST}lxc.init.uid: 1000\nlxc.init.gid: 1000\n`),
+      },
+    );
+    expect((await run(attach('/dev/kfd'))).state).toBe(OperationState.OPERATION_STATE_DONE);
+    expect(stored()).toContain('lxc.init.groups: 993,20');
+    host.putGuest(101, `${GUEST}lxc.idmap: g 0 100000 900\n`);
+    expect((await run(attach('/dev/kfd'))).problem?.message).toContain('group 993 is not in the id map');
+  });
+
+  it('is refused for what is not there, what it has already, and a locked guest', async () => {
+    expect((await run(attach('/dev/nosuch'))).problem?.code).toBe('PXM_DEVICE_NOT_FOUND');
+    expect((await run(attach('/dev/ttyUSB0'))).problem?.code).toBe('PXM_DEVICE_ATTACHED');
+    host.putGuest(101, `${GUEST}lock: backup\n`);
+    expect((await run(attach('/dev/kfd'))).problem?.code).toBe('PXM_GUEST_LOCKED');
+    expect(host.runner.calls).toEqual([]);
+  });
+});
+
+describe('detach', () => {
+  it('says that a running guest keeps it until its next start', async () => {
+    host.setRunning(101);
+    host.runner.expect('pct set 101 --delete dev0', {
+      effect: () => host.putGuest(101, `${GUEST}\n[pve:pending]\ndelete: dev0\n`),
+    });
+    expect(await run(detach('/dev/ttyUSB0'))).toMatchObject({
+      state: OperationState.OPERATION_STATE_DONE,
+      results: { restart: 'needed' },
+    });
+  });
+
+  it('drops what only waits: a delete would change nothing', async () => {
+    host.putGuest(101, `${GUEST}\n[pve:pending]\ndev1: /dev/kfd,gid=0\n`);
+    host.runner.expect('pct set 101 --revert dev1', { effect: () => host.putGuest(101, GUEST) });
+    expect((await run(detach('/dev/kfd'))).state).toBe(OperationState.OPERATION_STATE_DONE);
+    expect((await run(detach('/dev/kfd'))).problem?.code).toBe('PXM_DEVICE_NOT_ATTACHED');
+    host.runner.assertDone();
+  });
+
+  it('believes the configuration, not the exit status', async () => {
+    host.runner.expect('pct set 101 --delete dev0', { exit: 0 });
+    expect((await run(detach('/dev/ttyUSB0'))).problem?.code).toBe('PXM_VERIFY_FAILED');
+  });
+});
+
+it('a number that waits is taken, a removal that waits keeps its number', () => {
+  const config = parseGuestConfig('dev0: /dev/a\ndev2: /dev/c\n\n[pve:pending]\ndelete: dev0\ndev1: /dev/b\n');
+  expect(deviceSlots(config).map(({ key, state }) => `${key} ${state}`)).toEqual([
+    'dev0 detach',
+    'dev1 attach',
+    'dev2 now',
+  ]);
+  expect(freeSlots(config, 2)).toEqual(['dev3', 'dev4']);
+});

@@ -1,0 +1,27 @@
+/** Lines of a container's configuration that its devices need beside their `devN`. */
+import { AUTODEV_HOOK } from '../device/autodev.ts';
+import type { ConfigSection, GuestConfig } from './config-file.ts';
+import { parsePropertyString } from './property-string.ts';
+
+const AUTODEV_KEY = 'lxc.hook.autodev';
+const GROUPS_KEY = 'lxc.init.groups';
+
+/** Once, whatever other hooks there are. */
+export function addAutodevHook(config: ConfigSection): void {
+  if (config.raw.some(([key, value]) => key === AUTODEV_KEY && value === AUTODEV_HOOK)) return;
+  config.raw.push([AUTODEV_KEY, AUTODEV_HOOK]);
+}
+
+/** The main process gets its groups from here alone: nobody logs in. */
+export function addDeviceGroups(config: GuestConfig): void {
+  const gids = [...config.entries, ...config.pending.entries]
+    .filter(([key]) => /^dev\d+$/.test(key))
+    .map(([, value]) => parsePropertyString(value, 'path').get('gid') ?? '0')
+    .filter((gid) => gid !== '0');
+  const at = config.raw.findIndex(([key]) => key === GROUPS_KEY);
+  const known = at === -1 ? [] : (config.raw[at]?.[1] ?? '').split(/[,\s]+/).filter((gid) => gid !== '');
+  const all = [...new Set([...known, ...gids])].join(',');
+  if (all === '') return;
+  if (at === -1) config.raw.push([GROUPS_KEY, all]);
+  else config.raw[at] = [GROUPS_KEY, all];
+}

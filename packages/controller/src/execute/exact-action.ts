@@ -1,0 +1,57 @@
+/** An action about devices with nothing left to choose: which nodes are given or taken, and what the ledger holds for it. */
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import type { PlacementPolicy } from '../domain/placement.ts';
+import type { Action } from '../domain/plan.ts';
+import type { DeviceClaim } from '../domain/reservation.ts';
+import type { GuestView, NodeSnapshot } from '../domain/snapshot.ts';
+import { devicesToTake, offerDevices } from '../schedule/fit-change.ts';
+import type { ReservationStore } from '../store/reservations.ts';
+import { holdingsOn } from './free-devices.ts';
+
+export interface ExactAction {
+  readonly action: Action;
+  /** Empty = nothing is reserved. */
+  readonly claims: readonly DeviceClaim[];
+}
+
+export interface ExactParts {
+  readonly reservations: ReservationStore;
+  readonly policy: PlacementPolicy;
+  readonly node: NodeSnapshot;
+  readonly guest: GuestView;
+}
+
+/** Errors: PXM_DEVICE_UNAVAILABLE with all reasons, PXM_INPUT_INVALID. */
+export function exactAction(action: Action, parts: ExactParts): ExactAction {
+  const change = action.$case === 'change' ? action.value.change?.change : undefined;
+  if (action.$case !== 'change' || change === undefined) return { action, claims: [] };
+  const exact = (one: typeof change): Action => ({ ...action, value: { ...action.value, change: { change: one } } });
+  const { node, guest } = parts;
+  if (change.$case === 'detachDevices') {
+    const devices = devicesToTake(change.value, node, guest);
+    return { action: exact({ $case: 'detachDevices', value: { devices } }), claims: [] };
+  }
+  if (change.$case !== 'attachDevices') return { action, claims: [] };
+  if (guest.guestUid === '' && change.value.gpu?.exclusive === true) {
+    const problems = 'gpu: only a container that pxmgr made can have a card as a whole';
+    throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems });
+  }
+  const held = holdingsOn(parts.reservations, node);
+  const offer = offerDevices(change.value, { node, guest, held, policy: parts.policy });
+  if (offer.reasons.length > 0) {
+    const reasons = offer.reasons.map(({ text }) => text).join('; ');
+    throw new PxmError('PXM_DEVICE_UNAVAILABLE', { node: node.name, vmid: String(guest.vmid), reasons });
+  }
+  const value = { gpu: change.value.gpu, devices: [...offer.devices] };
+  return { action: exact({ $case: 'attachDevices', value }), claims: offer.claims };
+}
+
+/** The device nodes of both are the same, in the same order. */
+export function isSameDevices(a: Action, b: Action): boolean {
+  return JSON.stringify(pathsOf(a)) === JSON.stringify(pathsOf(b));
+}
+
+function pathsOf(action: Action): string[] {
+  const change = action.$case === 'change' ? action.value.change?.change : undefined;
+  return change?.$case === 'attachDevices' ? change.value.devices.map(({ path }) => path) : [];
+}
