@@ -6,7 +6,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { makeTemplates } from './replay/recorded-host.ts';
+import { historiesOf } from './replay/history.ts';
+import { makeTemplates } from './replay/lab-files.ts';
+import { imageNotesOf } from './replay/oci-images.ts';
 import { hasRecordings, recordedSteps, zfsSteps } from './replay/recorded-step.ts';
 import { judge, replayAll } from './replay/replay.ts';
 import { replayRecordedStep } from './replay/replay-recorded-step.ts';
@@ -28,7 +30,9 @@ describe.skipIf(!hasRecordings)('recorded steps of real tools', () => {
     timeout: LIMIT_MS,
   }, async () => {
     const template = makeTemplates(folder);
-    const replayed = await replayAll(recordedSteps(), (step) => replayRecordedStep(step, template));
+    const steps = recordedSteps();
+    const at = { template, images: imageNotesOf(steps), histories: historiesOf(steps) };
+    const replayed = await replayAll(steps, (step) => replayRecordedStep(step, at));
     const { broken, listedInVain, summary } = judge('recorded', replayed, listed.recorded);
     process.stdout.write(summary);
     expect({ broken, listedInVain }).toEqual({ broken: [], listedInVain: [] });

@@ -39,9 +39,9 @@ async function readyHost(name: string): Promise<Ready> {
   const rootfs = host.path('/volumes/root');
   const source = host.path('/volumes/data');
   for (const folder of [rootfs, source]) mkdirSync(folder, { recursive: true });
+  const owner = { host, vmid: VMID, idBase: 100_000 };
   const { oci } = await extract(image.path, rootfs, {
-    host,
-    idBase: 100_000,
+    ...owner,
     mounts: [{ target: '/data', source }],
     log: () => undefined,
     signal,

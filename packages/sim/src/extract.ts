@@ -7,6 +7,7 @@ import type { Host } from './host.ts';
 
 export interface ExtractOptions {
   readonly host: Host;
+  readonly vmid: number;
   /** First host uid/gid of the guest's id map; 0 for a privileged guest. Ignored where the caller may not chown. */
   readonly idBase: number;
   /** Volumes mounted below the root while unpacking: files at or below `target` belong into `source`. */

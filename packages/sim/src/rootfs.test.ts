@@ -44,6 +44,7 @@ function unpack(
 ): Promise<Extracted> {
   return extract(archive, root, {
     host,
+    vmid: 100,
     idBase,
     mounts,
     log: (text) => void (output += text),
@@ -233,6 +234,7 @@ describe('an OCI archive', () => {
     const stop = new AbortController();
     const running = extract(path, root, {
       host,
+      vmid: 100,
       idBase: mapped,
       mounts: [],
       log: () => undefined,

@@ -174,11 +174,32 @@ async function extractPlain(archive: string, root: string, options: ExtractOptio
     return { detected: 'tar', bytes, warnings: [] };
   } catch (err) {
     if (err instanceof ToolError) throw err;
-    options.log(`${(err as Error).message}\ntar: Exiting with failure status due to previous errors\n`);
-    throw new ToolError(
-      `command 'tar xpf - --totals -C ${options.host.inHost(root)} --skip-old-files --anchored --exclude './dev/*'' failed: exit code 2`,
-    );
+    options.log(tarFailure(err as Error, match[1]));
+    throw new ToolError(`command '${tarCommand(options, match[1])}' failed: exit code 2`);
   }
+}
+
+const DECOMPRESS_OPTIONS: Readonly<Record<string, string>> = {
+  '.gz': '-z ',
+  '.xz': '-J ',
+  '.bz2': '--bzip2 ',
+  '.lzo': '--lzop ',
+  '.zst': '--zstd ',
+};
+
+/** Upstream's words (pve-container src/PVE/LXC/Create.pm restore_tar_archive). */
+function tarCommand(options: ExtractOptions, suffix = ''): string {
+  const map =
+    options.idBase === 0 ? '' : `lxc-usernsexec -m u:0:${options.idBase}:65536 -m g:0:${options.idBase}:65536 -- `;
+  return `${map}tar xpf - ${DECOMPRESS_OPTIONS[suffix] ?? ''}--totals --one-file-system -p --sparse --numeric-owner --acls --xattrs '--xattrs-include=user.*' '--xattrs-include=security.capability' '--warning=no-file-ignored' '--warning=no-xattr-write' -C /var/lib/lxc/${options.vmid}/rootfs --skip-old-files --anchored --exclude './dev/*'`;
+}
+
+/** What tar and the program that unpacks for it say. */
+function tarFailure(err: Error, suffix = ''): string {
+  const isPacked = suffix === '.gz' && (err as NodeJS.ErrnoException).code?.startsWith('Z_') === true;
+  if (!isPacked) return `${err.message}\ntar: Exiting with failure status due to previous errors\n`;
+  const reason = /unexpected end/.test(err.message) ? 'unexpected end of file' : 'not in gzip format';
+  return `\ngzip: stdin: ${reason}\ntar: Child returned status 1\ntar: Error is not recoverable: exiting now\n`;
 }
 
 function openPlain(archive: string, suffix: string | undefined): Readable {

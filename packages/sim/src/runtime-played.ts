@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from './host.ts';
 import { publishRunning, publishStopped, runningGuest } from './running.ts';
 import type { GuestRuntime, StartContext, StartResult } from './runtime.ts';
+import { playedFailure } from './runtime-played-failure.ts';
 import { parsePropertyString } from './schema/value.ts';
 import { scaledWait, switchesOf } from './switches.ts';
 
@@ -16,8 +17,8 @@ const FIRST_PID = 5_000_000;
 
 async function start(context: StartContext): Promise<StartResult> {
   const { host, vmid, config } = context;
-  if (switchesOf(host).exitAtStart?.includes(vmid) === true)
-    return { ok: false, error: `unable to get PID for CT ${vmid} (not running?)` };
+  const failure = await playedFailure(context);
+  if (failure !== undefined) return { ok: false, error: failure };
   playGuests(host, [{ vmid, kind: 'lxc', values: config.values, since: Math.floor(Date.now() / 1000) }]);
   return { ok: true, pid: FIRST_PID + vmid };
 }
@@ -93,6 +94,11 @@ export const playedRuntime: GuestRuntime = {
       await sleep(scaledWait(host, options.timeoutMs), undefined, { signal: options.signal }).catch(() => undefined);
       return runningGuest(host, vmid) === undefined;
     }
+    const haltMs = switchesOf(host).haltMs ?? 0;
+    await sleep(scaledWait(host, Math.min(haltMs, options.timeoutMs)), undefined, { signal: options.signal }).catch(
+      () => undefined,
+    );
+    if (haltMs > options.timeoutMs) return false;
     publishStopped(host, vmid);
     return true;
   },

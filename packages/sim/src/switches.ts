@@ -15,6 +15,8 @@ export interface Switches {
   readonly noPmxcfs?: boolean;
   /** Lock files (in-host paths) that a program outside the stand-in holds and never lets go. */
   readonly heldLocks?: readonly string[];
+  /** The guests' init needs that long after the halt signal (played runtime). */
+  readonly haltMs?: number;
   /** Guests ignore the halt signal (played runtime). */
   readonly ignoreHalt?: readonly number[];
   /** Guests whose init ends at once (played runtime). */

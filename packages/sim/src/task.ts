@@ -88,7 +88,8 @@ export async function runTask(
     if (warnings > 0) status = `WARNINGS: ${warnings}`;
   } catch (err) {
     if (err instanceof Died && !worker.death.signal.aborted) throw err;
-    status = worker.death.signal.aborted ? WORKER_LOST : errorText(err).replaceAll('\n', ' ').trimEnd();
+    // One line feed goes, the others become blanks: a text that ended in two keeps one at its end.
+    status = worker.death.signal.aborted ? WORKER_LOST : errorText(err).replaceAll('\n', ' ');
   }
   endTask(host, io, { ...started, spec, status });
   return { upid, status, isError: status !== 'OK' && warningsOf(status) === undefined };
@@ -156,7 +157,7 @@ function endTask(host: Host, io: ToolIo, ended: Started & { spec: TaskSpec; stat
     io.err(`${status}\n`);
     appendFileSync(logFile, `${status === WORKER_LOST ? '' : '\n'}TASK ERROR: ${status}\n`);
   }
-  rmSync(host.path(`/proc/${pid}`), { recursive: true, force: true });
+  hideProcess(host.path(`/proc/${pid}`));
   updateActive(host, undefined, upid);
   clusterLog(host, { tag: spec.tool, pid, user: spec.user ?? 'root@pam', msg: `end task ${upid} ${status}` });
   bumpTasklist(host);
@@ -172,9 +173,20 @@ function startTicks(): number {
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? 0);
 }
 
+/** How many tasks of this process show themselves by a folder: a task may run inside another. */
+const shown = new Map<string, number>();
+
+function hideProcess(folder: string): void {
+  const left = (shown.get(folder) ?? 1) - 1;
+  if (left > 0) return void shown.set(folder, left);
+  shown.delete(folder);
+  rmSync(folder, { recursive: true, force: true });
+}
+
 /** The worker is visible in the host's /proc while its task runs. */
 function showProcess(host: Host, io: ToolIo, worker: { pid: number; startTicks: number }): void {
   const folder = host.path(`/proc/${worker.pid}`);
+  shown.set(folder, (shown.get(folder) ?? 0) + 1);
   if (existsSync(folder)) return;
   if (io.worker === undefined) {
     symlinkSync(`/proc/${worker.pid}`, folder);

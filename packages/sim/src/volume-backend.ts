@@ -35,7 +35,7 @@ function answering(backend: VolumeBackend): VolumeBackend {
     directory: after((at) => backend.directory(at)),
     exists: after((at) => backend.exists(at)),
     sizeBytes: after((at) => backend.sizeBytes(at)),
-    resize: after((at, bytes: number) => backend.resize(at, bytes)),
+    resize: after((at, bytes: number, log?: (text: string) => void) => backend.resize(at, bytes, log)),
     destroy: after((at) => backend.destroy(at)),
     rename: after((at, vmid: number) => backend.rename(at, vmid)),
     makeBase: after((at) => backend.makeBase(at)),

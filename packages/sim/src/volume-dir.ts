@@ -20,6 +20,7 @@ import {
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Host } from './host.ts';
+import { qcow2Size, writeQcow2 } from './qcow2.ts';
 import type { Storage } from './storage-cfg.ts';
 import { switchesOf } from './switches.ts';
 import { ToolError } from './tool.ts';
@@ -76,7 +77,8 @@ async function alloc(host: Host, storage: Storage, request: VolumeRequest): Prom
     mkdirSync(real, { mode: 0o755 });
   } else {
     writeFileSync(real, '', { mode: 0o640, flag: 'wx' });
-    truncateSync(real, request.sizeBytes);
+    if (request.format === 'qcow2') writeQcow2(real, request.sizeBytes);
+    else truncateSync(real, request.sizeBytes);
     mkdirSync(filesPath(host, storage, volname), { recursive: true, mode: 0o755 });
     request.log(`Formatting '${inHost}', fmt=${request.format} ${details(request)}\n`);
   }
@@ -106,7 +108,7 @@ async function list(host: Host, storage: Storage): Promise<VolumeRow[]> {
       .flatMap((name) => {
         const format = /\.(raw|qcow2|vmdk|subvol)$/.exec(name)?.[1];
         if (format === undefined) return [];
-        const sizeBytes = format === 'subvol' ? 0 : statSync(join(images, vmid, name)).size;
+        const sizeBytes = format === 'subvol' ? 0 : virtualSize(join(images, vmid, name), format);
         return [{ volid: `${storage.id}:${vmid}/${name}`, format, sizeBytes, vmid: Number(vmid) }];
       }),
   );
@@ -126,6 +128,11 @@ async function destroy({ host, storage, volname }: VolumeAt): Promise<void> {
       // other volumes of the guest are left in it
     }
   }
+}
+
+function virtualSize(path: string, format: string): number {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return (format === 'qcow2' && stat !== undefined ? qcow2Size(path) : undefined) ?? stat?.size ?? 0;
 }
 
 async function rename({ host, storage, volname }: VolumeAt, targetVmid: number): Promise<string> {
@@ -170,6 +177,9 @@ function activate(host: Host, storage: Storage): void {
       );
     }
   }
+  const stat = statSync(host.path(path), { throwIfNoEntry: false });
+  if (stat?.isFile() === true)
+    throw new ToolError(`mkdir ${path}: File exists at /usr/share/perl5/PVE/Storage/Plugin.pm line 2662.\n`, 17);
   mkdirSync(join(host.path(path), 'images'), { recursive: true });
 }
 
@@ -183,11 +193,29 @@ async function space(host: Host, storage: Storage): Promise<SpaceRow> {
   return { totalBytes, availableBytes: stat.bavail * stat.bsize, usedBytes };
 }
 
+/** The file system under the images holds no larger files (ext4 with 4 KiB blocks). */
+const MAX_FILE = 16 * 1024 ** 4 - 4096;
+
+async function resize(at: VolumeAt, sizeBytes: number, log?: (text: string) => void): Promise<void> {
+  const inHost = imagePath(at.storage, at.volname);
+  const real = at.host.path(inHost);
+  const { format } = parse(at.volname);
+  if (sizeBytes > MAX_FILE) {
+    log?.('qemu-img: Could not resize file: File too large\n');
+    throw new ToolError(
+      `command '/usr/bin/qemu-img resize '--preallocation=off' -f ${format} ${inHost} ${sizeBytes}' failed: exit code 1\n`,
+    );
+  }
+  if (format === 'qcow2') writeQcow2(real, sizeBytes);
+  else truncateSync(real, sizeBytes);
+}
+
 const noSnapshots = async (): Promise<never> => {
   throw new ToolError('snapshot feature is not available\n');
 };
 
 export const dirVolumes: VolumeBackend = {
+  activate: async (host, storage) => activate(host, storage),
   alloc,
   list,
   destroy,
@@ -197,9 +225,8 @@ export const dirVolumes: VolumeBackend = {
   inHostPath: ({ storage, volname }) => imagePath(storage, volname),
   exists: async ({ host, storage, volname }) => existsSync(host.path(imagePath(storage, volname))),
   sizeBytes: async ({ host, storage, volname }) =>
-    parse(volname).format === 'subvol' ? 0 : statSync(host.path(imagePath(storage, volname))).size,
-  resize: async ({ host, storage, volname }, sizeBytes) =>
-    truncateSync(host.path(imagePath(storage, volname)), sizeBytes),
+    parse(volname).format === 'subvol' ? 0 : virtualSize(host.path(imagePath(storage, volname)), parse(volname).format),
+  resize,
   makeBase,
   linkedClone: async ({ storage, volname }) => {
     throw new ToolError(`Linked clone feature for '${storage.id}:${volname}' is not available\n`);

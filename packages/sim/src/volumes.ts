@@ -47,6 +47,8 @@ export interface VolumeAt {
 
 /** All failures are thrown as ToolError with upstream's text. */
 export interface VolumeBackend {
+  /** Throws when the storage cannot be used now. */
+  activate?(host: Host, storage: Storage): Promise<void>;
   alloc(host: Host, storage: Storage, request: VolumeRequest): Promise<string>;
   list(host: Host, storage: Storage): Promise<VolumeRow[]>;
   /** The directory that holds the files; it exists while the volume does. */
@@ -55,7 +57,7 @@ export interface VolumeBackend {
   inHostPath(at: VolumeAt): string;
   exists(at: VolumeAt): Promise<boolean>;
   sizeBytes(at: VolumeAt): Promise<number>;
-  resize(at: VolumeAt, sizeBytes: number): Promise<void>;
+  resize(at: VolumeAt, sizeBytes: number, log?: (text: string) => void): Promise<void>;
   destroy(at: VolumeAt): Promise<void>;
   /** A new volname carrying the other owner's vmid. */
   rename(at: VolumeAt, targetVmid: number): Promise<string>;

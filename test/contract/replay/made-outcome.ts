@@ -1,8 +1,8 @@
 /** A step run against a stand-in host, and the outcome in the form of a recording. */
 import type { Host } from '../../../packages/sim/src/host.ts';
 import { TOOLS } from '../../../packages/sim/src/tool/all-tools.ts';
-import { masked, type Outcome } from './outcome.ts';
-import type { HostState } from './recorded-host.ts';
+import type { HostState } from './host-state.ts';
+import { masked, maskedOutput, type Outcome } from './outcome.ts';
 import { taskLine } from './recorded-outcome.ts';
 
 let nextPid = 7_000_000;
@@ -36,7 +36,7 @@ export function outcomeOf(ran: Ran, change: { before: HostState; after: HostStat
   const { before, after, node } = change;
   return {
     exit: ran.exit,
-    stdout: masked(ran.stdout),
+    stdout: maskedOutput(ran.stdout),
     stderr: masked(ran.stderr),
     configs: configsOf(before, after),
     counters: countersOf(before, after, node),

@@ -1,44 +1,25 @@
-/** A stand-in host in the state that a recorded step was run in, and what a command changed on it. */
-import { execFileSync } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+/** Stand-in hosts in the state that a recorded step was run in. */
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Switches, setSwitches } from '../../../packages/sim/src/fault.ts';
-import type { Host } from '../../../packages/sim/src/host.ts';
+import type { Host, RuntimeKind } from '../../../packages/sim/src/host.ts';
 import { cutNode, stopPmxcfs, waitForNotice } from '../../../packages/sim/src/membership.ts';
 import { createHost } from '../../../packages/sim/src/new-host.ts';
-import { guestFile, readCluster, syncCluster } from '../../../packages/sim/src/pmxcfs.ts';
-import { publishRunning, runningGuests } from '../../../packages/sim/src/running.ts';
+import { guestFile, syncCluster } from '../../../packages/sim/src/pmxcfs.ts';
+import { publishRunning } from '../../../packages/sim/src/running.ts';
 import { parseStorageCfg } from '../../../packages/sim/src/storage-cfg.ts';
+import type { History } from './history.ts';
+import { fillRoot, seedFiles, type Template } from './lab-files.ts';
+import { seedListed } from './lab-listed.ts';
+import { seedTasks } from './lab-tasks.ts';
 import type { RecordedStep } from './recorded-step.ts';
 
 const DEFAULT_STORAGE = 'dir: local\n\tpath /var/lib/vz\n\tcontent rootdir,vztmpl,iso,snippets,images\n';
 const NODES = ['pve1', 'pve2', 'pve3'] as const;
+/** Waits of the tools are shortened; what they say does not depend on them. */
+const WAIT_SCALE = 0.02;
 const PLAYED_PID = 6_000_000;
-
-/** The recorded lab's template: a root without os-release and without any file of a distribution. */
-export function makeTemplates(folder: string): string {
-  const tree = join(folder, 'tree');
-  for (const name of ['bin', 'etc', 'sbin', 'tmp', 'proc', 'sys', 'dev'])
-    mkdirSync(join(tree, name), { recursive: true });
-  writeFileSync(join(tree, 'bin/sh'), '#!not an ELF file\n', { mode: 0o755 });
-  writeFileSync(join(tree, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
-  writeFileSync(join(tree, 'etc/group'), 'root:x:0:\n');
-  const path = join(folder, 'busybox-1.35_amd64.tar.gz');
-  execFileSync('tar', ['-C', tree, '-czf', path, '.']);
-  return path;
-}
 
 export interface Lab {
   readonly host: Host;
@@ -46,75 +27,118 @@ export interface Lab {
   remove(): void;
 }
 
-export function seedLab(step: RecordedStep, template: string): Lab {
+export interface LabSetUp {
+  readonly step: RecordedStep;
+  readonly template: Template;
+  readonly history: History;
+  readonly runtime: RuntimeKind;
+}
+
+export function seedLab(setUp: LabSetUp): Lab {
+  const { step } = setUp;
   const folder = mkdtempSync(join(tmpdir(), 'pxmgr-replay-'));
-  const clusterDir = join(folder, 'cluster');
-  const text = JSON.stringify([step.given, step.argv, step.pre, step.stderr, step.stdout]);
-  const names = NODES.filter((name) => name === 'pve1' || name === step.host || text.includes(name));
-  const hosts = new Map<string, Host>();
-  for (const [index, name] of names.entries()) {
-    const root = join(folder, name);
-    mkdirSync(root);
-    const storages = parseStorageCfg(step.pre.storage_cfg ?? DEFAULT_STORAGE);
-    hosts.set(
-      name,
-      createHost(root, { name, cores: 2, memoryBytes: 8 * 1024 ** 3, clusterDir, ip: `10.0.0.${index + 1}`, storages }),
-    );
-  }
-  const host = hosts.get(step.host);
-  if (host === undefined) throw new Error(`no host ${step.host}`);
+  const hosts = createHosts(step, { folder, runtime: setUp.runtime });
+  const host = must(hosts, step.host);
   writeFileSync(host.clusterPath('storage.cfg'), step.pre.storage_cfg ?? DEFAULT_STORAGE);
-  for (const one of hosts.values())
-    copyFileSync(template, one.path('/var/lib/vz/template/cache/busybox-1.35_amd64.tar.gz'));
-  seedFiles(host);
-  seedGuests(host, step);
-  seedStore(host, step);
-  setSwitches(host, { ignoreHalt: deafGuests(step), waitScale: 0.01, ...fullStorage(step) });
+  // The lab's only pool; steps that name another are refused.
+  writeFileSync(host.clusterPath('user.cfg'), 'user:root@pam:1:0:::::\n\n\npool:p1::::\n');
+  for (const one of hosts.values()) seedFiles(one, setUp.template);
+  seedGuests(host, setUp);
+  seedStore(host, setUp);
+  seedListed(host, step);
+  seedTasks(host, setUp);
+  setSwitches(host, switchesFor(step));
   syncCluster(host);
-  if (step.pre.quorate === null) stopPmxcfs(host);
-  if (step.pre.quorate === 0) {
-    cutNode(host);
-    waitForNotice(host);
-  }
-  if (step.given.includes('quorum loss not yet noticed')) cutNode(host);
+  cutOff(hosts, step);
   return { host, hosts, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-function fullStorage(step: RecordedStep): Switches {
-  return /file system 100 % full/.test(step.given) ? { freeBytes: { small: 0 } } : {};
+function createHosts(step: RecordedStep, { folder, runtime }: { folder: string; runtime: RuntimeKind }) {
+  const text = JSON.stringify([step.given, step.argv, step.pre, step.stderr, step.stdout]);
+  const names = NODES.filter((name) => name === 'pve1' || name === step.host || text.includes(name));
+  const hosts = new Map<string, Host>();
+  for (const name of names) {
+    const root = join(folder, name);
+    mkdirSync(root);
+    const spec = {
+      name,
+      cores: 2,
+      memoryBytes: 8 * 1024 ** 3,
+      clusterDir: join(folder, 'cluster'),
+      ip: `10.20.0.1${NODES.indexOf(name) + 1}`,
+      storages: parseStorageCfg(step.pre.storage_cfg ?? DEFAULT_STORAGE),
+      runtime,
+    };
+    hosts.set(name, createHost(root, spec));
+  }
+  return hosts;
 }
 
-/** What the recorded lab had besides: snippets, keys and files to push. */
-function seedFiles(host: Host): void {
-  const files: Readonly<Record<string, { text: string; mode?: number }>> = {
-    '/var/lib/vz/snippets/hk.sh': { text: '#!/bin/sh\necho "HOOK $1 $2"\n', mode: 0o755 },
-    '/var/lib/vz/snippets/noexec.sh': { text: '#!/bin/sh\n', mode: 0o644 },
-    '/root/k1.pub': {
-      text: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExampleExam lab\n',
-    },
-    '/root/f1': { text: 'hello\n' },
-    '/root/f200k': { text: 'x'.repeat(200_000) },
+function cutOff(hosts: ReadonlyMap<string, Host>, step: RecordedStep): void {
+  const { quorate } = step.pre;
+  if (quorate === null) stopPmxcfs(must(hosts, step.host));
+  const cut = quorate === 0 ? step.host : /(pve\d)(?: is)? cut off/.exec(step.given)?.[1];
+  if (cut !== undefined) {
+    cutNode(must(hosts, cut));
+    waitForNotice(must(hosts, cut));
+  }
+  if (step.given.includes('quorum loss not yet noticed')) cutNode(must(hosts, step.host));
+}
+
+function must(hosts: ReadonlyMap<string, Host>, name: string): Host {
+  const host = hosts.get(name);
+  if (host === undefined) throw new Error(`no host ${name}`);
+  return host;
+}
+
+function switchesFor(step: RecordedStep): Switches {
+  const small = /(?:small|file system)[^;]*24 MB/.test(step.given) || /24 MB file system/.test(step.given);
+  return {
+    waitScale: WAIT_SCALE,
+    ignoreHalt: deafGuests(step),
+    ...(/ends about 2 s after the halt signal/.test(step.given) && /--timeout [12]( |$)/.test(step.argv.join(' '))
+      ? { haltMs: 2500 }
+      : {}),
+    ...(small && /100 % full/.test(step.given) ? { freeBytes: { small: 0 } } : {}),
   };
-  for (const [path, { text, mode }] of Object.entries(files))
-    writeFileSync(host.path(path), text, { mode: mode ?? 0o644 });
 }
 
-function seedGuests(host: Host, step: RecordedStep): void {
-  const configs = new Map(
-    Object.entries(step.pre.configs).map(([path, text]) => [path.replace(/^\/etc\/pve\//, ''), text]),
-  );
-  for (const [vmid, guest] of Object.entries(step.pre.vmlist_ids)) {
-    const path = guestFile(guest.node, guest.type === 'qemu' ? 'qemu' : 'lxc', Number(vmid));
-    if (!configs.has(path)) configs.set(path, `arch: amd64\nhostname: h${vmid}\nmemory: 64\nostype: unmanaged\n`);
+function seedGuests(host: Host, { step, history }: LabSetUp): void {
+  const known = new Map([...history.configs, ...Object.entries(step.pre.configs)]);
+  const configs = new Map(Object.entries(step.pre.configs));
+  const listed = typeof step.pre.vmlist_ids === 'string' ? fleetOf(step) : Object.entries(step.pre.vmlist_ids);
+  for (const [vmid, guest] of listed) {
+    const path = `/etc/pve/${guestFile(guest.node, guest.type === 'qemu' ? 'qemu' : 'lxc', Number(vmid))}`;
+    if (!configs.has(path))
+      configs.set(
+        path,
+        guest.config ?? known.get(path) ?? `arch: amd64\nhostname: h${vmid}\nmemory: 64\nostype: unmanaged\n`,
+      );
   }
   for (const [path, text] of configs) {
-    mkdirSync(dirname(host.clusterPath(path)), { recursive: true });
-    writeFileSync(host.clusterPath(path), text);
+    const file = host.clusterPath(path.replace(/^\/etc\/pve\//, ''));
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
   }
   for (const vmid of step.pre.running_here.map(Number)) {
-    const kind = step.pre.vmlist_ids[vmid]?.type === 'qemu' ? 'qemu' : 'lxc';
+    const kind = configs.has(`/etc/pve/${guestFile(step.host, 'qemu', vmid)}`) ? 'qemu' : 'lxc';
     publishRunning(host, { vmid, kind, pid: PLAYED_PID + vmid, since: Date.now() - 60_000, isPlayed: true });
   }
+}
+
+/** "N guests": the recording kept only their number; all alike, on pve1 from 400 on. */
+function fleetOf(step: RecordedStep): [string, { node: string; type: string; config?: string }][] {
+  const count = Number(
+    /^(\d+) guests$/.exec(typeof step.pre.vmlist_ids === 'string' ? step.pre.vmlist_ids : '')?.[1] ?? 0,
+  );
+  return Array.from({ length: count }, (_, n) => [
+    String(400 + n),
+    {
+      node: 'pve1',
+      type: 'lxc',
+      config: `arch: amd64\ncores: 2\nhostname: ct${400 + n}\nmemory: 512\nostype: debian\nrootfs: local:${400 + n}/vm-${400 + n}-disk-0.raw,size=8G\nswap: 512\ntags: fleet;t${n % 5}\nunprivileged: 1\n`,
+    },
+  ]);
 }
 
 /** Process 1 without a handler for the halt signal never gets it; the recorded lab's init ends on it. */
@@ -126,9 +150,11 @@ function deafGuests(step: RecordedStep): number[] {
   return step.pre.running_here.map(Number).filter(isDeaf);
 }
 
+const NEEDS_ROOT = /^(?:exec|enter|push|pull|start|reboot|console|df)$/;
+
 /** Files of guests: what is there is known only for the guests concerned. */
-function seedStore(host: Host, step: RecordedStep): void {
-  for (const [path, file] of Object.entries(step.pre.store)) {
+function seedStore(host: Host, { step, template }: LabSetUp): void {
+  for (const [path, file] of Object.entries({ ...step.effects?.store?.removed, ...step.pre.store })) {
     const real = host.path(path);
     if (file.type === 'dir') {
       mkdirSync(real, { recursive: true });
@@ -137,87 +163,9 @@ function seedStore(host: Host, step: RecordedStep): void {
     mkdirSync(dirname(real), { recursive: true });
     writeFileSync(real, '');
     truncateSync(real, file.size ?? 0);
-    if (/\/images\/\d+\/[^/]+$/.test(path))
-      mkdirSync(real.replace(/\/images\/(\d+\/[^/]+)$/, '/.volumes/$1'), { recursive: true });
+    if (!/\/images\/\d+\/[^/]+$/.test(path)) continue;
+    const root = real.replace(/\/images\/(\d+\/[^/]+)$/, '/.volumes/$1');
+    mkdirSync(root, { recursive: true });
+    if (NEEDS_ROOT.test(step.argv[1] ?? '') && /-disk-0\./.test(path)) fillRoot(template, root);
   }
-}
-
-export interface HostState {
-  readonly configs: ReadonlyMap<string, string>;
-  readonly version: Readonly<Record<string, number>>;
-  readonly vmlist: string;
-  readonly tasks: ReadonlyMap<string, string>;
-  readonly lines: readonly string[];
-  readonly log: readonly string[];
-  readonly store: ReadonlyMap<string, number | undefined>;
-  readonly running: readonly string[];
-}
-
-export function stateOf(host: Host): HostState {
-  syncCluster(host);
-  const cluster = readCluster(host);
-  const version: Record<string, number> = { vmlist: cluster.vmlist, clinfo: cluster.clinfo };
-  for (const [file, count] of Object.entries(cluster.files)) version[file] = count;
-  for (const [node, count] of Object.entries(cluster.tasklist)) version[`kvstore.${node}.tasklist`] = count;
-  const taskFiles = filesBelow(host.path('/var/log/pve/tasks'));
-  return {
-    configs: configsOf(host),
-    version,
-    vmlist: String(cluster.vmlist),
-    tasks: new Map(
-      taskFiles
-        .filter((path) => /\/UPID:[^/]+$/.test(path))
-        .map((path) => [path.slice(path.lastIndexOf('/') + 1), readFileSync(path, 'utf8')]),
-    ),
-    lines: ['active', 'index'].flatMap((name) =>
-      linesOf(host.path(`/var/log/pve/tasks/${name}`)).map((line) => `${name} ${line}`),
-    ),
-    log: [...cluster.log].reverse().map((entry) => `${entry.uid} ${entry.tag} ${entry.user} ${entry.msg}`),
-    store: storeOf(host),
-    running: runningGuests(host).map((guest) => String(guest.vmid)),
-  };
-}
-
-function configsOf(host: Host): Map<string, string> {
-  const found = new Map<string, string>();
-  for (const path of filesBelow(host.clusterPath('nodes')))
-    if (/\.conf$/.test(path)) found.set(path.replace(host.clusterDir, '/etc/pve'), readFileSync(path, 'utf8'));
-  return found;
-}
-
-function storeOf(host: Host): Map<string, number | undefined> {
-  const found = new Map<string, number | undefined>();
-  for (const storage of host.storages()) {
-    const path = storage.options['path'];
-    if (path === undefined) continue;
-    const walk = (folder: string): void => {
-      if (!existsSync(host.path(folder)) || !statSync(host.path(folder)).isDirectory()) return;
-      for (const name of readdirSync(host.path(folder))) {
-        const stat = statSync(host.path(join(folder, name)), { throwIfNoEntry: false });
-        if (stat === undefined) continue;
-        found.set(
-          `${join(folder, name)}${stat.isDirectory() && !name.endsWith('.subvol') ? '/' : ''}`,
-          stat.isDirectory() ? undefined : stat.size,
-        );
-        if (stat.isDirectory() && !name.endsWith('.subvol')) walk(join(folder, name));
-      }
-    };
-    for (const content of ['images', 'template/cache', 'template/iso', 'snippets']) walk(join(path, content));
-  }
-  return found;
-}
-
-function linesOf(path: string): string[] {
-  return existsSync(path)
-    ? readFileSync(path, 'utf8')
-        .split('\n')
-        .filter((line) => line !== '')
-    : [];
-}
-
-function filesBelow(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
 }

@@ -1,12 +1,12 @@
 /** The outcome a recorded step tells. */
-import { masked, type Outcome } from './outcome.ts';
+import { masked, maskedOutput, type Outcome } from './outcome.ts';
 import type { LongText, RecordedEffects, RecordedStep } from './recorded-step.ts';
 
 export function recordedOutcome(step: RecordedStep): Outcome {
   const effects = step.effects ?? {};
   return {
     exit: step.exit,
-    stdout: masked(textOf(step.stdout)),
+    stdout: maskedOutput(textOf(step.stdout)),
     stderr: masked(textOf(step.stderr)),
     configs: configsOf(effects),
     counters: countersOf(effects, step.host),

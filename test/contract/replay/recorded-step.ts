@@ -45,8 +45,10 @@ export interface RecordedStep {
   readonly note?: unknown;
   readonly group?: string;
   readonly pre: {
-    readonly vmlist_ids: Readonly<Record<string, { readonly node: string; readonly type: string }>>;
-    readonly running_here: readonly number[];
+    readonly vmlist_ids:
+      | string
+      | Readonly<Record<string, { readonly node: string; readonly type: string; readonly config?: string }>>;
+    readonly running_here: readonly string[];
     /** null: the cluster file system is stopped. */
     readonly quorate: number | null;
     readonly configs: Readonly<Record<string, string>>;

@@ -12,9 +12,9 @@ import { syncCluster } from '../../../packages/sim/src/pmxcfs.ts';
 import { mountpointOf, readPools } from '../../../packages/sim/src/pool/state.ts';
 import { createPool } from '../../../packages/sim/src/pool.ts';
 import { TOOLS } from '../../../packages/sim/src/tool/all-tools.ts';
+import { makeTemplates } from './lab-files.ts';
 import { runHere } from './made-outcome.ts';
 import { masked } from './outcome.ts';
-import { makeTemplates } from './recorded-host.ts';
 import type { ZfsStep } from './recorded-step.ts';
 
 const GIB = 1024 ** 3;
@@ -40,7 +40,7 @@ async function replayZfsCategory(
 ): Promise<{ id: string; differences: readonly string[] | undefined }[]> {
   const folder = mkdtempSync(join(tmpdir(), 'pxmgr-replay-zfs-'));
   const host = createHost(join(folder, 'pve1'), { name: 'pve1', cores: 2, memoryBytes: 8 * GIB });
-  copyFileSync(makeTemplates(folder), host.path('/var/lib/vz/template/cache/busybox-1.35_amd64.tar.gz'));
+  copyFileSync(makeTemplates(folder).archive, host.path('/var/lib/vz/template/cache/busybox-1.35_amd64.tar.gz'));
   writeFileSync(host.clusterPath('storage.cfg'), STORAGE);
   const done = [];
   try {

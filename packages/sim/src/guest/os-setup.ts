@@ -77,7 +77,7 @@ export interface OsChoice {
 /** Texts go to `log` as upstream's task prints them; an unknown distribution throws. */
 export function detectOs(
   root: string,
-  given: { ostype?: string; arch?: string },
+  given: { ostype?: string; arch?: string; mountedAt: string },
   log: (text: string) => void,
 ): OsChoice {
   const ostype = given.ostype === 'unmanaged' ? 'unmanaged' : detectType(root, log);
@@ -85,7 +85,7 @@ export function detectOs(
     if (!existsSync(join(root, 'etc'))) log('WARNING: /etc not present in CT, is the rootfs mounted?\n');
     log(`got unexpected ostype (${ostype} != ${given.ostype})\n`);
   }
-  checkVersion(root, ostype);
+  checkVersion(root, ostype, given.mountedAt);
   return { ostype, arch: given.arch ?? detectArch(root, ostype, log) };
 }
 
@@ -106,11 +106,18 @@ function detectType(root: string, log: (text: string) => void): string {
   return 'unmanaged';
 }
 
-function checkVersion(root: string, ostype: string): void {
+/** The guest's own set-up as far as it can fail (pve-container src/PVE/LXC/Setup/CentOS.pm get_release). */
+export function setUpOs(root: string, ostype: string, log: (text: string) => void): void {
+  if (ostype !== 'openeuler' || guestPath(root, '/etc/redhat-release') !== undefined) return;
+  log("can't open '/etc/redhat-release' - No such file or directory\n");
+  throw new ToolError('error in setup task PVE::LXC::Setup::post_create_hook\n');
+}
+
+function checkVersion(root: string, ostype: string, at: string): void {
   if (ostype === 'debian' && !/^\s*\S/.test(guestText(root, '/etc/debian_version') ?? ''))
     throw new ToolError('unable to read version info\n');
   if (ostype === 'ubuntu' && guestPath(root, '/etc/lsb-release') === undefined) {
-    throw new ToolError("can't open '/etc/lsb-release' - No such file or directory\n");
+    throw new ToolError(`can't open '${at}/etc/lsb-release' - No such file or directory\n`);
   }
 }
 
@@ -128,6 +135,11 @@ const MACHINES: Readonly<Record<string, string>> = {
 function detectArch(root: string, ostype: string, log: (text: string) => void): string {
   if (ostype === 'unmanaged') {
     log(FALLBACK);
+    return 'amd64';
+  }
+  if (ostype === 'nixos') {
+    // Its shell is looked for in the system profile, which a fresh tree does not have.
+    log(`could not find a shell\nArchitecture detection failed: error in setup task (eval)\n${FALLBACK}`);
     return 'amd64';
   }
   const shell = guestPath(root, '/bin/sh');

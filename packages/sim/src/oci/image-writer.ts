@@ -27,7 +27,7 @@ export interface ImageSpec {
   /** The `config` object: Env, Entrypoint, Cmd, User, ... */
   readonly config: Readonly<Record<string, unknown>>;
   readonly architecture?: string;
-  readonly compression?: 'none' | 'gzip';
+  readonly compression?: 'none' | 'gzip' | 'zstd';
   readonly mediaTypes?: { readonly manifest?: string; readonly config?: string; readonly layer?: string };
   /** Last chance to change blobs (by archive path) before the archive is written. */
   readonly tamper?: (members: Map<string, Buffer>) => void;
@@ -51,13 +51,15 @@ export async function writeOciArchive(path: string, spec: ImageSpec): Promise<Wr
   };
   const diffIds: string[] = [];
   const layers: unknown[] = [];
-  const isPlain = spec.compression === 'none';
+  const compression = spec.compression ?? 'gzip';
   for (const entries of spec.layers) {
     const tar = await tarOf(entries);
     diffIds.push(`sha256:${sha256(tar)}`);
     layers.push({
-      mediaType: spec.mediaTypes?.layer ?? `application/vnd.oci.image.layer.v1.tar${isPlain ? '' : '+gzip'}`,
-      ...add(isPlain ? tar : gzipSync(tar, { level: 9 })),
+      mediaType:
+        spec.mediaTypes?.layer ??
+        `application/vnd.oci.image.layer.v1.tar${compression === 'none' ? '' : `+${compression}`}`,
+      ...add(packed(tar, compression)),
     });
   }
   const architecture = spec.architecture ?? 'amd64';
@@ -79,6 +81,30 @@ export async function writeOciArchive(path: string, spec: ImageSpec): Promise<Wr
   spec.tamper?.(members);
   await writeFile(path, await tarOf([...members].map(([name, content]) => ({ path: name, content }))));
   return { path, digest: manifest.digest };
+}
+
+function packed(tar: Buffer, compression: NonNullable<ImageSpec['compression']>): Buffer {
+  if (compression === 'none') return tar;
+  return compression === 'gzip' ? gzipSync(tar, { level: 9 }) : zstdStored(tar);
+}
+
+const ZSTD_MAGIC = 0xfd2fb528;
+const ZSTD_BLOCK = 128 * 1024;
+
+/** A zstd frame whose blocks are stored as they are (RFC 8878, 3.1.1): this platform has no compressor of its own. */
+export function zstdStored(bytes: Buffer): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUInt32LE(ZSTD_MAGIC, 0);
+  head[4] = 0xa0; // one segment, its size in four bytes
+  head.writeUInt32LE(bytes.length, 5);
+  const parts: Buffer[] = [head];
+  for (let at = 0; at < bytes.length || at === 0; at += ZSTD_BLOCK) {
+    const block = bytes.subarray(at, at + ZSTD_BLOCK);
+    const header = Buffer.alloc(3);
+    header.writeUIntLE((block.length << 3) | (at + ZSTD_BLOCK >= bytes.length ? 1 : 0), 0, 3);
+    parts.push(header, block);
+  }
+  return Buffer.concat(parts);
 }
 
 /** Puts an index between index.json and the manifest, as `skopeo copy --all` leaves it. */

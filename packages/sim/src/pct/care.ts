@@ -1,10 +1,14 @@
-/** fstrim, df, fsck, suspend: what they refuse; the rest needs a block device (pve-container src/PVE/CLI/pct.pm). */
+/** fstrim, df, fsck, rescan, cpusets, console, suspend, resume (pve-container src/PVE/CLI/pct.pm). No block device is behind a volume, so counts are played. */
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
-import { parseMountPoint } from '../guest/mount-point.ts';
+import { type MountPoint, mountPoints, parseMountPoint, printMountPoint } from '../guest/mount-point.ts';
+import type { Host } from '../host.ts';
 import { findGuest } from '../pmxcfs.ts';
-import { findVolume } from '../storages.ts';
-import { ToolError } from '../tool.ts';
-import { isRunning, locked, text, type Verb } from './context.ts';
+import { runningGuests } from '../running.ts';
+import { parseSize } from '../size.ts';
+import { findVolume, volumeBackend, volumePath } from '../storages.ts';
+import { ToolError, type ToolIo } from '../tool.ts';
+import { exit, flag, isRunning, locked, lockedInTask, taskOf, text, type Verb } from './context.ts';
+import { ownContainers } from './show.ts';
 
 /** The guest's config carries the lock while upstream mounts it. */
 async function mountedFor(verb: Verb): Promise<void> {
@@ -26,8 +30,37 @@ export async function fstrim(verb: Verb): Promise<number> {
 
 export async function df(verb: Verb): Promise<number> {
   if (findGuest(verb.host, verb.vmid) === undefined) verb.io.err(`${verb.vmid} doesn't exist\n`);
-  requireUnlocked(loadConfig(verb.host, verb.vmid, verb.io.err));
-  throw new ToolError('pct df is not part of this stand-in\n');
+  const config = loadConfig(verb.host, verb.vmid, verb.io.err);
+  requireUnlocked(config);
+  if (!isRunning(verb)) await mountedFor(verb);
+  const rows = [['MP', 'Volume', 'Size', 'Used', 'Avail', 'Use%', 'Path']];
+  for (const point of mountPoints(config)) rows.push(await spaceRow(verb.host, point));
+  const widths = rows[0]?.map((_, n) => Math.max(...rows.map((row) => row[n]?.length ?? 0))) ?? [];
+  for (const row of rows)
+    verb.io.out(
+      `${row
+        .map((word, n) => (n === 6 ? word : n < 2 ? word.padEnd(widths[n] ?? 0) : word.padStart(widths[n] ?? 0)))
+        .join(' ')}\n`,
+    );
+  return 0;
+}
+
+/** Raw volumes lose about an eighth to the file system's own tables; what is used is counted as a fresh template. */
+async function spaceRow(host: Host, point: MountPoint): Promise<string[]> {
+  const { storage, volname } = findVolume(host, point.volume);
+  const bytes = await (await volumeBackend(storage)).sizeBytes({ host, storage, volname });
+  const size = bytes * 0.84;
+  const used = bytes * 0.04;
+  const mib = (n: number): string => `${(n / 1024 ** 2).toFixed(1)}M`;
+  return [
+    point.key,
+    point.volume,
+    mib(size),
+    mib(used),
+    mib(size - used),
+    ((100 * used) / size).toFixed(1),
+    point.target,
+  ];
 }
 
 export async function fsck(verb: Verb): Promise<number> {
@@ -36,11 +69,89 @@ export async function fsck(verb: Verb): Promise<number> {
   const { volume } = parseMountPoint(key, config.values.get(key) ?? '');
   const { format } = findVolume(verb.host, volume).parsed;
   if (format !== 'raw') throw new ToolError(`unable to run fsck for '${volume}' (format == ${format})\n`);
-  throw new ToolError('pct fsck is not part of this stand-in\n');
+  if (isRunning(verb)) throw new ToolError('cannot run fsck on active container\n');
+  const { size = '' } = parseMountPoint(key, config.values.get(key) ?? '').values;
+  const blocks = Math.floor((parseSize(size) ?? 0) / 1024);
+  verb.io.out(
+    `fsck from util-linux 2.41.5\n${await volumePath(verb.host, volume)}: clean, 11/${Math.floor(blocks / 4)} files, ${Math.floor(blocks / 16)}/${blocks} blocks\n`,
+  );
+  return 0;
 }
 
 export async function suspend(verb: Verb): Promise<number> {
   if (!isRunning(verb)) throw new ToolError(`CT ${verb.vmid} not running\n`);
-  requireUnlocked(loadConfig(verb.host, verb.vmid, verb.io.err));
-  throw new ToolError('pct suspend is not part of this stand-in\n');
+  const end = await taskOf(verb, 'vzsuspend', (task) =>
+    lockedInTask(verb, task, async () => {
+      requireUnlocked(loadConfig(verb.host, verb.vmid, task.log));
+      throw new ToolError('checkpoints are not part of this stand-in\n');
+    }),
+  );
+  return exit(end);
+}
+
+/** Nothing can be resumed here, so what is missing is told as lxc-checkpoint tells it. */
+export async function resume(verb: Verb): Promise<number> {
+  const { host, vmid } = verb;
+  const end = await taskOf(verb, 'vzresume', async (task) => {
+    const isDefined = findGuest(host, vmid)?.node === host.name;
+    task.log(
+      isDefined
+        ? `lxc-checkpoint: ${vmid}: ../src/lxc/criu.c: do_restore: 1065 criu process exited 1, output:\n\nlxc-checkpoint: ${vmid}: ../src/lxc/criu.c: __criu_restore: 1398 restore process died\nlxc-checkpoint: ${vmid}: ../src/lxc/tools/lxc_checkpoint.c: restore_finalize: 203 Restoring ${vmid} failed\n`
+        : `lxc-checkpoint: ${vmid}: ../src/lxc/tools/lxc_checkpoint.c: lxc_checkpoint_main: 299 ${vmid} is not defined\n`,
+    );
+    throw new ToolError(
+      `command 'lxc-checkpoint -n ${vmid} -r --foreground -D /var/lib/vz/dump' failed: exit code 1\n`,
+    );
+  });
+  return exit(end);
+}
+
+/** Only a running guest has a console to take. */
+export async function console(verb: Verb): Promise<number> {
+  loadConfig(verb.host, verb.vmid, verb.io.err);
+  if (isRunning(verb)) throw new ToolError('consoles are not part of this stand-in\n');
+  const text = `lxc-console: ${verb.vmid}: ../src/lxc/tools/lxc_console.c: lxc_console_main: 130 ${verb.vmid} is not running\n`;
+  throw new ToolError(text, 1);
+}
+
+/** Cores given to each running guest; the stand-in pins none. */
+export async function cpusets(verb: Verb): Promise<number> {
+  const running = runningGuests(verb.host).filter((guest) => guest.kind === 'lxc');
+  if (running.length === 0) return 0;
+  const all = Array.from({ length: verb.host.identity.cores }, (_, n) => String(n)).join(' ');
+  const rows = running.map((guest) => `${guest.vmid}:  ${all}`);
+  const line = '-'.repeat(Math.max(...rows.map((row) => row.length)));
+  verb.io.out(`${line}\n${rows.join('\n')}\n${line}\n`);
+  return 0;
+}
+
+/** Sizes and unused volumes are taken over from the storages (pve-container src/PVE/LXC.pm rescan). */
+export async function rescan(verb: Verb): Promise<number> {
+  const { host, io } = verb;
+  const isDry = flag(verb, 'dryrun');
+  if (isDry) io.out("NOTE: running in dry-run mode, won't write changes out!\n");
+  io.out('rescan volumes...\n');
+  const ids = verb.vmid > 0 ? [verb.vmid] : ownContainers(verb);
+  for (const vmid of ids) await locked({ ...verb, vmid }, () => rescanGuest({ host, vmid }, isDry, io));
+  return 0;
+}
+
+async function rescanGuest(at: { host: Host; vmid: number }, isDry: boolean, io: ToolIo): Promise<void> {
+  const config = loadConfig(at.host, at.vmid, io.err);
+  requireUnlocked(config);
+  let isChanged = false;
+  for (const point of mountPoints(config)) {
+    if (point.kind !== 'volume') continue;
+    const { storage, volname } = findVolume(at.host, point.volume);
+    const volume = { host: at.host, storage, volname };
+    const backend = await volumeBackend(storage);
+    if (!(await backend.exists(volume))) continue;
+    const bytes = await backend.sizeBytes(volume);
+    const value = printMountPoint(point.key, { ...point.values, size: String(bytes) });
+    if (value === config.values.get(point.key)) continue;
+    io.out(`CT ${at.vmid}: updated volume size of '${point.volume}' in config.\n`);
+    config.values.set(point.key, value);
+    isChanged = true;
+  }
+  if (isChanged && !isDry) storeConfig(at.host, at.vmid, config);
 }

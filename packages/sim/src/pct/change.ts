@@ -96,7 +96,8 @@ export async function destroy(verb: Verb): Promise<number> {
   if (!flag(verb, 'force') && isRunning(verb)) throw new ToolError(refusal);
   const end = await taskOf(verb, 'vzdestroy', (task) =>
     lockedInTask(verb, task, async () => {
-      const config = loadConfig(host, vmid, task.log);
+      // Read before by the same process, so the parser's warnings are not said again.
+      const config = loadConfig(host, vmid, () => undefined);
       checkDestroy(verb, config);
       if (isRunning(verb)) {
         if (!flag(verb, 'force')) throw new ToolError(refusal);

@@ -33,6 +33,8 @@ interface Plan {
 export async function clone(verb: Verb): Promise<number> {
   requireQuorum(verb.host);
   const plan = checkedClone(verb);
+  const storage = text(verb, 'storage');
+  if (storage !== undefined) enabledStorage(verb.host, storage);
   await atPoint(verb, 'before-lock');
   await locked(verb, async () => {
     writePveFile(verb.host, { path: configPath(verb.host, plan.newId), text: 'lock: create\n', isNew: true });
@@ -89,8 +91,6 @@ async function checkVolume(verb: Verb, point: MountPoint, isFull: boolean): Prom
   const { storage } = findVolume(verb.host, point.volume);
   if (!isFull && storage.type !== 'zfspool')
     throw new ToolError(`Linked clone feature for '${point.volume}' is not available\n`, 2);
-  const wanted = text(verb, 'storage');
-  if (wanted !== undefined) enabledStorage(verb.host, wanted);
 }
 
 function checkTarget(verb: Verb, section: GuestSection): void {
@@ -183,7 +183,7 @@ async function link(verb: Verb, task: Task, { plan, point }: Copy): Promise<stri
 }
 
 /** rsync --stats prints counts of what it moved; ours are not counted. */
-const RSYNC_SUMMARY =
+export const RSYNC_SUMMARY =
   '\nNumber of files: 0\nNumber of created files: 0\nNumber of deleted files: 0\nNumber of regular files transferred: 0\nTotal file size: 0 bytes\nTotal transferred file size: 0 bytes\nLiteral data: 0 bytes\nMatched data: 0 bytes\nFile list size: 0\nFile list generation time: 0.001 seconds\nFile list transfer time: 0.000 seconds\nTotal bytes sent: 0\nTotal bytes received: 0\n\nsent 0 bytes  received 0 bytes  0.00 bytes/sec\ntotal size is 0  speedup is 1.00\n';
 
 /** Exits 0 although its task failed; checks before the task still give a status. */

@@ -6,14 +6,16 @@ import { emptyConfig, type GuestConfig } from '../config-text.ts';
 import type { Extracted } from '../extract.ts';
 import { applyChange } from '../guest/change.ts';
 import { loadConfig, removeConfig, storeConfig, storeNewConfig } from '../guest/config-store.ts';
-import { createDisks, destroyDisks, idBase, resolveMounts } from '../guest/disks.ts';
+import { createDisks, destroyDisks, idBase, type MountedVolume, resolveMounts } from '../guest/disks.ts';
 import { isVolumeKey, parseMountPoint } from '../guest/mount-point.ts';
 import { applyOciSettings } from '../guest/oci-settings.ts';
-import { detectOs } from '../guest/os-setup.ts';
+import { detectOs, setUpOs } from '../guest/os-setup.ts';
+import { addToPool, requirePool } from '../guest/pools.ts';
 import { clampCpuUnits } from '../guest/syntax.ts';
-import { findGuest, requireQuorum, syncCluster } from '../pmxcfs.ts';
+import { findGuest, readPveFile, requireQuorum, syncCluster, writePveFile } from '../pmxcfs.ts';
 import { parameterError } from '../schema/command.ts';
-import { enabledStorage, findVolume, holdsContainers, volumePath } from '../storages.ts';
+import { readText } from '../sim-file.ts';
+import { enabledStorage, findVolume, holdsContainers, volumeBackend, volumePath } from '../storages.ts';
 import type { Task } from '../task.ts';
 import { errorText, ToolError } from '../tool.ts';
 import { parseVolumeId } from '../volume-names.ts';
@@ -51,24 +53,37 @@ export async function create(verb: Verb): Promise<number> {
   if (flag(verb, 'restore')) throw new ToolError('restore is not part of this stand-in\n');
   checkSshKeys(verb);
   requireFree(verb, '');
-  if (text(verb, 'pool') !== undefined)
-    throw new ToolError(`403 Permission check failed (pool '${text(verb, 'pool') ?? ''}' does not exist)\n`, 2);
+  requirePool(verb.host, text(verb, 'pool'));
   const wanted = await checked(verb);
   await reserve(verb);
   const end = await taskOf(verb, 'vzcreate', async (task) => {
     await lockedInTask(verb, task, () => build(verb, task, wanted));
+    addToPool(verb.host, text(verb, 'pool'), verb.vmid);
     // A task of its own inside this one: what it says, its error included, is output here and no failure.
     if (flag(verb, 'start')) await start({ ...verb, io: { ...verb.io, out: logOf(task), err: logOf(task) } });
-    if (flag(verb, 'ha-managed')) task.log('Add as HA resource\n');
+    if (flag(verb, 'ha-managed')) addToHa(verb, task);
   });
   return exit(end);
 }
 
-/** The option names a file; only its presence matters here. */
+/** `ha-manager add ct:<id>` as a section of ha/resources.cfg. */
+function addToHa(verb: Verb, task: Task): void {
+  task.log('Add as HA resource\n');
+  const before = readPveFile(verb.host, 'ha/resources.cfg') ?? '';
+  writePveFile(verb.host, { path: 'ha/resources.cfg', text: `${before}ct: ${verb.vmid}\n\n` });
+}
+
+const SSH_KEY =
+  /^(?:[\w@",=\-./*]+ )?(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp(?:256|384|521)|sk-\S+) [A-Za-z0-9+/=]+(?: .*)?$/;
+
+/** Every line that is no comment must be a key (pve-common src/PVE/Tools.pm validate_ssh_public_keys). */
 function checkSshKeys(verb: Verb): void {
   const file = text(verb, 'ssh-public-keys');
-  if (file === undefined || existsSync(verb.host.path(file)) || existsSync(file)) return;
-  throw new ToolError(`can't open '${file}' - No such file or directory\n`, 2);
+  if (file === undefined) return;
+  const keys = readText(verb.host.path(file)) ?? readText(file);
+  if (keys === undefined) throw new ToolError(`can't open '${file}' - No such file or directory\n`, 2);
+  const lines = keys.split('\n').filter((line) => !/^\s*(?:#|$)/.test(line));
+  if (!lines.every((line) => SSH_KEY.test(line))) throw new ToolError('SSH public key validation error\n');
 }
 
 function requireFree(verb: Verb, prefix: string): void {
@@ -87,9 +102,9 @@ async function checked(verb: Verb): Promise<Wanted> {
   const { disks, values } = sortParameters(verb, storage);
   if (disks.size > 0 && !disks.has('rootfs'))
     throw new ToolError("mount points configured, but 'rootfs' not set - aborting\n");
-  for (const key of [...disks.keys()].sort(rootfsFirst)) checkDisk(verb, key, disks.get(key) ?? '');
+  for (const key of [...disks.keys()].sort(rootfsFirst)) await checkDisk(verb, key, disks.get(key) ?? '');
   if (disks.size === 0) {
-    requireContainers(verb, storage);
+    await requireContainers(verb, storage);
     disks.set('rootfs', `${storage}:4`);
   }
   const config = emptyConfig();
@@ -134,15 +149,19 @@ function checkTemplate(verb: Verb, template: string): void {
   }
 }
 
-function checkDisk(verb: Verb, key: string, value: string): void {
+async function checkDisk(verb: Verb, key: string, value: string): Promise<void> {
   const point = parseMountPoint(key, value);
-  if (point.kind === 'volume') requireContainers(verb, parseVolumeId(point.volume).storage);
+  if (point.kind === 'volume') await requireContainers(verb, parseVolumeId(point.volume).storage, key !== 'rootfs');
 }
 
-function requireContainers(verb: Verb, id: string): void {
+/** The status of a storage that is missing is what the check of the one before it left (ENOTTY). */
+async function requireContainers(verb: Verb, id: string, isLater = false): Promise<void> {
+  if (isLater && !verb.host.storages().some((s) => s.id === id))
+    throw new ToolError(`storage '${id}' does not exist\n`, 25);
   const storage = enabledStorage(verb.host, id);
   if (!holdsContainers(storage))
     throw parameterError(verb.call, { storage: `storage '${id}' does not support container directories` });
+  await (await volumeBackend(storage)).activate?.(verb.host, storage);
 }
 
 function stubConfig(): GuestConfig {
@@ -224,11 +243,13 @@ async function fill(verb: Verb, task: Task, wanted: Wanted): Promise<void> {
     applyOciSettings(extracted.oci, { config, root: root.source, knowsUser, log: task.log });
   }
   for (const warning of extracted.warnings) task.warn(warning);
-  const given = { ...optional('ostype', config), ...optional('arch', config) };
+  const mountedAt = `/var/lib/lxc/${verb.vmid}/rootfs`;
+  const given = { ...optional('ostype', config), ...optional('arch', config), mountedAt };
   const os = detectOs(root.source, given, task.log);
   config.values.set('ostype', os.ostype);
   config.values.set('arch', os.arch);
   storeConfig(host, verb.vmid, withLock(config));
+  setUpOs(root.source, os.ostype, task.log);
 }
 
 function optional(key: 'ostype' | 'arch', config: GuestConfig): { ostype?: string; arch?: string } {
@@ -241,14 +262,11 @@ function withLock(config: GuestConfig): GuestConfig {
   return { ...config, values: new Map(config.values) };
 }
 
-async function mountAll(
-  verb: Verb,
-  task: Task,
-  config: GuestConfig,
-): Promise<{ key: string; source: string; target: string }[]> {
+async function mountAll(verb: Verb, task: Task, config: GuestConfig): Promise<MountedVolume[]> {
   const mounts = await resolveMounts(verb.host, config);
   for (const mount of mounts) {
     if (existsSync(mount.source)) continue;
+    if (mount.kind === 'device') throw noBlockDevice(verb, task, mount);
     task.log('mounting container failed\n');
     throw new ToolError(
       `directory '${parseMountPoint(mount.key, config.values.get(mount.key) ?? '').volume}' does not exist\n`,
@@ -257,6 +275,15 @@ async function mountAll(
   const [root, ...rest] = mounts;
   for (const mount of rest) await makeMountTarget(root?.source ?? '', mount.target, idBase(config));
   return mounts;
+}
+
+function noBlockDevice(verb: Verb, task: Task, mount: { source: string; target: string }): ToolError {
+  const device = verb.host.inHost(mount.source);
+  const root = `/var/lib/lxc/${verb.vmid}/rootfs`;
+  task.log(
+    `mount: ${root}${mount.target}: fsconfig() failed: ${device}: Can't lookup blockdev.\n       dmesg(1) may have more information after failed mount system call.\nmounting container failed\n`,
+  );
+  return new ToolError(`command 'mount ${device} ${root}/${mount.target}' failed: exit code 32\n`);
 }
 
 async function makeMountTarget(root: string, target: string, owner: number): Promise<void> {
@@ -277,6 +304,7 @@ async function unpack(verb: Verb, task: Task, { wanted, root, mounts }: Unpackin
   const { extract } = await import('../rootfs.ts');
   return extract(verb.host.path(archive), root, {
     host: verb.host,
+    vmid: verb.vmid,
     idBase: idBase(wanted.config),
     mounts: mounts.map(({ target, source }) => ({ target, source })),
     log: task.log,

@@ -11,6 +11,7 @@ import { findVolume, volumeBackend } from '../storages.ts';
 import { runTask, type Task } from '../task.ts';
 import { ToolError } from '../tool.ts';
 import { atPoint, exit, isRunning, lockedInTask, text, type Verb } from './context.ts';
+import { moveToStorage } from './move-storage.ts';
 import { requireDigest } from './volume.ts';
 
 export async function moveVolume(verb: Verb): Promise<number> {
@@ -22,7 +23,7 @@ export async function moveVolume(verb: Verb): Promise<number> {
     const reason = "both 'storage' and 'target-vmid' missing, either needs to be set";
     throw parameterError(verb.call, { 'target-vmid': reason, storage: reason });
   }
-  if (target === undefined) throw new ToolError('moving a volume to another storage is not part of this stand-in\n');
+  if (target === undefined) return moveToStorage(verb, storage ?? '');
   const from = text(verb, 'volume') ?? '';
   const to = { vmid: Number(target), key: text(verb, 'target-volume') ?? from };
   checkedMove(verb, from, to);

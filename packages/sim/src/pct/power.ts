@@ -44,7 +44,8 @@ async function bringUp(verb: Verb, task: Task, config: GuestConfig): Promise<voi
     storeConfig(host, vmid, config);
   }
   await atPoint(verb, 'before-start');
-  if (!config.values.has('arch')) throw new ToolError("missing 'arch' - internal error\n");
+  if (!config.values.has('arch'))
+    throw new ToolError("missing 'arch' - internal error at /usr/share/perl5/PVE/LXC.pm line 729.\n");
   for (const [key, value] of config.values) {
     if (/^dev\d+$/.test(key)) requireDevice(host, value);
     if (/^net\d+$/.test(key)) requireBridge(host, value);

@@ -23,9 +23,17 @@ export function ownContainers(verb: Pick<Verb, 'host'>): number[] {
     .sort((a, b) => a - b);
 }
 
+/** Upstream multiplies the value as it stands. */
+function warnNotNumeric(config: GuestConfig, warn: (line: string) => void): void {
+  const memory = config.values.get('memory');
+  if (memory === undefined || /^\s*[+-]?\d/.test(memory)) return;
+  warn(`Argument "${memory}" isn't numeric in multiplication (*) at /usr/share/perl5/PVE/LXC.pm line 316.\n`);
+}
+
 export async function list(verb: Verb): Promise<number> {
   const rows = ownContainers(verb).map((vmid) => {
     const config = loadConfig(verb.host, vmid, verb.io.err);
+    warnNotNumeric(config, verb.io.err);
     const name = (config.values.get('hostname') ?? `CT${vmid}`).replace(/\s/g, '');
     return [
       String(vmid),

@@ -8,7 +8,7 @@ import { contentOf, isDisabled, isOnNode, type Storage } from '../storage-cfg.ts
 import { type ContentRow, contentRows } from '../storage-content.ts';
 import { allocVolume, enabledStorage, findVolume, volumeBackend, volumePath } from '../storages.ts';
 import { runTask } from '../task.ts';
-import { errorText, type Tool } from '../tool.ts';
+import { errorText, type Tool, ToolError } from '../tool.ts';
 import type { VolumeFormat } from '../volumes.ts';
 import { runCommands } from './run-commands.ts';
 
@@ -126,7 +126,7 @@ const free: VerbHandler = async (verb) => {
   enabledStorage(host, storage.id);
   await runTask(
     verb,
-    { type: 'imgdel', id: parsed.vmid === undefined ? '' : `${parsed.vmid}@${storage.id}`, tool: 'pvesm' },
+    { type: 'imgdel', id: parsed.vmid === undefined ? storage.id : `${parsed.vmid}@${storage.id}`, tool: 'pvesm' },
     async (task) => {
       const path = await volumePath(host, volid);
       if (parsed.kind !== 'images') {
@@ -148,6 +148,14 @@ const path: VerbHandler = async (verb) => {
   const found = await volumePath(verb.host, text(verb, 'volume') ?? '');
   verb.io.out(`${found}\n`);
   return 0;
+};
+
+/** Backups hold no config here: only a missing one can be answered. */
+const extractconfig: VerbHandler = async (verb) => {
+  const volid = text(verb, 'volume') ?? '';
+  if (!existsSync(verb.host.path(await volumePath(verb.host, volid))))
+    throw new ToolError(`volume '${volid}' does not exist\n`, 2);
+  throw new ToolError('reading backups is not part of this stand-in\n');
 };
 
 const apiinfo: VerbHandler = async (verb) => {
@@ -179,6 +187,7 @@ export const pvesm: Tool = (host, argv, io) =>
       free: async () => free,
       path: async () => path,
       apiinfo: async () => apiinfo,
+      extractconfig: async () => extractconfig,
       'scan zfs': async () => scanZfs,
       add: change,
       set: change,

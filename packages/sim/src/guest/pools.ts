@@ -1,0 +1,24 @@
+/** Pools of user.cfg: `pool:<name>:<comment>:<guests>:<storages>:` (pve-access-control src/PVE/AccessControl.pm). */
+import type { Host } from '../host.ts';
+import { readPveFile, writePveFile } from '../pmxcfs.ts';
+import { ToolError } from '../tool.ts';
+
+export function requirePool(host: Host, pool: string | undefined): void {
+  if (pool === undefined || lines(host).some((line) => line.startsWith(`pool:${pool}:`))) return;
+  throw new ToolError(`403 Permission check failed (pool '${pool}' does not exist)\n`, 2);
+}
+
+export function addToPool(host: Host, pool: string | undefined, vmid: number): void {
+  if (pool === undefined) return;
+  const changed = lines(host).map((line) => {
+    const [kind, name, comment = '', guests = '', ...rest] = line.split(':');
+    if (kind !== 'pool' || name !== pool) return line;
+    const ids = [...guests.split(',').filter((id) => id !== ''), String(vmid)].sort((a, b) => Number(a) - Number(b));
+    return [kind, name, comment, ids.join(','), ...rest].join(':');
+  });
+  writePveFile(host, { path: 'user.cfg', text: changed.join('\n') });
+}
+
+function lines(host: Host): string[] {
+  return (readPveFile(host, 'user.cfg') ?? '').split('\n');
+}
