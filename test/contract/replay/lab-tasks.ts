@@ -3,9 +3,10 @@ import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseUpid, taskLogPath } from '@pxmgr/contract/upid';
 import type { Host } from '../../../packages/sim/src/host.ts';
-import type { LabSetUp } from './recorded-host.ts';
+import type { History } from './history.ts';
+import type { RecordedStep } from './recorded-step.ts';
 
-export function seedTasks(host: Host, { step, history }: Pick<LabSetUp, 'step' | 'history'>): void {
+export function seedTasks(host: Host, { step, history }: { step: RecordedStep; history: History }): void {
   if (!/^(?:pvesh|pvenode|curl)$/.test(step.argv[0] ?? '')) return;
   for (const [upid, log] of history.tasks) put(host, upid, log);
   const asked = /UPID:[^/\s]+:/.exec(step.argv.join(' '))?.[0];
