@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict';
 import { tarOf } from '@pxmgr/sim/oci/image-writer';
 import { busyboxTree } from '../e2e/busybox-tree.ts';
+import { CHANGES, WEB } from './changes.ts';
 import type { Step } from './course.ts';
 import { FAULTS } from './faults.ts';
 import { toolText, tracesOf } from './target.ts';
 
-const WEB = 'pxmgr-test-web';
 const TINY = 'pxmgr-test-tiny';
 const TINY_ARCHIVE = 'pxmgr-test-tiny_12.0_amd64.tar';
 /** TEST-NET-2 (RFC 5737): nobody is there. */
@@ -138,4 +138,4 @@ const ENDS: readonly Step[] = [
   },
 ];
 
-export const LIFE_CYCLE: readonly Step[] = [...JOIN, ...FROM_IMAGE, ...FROM_TEMPLATE, ...FAULTS, ...ENDS];
+export const LIFE_CYCLE: readonly Step[] = [...JOIN, ...FROM_IMAGE, ...CHANGES, ...FROM_TEMPLATE, ...FAULTS, ...ENDS];
