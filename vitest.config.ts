@@ -33,9 +33,15 @@ const integration = {
   },
 };
 
-export default defineConfig({
+/** `npm run test:soak`: the same properties with many more runs, for hours. */
+const soak = {
+  extends: true as const,
+  test: { name: 'soak', include: ['test/soak/**/*.test.ts'] },
+};
+
+export default defineConfig(({ mode }) => ({
   test: {
-    projects: [...unit, ...tree, integration],
+    projects: mode === 'soak' ? [soak] : [...unit, ...tree, integration],
     environment: 'node',
     clearMocks: true,
     restoreMocks: true,
@@ -47,4 +53,4 @@ export default defineConfig({
       reporter: ['text-summary', 'json-summary'],
     },
   },
-});
+}));

@@ -143,14 +143,22 @@ export class Outbox {
     const frames: Frame[] = [];
     for (const item of items) {
       this.#seq += 1n;
-      frames.push(encodeItem(item, this.#seq));
+      const slot: OutboxSlot = { ...this.#asRepair(item), seq: this.#seq, position: undefined };
+      frames.push(encodeItem(slot, slot.seq));
       this.#giveUp(keyOf(item));
-      this.#slots.set(keyOf(item), { ...item, seq: this.#seq, position: undefined });
+      this.#slots.set(keyOf(item), slot);
     }
     this.#file.append(frames);
     this.#dropOldest();
     if (this.#file.bytes > COMPACT_BYTES + 2 * this.#liveBytes) this.#compact();
     this.#onItems();
+  }
+
+  /** Whoever was not told yet that the object is there would take its change for its making. */
+  #asRepair(item: OutboxItem): OutboxItem {
+    const replaced = this.#slots.get(keyOf(item));
+    const isUntold = replaced?.resync === true && replaced.document !== undefined && item.document !== undefined;
+    return isUntold ? { ...item, resync: true } : item;
   }
 
   #dropOldest(): void {

@@ -19,7 +19,7 @@ export interface Track {
   sinceMs: number;
 }
 
-/** A later generation begins before its first revision: what is lost of its beginning is a hole as well. */
+/** A generation begins before its first revision: what is lost of its beginning is a hole as well. */
 export function beginTrack(generation: bigint, revision = 0n): Track {
   return { generation, revision, ahead: new Set(), sinceMs: 0 };
 }

@@ -80,13 +80,9 @@ export class Ingest implements BatchSink {
    */
   giveUp(nodeUid: string, upTo?: Position): void {
     this.#transaction((outcome) => {
-      const before = this.#options.gaps.draft(nodeUid);
-      if (before === undefined) {
-        if (upTo !== undefined) outcome.tracks.set(nodeUid, beginTrack(upTo.generation, upTo.revision));
-        return;
-      }
-      const isNewer = upTo !== undefined && upTo.generation > before.generation;
-      const track = isNewer ? this.#beginAgain(nodeUid, upTo.generation, outcome) : before;
+      const track =
+        upTo === undefined ? this.#options.gaps.draft(nodeUid) : this.#trackFor({ nodeUid, position: upTo }, outcome);
+      if (track === undefined) return;
       outcome.tracks.set(nodeUid, track);
       const gap = giveUp(track, upTo?.generation === track.generation ? upTo.revision : 0n);
       if (gap !== undefined) this.#recordGap(nodeUid, describeGap(gap), outcome);
@@ -135,9 +131,9 @@ export class Ingest implements BatchSink {
     this.#options.logger.warn({ subject, seq: sequence, reason }, 'a message was put aside');
   }
 
-  #trackFor({ nodeUid, position }: Observed, outcome: Outcome): Track {
+  #trackFor({ nodeUid, position }: Pick<Observed, 'nodeUid' | 'position'>, outcome: Outcome): Track {
     let track = outcome.tracks.get(nodeUid) ?? this.#options.gaps.draft(nodeUid);
-    if (track === undefined) track = beginTrack(position.generation, position.revision);
+    if (track === undefined) track = beginTrack(position.generation);
     else if (position.generation > track.generation) track = this.#beginAgain(nodeUid, position.generation, outcome);
     outcome.tracks.set(nodeUid, track);
     return track;

@@ -31,7 +31,7 @@ export interface InventoryMessage {
   cause:
     | Cause
     | undefined;
-  /** First publish after a new generation or a resync, not a change by itself. */
+  /** First publish after a new generation or a resync, or a change that came before that was sent: the object was there. */
   resync: boolean;
 }
 

@@ -1,0 +1,21 @@
+import { beforeEach, describe, it, vi } from 'vitest';
+import { anyScript, harmlessScript } from './faults.ts';
+import { checkScripts, holdsAlways, holdsWithoutLoss } from './protocol.ts';
+
+/** PXMGR_SEED repeats a run. */
+const seed = process.env['PXMGR_SEED'] === undefined ? undefined : Number(process.env['PXMGR_SEED']);
+
+beforeEach(() => {
+  // The jitter of manifests must not make a run unrepeatable.
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+});
+
+describe('the inventory protocol', { timeout: 600_000 }, () => {
+  it('cannot lose or invent anything, whatever goes wrong', async () => {
+    await checkScripts(anyScript, holdsAlways, { runs: 1500, seed });
+  });
+
+  it('has no gap after faults that lose nothing', async () => {
+    await checkScripts(harmlessScript, holdsWithoutLoss, { runs: 500, seed });
+  });
+});
