@@ -1,4 +1,4 @@
-/** Containers changed with the shipped programs: devices given and taken, and an agent that is killed meanwhile. */
+/** Containers changed with the shipped programs: devices given and taken, options set, and an agent that is killed meanwhile. */
 import { readFileSync } from 'node:fs';
 import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/fault';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -84,5 +84,35 @@ describe('a device', () => {
     expect(lines(/^dev\d/)).toEqual([expect.stringContaining('/dev/kfd')]);
     expect(guestLocks(node)).toEqual([]);
     await fleet.cli.text(['device', 'detach', 'web', '--path', '/dev/kfd']);
+  });
+});
+
+describe('options', () => {
+  it('are set once when the agent is killed before pct set stores them', async () => {
+    const words = [
+      'container',
+      'set',
+      'web',
+      '--memory',
+      '768MiB',
+      '--cores',
+      '3',
+      '--tags',
+      'Shop,front',
+      '--onboot',
+      'yes',
+    ];
+    const fault = { at: 'pct set', point: 'before-config', do: 'die' } as const;
+    expect(await killedAt(fault, words)).toMatchObject({ state: 'done' });
+    expect(lines(/^(?:memory|cores|tags|onboot|lock):/)).toEqual([
+      'cores: 3',
+      'memory: 768',
+      'onboot: 1',
+      'tags: front;shop',
+    ]);
+    // The same once more is nothing to do.
+    const before = config();
+    await fleet.cli.text(words);
+    expect(config()).toBe(before);
   });
 });

@@ -11,6 +11,7 @@ export const CHANGE_KINDS = {
   destroySnapshot: 'container.snapshot.destroy',
   attachDevices: 'device.attach',
   detachDevices: 'device.detach',
+  setOptions: 'container.set',
 } as const satisfies Record<ChangeCase, string>;
 
 export type ChangeKindName = (typeof CHANGE_KINDS)[ChangeCase];

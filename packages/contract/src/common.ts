@@ -7,6 +7,8 @@ export {
   DestroySnapshot,
   DetachDevices,
   RollbackSnapshot,
+  SetOptions,
+  TagList,
 } from './gen/pxmgr/common/v1/container_change.ts';
 export {
   ContainerSpec,

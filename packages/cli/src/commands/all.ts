@@ -10,6 +10,7 @@ import { containerExec } from './container/exec.ts';
 import { containerGet } from './container/get.ts';
 import { containerDestroy, containerShutdown, containerStart, containerStop } from './container/lifecycle.ts';
 import { containerList } from './container/list.ts';
+import { containerSet } from './container/set.ts';
 import {
   containerSnapshotCreate,
   containerSnapshotDestroy,
@@ -50,6 +51,7 @@ export const COMMANDS: readonly Command[] = [
   containerStop,
   containerDestroy,
   containerExec,
+  containerSet,
   containerSnapshotList,
   containerSnapshotCreate,
   containerSnapshotRollback,

@@ -8,6 +8,7 @@ import {
 } from '@pxmgr/contract';
 import type { AttachDevices, ContainerChange, ContainerDocument, DetachDevices, Device } from '@pxmgr/contract/common';
 import type { Complain } from './complaint.ts';
+import { checkDescription, checkOptions, optionNames, optionsShown } from './set-options.ts';
 
 interface ChangeRule<Value> {
   /** `subject`: "container web (101)". */
@@ -20,15 +21,12 @@ interface ChangeRule<Value> {
   readonly isShown: (guest: ContainerDocument, change: Value) => boolean;
 }
 
-const DESCRIPTION_MAX = 8192;
-
 const RULES: { readonly [Case in ChangeCase]: ChangeRule<ChangeValue<Case>> } = {
   createSnapshot: {
     title: (subject, { name }) => `create snapshot ${name} of ${subject}`,
     problems: ({ name, description }, complain) => {
       checkSnapshotName(name, complain);
-      if (description.length > DESCRIPTION_MAX)
-        complain('description', `must have at most ${DESCRIPTION_MAX} characters`);
+      checkDescription(description, complain);
     },
     isShown: (guest, { name }) => guest.snapshots.includes(name) && guest.lock === '',
   },
@@ -64,6 +62,11 @@ const RULES: { readonly [Case in ChangeCase]: ChangeRule<ChangeValue<Case>> } = 
     },
     isShown: ({ devices: given }, { devices }) =>
       !devices.some(({ path }) => given.some((one) => one.path === path && one.pending !== 'detach')),
+  },
+  setOptions: {
+    title: (subject, change) => `set ${optionNames(change)} of ${subject}`,
+    problems: checkOptions,
+    isShown: (guest, change) => optionsShown(guest, change),
   },
 };
 

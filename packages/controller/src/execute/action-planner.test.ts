@@ -1,4 +1,5 @@
 import type { AnyChange } from '@pxmgr/contract';
+import { SetOptions } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Action } from '../domain/plan.ts';
@@ -107,6 +108,20 @@ describe('actions on guests', () => {
     expect(await refusal({ $case: 'change', value: { guest: guest('web'), change: undefined } })).toBe(
       'PXM_INPUT_INVALID',
     );
+  });
+
+  it('set options, and are refused for all that is wrong with them', async () => {
+    const set = (wish: Parameters<typeof SetOptions.fromPartial>[0]): Action => ({
+      $case: 'change',
+      value: { guest: guest('web'), change: { change: { $case: 'setOptions', value: SetOptions.fromPartial(wish) } } },
+    });
+    expect(
+      await carryOut(set({ memoryBytes: 2n ** 30n, cores: 2, onBoot: true, tags: { tags: ['shop'] } })),
+    ).toBeUndefined();
+    expect(shop.agent('pve1').guests.get(101)).toMatchObject({ memoryBytes: 2n ** 30n, cores: 2, tags: ['shop'] });
+    expect(await refusal(set({}))).toBe('PXM_INPUT_INVALID');
+    expect(await refusal(set({ memoryBytes: 1n }))).toBe('PXM_INPUT_INVALID');
+    expect(await refusal(set({ name: 'no_underscore' }))).toBe('PXM_INPUT_INVALID');
   });
 
   it('are no plan where the agent would refuse the change', async () => {

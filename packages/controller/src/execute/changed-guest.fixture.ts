@@ -13,6 +13,11 @@ export function changed(guest: ContainerDocument, change: AnyChange): Partial<Co
       return { snapshots: guest.snapshots.filter((name) => name !== change.value.name) };
     case 'attachDevices':
       return { devices: [...guest.devices, ...change.value.devices.map(({ path }) => deviceAt(path))] };
+    case 'setOptions': {
+      const { tags, ...rest } = change.value;
+      const named = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+      return { ...named, ...(tags === undefined ? {} : { tags: tags.tags }) };
+    }
     case 'detachDevices': {
       const taken = change.value.devices.map(({ path }) => path);
       return { devices: guest.devices.filter(({ path }) => !taken.includes(path)) };

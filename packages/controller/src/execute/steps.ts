@@ -67,6 +67,7 @@ const REISSUED: ReadonlySet<string> = new Set<StepKind>([
   'container.snapshot.create',
   'device.attach',
   'device.detach',
+  'container.set',
 ]);
 
 /** The order of an agent's step; undefined for a step that the controller does itself. */

@@ -14,6 +14,7 @@ import { waitForTasks } from '../verb-recovery.ts';
 import { attachDevices } from './device-attach.ts';
 import { detachDevices } from './device-detach.ts';
 import type { ChangeJob, ChangeKind } from './kind.ts';
+import { setOptions } from './option-set.ts';
 import { createSnapshot } from './snapshot-create.ts';
 import { destroySnapshot } from './snapshot-destroy.ts';
 import { rollbackSnapshot } from './snapshot-rollback.ts';
@@ -24,6 +25,7 @@ const KINDS: { readonly [Case in ChangeCase]: ChangeKind<ChangeValue<Case>> } = 
   destroySnapshot,
   attachDevices,
   detachDevices,
+  setOptions,
 };
 
 export interface ChangeRequest {

@@ -16,6 +16,7 @@ export interface ContainerChange {
     | { $case: "destroySnapshot"; value: DestroySnapshot }
     | { $case: "attachDevices"; value: AttachDevices }
     | { $case: "detachDevices"; value: DetachDevices }
+    | { $case: "setOptions"; value: SetOptions }
     | undefined;
 }
 
@@ -45,6 +46,28 @@ export interface DetachDevices {
   devices: Device[];
 }
 
+/** What is left out stays as it is. */
+export interface SetOptions {
+  memoryBytes?: bigint | undefined;
+  swapBytes?:
+    | bigint
+    | undefined;
+  /** 0 = all cores of the node. */
+  cores?:
+    | number
+    | undefined;
+  /** Host name. */
+  name?: string | undefined;
+  onBoot?: boolean | undefined;
+  tags: TagList | undefined;
+  description?: string | undefined;
+}
+
+/** All of them: what is not named goes. */
+export interface TagList {
+  tags: string[];
+}
+
 function createBaseContainerChange(): ContainerChange {
   return { change: undefined };
 }
@@ -66,6 +89,9 @@ export const ContainerChange: MessageFns<ContainerChange> = {
         break;
       case "detachDevices":
         DetachDevices.encode(message.change.value, writer.uint32(42).fork()).join();
+        break;
+      case "setOptions":
+        SetOptions.encode(message.change.value, writer.uint32(50).fork()).join();
         break;
     }
     return writer;
@@ -124,6 +150,14 @@ export const ContainerChange: MessageFns<ContainerChange> = {
             message.change = { $case: "detachDevices", value: DetachDevices.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.change = { $case: "setOptions", value: SetOptions.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -158,6 +192,10 @@ export const ContainerChange: MessageFns<ContainerChange> = {
         ? { $case: "detachDevices", value: DetachDevices.fromJSON(object.detachDevices) }
         : isSet(object.detach_devices)
         ? { $case: "detachDevices", value: DetachDevices.fromJSON(object.detach_devices) }
+        : isSet(object.setOptions)
+        ? { $case: "setOptions", value: SetOptions.fromJSON(object.setOptions) }
+        : isSet(object.set_options)
+        ? { $case: "setOptions", value: SetOptions.fromJSON(object.set_options) }
         : undefined,
     };
   },
@@ -174,6 +212,8 @@ export const ContainerChange: MessageFns<ContainerChange> = {
       obj.attachDevices = AttachDevices.toJSON(message.change.value);
     } else if (message.change?.$case === "detachDevices") {
       obj.detachDevices = DetachDevices.toJSON(message.change.value);
+    } else if (message.change?.$case === "setOptions") {
+      obj.setOptions = SetOptions.toJSON(message.change.value);
     }
     return obj;
   },
@@ -211,6 +251,12 @@ export const ContainerChange: MessageFns<ContainerChange> = {
       case "detachDevices": {
         if (object.change?.value !== undefined && object.change?.value !== null) {
           message.change = { $case: "detachDevices", value: DetachDevices.fromPartial(object.change.value) };
+        }
+        break;
+      }
+      case "setOptions": {
+        if (object.change?.value !== undefined && object.change?.value !== null) {
+          message.change = { $case: "setOptions", value: SetOptions.fromPartial(object.change.value) };
         }
         break;
       }
@@ -588,6 +634,268 @@ export const DetachDevices: MessageFns<DetachDevices> = {
   fromPartial(object: DeepPartial<DetachDevices>): DetachDevices {
     const message = createBaseDetachDevices();
     message.devices = object.devices?.map((e) => Device.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSetOptions(): SetOptions {
+  return {
+    memoryBytes: undefined,
+    swapBytes: undefined,
+    cores: undefined,
+    name: undefined,
+    onBoot: undefined,
+    tags: undefined,
+    description: undefined,
+  };
+}
+
+export const SetOptions: MessageFns<SetOptions> = {
+  encode(message: SetOptions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.memoryBytes !== undefined) {
+      if (BigInt.asUintN(64, message.memoryBytes) !== message.memoryBytes) {
+        throw new globalThis.Error("value provided for field message.memoryBytes of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.memoryBytes);
+    }
+    if (message.swapBytes !== undefined) {
+      if (BigInt.asUintN(64, message.swapBytes) !== message.swapBytes) {
+        throw new globalThis.Error("value provided for field message.swapBytes of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.swapBytes);
+    }
+    if (message.cores !== undefined) {
+      writer.uint32(24).uint32(message.cores);
+    }
+    if (message.name !== undefined) {
+      writer.uint32(34).string(message.name);
+    }
+    if (message.onBoot !== undefined) {
+      writer.uint32(40).bool(message.onBoot);
+    }
+    if (message.tags !== undefined) {
+      TagList.encode(message.tags, writer.uint32(50).fork()).join();
+    }
+    if (message.description !== undefined) {
+      writer.uint32(58).string(message.description);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetOptions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetOptions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.memoryBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.swapBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.cores = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.onBoot = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.tags = TagList.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetOptions {
+    return {
+      memoryBytes: isSet(object.memoryBytes)
+        ? BigInt(object.memoryBytes)
+        : isSet(object.memory_bytes)
+        ? BigInt(object.memory_bytes)
+        : undefined,
+      swapBytes: isSet(object.swapBytes)
+        ? BigInt(object.swapBytes)
+        : isSet(object.swap_bytes)
+        ? BigInt(object.swap_bytes)
+        : undefined,
+      cores: isSet(object.cores) ? globalThis.Number(object.cores) : undefined,
+      name: isSet(object.name) ? globalThis.String(object.name) : undefined,
+      onBoot: isSet(object.onBoot)
+        ? globalThis.Boolean(object.onBoot)
+        : isSet(object.on_boot)
+        ? globalThis.Boolean(object.on_boot)
+        : undefined,
+      tags: isSet(object.tags) ? TagList.fromJSON(object.tags) : undefined,
+      description: isSet(object.description) ? globalThis.String(object.description) : undefined,
+    };
+  },
+
+  toJSON(message: SetOptions): unknown {
+    const obj: any = {};
+    if (message.memoryBytes !== undefined) {
+      obj.memoryBytes = message.memoryBytes.toString();
+    }
+    if (message.swapBytes !== undefined) {
+      obj.swapBytes = message.swapBytes.toString();
+    }
+    if (message.cores !== undefined) {
+      obj.cores = Math.round(message.cores);
+    }
+    if (message.name !== undefined) {
+      obj.name = message.name;
+    }
+    if (message.onBoot !== undefined) {
+      obj.onBoot = message.onBoot;
+    }
+    if (message.tags !== undefined) {
+      obj.tags = TagList.toJSON(message.tags);
+    }
+    if (message.description !== undefined) {
+      obj.description = message.description;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetOptions>): SetOptions {
+    return SetOptions.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetOptions>): SetOptions {
+    const message = createBaseSetOptions();
+    message.memoryBytes = (object.memoryBytes !== undefined && object.memoryBytes !== null)
+      ? BigInt(object.memoryBytes)
+      : undefined;
+    message.swapBytes = (object.swapBytes !== undefined && object.swapBytes !== null)
+      ? BigInt(object.swapBytes)
+      : undefined;
+    message.cores = object.cores ?? undefined;
+    message.name = object.name ?? undefined;
+    message.onBoot = object.onBoot ?? undefined;
+    message.tags = (object.tags !== undefined && object.tags !== null) ? TagList.fromPartial(object.tags) : undefined;
+    message.description = object.description ?? undefined;
+    return message;
+  },
+};
+
+function createBaseTagList(): TagList {
+  return { tags: [] };
+}
+
+export const TagList: MessageFns<TagList> = {
+  encode(message: TagList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.tags) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TagList {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTagList();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tags.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TagList {
+    return { tags: globalThis.Array.isArray(object?.tags) ? object.tags.map((e: any) => globalThis.String(e)) : [] };
+  },
+
+  toJSON(message: TagList): unknown {
+    const obj: any = {};
+    if (message.tags?.length) {
+      obj.tags = message.tags;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TagList>): TagList {
+    return TagList.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TagList>): TagList {
+    const message = createBaseTagList();
+    message.tags = object.tags?.map((e) => e) || [];
     return message;
   },
 };
