@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { Cli } from './cli.ts';
-import { Daemon } from './daemon.ts';
+import { Daemon, importOf } from './daemon.ts';
 import { freePorts } from './ports.ts';
 import { bundle, type StandDir } from './stand-dir.ts';
 import { waitFor } from './wait.ts';
@@ -18,18 +18,25 @@ export class ControllerProcess {
   /** Of the calls, of joining and of the bus, on loopback. */
   readonly ports: readonly number[];
   private readonly dir: StandDir;
+  private readonly preload: string | undefined;
   private daemon: Daemon | undefined;
 
-  private constructor(dir: StandDir, configFile: string, ports: readonly number[]) {
-    this.ports = ports;
+  private constructor(dir: StandDir, configFile: string, parts: { ports: readonly number[]; preload?: string }) {
+    this.ports = parts.ports;
     this.dir = dir;
+    this.preload = parts.preload;
     this.configFile = configFile;
     this.socket = dir.path('controller', 'controller.sock');
     this.stateDir = dir.path('controller');
     this.cli = new Cli(dir, this.socket);
   }
 
-  static async create(dir: StandDir, extra: Readonly<Record<string, unknown>> = {}): Promise<ControllerProcess> {
+  /** `extra`: more options, by key of the file. `preload`: a module that Node loads before the controller. */
+  static async create(
+    dir: StandDir,
+    extra: Readonly<Record<string, unknown>> = {},
+    preload?: string,
+  ): Promise<ControllerProcess> {
     const ports = await freePorts(3);
     const [listen, join_, nats] = ports;
     mkdirSync(dir.path('controller'), { recursive: true, mode: 0o700 });
@@ -46,11 +53,15 @@ export class ControllerProcess {
       ...extra,
     };
     writeFileSync(configFile, stringify(config), { mode: 0o600 });
-    return new ControllerProcess(dir, configFile, ports);
+    return new ControllerProcess(dir, configFile, { ports, ...(preload === undefined ? {} : { preload }) });
   }
 
   get pid(): number {
     return this.daemon?.pid ?? 0;
+  }
+
+  get isAlive(): boolean {
+    return this.daemon !== undefined && this.daemon.ended === undefined;
   }
 
   /** Returns when it answers on its socket. */
@@ -58,7 +69,7 @@ export class ControllerProcess {
     const daemon = new Daemon(this.dir.runner, {
       name: 'pxmgr-controller',
       file: process.execPath,
-      args: [bundle('pxmgr-controller'), '--config', this.configFile],
+      args: [...importOf(this.preload), bundle('pxmgr-controller'), '--config', this.configFile],
       logFile: join(this.dir.logs, 'controller.log'),
     });
     this.daemon = daemon;

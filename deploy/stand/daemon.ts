@@ -12,6 +12,11 @@ export interface DaemonSpec {
   readonly logFile: string;
 }
 
+/** Arguments of Node for a module to be loaded first. */
+export function importOf(preload: string | undefined): string[] {
+  return preload === undefined ? [] : ['--import', preload];
+}
+
 export class Daemon {
   readonly name: string;
   readonly logFile: string;

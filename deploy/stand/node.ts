@@ -6,7 +6,7 @@ import type { Host, HostSpec } from '@pxmgr/sim/host';
 import { createHost } from '@pxmgr/sim/new-host';
 import { stringify } from 'yaml';
 import type { ControllerProcess } from './controller.ts';
-import { Daemon } from './daemon.ts';
+import { Daemon, importOf } from './daemon.ts';
 import { freePorts } from './ports.ts';
 import { bundle, type StandDir, SYSTEM_PATH } from './stand-dir.ts';
 import { waitFor } from './wait.ts';
@@ -19,6 +19,8 @@ export interface NodeOptions {
   readonly host: HostSpec;
   /** More agent options, by key of the file. */
   readonly agent?: Readonly<Record<string, unknown>>;
+  /** A module that Node loads before the agent. */
+  readonly preload?: string;
 }
 
 export class NodeProcess {
@@ -45,6 +47,10 @@ export class NodeProcess {
 
   get pid(): number {
     return this.daemon?.pid ?? 0;
+  }
+
+  get isAlive(): boolean {
+    return this.daemon !== undefined && this.daemon.ended === undefined;
   }
 
   /** Makes the host and the agent's configuration; nothing runs yet. */
@@ -115,7 +121,7 @@ export class NodeProcess {
     this.daemon = new Daemon(this.options.dir.runner, {
       name: `pxmgr-agent on ${this.name}`,
       file: process.execPath,
-      args: [bundle('pxmgr-agent'), '--config', this.configFile],
+      args: [...importOf(this.options.preload), bundle('pxmgr-agent'), '--config', this.configFile],
       logFile: join(this.options.dir.logs, `agent-${this.name}.log`),
     });
   }

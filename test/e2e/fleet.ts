@@ -11,6 +11,7 @@ import { NodeProcess } from '../../deploy/stand/node.ts';
 import { pushImage } from '../../deploy/stand/push-image.ts';
 import { Registry } from '../../deploy/stand/registry.ts';
 import { bundle, StandDir } from '../../deploy/stand/stand-dir.ts';
+import { Preload } from '../support/preload.ts';
 
 export interface FleetOptions {
   /** Some of pve1 (NVIDIA card), pve2 (AMD card, pool with a dataset), pve3 (Intel, USB). */
@@ -21,6 +22,8 @@ export interface FleetOptions {
   readonly registryPassword?: string;
   /** What else a host has from the beginning. */
   readonly furnish?: (node: NodeProcess) => Promise<void>;
+  /** Programs that faults are to strike. */
+  readonly faulty?: readonly FaultyProgram[];
 }
 
 /** Work on a fleet takes as long as the machine is slow; only a stuck one reaches these. */
@@ -50,6 +53,8 @@ export interface ContainerView {
   readonly config: Readonly<Record<string, string>>;
 }
 
+type FaultyProgram = 'agent' | 'controller';
+
 export class TestFleet {
   readonly dir: StandDir;
   readonly runtime: Runtime;
@@ -58,6 +63,7 @@ export class TestFleet {
   readonly nodes: readonly NodeProcess[];
   /** The tokens that the nodes joined with. */
   readonly joinTokens: string[] = [];
+  private readonly preloads: ReadonlyMap<FaultyProgram, Preload>;
 
   private constructor(parts: {
     dir: StandDir;
@@ -65,12 +71,14 @@ export class TestFleet {
     registry: Registry;
     controller: ControllerProcess;
     nodes: readonly NodeProcess[];
+    preloads: ReadonlyMap<FaultyProgram, Preload>;
   }) {
     this.dir = parts.dir;
     this.runtime = parts.runtime;
     this.registry = parts.registry;
     this.controller = parts.controller;
     this.nodes = parts.nodes;
+    this.preloads = parts.preloads;
   }
 
   /** Everything up, every node joined and seen. Throws with what to do when the bundles are not built. */
@@ -85,10 +93,12 @@ export class TestFleet {
       user: 'tester',
       password: options.registryPassword ?? randomBytes(12).toString('hex'),
     });
-    const controller = await ControllerProcess.create(dir);
+    const preloads = new Map<FaultyProgram, Preload>();
+    for (const program of options.faulty ?? []) preloads.set(program, await Preload.build(dir.root, program));
+    const controller = await ControllerProcess.create(dir, {}, preloads.get('controller')?.module);
     await controller.start();
     const nodes: NodeProcess[] = [];
-    const fleet = new TestFleet({ dir, runtime, registry, controller, nodes });
+    const fleet = new TestFleet({ dir, runtime, registry, controller, nodes, preloads });
     for (const name of options.nodes) nodes.push(await fleet.addNode(name, options));
     for (const node of nodes) await node.waitUp();
     return fleet;
@@ -97,6 +107,13 @@ export class TestFleet {
   /** What the command line tool is. */
   get cli(): ControllerProcess['cli'] {
     return this.controller.cli;
+  }
+
+  /** The faults of a program that was started for them; all agents of a fleet share theirs. */
+  faults(program: FaultyProgram): Preload {
+    const found = this.preloads.get(program);
+    if (found === undefined) throw new Error(`this fleet has no faulty ${program}`);
+    return found;
   }
 
   node(name: string): NodeProcess {
@@ -164,6 +181,7 @@ export class TestFleet {
   private async addNode(name: string, options: FleetOptions): Promise<NodeProcess> {
     const spec = HOSTS.find((host) => host.name === name);
     if (spec === undefined) throw new Error(`${name} is none of ${HOSTS.map((host) => host.name).join(', ')}`);
+    const preload = this.preloads.get('agent')?.module;
     const node = await NodeProcess.create({
       dir: this.dir,
       controller: this.controller,
@@ -173,6 +191,7 @@ export class TestFleet {
         registry_auth_file: this.registry.authFile,
         ...options.agent,
       },
+      ...(preload === undefined ? {} : { preload }),
     });
     await furnish(node);
     await options.furnish?.(node);

@@ -63,7 +63,7 @@ export function hostTree(node: NodeProcess): Map<string, string> {
 export function agentScratch(node: NodeProcess): string[] {
   const tree = treeOf(node.stateDir, [/^\/images\/blobs\/sha256\/[0-9a-f]{64}$/]);
   return [...tree]
-    .filter(([path, kind]) => kind !== 'folder' && /tmp|scratch|partial/.test(path))
+    .filter(([path, kind]) => kind !== 'folder' && /\.tmp|\.stale|\/scratch\/|partial/.test(path))
     .map(([path]) => path);
 }
 

@@ -79,7 +79,7 @@ async function inventoryParts(core: AgentCore, work: WorkStack): Promise<Invento
     agentVersion: PRODUCT_VERSION,
     agentAddress: config.advertise ?? identity.agentAddress,
     guests: new GuestList(paths, nodeName, runState),
-    containers: { mask: createMask(identity.natsSeed), originOf: (uid) => work.records.originOf(uid) },
+    containers: { mask: createMask(identity.natsSeed), originOf: (uid) => work.guests.records.originOf(uid) },
     images: work.images,
   };
 }

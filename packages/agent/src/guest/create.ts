@@ -67,7 +67,8 @@ async function runCreate(
   work: Work,
 ): Promise<void> {
   const { vmid } = made;
-  const result = await work.effect({ name: 'container.create', data: journalData(made) }, () =>
+  const data = { ...journalData(made), digest: ready.facts.imageDigest };
+  const result = await work.effect({ name: 'container.create', data }, () =>
     runJudged(work, parts.tasks, {
       command: ready.plan.create,
       task: { type: 'vzcreate', vmid },
@@ -104,6 +105,9 @@ function editPurpose(parts: GuestParts, vmid: number): string {
 }
 
 async function configure(parts: GuestParts, { request, ready, made }: Making, work: Work): Promise<void> {
+  const { imageReference, imageDigest } = ready.facts;
+  // Before the edit makes it a whole guest: after it a crash is no reason to forget what it was made of.
+  if (imageDigest !== '') await parts.records.put(made.guestUid, { imageReference, imageDigest });
   const purpose = editPurpose(parts, made.vmid);
   work.internal(purpose);
   let wanted: GuestConfig | undefined;

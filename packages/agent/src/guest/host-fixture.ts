@@ -15,6 +15,7 @@ import { OperationStore } from '../operation/operation-store.ts';
 import { PveTasks } from '../operation/pve-task.ts';
 import { OperationQueue } from '../operation/queue.ts';
 import { GuestFiles } from './guest-file.ts';
+import { GuestRecords } from './guest-records.ts';
 import type { GuestParts } from './parts.ts';
 import { RunState } from './run-state.ts';
 
@@ -67,6 +68,7 @@ export async function makeHost(): Promise<FixtureHost> {
     cluster,
     runState,
     images,
+    records: new GuestRecords(join(root, 'state/guests.json')),
     runner,
     files: new GuestFiles(paths, NODE),
     tasks: new PveTasks(paths),

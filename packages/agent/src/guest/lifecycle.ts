@@ -180,5 +180,6 @@ async function destroy(parts: GuestParts, request: VerbRequest, work: Work): Pro
         unmet: (difference) => new PxmError('PXM_VERIFY_FAILED', { ...fields, difference }),
       }),
     );
+    await parts.records.forget(request.guestUid);
   });
 }

@@ -6,6 +6,7 @@ import type { HostPaths } from '../host/paths.ts';
 import type { TemplateStore } from '../image/template-store.ts';
 import type { PveTasks } from '../operation/pve-task.ts';
 import type { GuestFiles } from './guest-file.ts';
+import type { GuestRecords } from './guest-records.ts';
 import type { RunState } from './run-state.ts';
 
 /** What the verbs of this room work with. */
@@ -16,6 +17,7 @@ export interface GuestParts {
   readonly runState: RunState;
   readonly tasks: PveTasks;
   readonly images: TemplateStore;
+  readonly records: GuestRecords;
   readonly runner: Runner;
   readonly clock: Clock;
   /** GPUs of the node as they are now. */

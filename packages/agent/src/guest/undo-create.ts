@@ -37,6 +37,7 @@ const TASK_POLL_MS = 500;
 export async function undoCreate(parts: GuestParts, made: HalfMade, work: Work): Promise<void> {
   try {
     await waitForTask(parts, made.vmid);
+    await parts.records.forget(made.guestUid);
     const found = identify(parts.files.config(made.vmid), made);
     // Somebody else has the id by now, here or on another node: its volumes are not ours to free.
     if (found === 'foreign' || (found === 'absent' && readVmlist(parts.paths).has(made.vmid))) return;
@@ -69,6 +70,7 @@ export function createRecovery(parts: GuestParts): RecoveryRule {
     if (isOurs && isWhole && !effects.some((effect) => effect.startsWith('container.undo'))) {
       work.result('vmid', String(made.vmid));
       work.result('guest_uid', made.guestUid);
+      if (made.digest !== '') work.result('digest', made.digest);
       return { outcome: 'resumed' };
     }
     await undoCreate(parts, made, work);
@@ -76,13 +78,14 @@ export function createRecovery(parts: GuestParts): RecoveryRule {
   };
 }
 
-function fromJournal(replay: JournalReplay): HalfMade | undefined {
+function fromJournal(replay: JournalReplay): (HalfMade & { digest: string }) | undefined {
   const data = replay.effects.find((effect) => effect.name === 'container.create')?.data;
   if (data === undefined) return undefined;
   return {
     vmid: Number(data['vmid']),
     guestUid: data['guestUid'] ?? '',
     operationTag: data['operationTag'] ?? '',
+    digest: data['digest'] ?? '',
     storages: (data['storages'] ?? '').split(',').filter((id) => id !== ''),
   };
 }

@@ -1,7 +1,11 @@
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { runJudged } from '../operation/judge.ts';
 import type { RecoveryRule } from '../operation/recover.ts';
 import type { Work } from '../operation/work.ts';
+import type { GuestConfig } from './config-file.ts';
 import { carryOutVerb, type Verb, type VerbRequest } from './lifecycle.ts';
 import type { GuestParts } from './parts.ts';
+import { undoCreateCommand, unlockCommand } from './pct-args.ts';
 
 /** What is stored with the journal of a verb. */
 export interface VerbParams {
@@ -19,17 +23,40 @@ export function verbRecovery(parts: GuestParts, verb: Verb): RecoveryRule {
     if (replay.effects.length === 0) return { outcome: 'undone' };
     await waitForTasks(parts, vmid, work);
     const isRunning = parts.runState.isRunning(vmid);
+    if (verb === 'destroy') return await finishDestroy(parts, { vmid, guestUid, verb, force: true }, work);
     const isThere = parts.files.config(vmid) !== undefined;
-    if (verb === 'destroy')
-      return isThere ? await finishDestroy(parts, { vmid, guestUid, verb, force: true }, work) : { outcome: 'resumed' };
     const isReached = verb === 'start' ? isRunning : !isRunning;
     return { outcome: isReached && isThere ? 'resumed' : 'undone' };
   };
 }
 
 async function finishDestroy(parts: GuestParts, request: VerbRequest, work: Work): Promise<{ outcome: 'resumed' }> {
-  await carryOutVerb(parts, request, work);
+  const { vmid, guestUid } = request;
+  const config = parts.files.config(vmid);
+  if (config === undefined) await parts.records.forget(guestUid);
+  else if (isRemains(config)) await removeRemains(parts, request, work);
+  else await carryOutVerb(parts, request, work);
   return { outcome: 'resumed' };
+}
+
+/** All that is left of a guest between the removal of its volumes and that of its configuration (pve-container src/PVE/API2/LXC.pm destroy_vm). */
+function isRemains({ entries }: GuestConfig): boolean {
+  return entries.get('lock') === 'destroyed' && !entries.has('rootfs');
+}
+
+async function removeRemains(parts: GuestParts, { vmid, guestUid }: VerbRequest, work: Work): Promise<void> {
+  const context = { vmid: String(vmid), node: parts.files.node };
+  await work.effect({ name: 'container.destroy', data: { vmid: String(vmid), guestUid } }, async () => {
+    await work.run(unlockCommand(vmid));
+    await runJudged(work, parts.tasks, {
+      command: undoCreateCommand(vmid),
+      task: { type: 'vzdestroy', vmid },
+      context,
+      postCondition: () => (parts.files.text(vmid) === undefined ? undefined : 'its configuration is still there'),
+      unmet: (difference) => new PxmError('PXM_VERIFY_FAILED', { ...context, difference }),
+    });
+  });
+  await parts.records.forget(guestUid);
 }
 
 const WAIT_MS = 180_000;

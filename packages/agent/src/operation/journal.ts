@@ -1,17 +1,16 @@
-import { closeSync, fdatasync, openSync, writeSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, unlink } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { isId } from '@pxmgr/contract';
 import { Operation, OperationEvent, OperationState } from '@pxmgr/contract/common';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { syncFolder } from '@pxmgr/kit/fs/atomic';
+import { isFull, JournalFile, type Reserve, type Weight } from './journal-file.ts';
 
 /**
  * What an operation leaves on disk while it runs: one JSON line per entry, only ever appended. `intent` is on the
  * disk before its effect begins and `outcome` after it, so that a killed agent knows what may exist. A torn last line
- * (killed in mid-write) is ignored: its effect had not begun.
+ * (killed in mid-write) is cut off: its effect had not begun. On a full disk nothing begins, and what runs is undone.
  */
-const fdatasyncAsync = promisify(fdatasync);
-
 /** An effect about to happen: enough to undo or finish it after a crash. Never a secret. */
 export interface Effect {
   readonly name: string;
@@ -23,13 +22,6 @@ export interface RecordedEffect extends Effect {
   readonly outcome: 'done' | 'failed' | undefined;
 }
 
-/** A program that an operation started; the start time tells it from a later process with the same number. */
-export interface Child {
-  readonly pid: number;
-  /** Clock ticks since boot, as /proc tells; empty when it was gone too soon. */
-  readonly startTime: string;
-}
-
 /** A journal read back. */
 export interface JournalReplay {
   /** Snapshot of the newest event that carries one. */
@@ -38,85 +30,82 @@ export interface JournalReplay {
   /** What the request was, for the recovery of its kind. */
   readonly params: unknown;
   readonly effects: readonly RecordedEffect[];
-  /** Programs whose end is not recorded: they may have outlived the agent. */
-  readonly children: readonly Child[];
+  /** Lines that cannot be read: what they told of is not known. */
+  readonly damagedLines: number;
   readonly events: readonly OperationEvent[];
 }
 
-interface Begin {
+export interface Begin {
   readonly operation: unknown;
   readonly keys: readonly string[];
   readonly params: unknown;
 }
 
-interface Line {
+export interface Line {
   readonly begin?: Begin;
   readonly event?: unknown;
   readonly intent?: { readonly n: number; readonly name: string; readonly data: Record<string, string> };
   readonly outcome?: { readonly n: number; readonly done: boolean };
-  readonly child?: Child;
-  readonly ended?: { readonly pid: number };
 }
 
 /** Writer of one operation's file. Lines reach the kernel in order; `sync` puts them on the disk. */
 export class Journal {
   readonly path: string;
-  #fd: number | undefined;
+  readonly #file: JournalFile;
   #effects = 0;
 
-  constructor(directory: string, id: string, effects = 0) {
-    this.path = journalPath(directory, id);
+  /** A file that is there already is gone on with, after `effects` effects. */
+  constructor(place: { directory: string; id: string; reserve: Reserve }, effects = 0) {
+    this.path = journalPath(place.directory, place.id);
     this.#effects = effects;
-    this.#fd = openSync(this.path, 'a', 0o600);
+    this.#file = new JournalFile(this.path, place.reserve);
   }
 
-  /** First line; durable together with the folder entry before it returns. */
+  /** First line; durable together with the folder entry before it returns. PXM_DISK_FULL. */
   async begin(operation: Operation, keys: readonly string[], params: unknown): Promise<void> {
-    this.#write({ begin: { operation: Operation.toJSON(operation), keys, params } });
-    await this.sync();
+    await this.#require({ begin: { operation: Operation.toJSON(operation), keys, params } });
     await syncFolder(join(this.path, '..'));
   }
 
-  /** Progress; survives a crash of the agent, not one of the host. */
+  /** Progress; survives a crash of the agent, not one of the host. Nothing fails because it finds no room. */
   event(event: OperationEvent): void {
-    this.#write({ event: OperationEvent.toJSON(event) });
+    const isState = event.event?.$case === 'operation' || event.event?.$case === 'stepChanged';
+    this.#append({ event: OperationEvent.toJSON(event) }, isState ? 'essential' : 'progress');
   }
 
-  /** Durable before it returns: only then may the effect begin. Gives the number that `outcome` wants. */
+  /** Durable before it returns: only then may the effect begin. Gives the number that `outcome` wants. PXM_DISK_FULL. */
   async intent(effect: Effect): Promise<number> {
     this.#effects += 1;
     const n = this.#effects;
-    this.#write({ intent: { n, name: effect.name, data: { ...effect.data } } });
-    await this.sync();
+    await this.#require({ intent: { n, name: effect.name, data: { ...effect.data } } });
     return n;
   }
 
+  /** Without room for it recovery has to find out by itself, as after a crash. */
   async outcome(n: number, done: boolean): Promise<void> {
-    this.#write({ outcome: { n, done } });
-    await this.sync();
-  }
-
-  /** Not synced: after a crash of the host no program is left. */
-  childStarted(child: Child): void {
-    this.#write({ child });
-  }
-
-  childEnded(pid: number): void {
-    this.#write({ ended: { pid } });
+    if (this.#append({ outcome: { n, done } }, 'essential')) await this.sync();
   }
 
   async sync(): Promise<void> {
-    if (this.#fd !== undefined) await fdatasyncAsync(this.#fd);
+    try {
+      await this.#file.sync();
+    } catch (error) {
+      if (!isFull(error)) throw error;
+    }
   }
 
   close(): void {
-    if (this.#fd !== undefined) closeSync(this.#fd);
-    this.#fd = undefined;
+    this.#file.close();
   }
 
-  #write(line: Line): void {
-    if (this.#fd === undefined) return;
-    writeSync(this.#fd, `${JSON.stringify(line)}\n`);
+  async #require(line: Line): Promise<void> {
+    const isWritten = this.#append(line, 'essential');
+    if (!isWritten) throw new PxmError('PXM_DISK_FULL', { path: this.path });
+    await this.#file.sync();
+  }
+
+  #append(line: Line, weight: Weight): boolean {
+    return this.#file.append(JSON.stringify(line), weight);
   }
 }
 
@@ -133,11 +122,6 @@ export async function listJournals(directory: string): Promise<string[]> {
     .map((name) => name.slice(0, -'.jsonl'.length))
     .filter((id) => isId('operation', id))
     .sort();
-}
-
-/** Undefined when the file holds no complete first line: the operation had not begun. */
-export async function readJournal(directory: string, id: string): Promise<JournalReplay | undefined> {
-  return replay(await readFile(journalPath(directory, id), 'utf8'));
 }
 
 const TAIL_BYTES = 64 * 1024;
@@ -170,61 +154,20 @@ export function isEnded(state: OperationState): boolean {
   );
 }
 
-/** What the lines read so far add up to. */
-interface Reading {
-  begin?: Begin;
-  operation?: Operation;
-  readonly effects: Map<number, RecordedEffect>;
-  readonly children: Map<number, Child>;
-  readonly events: OperationEvent[];
+/** A journal that nobody can make sense of is kept for people, out of the way; its new path. */
+export async function setJournalAside(directory: string, id: string): Promise<string> {
+  const aside = `${journalPath(directory, id)}.damaged`;
+  await rename(journalPath(directory, id), aside);
+  return aside;
 }
 
-function replay(text: string): JournalReplay | undefined {
-  const reading: Reading = { effects: new Map(), children: new Map(), events: [] };
-  for (const line of text.split('\n').map(parseLine)) if (line !== undefined) readLine(reading, line);
-  const { begin, operation, effects, children, events } = reading;
-  if (begin === undefined || operation === undefined) return undefined;
-  const { keys, params } = begin;
-  return { operation, keys, params, effects: [...effects.values()], children: [...children.values()], events };
-}
-
-function readLine(reading: Reading, line: Line): void {
-  const { begin, intent, outcome, child, ended } = line;
-  if (begin !== undefined) {
-    reading.begin = begin;
-    reading.operation = Operation.fromJSON(begin.operation);
-  }
-  if (intent !== undefined) reading.effects.set(intent.n, { name: intent.name, data: intent.data, outcome: undefined });
-  if (outcome !== undefined) settle(reading.effects, outcome);
-  if (child !== undefined) reading.children.set(child.pid, child);
-  if (ended !== undefined) reading.children.delete(ended.pid);
-  if (line.event === undefined) return;
-  const event = OperationEvent.fromJSON(line.event);
-  reading.events.push(event);
-  if (event.event?.$case === 'operation') reading.operation = event.event.value;
-}
-
-function settle(effects: Map<number, RecordedEffect>, outcome: { n: number; done: boolean }): void {
-  const effect = effects.get(outcome.n);
-  if (effect !== undefined) effects.set(outcome.n, { ...effect, outcome: outcome.done ? 'done' : 'failed' });
-}
-
-/** A line that is not whole JSON was torn by the crash. */
-function parseLine(text: string): Line | undefined {
-  if (text === '') return undefined;
+/** Undefined for a line that is not whole JSON. */
+export function parseLine(text: string): Line | undefined {
   try {
-    return JSON.parse(text) as Line;
+    const line = JSON.parse(text) as Line | null;
+    return line !== null && typeof line === 'object' ? line : undefined;
   } catch {
-    // Torn by a kill in mid-write.
+    // Torn by a kill in mid-write, or damaged on the disk.
     return undefined;
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }

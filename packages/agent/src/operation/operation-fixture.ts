@@ -8,9 +8,10 @@ import { OperationQueue } from './queue.ts';
 export interface StorePlace {
   readonly directory: string;
   readonly runner: Runner;
+  readonly onDamage?: (path: string) => void;
 }
 
-export function newStore({ directory, runner }: StorePlace, keep = 500): OperationStore {
+export function newStore({ directory, runner, onDamage }: StorePlace, keep = 500): OperationStore {
   const queue = new OperationQueue({ running: 2, waiting: 2, node: 'pve1' });
   return new OperationStore({
     directory,
@@ -20,6 +21,7 @@ export function newStore({ directory, runner }: StorePlace, keep = 500): Operati
     queue,
     node: { uid: 'n-1', name: 'pve1' },
     keep,
+    ...(onDamage === undefined ? {} : { onDamage }),
   });
 }
 

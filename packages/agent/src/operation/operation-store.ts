@@ -8,6 +8,7 @@ import { mkdir } from 'node:fs/promises';
 import { type Operation, type OperationEvent, OperationState, type Order } from '@pxmgr/contract/common';
 import type { Clock, IdSource } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import type { Runner } from '@pxmgr/kit/exec/command';
 import {
   isEnded,
@@ -15,9 +16,11 @@ import {
   type JournalReplay,
   listJournals,
   readEndedOperation,
-  readJournal,
   removeJournal,
+  setJournalAside,
 } from './journal.ts';
+import { Reserve } from './journal-file.ts';
+import { readJournal } from './journal-replay.ts';
 import { LiveOperation, stateName } from './live-operation.ts';
 import type { OperationQueue } from './queue.ts';
 import { Work } from './work.ts';
@@ -51,6 +54,10 @@ export interface OperationStoreParts {
   readonly onBegin?: (operation: Operation, actor: string) => void;
   /** Called at each end: the room above logs it or hints the inventory. */
   readonly onEnd?: (operation: Operation) => void;
+  /** Kinds that can be recovered; no other is begun. Default: all, for tests. */
+  readonly kinds?: ReadonlySet<string>;
+  /** Called for a journal that cannot be read, or gone on with. */
+  readonly onDamage?: (path: string, error: unknown) => void;
 }
 
 const KEEP_DEFAULT = 500;
@@ -62,10 +69,12 @@ export class OperationStore {
   readonly #byKey = new Map<string, string>();
   readonly #starting = new Map<string, Promise<Operation>>();
   readonly #settled = new Map<string, Promise<void>>();
+  readonly #reserve: Reserve;
   #stopping = false;
 
   constructor(parts: OperationStoreParts) {
     this.#parts = parts;
+    this.#reserve = new Reserve(parts.directory);
   }
 
   get clock(): Clock {
@@ -78,23 +87,41 @@ export class OperationStore {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const unfinished: JournalReplay[] = [];
     for (const id of await listJournals(directory)) {
-      const ended = await readEndedOperation(directory, id);
-      if (ended !== undefined) {
-        this.#remember(ended);
-        continue;
+      try {
+        const replay = await this.#read(id);
+        if (replay !== undefined) unfinished.push(replay);
+      } catch (error) {
+        await this.setAside(id, error);
       }
-      const replay = await readJournal(directory, id);
-      if (replay === undefined) await removeJournal(directory, id);
-      else if (isEnded(replay.operation.state)) this.#remember(replay.operation);
-      else unfinished.push(replay);
     }
     await this.#prune();
     return unfinished;
   }
 
+  /** For a journal that nobody can make sense of: it must not keep the others, and new work, from going on. */
+  async setAside(id: string, error: unknown): Promise<void> {
+    this.#live.get(id)?.journal.close();
+    this.#live.delete(id);
+    for (const [key, known] of this.#byKey) if (known === id) this.#byKey.delete(key);
+    const aside = await setJournalAside(this.#parts.directory, id);
+    this.#parts.onDamage?.(aside, error);
+  }
+
+  /** Undefined for one that has ended, or never began. */
+  async #read(id: string): Promise<JournalReplay | undefined> {
+    const { directory } = this.#parts;
+    const ended = await readEndedOperation(directory, id);
+    const replay = ended === undefined ? await readJournal(directory, id) : undefined;
+    const operation = ended ?? replay?.operation;
+    if (operation === undefined) await removeJournal(directory, id);
+    else if (isEnded(operation.state)) this.#remember(operation);
+    else return replay;
+    return undefined;
+  }
+
   /**
    * Queues the work and answers at once. The same idempotency key gives the operation that already has it, also
-   * after a restart. Errors: PXM_QUEUE_FULL, PXM_SHUTTING_DOWN.
+   * after a restart. Errors: PXM_QUEUE_FULL, PXM_SHUTTING_DOWN, PXM_DISK_FULL.
    */
   start(request: OperationRequest, body: OperationBody): Promise<Operation> {
     const key = request.order?.idempotencyKey ?? '';
@@ -110,7 +137,8 @@ export class OperationStore {
   /** Goes on with the journal of an earlier process: `body` finishes or undoes its work. */
   async adopt(replay: JournalReplay, body: (work: Work, live: LiveOperation) => Promise<void>): Promise<void> {
     const { directory, clock, runner } = this.#parts;
-    const journal = new Journal(directory, replay.operation.id, replay.effects.length);
+    const { id } = replay.operation;
+    const journal = new Journal({ directory, id, reserve: this.#reserve }, replay.effects.length);
     const live = new LiveOperation(replay.operation, { clock, journal, events: replay.events });
     this.#register(live);
     await body(new Work(live, runner), live);
@@ -181,12 +209,12 @@ export class OperationStore {
 
   async #begin(request: OperationRequest, body: OperationBody): Promise<Operation> {
     if (this.#stopping) throw new PxmError('PXM_SHUTTING_DOWN', { program: 'pxmgr-agent' });
-    const { directory, queue, clock, runner } = this.#parts;
+    const { queue, clock, runner, kinds } = this.#parts;
+    if (kinds?.has(request.kind) === false)
+      throw new PxmError('PXM_INTERNAL', {}, { detail: `${request.kind} could not be recovered after a crash` });
     queue.checkRoom();
     const operation = this.#newOperation(request);
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const journal = new Journal(directory, operation.id);
-    await journal.begin(operation, request.keys, request.params);
+    const journal = await this.#beginJournal(operation, request);
     const live = new LiveOperation(operation, { clock, journal });
     this.#register(live);
     live.announce();
@@ -206,6 +234,26 @@ export class OperationStore {
         .finally(() => this.#retire(live)),
     );
     return first;
+  }
+
+  /** PXM_DISK_FULL also when the journal would fit, but not what it takes to undo the work. */
+  async #beginJournal(operation: Operation, { keys, params }: OperationRequest): Promise<Journal> {
+    const { directory } = this.#parts;
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    try {
+      this.#reserve.ensure();
+    } catch (error) {
+      throw toPxmError(error);
+    }
+    const journal = new Journal({ directory, id: operation.id, reserve: this.#reserve });
+    try {
+      await journal.begin(operation, keys, params);
+      return journal;
+    } catch (error) {
+      journal.close();
+      await removeJournal(directory, operation.id);
+      throw error;
+    }
   }
 
   async #carryOut(live: LiveOperation, work: Work, body: OperationBody): Promise<void> {

@@ -2,29 +2,38 @@ import { systemClock } from '@pxmgr/kit/clock';
 import { createRunner } from '@pxmgr/kit/exec/run';
 import { createLogger } from '@pxmgr/kit/log/logger';
 import { expect, it } from 'vitest';
-import { endOrphans, startTimeOf } from './orphans.ts';
+import { endOrphans, programsOf } from './orphans.ts';
 
 const runner = createRunner({
   path: '/usr/bin:/bin',
   logger: createLogger({ service: 'test', version: '0', level: 'silent' }),
 });
+const SLEEP = { file: 'sleep', args: ['60'], purpose: 'wait', timeoutMs: 60_000 };
 
-it('ends exactly the programs that were recorded', async () => {
-  const start = () => runner.start({ file: 'sleep', args: ['60'], purpose: 'wait', timeoutMs: 60_000 });
-  const [ours, other] = [start(), start()];
-  const pid = ours.pid ?? 0;
-  const recycled = { pid: other.pid ?? 0, startTime: '1' };
-  await endOrphans([{ pid, startTime: startTimeOf(pid) }, recycled], { clock: systemClock, terminate: true });
+it('ends exactly the programs of the operation, and no child that one of them left behind', async () => {
+  const ours = runner.start(SLEEP, { operationId: 'op-ours' });
+  const others = [runner.start(SLEEP, { operationId: 'op-other' }), runner.start(SLEEP)];
+  const parent = { file: 'sh', args: ['-c', 'sleep 60 & echo $!; wait'], purpose: 'wait', timeoutMs: 60_000 };
+  const shell = runner.start(parent, { operationId: 'op-ours' });
+  const child = await new Promise<number>((resolve) => {
+    shell.stdout.once('data', (data: Buffer) => resolve(Number(data.toString())));
+  });
+  // Between its fork and its exec the child still goes by the name of its parent.
+  await expect.poll(() => programsOf('op-ours').sort()).toEqual([ours.pid, shell.pid].sort());
+  await endOrphans('op-ours', { clock: systemClock, terminate: true });
   expect((await ours.done).signal).toBe('SIGTERM');
-  expect(startTimeOf(other.pid ?? 0)).not.toBe('');
-  other.terminate();
-  await other.done;
-  expect(startTimeOf(pid)).toBe('');
+  expect((await shell.done).signal).toBe('SIGTERM');
+  expect(process.kill(child, 'SIGKILL')).toBe(true);
+  expect(programsOf('op-other')).toEqual([others[0]?.pid]);
+  for (const other of others) {
+    other.terminate();
+    await other.done;
+  }
 });
 
 it('lets a program end by itself when it is not to be stopped', async () => {
-  const child = runner.start({ file: 'sleep', args: ['0.1'], purpose: 'wait', timeoutMs: 60_000 });
-  const pid = child.pid ?? 0;
-  await endOrphans([{ pid, startTime: startTimeOf(pid) }], { clock: systemClock, terminate: false });
+  const child = runner.start({ ...SLEEP, args: ['0.2'] }, { operationId: 'op-patient' });
+  await endOrphans('op-patient', { clock: systemClock, terminate: false });
+  expect(programsOf('op-patient')).toEqual([]);
   expect(await child.done).toMatchObject({ exitCode: 0 });
 });

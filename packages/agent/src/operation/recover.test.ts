@@ -1,10 +1,12 @@
+import fs, { existsSync } from 'node:fs';
 import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { OperationState } from '@pxmgr/contract/common';
 import { ScriptedRunner } from '@pxmgr/kit/exec/scripted';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readJournal } from './journal.ts';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { readJournal } from './journal-replay.ts';
 import { eventsOf, gate, idle, orderOf, request, newStore as storeIn } from './operation-fixture.ts';
 import type { OperationBody, OperationStore } from './operation-store.ts';
 import { recoverAll } from './recover.ts';
@@ -21,6 +23,10 @@ afterEach(async () => {
 
 function newStore(keep?: number): OperationStore {
   return storeIn({ directory, runner }, keep);
+}
+
+async function journals(): Promise<string[]> {
+  return (await readdir(directory)).filter((name) => name.endsWith('.jsonl')).sort();
 }
 
 describe('the journal', () => {
@@ -50,11 +56,131 @@ describe('the journal', () => {
     const [replay, ...others] = await newStore().load();
     expect(others).toEqual([]);
     expect(replay?.effects).toHaveLength(1);
-    expect(await readdir(directory)).toEqual([`${id}.jsonl`]);
+    expect((await readdir(directory)).sort()).toEqual([`${id}.jsonl`, 'reserve']);
+  });
+});
+
+describe('a journal that cannot be read', () => {
+  const ID = `op-${'1'.repeat(26)}`;
+
+  it.each([
+    ['its first line is damaged', '{"beg\n{"intent":{"n":1,"name":"thing.make","data":{}}}\n'],
+    ['it is no journal', 'null\n'],
+  ])('because %s is put aside', async (_why, text) => {
+    await writeFile(join(directory, `${ID}.jsonl`), text);
+    expect(await newStore().load()).toEqual([]);
+    expect(await readdir(directory)).toEqual([`${ID}.jsonl.damaged`]);
+  });
+
+  it('or gone on with does not keep the others from their end', async () => {
+    const store = newStore();
+    const { begun, body } = gate();
+    const { id } = await store.start(request(), body);
+    await begun;
+    const path = join(directory, `${id}.jsonl`);
+    const text = await readFile(path, 'utf8');
+    // As a newer agent might write it.
+    const newer = text.replaceAll('OPERATION_STATE_RUNNING', 'OPERATION_STATE_PAUSED').replaceAll(id, ID);
+    await writeFile(join(directory, `${ID}.jsonl`), newer);
+    const damaged: string[] = [];
+    const second = storeIn({ directory, runner, onDamage: (where) => damaged.push(where) });
+    await recoverAll(second, await second.load(), new Map());
+    expect(damaged).toEqual([join(directory, `${ID}.jsonl.damaged`)]);
+    expect(second.list({ activeOnly: false, limit: 0 })).toMatchObject([{ id, recovery: 'undone' }]);
+  });
+
+  it('in a line between says so', async () => {
+    const store = newStore();
+    const { begun, body } = gate();
+    const { id } = await store.start(request(), body);
+    await begun;
+    const path = join(directory, `${id}.jsonl`);
+    await appendFile(path, '{"intent":{"n":1,\n{"outcome":{"n":1,"done":true}}\n');
+    const second = newStore();
+    await recoverAll(second, await second.load(), new Map());
+    expect(second.get(id).warnings).toEqual(['1 line(s) of its journal were damaged: look at the guest']);
+  });
+});
+
+describe('a full disk', () => {
+  /** A store whose journals take so many bytes and no more. */
+  function full(after: number): { fill: () => void } {
+    const state = { isFull: false, left: after };
+    const original = fs.writeSync.bind(fs);
+    vi.spyOn(fs, 'writeSync').mockImplementation(((fd: number, data: Uint8Array, at?: number) => {
+      const isReserveThere = existsSync(join(directory, 'reserve'));
+      if (!state.isFull || (!isReserveThere && state.left > 0)) {
+        if (state.isFull) state.left -= data.length;
+        return original(fd, data, at);
+      }
+      // A part fits, as at the end of a block.
+      if (data.length > 10 && (at ?? 0) === 0) return original(fd, data.subarray(0, 10));
+      throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+    }) as typeof fs.writeSync);
+    syncBuiltinESMExports();
+    return {
+      fill: () => {
+        state.isFull = true;
+      },
+    };
+  }
+  afterEach(() => {
+    vi.restoreAllMocks();
+    syncBuiltinESMExports();
+  });
+
+  it('lets what runs come to its end, and refuses new work', async () => {
+    const disk = full(100_000);
+    const store = newStore();
+    const { id } = await store.start(request(), async (work) => {
+      await work.effect({ name: 'thing.make', data: {} }, () => {
+        disk.fill();
+        return Promise.resolve();
+      });
+      work.log('note', 'progress finds no room');
+      await work.effect({ name: 'thing.undo', data: {} }, () => Promise.resolve());
+    });
+    expect(await store.settled(id)).toMatchObject({ state: OperationState.OPERATION_STATE_DONE });
+    const replay = await readJournal(directory, id);
+    expect(replay?.damagedLines).toBe(0);
+    expect(replay?.effects.map(({ name, outcome }) => `${name} ${outcome ?? ''}`)).toEqual([
+      'thing.make done',
+      'thing.undo done',
+    ]);
+    expect(replay?.operation.state).toBe(OperationState.OPERATION_STATE_DONE);
+    await expect(store.start(request(), idle)).rejects.toMatchObject({ code: 'PXM_DISK_FULL' });
+    expect(await journals()).toHaveLength(1);
+  });
+
+  it('begins no effect that it cannot write down', async () => {
+    const disk = full(0);
+    const store = newStore();
+    const seen: string[] = [];
+    const { id } = await store.start(request(), async (work) => {
+      disk.fill();
+      await work.effect({ name: 'thing.make', data: {} }, () => Promise.resolve(seen.push('made')));
+    });
+    expect(await store.settled(id)).toMatchObject({ problem: { code: 'PXM_DISK_FULL' } });
+    expect(seen).toEqual([]);
+    vi.restoreAllMocks();
+    syncBuiltinESMExports();
+    const second = newStore();
+    await recoverAll(second, await second.load(), new Map());
+    expect(second.get(id)).toMatchObject({ recovery: 'undone' });
   });
 });
 
 describe('recovery', () => {
+  it('writes on after a line that the crash tore', async () => {
+    await abandon((work) => work.effect({ name: 'thing.make', data: {} }, () => Promise.resolve()));
+    const [name = ''] = await journals();
+    await appendFile(join(directory, name), '{"event":{"operationId":"op');
+    const store = newStore();
+    const undone = (): Promise<{ outcome: 'undone' }> => Promise.resolve({ outcome: 'undone' });
+    await recoverAll(store, await store.load(), new Map([['test.kind', undone]]));
+    expect((await readJournal(directory, name.slice(0, -'.jsonl'.length)))?.damagedLines).toBe(0);
+  });
+
   async function abandon(body: OperationBody): Promise<void> {
     const { begun, body: wait } = gate();
     await newStore().start(request({ order: orderOf('key') }), async (work) => {
@@ -113,7 +239,7 @@ describe('recovery', () => {
       await work.effect({ name: 'thing.make', data: {} }, () => body(work));
     });
     await begun;
-    expect((await readdir(directory)).length).toBe(2);
-    expect(await readFile(join(directory, (await readdir(directory)).sort().at(-1)!), 'utf8')).toContain('intent');
+    expect((await journals()).length).toBe(2);
+    expect(await readFile(join(directory, (await journals()).at(-1)!), 'utf8')).toContain('intent');
   }
 });

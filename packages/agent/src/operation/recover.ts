@@ -2,6 +2,7 @@ import { OperationState } from '@pxmgr/contract/common';
 import { PxmError, type PxmError as PxmErrorType } from '@pxmgr/kit/error/pxm-error';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import type { JournalReplay } from './journal.ts';
+import type { LiveOperation } from './live-operation.ts';
 import type { OperationStore } from './operation-store.ts';
 import { endOrphans } from './orphans.ts';
 import type { Work } from './work.ts';
@@ -29,27 +30,43 @@ export async function recoverAll(
   rules: ReadonlyMap<string, RecoveryRule>,
 ): Promise<void> {
   for (const replay of unfinished) {
-    await store.adopt(replay, async (work, live) => {
-      live.closeOpenSteps('the agent was restarted');
-      if (replay.operation.state === OperationState.OPERATION_STATE_QUEUED) {
-        live.move(OperationState.OPERATION_STATE_FAILED, { error: interrupted(replay), recovery: 'undone' });
-        return;
-      }
-      const terminate = TERMINATED_KINDS.has(replay.operation.kind);
-      await endOrphans(replay.children, { clock: store.clock, terminate });
-      try {
-        const recovery = await work.step('recover', 'finish or undo what the crash interrupted', () =>
-          apply(replay, work, rules),
-        );
-        if (recovery.outcome === 'resumed') live.move(OperationState.OPERATION_STATE_DONE, { recovery: 'resumed' });
-        else {
-          const error = recovery.error ?? interrupted(replay);
-          live.move(OperationState.OPERATION_STATE_FAILED, { error, recovery: 'undone' });
-        }
-      } catch (error) {
-        live.move(OperationState.OPERATION_STATE_FAILED, { error: incomplete(replay, error) });
-      }
-    });
+    try {
+      await store.adopt(replay, (work, live) => recoverOne(replay, { store, rules, work, live }));
+    } catch (error) {
+      // One journal that nobody understands must not keep the agent from its other work.
+      await store.setAside(replay.operation.id, error);
+    }
+  }
+}
+
+interface Recovering {
+  readonly store: OperationStore;
+  readonly rules: ReadonlyMap<string, RecoveryRule>;
+  readonly work: Work;
+  readonly live: LiveOperation;
+}
+
+async function recoverOne(replay: JournalReplay, { store, rules, work, live }: Recovering): Promise<void> {
+  live.closeOpenSteps('the agent was restarted');
+  if (replay.operation.state === OperationState.OPERATION_STATE_QUEUED) {
+    live.move(OperationState.OPERATION_STATE_FAILED, { error: interrupted(replay), recovery: 'undone' });
+    return;
+  }
+  if (replay.damagedLines > 0)
+    work.warn(`${replay.damagedLines} line(s) of its journal were damaged: look at the guest`);
+  const terminate = TERMINATED_KINDS.has(replay.operation.kind);
+  await endOrphans(replay.operation.id, { clock: store.clock, terminate });
+  try {
+    const recovery = await work.step('recover', 'finish or undo what the crash interrupted', () =>
+      apply(replay, work, rules),
+    );
+    if (recovery.outcome === 'resumed') live.move(OperationState.OPERATION_STATE_DONE, { recovery: 'resumed' });
+    else {
+      const error = recovery.error ?? interrupted(replay);
+      live.move(OperationState.OPERATION_STATE_FAILED, { error, recovery: 'undone' });
+    }
+  } catch (error) {
+    live.move(OperationState.OPERATION_STATE_FAILED, { error: incomplete(replay, error) });
   }
 }
 

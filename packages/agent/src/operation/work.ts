@@ -5,7 +5,6 @@ import { redact, stripControl } from '@pxmgr/kit/log/redact';
 import { throwIfAborted } from '@pxmgr/kit/sync/abort';
 import type { Effect } from './journal.ts';
 import type { LiveOperation } from './live-operation.ts';
-import { childOf } from './orphans.ts';
 
 export interface WorkRunOptions {
   /** Stream name of the command's standard output in the operation's log; 'none' keeps it out. Default 'out', for commands that only read 'none'. */
@@ -55,15 +54,17 @@ export class Work {
 
   /** The intent is on the disk before `body` begins, the outcome after it. */
   async effect<T>(effect: Effect, body: () => Promise<T>): Promise<T> {
-    const n = await this.#operation.journal.intent(effect);
+    const { journal } = this.#operation;
+    const n = await journal.intent(effect);
+    let value: T;
     try {
-      const value = await body();
-      await this.#operation.journal.outcome(n, true);
-      return value;
+      value = await body();
     } catch (error) {
-      await this.#operation.journal.outcome(n, false);
+      await journal.outcome(n, false);
       throw error;
     }
+    await journal.outcome(n, true);
+    return value;
   }
 
   /** Runs a host command and shows it, its lines and its end as events. */
@@ -71,14 +72,10 @@ export class Work {
     const shown = toHostCommand(command);
     // What only looks prints data, not progress.
     const stdoutAs = options.stdoutAs ?? (command.readOnly === true ? 'none' : 'out');
-    const { journal } = this.#operation;
-    let pid = 0;
     return this.#runner.run(command, {
       operationId: this.id,
       ...(options.evenIfCancelled === true ? {} : { signal: this.signal }),
-      onStart: (_command, started) => {
-        pid = started;
-        if (command.readOnly !== true) journal.childStarted(childOf(pid));
+      onStart: () => {
         this.#showCommand(shown);
       },
       onLine: (stream, line) => {
@@ -86,7 +83,6 @@ export class Work {
         else if (stdoutAs !== 'none') this.log(stdoutAs, line);
       },
       onEnd: (result) => {
-        if (command.readOnly !== true) journal.childEnded(pid);
         this.#showCommand(shown, result);
       },
     });

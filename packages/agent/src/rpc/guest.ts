@@ -5,7 +5,6 @@ import type { Implementation } from '@pxmgr/kit/rpc/handlers';
 import { bindChange, type ChangeRequest } from '../guest/change/change.ts';
 import { type CreateRequest, checkCreateRequest } from '../guest/check-spec.ts';
 import { createContainer, previewCreate } from '../guest/create.ts';
-import type { GuestRecords } from '../guest/guest-records.ts';
 import { carryOutVerb, checkVerb, previewVerb, type VerbRequest } from '../guest/lifecycle.ts';
 import type { GuestParts } from '../guest/parts.ts';
 import type { Fence } from '../operation/fence.ts';
@@ -16,7 +15,6 @@ import { documentsOf, type NodeView } from './node-view.ts';
 
 export interface GuestServiceParts {
   readonly guests: GuestParts;
-  readonly records: GuestRecords;
   readonly store: OperationStore;
   readonly fence: Fence;
   readonly view: NodeView;
@@ -87,7 +85,7 @@ async function begin(
 
 type CreateOrder = Omit<CreateRequest, 'spec'> & { readonly spec: ContainerSpec | undefined };
 
-function createJob({ guests, records }: GuestServiceParts, { vmid, guestUid, spec }: CreateOrder): GuestJob {
+function createJob({ guests }: GuestServiceParts, { vmid, guestUid, spec }: CreateOrder): GuestJob {
   if (spec === undefined) throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: 'spec: it is missing' });
   const request = { vmid, guestUid, spec };
   checkCreateRequest(request);
@@ -99,16 +97,11 @@ function createJob({ guests, records }: GuestServiceParts, { vmid, guestUid, spe
     params: { vmid, guestUid, finish },
     preview: () => previewCreate(guests, request),
     check: () => undefined,
-    body: async (work) => {
-      await createContainer(guests, request, work);
-      if (spec.source?.$case !== 'image') return;
-      const { reference, digest } = spec.source.value;
-      await records.put(guestUid, { imageReference: reference, imageDigest: digest });
-    },
+    body: (work) => createContainer(guests, request, work),
   };
 }
 
-function verbJob({ guests, records }: GuestServiceParts, request: VerbRequest): GuestJob {
+function verbJob({ guests }: GuestServiceParts, request: VerbRequest): GuestJob {
   const { vmid, guestUid, verb } = request;
   return {
     kind: `container.${verb}`,
@@ -119,10 +112,7 @@ function verbJob({ guests, records }: GuestServiceParts, request: VerbRequest): 
     check: () => {
       checkVerb(guests, request);
     },
-    body: async (work) => {
-      await carryOutVerb(guests, request, work);
-      if (verb === 'destroy') await records.forget(guestUid);
-    },
+    body: (work) => carryOutVerb(guests, request, work),
   };
 }
 

@@ -22,10 +22,10 @@ import type { WorkStack } from './work-stack.ts';
 
 /** All services of the agent. */
 export function addServices(server: RpcServer, stack: WorkStack, view: NodeView): RpcServer {
-  const { guests, records, store, fence } = stack;
+  const { guests, store, fence } = stack;
   return server
     .addService(NodeServiceService, nodeService(view))
-    .addService(GuestServiceService, guestService({ guests, records, store, fence, view }))
+    .addService(GuestServiceService, guestService({ guests, store, fence, view }))
     .addService(ImageServiceService, imageService(stack.image))
     .addService(StorageServiceService, storageService(view))
     .addService(DeviceServiceService, deviceService(view))

@@ -1,23 +1,17 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Operation } from '@pxmgr/contract/common';
 import { type Clock, createIdSource } from '@pxmgr/kit/clock';
 import type { Runner } from '@pxmgr/kit/exec/command';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import { readGpus } from '../device/gpu.ts';
-import { changeRecoveries } from '../guest/change/change.ts';
-import { removeStaleEdits } from '../guest/edit.ts';
 import { GuestFiles } from '../guest/guest-file.ts';
 import { GuestRecords } from '../guest/guest-records.ts';
 import type { GuestParts } from '../guest/parts.ts';
 import type { RunState } from '../guest/run-state.ts';
-import { createRecovery } from '../guest/undo-create.ts';
-import { verbRecovery } from '../guest/verb-recovery.ts';
 import type { Cluster } from '../host/cluster.ts';
 import type { HostPaths } from '../host/paths.ts';
-import { readStorages, templateDir } from '../host/storage-cfg.ts';
-import { removeStaleArchives } from '../image/archive.ts';
 import { BlobCache } from '../image/blob-cache.ts';
+import type { PullParts } from '../image/pull.ts';
 import { ImageResolver } from '../image/resolve.ts';
 import { prepareSkopeo } from '../image/setup.ts';
 import { TemplateStore } from '../image/template-store.ts';
@@ -25,8 +19,8 @@ import { Fence } from '../operation/fence.ts';
 import { OperationStore } from '../operation/operation-store.ts';
 import { PveTasks } from '../operation/pve-task.ts';
 import { OperationQueue } from '../operation/queue.ts';
-import { type RecoveryRule, recoverAll } from '../operation/recover.ts';
 import type { ImageServiceParts } from './image.ts';
+import { recover, recoveryRules } from './recovery.ts';
 
 export interface WorkStackOptions {
   readonly stateDir: string;
@@ -58,7 +52,6 @@ export interface WorkStack {
   readonly store: OperationStore;
   readonly fence: Fence;
   readonly guests: GuestParts;
-  readonly records: GuestRecords;
   /** For the inventory: what is pulled. */
   readonly images: TemplateStore;
   readonly image: ImageServiceParts;
@@ -73,19 +66,51 @@ const RUNNING_LIMIT = 8;
 const WAITING_LIMIT = 256;
 
 export async function createWorkStack(parts: WorkStackParts): Promise<WorkStack> {
-  const { options, paths, cluster, runState, runner, clock, logger } = parts;
+  const { options, paths, cluster, logger } = parts;
   const node = cluster.nodeName();
   const images = new TemplateStore(join(options.stateDir, 'images', 'records'), paths);
   await images.load();
   const records = new GuestRecords(join(options.stateDir, 'guests.json'));
   await records.load();
-  const store = new OperationStore({
+  const guests = guestParts(parts, { images, records });
+  const pull = await pullParts(parts, images);
+  const rules = recoveryRules(guests, pull);
+  const store = newStore(parts, new Set(rules.keys()));
+  const { templateStorage, imageCacheSize: cacheBytes, stateDir } = options;
+  return {
+    store,
+    fence: new Fence(join(stateDir, 'fence.json'), node),
+    guests,
+    images,
+    image: { pull, runner: parts.runner, store, templateStorage, cacheBytes },
+    recover: () => recover({ store, rules, guests, pull, stateDir, logger }),
+    stop: () => store.stop(),
+  };
+}
+
+function guestParts(
+  { paths, cluster, runState, runner, clock, logger }: WorkStackParts,
+  made: { images: TemplateStore; records: GuestRecords },
+): GuestParts {
+  const gpus = () =>
+    readGpus(paths, runner, (error) => {
+      logger.warn({ err: error }, 'memory of a GPU is not known');
+    });
+  const files = new GuestFiles(paths, cluster.nodeName());
+  return { ...made, paths, cluster, files, runState, tasks: new PveTasks(paths), runner, clock, gpus };
+}
+
+function newStore(parts: WorkStackParts, kinds: ReadonlySet<string>): OperationStore {
+  const { options, cluster, runner, clock, logger } = parts;
+  const node = cluster.nodeName();
+  return new OperationStore({
     directory: join(options.stateDir, 'operations'),
     clock,
     ids: createIdSource(clock),
     runner,
     queue: new OperationQueue({ running: RUNNING_LIMIT, waiting: WAITING_LIMIT, node }),
     node: { uid: parts.nodeUid, name: node },
+    kinds,
     onBegin: (operation, actor) => {
       logger.info({ op: operation.id, kind: operation.kind, actor }, 'operation begins');
       parts.onOperationBegin?.(operation, actor);
@@ -94,40 +119,13 @@ export async function createWorkStack(parts: WorkStackParts): Promise<WorkStack>
       logEnd(logger, operation);
       parts.onOperationEnd?.(operation);
     },
+    onDamage: (path, error) => {
+      logger.error({ path, err: error }, 'a journal cannot be understood and was put aside: look at what it was about');
+    },
   });
-  const gpus = () =>
-    readGpus(paths, runner, (error) => {
-      logger.warn({ err: error }, 'memory of a GPU is not known');
-    });
-  const guests: GuestParts = {
-    paths,
-    cluster,
-    files: new GuestFiles(paths, node),
-    runState,
-    tasks: new PveTasks(paths),
-    images,
-    runner,
-    clock,
-    gpus,
-  };
-  const image = await imageParts(parts, { images, store });
-  return {
-    store,
-    fence: new Fence(join(options.stateDir, 'fence.json'), node),
-    guests,
-    records,
-    images,
-    image,
-    recover: () => recover(parts, { store, guests, image }),
-    stop: () => store.stop(),
-  };
 }
 
-async function imageParts(
-  parts: WorkStackParts,
-  made: { images: TemplateStore; store: OperationStore },
-): Promise<ImageServiceParts> {
-  const { options, paths, cluster, runner, clock } = parts;
+async function pullParts({ options, paths, cluster, clock }: WorkStackParts, store: TemplateStore): Promise<PullParts> {
   const directory = join(options.stateDir, 'images');
   const setup = await prepareSkopeo({
     directory,
@@ -135,67 +133,8 @@ async function imageParts(
     insecureRegistries: options.insecureRegistries,
     policyFile: options.signaturePolicyFile,
   });
-  const pull = {
-    setup,
-    resolver: new ImageResolver(setup, clock),
-    cache: new BlobCache(directory),
-    store: made.images,
-    paths,
-    cluster,
-    clock,
-  };
-  return {
-    pull,
-    runner,
-    store: made.store,
-    templateStorage: options.templateStorage,
-    cacheBytes: options.imageCacheSize,
-  };
-}
-
-async function recover(
-  { paths, logger }: WorkStackParts,
-  made: { store: OperationStore; guests: GuestParts; image: ImageServiceParts },
-): Promise<void> {
-  const { store, guests, image } = made;
-  const unfinished = await store.load();
-  if (unfinished.length > 0)
-    logger.warn(
-      { operations: unfinished.map((one) => one.operation.id) },
-      'ending operations that a crash interrupted',
-    );
-  const rules = new Map<string, RecoveryRule>([
-    ['container.create', createRecovery(guests)],
-    ...(['start', 'shutdown', 'stop', 'destroy'] as const).map(
-      (verb) => [`container.${verb}`, verbRecovery(guests, verb)] as const,
-    ),
-    ...changeRecoveries(guests),
-    [
-      'image.pull',
-      async (replay) => {
-        // Whole blobs stay: the next pull of the image needs less.
-        const digest = replay.effects.find((effect) => effect.name === 'image.fetch')?.data['digest'];
-        if (digest !== undefined) await image.pull.cache.dropLayout(digest);
-        return { outcome: 'undone' };
-      },
-    ],
-  ]);
-  await recoverAll(store, unfinished, rules);
-  await removeLeftovers(paths, { guests, image });
-}
-
-/** Temporary files that no journal needs any more: nothing runs yet, so none is in use. */
-async function removeLeftovers(
-  paths: HostPaths,
-  { guests, image }: { guests: GuestParts; image: ImageServiceParts },
-): Promise<void> {
-  await removeStaleEdits(paths, guests.files.node);
-  for (const storage of readStorages(paths)) {
-    const folder = storage.type === 'dir' ? templateDir(storage) : undefined;
-    if (folder !== undefined) await removeStaleArchives(paths.at(folder), () => false);
-  }
-  await rm(image.pull.cache.scratchDir, { recursive: true, force: true });
-  await image.pull.cache.prepare();
+  const resolver = new ImageResolver(setup, clock);
+  return { setup, resolver, cache: new BlobCache(directory), store, paths, cluster, clock };
 }
 
 function logEnd(logger: Logger, operation: Operation): void {

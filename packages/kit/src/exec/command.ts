@@ -46,11 +46,20 @@ export interface CommandResult {
   cancelled: boolean;
 }
 
+/**
+ * In the environment of every program that an operation starts: whoever finds such a program after a crash of ours knows
+ * whose it is, even when it was started in the very moment of the crash. Its own children inherit the first variable;
+ * only the program itself is called as the second says.
+ */
+export const OPERATION_VARIABLE = 'PXMGR_OPERATION';
+export const PROGRAM_VARIABLE = 'PXMGR_PROGRAM';
+
 export interface RunOptions {
   /** Abort begins the kill ladder; the result then says `cancelled`. */
   signal?: AbortSignal;
   /** Each output line, masked and free of control characters; `\r` ends a line too, so progress meters stream. */
   onLine?: (stream: 'out' | 'err', line: string) => void;
+  /** The program is marked with it; see OPERATION_VARIABLE. */
   operationId?: string;
   onStart?: (command: Command, pid: number) => void;
   onEnd?: (result: CommandResult) => void;

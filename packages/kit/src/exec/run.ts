@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { basename } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { execa } from 'execa';
 import { type Clock, systemClock } from '../clock.ts';
@@ -13,6 +14,8 @@ import {
   DEFAULT_KILL_GRACE_MS,
   DEFAULT_MAX_OUTPUT_BYTES,
   maskedArgv,
+  OPERATION_VARIABLE,
+  PROGRAM_VARIABLE,
   type Runner,
   type RunningCommand,
   type RunOptions,
@@ -103,7 +106,7 @@ class Execution implements RunningCommand {
     this.#options = options;
     this.#clock = settings.clock ?? systemClock;
     this.#log('command started', {});
-    this.#child = spawn(settings, command, options.stdin);
+    this.#child = spawn(settings, command, options);
     this.#child.stdin?.on('error', () => undefined);
     this.#ladder = new KillLadder((signal) => {
       this.#kill(signal);
@@ -267,11 +270,21 @@ function startDeadline(timeoutMs: number, onDue: () => void): NodeJS.Timeout | u
 type Child = ChildProcess & { stdin: Writable | null; stdout: Readable; stderr: Readable } & PromiseLike<unknown>;
 
 /** Own session: a Ctrl-C at our terminal is ours to handle, and no tool can ask questions on /dev/tty. */
-function spawn(settings: RunnerOptions, command: Command, stdin: 'ignore' | 'pipe'): Child {
+function spawn(settings: RunnerOptions, command: Command, { stdin, operationId }: ExecutionOptions): Child {
   // execa hands any descriptor number through, though its types name the standard ones only.
   const extra = (command.extraFds ?? []) as readonly 1[];
+  const mark =
+    operationId === undefined ? {} : { [OPERATION_VARIABLE]: operationId, [PROGRAM_VARIABLE]: basename(command.file) };
   return execa(command.file, command.args, {
-    env: { LC_ALL: 'C', LANG: 'C', HOME: settings.home ?? '/root', TERM: 'dumb', ...command.env, PATH: settings.path },
+    env: {
+      LC_ALL: 'C',
+      LANG: 'C',
+      HOME: settings.home ?? '/root',
+      TERM: 'dumb',
+      ...command.env,
+      ...mark,
+      PATH: settings.path,
+    },
     extendEnv: false,
     ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
     stdio: [stdin, 'pipe', 'pipe', ...extra],

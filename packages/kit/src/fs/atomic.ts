@@ -3,7 +3,7 @@
  * state directory. Nothing here knows what the files mean.
  */
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { PxmError } from '../error/pxm-error.ts';
 import { systemCode } from '../error/to-problem.ts';
@@ -41,6 +41,14 @@ export async function writeFileAtomic(
     throw error;
   }
   await syncFolder(folder);
+}
+
+/** What writers that were killed left in a folder. Only where no other process writes. */
+export async function removeTemporaries(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    // Of this file's writer, and of the lock file beside it.
+    if (/.\.[0-9a-f]{12}\.(?:tmp|stale)$/.test(name)) await rm(join(folder, name), { force: true });
+  }
 }
 
 /** Makes renames and removals in a folder durable. */

@@ -100,18 +100,30 @@ function differenceOf({ parts, vmid, change }: Job): string | undefined {
   return other === undefined ? undefined : `${other[0]} is not that of the snapshot`;
 }
 
-/** The lock says that it had begun: only its end gives a guest of one state. Without it the task's verdict decides. */
+/**
+ * The lock says that it had begun: only its end gives a guest of one state. Without it the task's verdict decides; and a
+ * guest that was stopped for nothing but the rollback is rolled back, since it cannot be left stopped for no reason.
+ */
 async function recover(job: Job, work: Work, replay: JournalReplay): Promise<Recovery> {
   const { parts, vmid } = job;
-  // Killed between the stop and the rollback: whoever holds a lock now, it is not this operation.
-  if (!replay.effects.some((effect) => effect.name === EFFECT)) return { outcome: 'undone' };
-  if (lockOf(job) === 'rollback') {
+  const hasBegun = replay.effects.some((effect) => effect.name === EFFECT);
+  // Whoever holds a lock now, it is not this operation, unless that had begun.
+  if (hasBegun && lockOf(job) === 'rollback') {
     await work.run(unlockCommand(vmid), { evenIfCancelled: true });
     await rollBack(job, work);
     return { outcome: 'resumed' };
   }
-  const since = replay.operation.startedAt ?? replay.operation.createdAt ?? new Date(0);
+  if (hasBegun && (await hasSucceeded(job, replay))) return { outcome: 'resumed' };
+  const wasStopped = replay.effects.some((effect) => effect.name === 'container.stop');
+  if (!wasStopped || parts.runState.isRunning(vmid)) return { outcome: 'undone' };
+  await check(job);
+  await rollBack(job, work);
+  return { outcome: 'resumed' };
+}
+
+async function hasSucceeded({ parts, vmid }: Job, { operation }: JournalReplay): Promise<boolean> {
+  const since = operation.startedAt ?? operation.createdAt ?? new Date(0);
   const upid = await parts.tasks.newestSince({ type: 'vzrollback', vmid }, since);
   const verdict = upid === undefined ? undefined : await parts.tasks.verdict(upid);
-  return { outcome: verdict?.kind === 'ok' || verdict?.kind === 'warnings' ? 'resumed' : 'undone' };
+  return verdict?.kind === 'ok' || verdict?.kind === 'warnings';
 }

@@ -160,8 +160,17 @@ describe('after a crash', () => {
 
   it('leaves the lock of somebody else alone', async () => {
     const operation = await recovered(rollback, `lock: rollback\n${WITH_S1}`, [STOPPED]);
-    expect(operation.recovery).toBe('undone');
+    expect(operation.problem).toMatchObject({ code: 'PXM_UNDO_INCOMPLETE', fields: { left: 'container.stop' } });
     expect(host.runner.calls).toEqual([]);
+  });
+
+  it('rolls a guest back that it had stopped for it, and leaves one that still runs', async () => {
+    snapshotsAre('@s1\t0\t-');
+    host.runner.expect('pct rollback 101 s1', { effect: () => host.putGuest(101, WITH_S1) });
+    expect((await recovered(rollback, WITH_S1, [STOPPED])).recovery).toBe('resumed');
+    host.runner.assertDone();
+    host.setRunning(101);
+    expect((await recovered(rollback, WITH_S1, [STOPPED])).recovery).toBe('undone');
   });
 
   it('ends a rollback that had begun', async () => {

@@ -1,0 +1,244 @@
+/**
+ * Loaded into a bundle of ours by `node --import`, never shipped: stands between the program and its durable writes, and
+ * kills the process, or lets a write fail, at the point that the control file names. The program itself knows nothing.
+ */
+import fs from 'node:fs';
+import { createRequire, syncBuiltinESMExports } from 'node:module';
+import { type CallFault, type Control, entryOf, type JournalFault, type TraceEntry } from './fault.ts';
+
+/** Put in when the preload is built. */
+declare const CONTROL_FILE: string;
+/** Where better-sqlite3 lies; empty for programs without it. */
+declare const SQLITE: string;
+
+const { readFileSync, appendFileSync, rmSync, statSync } = fs;
+type Any = (...args: unknown[]) => unknown;
+
+interface JournalFile {
+  readonly phase: 'work' | 'recovery';
+  kind: string;
+  readonly counts: Map<string, number>;
+}
+
+const journals = new Map<number, JournalFile>();
+let counted = { id: -1, count: 0 };
+let turn = 0;
+let isTicking = false;
+
+function control(): Control | undefined {
+  try {
+    return JSON.parse(readFileSync(CONTROL_FILE, 'utf8')) as Control;
+  } catch {
+    // No control file: nothing is asked.
+    return undefined;
+  }
+}
+
+function die(): never {
+  rmSync(CONTROL_FILE);
+  process.kill(process.pid, 'SIGKILL');
+  for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+}
+
+function count(id: number): number {
+  counted = counted.id === id ? { id, count: counted.count + 1 } : { id, count: 1 };
+  return counted.count;
+}
+
+function tick(): number {
+  if (!isTicking) {
+    isTicking = true;
+    setImmediate(() => {
+      turn += 1;
+      isTicking = false;
+    });
+  }
+  return turn;
+}
+
+function kindIn(path: string): string {
+  return kindOf(readFileSync(path, 'utf8').split('\n', 1)[0] ?? '');
+}
+
+function kindOf(line: string): string {
+  try {
+    return (JSON.parse(line) as { begin?: { operation?: { kind?: string } } }).begin?.operation?.kind ?? '';
+  } catch {
+    // Torn: nobody's journal.
+    return '';
+  }
+}
+
+/** One whole line is about to be written. */
+function atJournalLine(file: JournalFile, text: string, write: () => unknown): unknown {
+  if (file.kind === '') file.kind = kindOf(text);
+  const entry = entryOf(text);
+  const nth = (file.counts.get(entry) ?? 0) + 1;
+  file.counts.set(entry, nth);
+  const { kind, phase } = file;
+  const now = control();
+  if (now?.trace === true) note({ kind, phase, entry, turn: tick() });
+  const when = whenAt(now, { kind, phase, entry, nth });
+  if (when === 'before') die();
+  const result = write();
+  if (when === 'after') die();
+  return result;
+}
+
+function note(entry: TraceEntry): void {
+  appendFileSync(`${CONTROL_FILE}.trace`, `${JSON.stringify(entry)}\n`);
+}
+
+function whenAt(now: Control | undefined, at: Omit<JournalFault, 'at' | 'when'>): JournalFault['when'] | undefined {
+  if (now?.fault?.at !== 'journal') return undefined;
+  const { kind, phase, entry, nth, when } = now.fault;
+  return kind === at.kind && phase === at.phase && entry === at.entry && nth === at.nth ? when : undefined;
+}
+
+/** A call that a fault may be about. */
+interface Call {
+  readonly name: CallFault['call'];
+  readonly path: string;
+  /** What it writes. */
+  readonly data?: Buffer;
+  readonly run: (data?: Buffer) => unknown;
+}
+
+function atCall(call: Call): unknown {
+  const { name, path, run } = call;
+  const now = control();
+  const fault = faultOf(now, call);
+  if (now === undefined || fault === undefined) return run();
+  const n = count(now.id);
+  if (fault.do === 'ENOSPC' && n >= fault.nth) {
+    const text = `ENOSPC: no space left on device, ${name} '${path}'`;
+    throw Object.assign(new Error(text), { code: 'ENOSPC', errno: -28, path });
+  }
+  return n === fault.nth ? strike(fault, call) : run();
+}
+
+function faultOf(now: Control | undefined, { name, path }: Call): CallFault | undefined {
+  const fault = now?.fault;
+  return fault?.at === 'call' && fault.call === name && new RegExp(fault.path).test(path) ? fault : undefined;
+}
+
+function strike(fault: CallFault, { run, data }: Call): unknown {
+  if (fault.do === 'kill before') die();
+  if (fault.do === 'tear') {
+    run(data?.subarray(0, Math.ceil(data.length / 2)));
+    die();
+  }
+  const result = run();
+  return result instanceof Promise ? result.then(die) : die();
+}
+
+function patch(target: object, name: string, make: (original: Any) => Any): void {
+  const host = target as Record<string, Any>;
+  const original = host[name];
+  if (original !== undefined) host[name] = make(original.bind(target));
+}
+
+function bytesOf(data: unknown): Buffer {
+  return typeof data === 'string' ? Buffer.from(data) : Buffer.from(data as Uint8Array);
+}
+
+function opened(fd: number, path: string, sizeBefore: number): void {
+  paths.set(fd, path);
+  if (!/\/operations\/op-[^/]+\.jsonl$/.test(path)) return;
+  const isNew = sizeBefore === 0;
+  journals.set(fd, { phase: isNew ? 'work' : 'recovery', kind: isNew ? '' : kindIn(path), counts: new Map() });
+}
+
+const paths = new Map<number, string>();
+
+patch(fs, 'openSync', (original): Any => {
+  return (path, flags, mode) => {
+    const name = String(path);
+    const size = statSync(name, { throwIfNoEntry: false })?.size ?? 0;
+    const fd = original(path, flags, mode) as number;
+    if (flags === 'a+' || flags === 'a') opened(fd, name, size);
+    else paths.set(fd, name);
+    return fd;
+  };
+});
+patch(fs, 'closeSync', (original): Any => {
+  return (fd) => {
+    journals.delete(fd as number);
+    paths.delete(fd as number);
+    return original(fd);
+  };
+});
+patch(fs, 'writeSync', (original): Any => {
+  return (fd, data, ...rest) => {
+    const path = paths.get(fd as number);
+    if (path === undefined) return original(fd, data, ...rest);
+    const whole = bytesOf(data);
+    const run = (part?: Buffer): unknown => (part === undefined ? original(fd, data, ...rest) : original(fd, part));
+    const place = (): unknown => atCall({ name: 'writeSync', path, data: whole, run });
+    const journal = journals.get(fd as number);
+    const text = whole.toString('utf8');
+    return journal !== undefined && /^\{.*\n$/s.test(text) ? atJournalLine(journal, text, place) : place();
+  };
+});
+patch(fs, 'appendFileSync', (original): Any => {
+  return (path, data, options) => {
+    const whole = bytesOf(data);
+    const run = (part = whole): unknown => original(path, part, options);
+    return atCall({ name: 'appendFileSync', path: String(path), data: whole, run });
+  };
+});
+patch(fs, 'renameSync', (original): Any => {
+  return (from, to) => atCall({ name: 'renameSync', path: String(from), run: () => original(from, to) });
+});
+for (const name of ['rename', 'link', 'unlink'] as const) {
+  patch(fs.promises, name, (original): Any => {
+    return (path, ...rest) => atCall({ name, path: String(path), run: () => original(path, ...rest) });
+  });
+}
+syncBuiltinESMExports();
+
+/** What the executor writes is what it lives on after a kill; the sweep's deletes are not meant. */
+const WRITES =
+  /^\s*(?:INSERT INTO|UPDATE)\s+(?:operation|operation_step|operation_event|plan|reservation|fence|vmid_failure)\b/;
+
+interface Statement {
+  readonly source: string;
+  readonly readonly: boolean;
+  readonly database: { readonly inTransaction: boolean };
+}
+
+function watchCommits(path: string): void {
+  const Database = createRequire(import.meta.url)(path) as new (
+    file: string,
+  ) => { prepare(sql: string): object; close(): void };
+  const database = new Database(':memory:');
+  const prototype = Object.getPrototypeOf(database.prepare('COMMIT')) as object;
+  database.close();
+  let isTouched = false;
+  for (const method of ['run', 'get', 'all']) {
+    const host = prototype as Record<string, (this: Statement, ...args: unknown[]) => unknown>;
+    const original = host[method];
+    if (original === undefined) continue;
+    host[method] = function (this: Statement, ...args: unknown[]): unknown {
+      const run = (): unknown => original.apply(this, args);
+      if (this.source === 'ROLLBACK') isTouched = false;
+      if (!this.readonly && WRITES.test(this.source)) isTouched = true;
+      const isDurable =
+        this.source === 'COMMIT' || (!this.readonly && !this.database.inTransaction && !/^BEGIN/.test(this.source));
+      if (!isDurable || !isTouched) return run();
+      isTouched = false;
+      return atCommit(run);
+    };
+  }
+}
+
+function atCommit(run: () => unknown): unknown {
+  const now = control();
+  if (now?.trace === true) appendFileSync(`${CONTROL_FILE}.trace`, '{"entry":"commit"}\n');
+  if (now?.fault?.at !== 'commit' || count(now.id) !== now.fault.nth) return run();
+  if (now.fault.when === 'before') die();
+  run();
+  return die();
+}
+
+if (SQLITE !== '') watchCommits(SQLITE);
