@@ -5,7 +5,7 @@
  * by `syncCluster`. Everything here is synchronous and runs under one lock per cluster, so no two changes get the same
  * number. What happens to a node that is cut off or whose cluster file system stops is in membership.ts.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { requireAlive } from './call.ts';
 import { NoSpaceError, reachNow } from './fault.ts';
@@ -109,6 +109,16 @@ function writeUnderTemporaryName(host: Host, path: string, text: string): void {
   }
   rmSync(temporary);
   writeFileAtomicSync(real, text, 0o640);
+}
+
+/** A config goes to another node by a rename, in one step of the cluster (how a migration ends, and how HA recovers). */
+export function movePveFile(host: Host, from: string, to: string): void {
+  requireWritable(host, from);
+  changeCluster(host, (state) => {
+    mkdirSync(dirname(host.clusterPath(to)), { recursive: true });
+    renameSync(host.clusterPath(from), host.clusterPath(to));
+    scan(host.clusterDir, state);
+  });
 }
 
 export function removePveFile(host: Host, path: string): void {

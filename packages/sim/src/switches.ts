@@ -13,6 +13,8 @@ export interface Switches {
   readonly noQuorum?: boolean;
   /** The cluster file system is stopped on this node. `stopPmxcfs` does this and more. */
   readonly noPmxcfs?: boolean;
+  /** The other nodes do not know this node's ssh key. */
+  readonly noSsh?: boolean;
   /** Lock files (in-host paths) that a program outside the stand-in holds and never lets go. */
   readonly heldLocks?: readonly string[];
   /** The guests' init needs that long after the halt signal (played runtime). */

@@ -34,6 +34,8 @@ const MARKS: readonly (readonly [RegExp, string])[] = [
   [/\bsnaptime: \d+/g, 'snaptime: <t>'],
   // Counts of e2fsprogs follow from the files.
   [/\d+\/\d+ files(?: \([\d.]+% non-contiguous\))?, \d+\/\d+ blocks/g, '<n> files, <n> blocks'],
+  [/\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?=\S)/g, '<time> '],
+  [/\(duration \d\d:\d\d:\d\d\)/g, '(duration <t>)'],
 ];
 
 /** Upstream goes through the volumes of an image in the order of a hash. */

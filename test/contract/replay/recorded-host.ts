@@ -95,6 +95,8 @@ function switchesFor(step: RecordedStep): Switches {
   const small = /(?:small|file system)[^;]*24 MB/.test(step.given) || /24 MB file system/.test(step.given);
   return {
     waitScale: WAIT_SCALE,
+    // The lab's nodes did not know each other's ssh keys.
+    noSsh: true,
     ignoreHalt: deafGuests(step),
     ...(/ends about 2 s after the halt signal/.test(step.given) && /--timeout [12]( |$)/.test(step.argv.join(' '))
       ? { haltMs: 2500 }

@@ -37,7 +37,7 @@ export async function start(verb: Verb): Promise<number> {
   return exit(end);
 }
 
-async function bringUp(verb: Verb, task: Task, config: GuestConfig): Promise<void> {
+export async function bringUp(verb: Verb, task: Task, config: GuestConfig): Promise<void> {
   const { host, vmid } = verb;
   if (config.pending.values.size > 0) {
     await applyNow(config, { host, vmid, log: task.log, warn: task.log });
@@ -143,7 +143,7 @@ interface Halt {
 }
 
 /** A guest that does not react costs the time twice and five seconds more: lxc-stop's own limit, then upstream's. */
-async function halt(verb: Verb, task: Task, { config, timeoutSeconds, thenKill }: Halt): Promise<void> {
+export async function halt(verb: Verb, task: Task, { config, timeoutSeconds, thenKill }: Halt): Promise<void> {
   const { host, vmid } = verb;
   if (runningGuest(host, vmid) === undefined) return;
   await runHook({ host, vmid, config, log: task.log, signal: task.signal }, 'pre-stop');

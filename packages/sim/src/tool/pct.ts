@@ -27,6 +27,7 @@ const VERBS: Readonly<Record<string, () => Promise<VerbHandler>>> = {
   listsnapshot: async () => (await import('../pct/snapshot.ts')).listsnapshot,
   resize: async () => (await import('../pct/volume.ts')).resize,
   'move-volume': async () => (await import('../pct/move-volume.ts')).moveVolume,
+  migrate: async () => (await import('../pct/migrate.ts')).migrate,
   clone: async () => (await import('../pct/clone.ts')).clone,
   template: async () => (await import('../pct/clone.ts')).template,
   fstrim: async () => (await import('../pct/care.ts')).fstrim,

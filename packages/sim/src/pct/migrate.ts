@@ -1,0 +1,227 @@
+/**
+ * `pct migrate` (pve-container src/PVE/API2/LXC.pm migrate_vm, src/PVE/LXC/Migrate.pm; pve-guest-common
+ * src/PVE/AbstractMigrate.pm): the local volumes are copied to the other node, the config follows by a rename, and what
+ * is left here goes. A running container is shut down before and started there after; there is no live migration.
+ */
+import type { GuestConfig } from '../config-text.ts';
+import { configPath, loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
+import { destroyDisks } from '../guest/disks.ts';
+import { type MountPoint, mountPoints, printMountPoint } from '../guest/mount-point.ts';
+import { Host } from '../host.ts';
+import { guestFile, movePveFile, readCluster, requireQuorum } from '../pmxcfs.ts';
+import type { Member } from '../pmxcfs-state.ts';
+import { copyTree } from '../pool/files.ts';
+import { parameterError } from '../schema/command.ts';
+import { isShared } from '../storage-cfg.ts';
+import { enabledStorage, findVolume, volumeBackend } from '../storages.ts';
+import { switchesOf } from '../switches.ts';
+import type { Task } from '../task.ts';
+import { errorText, ToolError } from '../tool.ts';
+import type { VolumeFormat } from '../volumes.ts';
+import { atPoint, exit, flag, isRunning, lockedInTask, taskOf, text, type Verb } from './context.ts';
+import { bringUp, halt, start } from './power.ts';
+
+const SHUTDOWN_SECONDS = 180;
+
+interface Migration {
+  readonly verb: Verb;
+  readonly task: Task;
+  readonly target: string;
+  readonly member: Member;
+  readonly say: (text: string) => void;
+}
+
+/** One volume that goes along, and what it is called over there. */
+interface Travelling {
+  readonly key: string;
+  readonly volid: string;
+  readonly targetVolid: string;
+}
+
+export async function migrate(verb: Verb): Promise<number> {
+  const { host } = verb;
+  const target = text(verb, 'target') ?? '';
+  if (target === host.name) throw parameterError(verb.call, { target: 'target is local node.' });
+  const member = readCluster(host).members[target];
+  if (member === undefined) throw new ToolError(`no such cluster node '${target}'\n`);
+  requireQuorum(host);
+  loadConfig(host, verb.vmid, verb.io.err);
+  const isMoving = flag(verb, 'online') || flag(verb, 'restart');
+  if (isRunning(verb) && !isMoving)
+    throw new ToolError("can't migrate running container without --online or --restart\n");
+  const end = await taskOf(verb, 'vzmigrate', (task) => {
+    const say = (line: string): void => task.log(`${localTime()} ${line}\n`);
+    return lockedInTask(verb, task, () => carry({ verb, task, target, member, say }));
+  });
+  return exit(end);
+}
+
+async function carry(migration: Migration): Promise<void> {
+  const { verb, say } = migration;
+  const began = Date.now();
+  const duration = (): string => new Date(Date.now() - began).toISOString().slice(11, 19);
+  const wasRunning = isRunning(verb);
+  try {
+    const config = await prepare(migration);
+    await move(migration, config, wasRunning);
+    say(`migration finished successfully (duration ${duration()})`);
+  } catch (err) {
+    say(`ERROR: migration aborted (duration ${duration()}): ${errorText(err)}`);
+    throw new ToolError('migration aborted\n');
+  }
+}
+
+/** Everything is asked before anything is stopped. */
+async function prepare({ verb, task, target, member, say }: Migration): Promise<GuestConfig> {
+  const { host, vmid } = verb;
+  const config = loadConfig(host, vmid, task.log);
+  requireUnlocked(config);
+  const isUp = isRunning(verb);
+  if (isUp && flag(verb, 'online')) throw new ToolError('lxc live migration is currently not implemented\n');
+  for (const point of mountPoints(config, { withUnused: true })) checkPoint(verb, point, target);
+  requireSsh(verb, member, say, target);
+  if (isUp) {
+    say(`shutdown CT ${vmid}`);
+    const timeoutSeconds = Number(text(verb, 'timeout') ?? SHUTDOWN_SECONDS);
+    await halt(verb, task, { config, timeoutSeconds, thenKill: false });
+  }
+  return config;
+}
+
+function checkPoint(verb: Verb, point: MountPoint, target: string): void {
+  if (point.kind !== 'volume') {
+    if (point.values['shared'] === '1') return;
+    throw new ToolError(`cannot migrate local ${point.kind} mount point '${point.key}'\n`);
+  }
+  const { storage } = findVolume(verb.host, point.volume);
+  enabledStorage(verb.host, storage.id);
+  enabledStorage(verb.host, storageThere(verb, storage.id), target);
+}
+
+/** `--target-storage`: pairs, or one storage for all; without it the same as here. */
+function storageThere(verb: Verb, id: string): string {
+  const entries = (text(verb, 'target-storage') ?? '1').split(',');
+  const pair = entries.map((entry) => entry.split(':')).find(([from, to]) => from === id && to !== undefined);
+  const all = entries.find((entry) => !entry.includes(':') && entry !== '1');
+  return pair?.[1] ?? all ?? id;
+}
+
+function requireSsh(verb: Verb, member: Member, say: (text: string) => void, target: string): void {
+  const { noSsh } = switchesOf(verb.host);
+  if (noSsh !== true && member.online) return;
+  say(`# /usr/bin/ssh -e none -o 'BatchMode=yes' -o 'HostKeyAlias=${target}' root@${member.ip} /bin/true`);
+  say(noSsh === true ? 'Host key verification failed.' : `ssh: connect to host ${member.ip} port 22: No route to host`);
+  throw new ToolError("Can't connect to destination address using public key\n");
+}
+
+async function move(migration: Migration, config: GuestConfig, wasRunning: boolean): Promise<void> {
+  const { verb, task, target, member, say } = migration;
+  const { host, vmid } = verb;
+  const there = Host.open(member.root);
+  say(`starting migration of CT ${vmid} to node '${target}' (${member.ip})`);
+  config.values.set('lock', 'migrate');
+  storeConfig(host, vmid, config);
+  const sent: Travelling[] = [];
+  try {
+    for (const point of mountPoints(config, { withUnused: true })) {
+      const one = await send(migration, there, point);
+      if (one !== undefined) sent.push(one);
+    }
+    await atPoint(verb, 'before-move');
+    rename(config, sent);
+    storeConfig(host, vmid, config);
+    movePveFile(host, configPath(host, vmid), guestFile(target, 'lxc', vmid));
+  } catch (err) {
+    await takeBack(migration, there, { config, sent, wasRunning });
+    throw err;
+  }
+  await destroyDisks(
+    { host, vmid, log: task.log },
+    sent.map(({ volid }) => volid),
+  );
+  say('start final cleanup');
+  config.values.delete('lock');
+  storeConfig(there, vmid, config);
+  if (!wasRunning) return;
+  say('start container on target node');
+  await startOn(verb, there, task);
+}
+
+/** A volume of a shared storage, or of no storage at all, stays where it is. */
+async function send({ verb, task, say }: Migration, there: Host, point: MountPoint): Promise<Travelling | undefined> {
+  if (point.kind !== 'volume') return undefined;
+  const { host, vmid } = verb;
+  const { storage, volname, parsed } = findVolume(host, point.volume);
+  if (isShared(storage)) return undefined;
+  say(`found local volume '${point.volume}' (in current VM config)`);
+  const [here, backend] = [{ host, storage, volname }, await volumeBackend(storage)];
+  const targetStorage = enabledStorage(there, storageThere(verb, storage.id));
+  const targetBackend = await volumeBackend(targetStorage);
+  const isSameType = targetStorage.type === storage.type;
+  const made = await targetBackend.alloc(there, targetStorage, {
+    vmid,
+    ...(isSameType ? { name: volname.split('/').at(-1) ?? volname } : {}),
+    format: isSameType
+      ? ((parsed.format ?? 'raw') as VolumeFormat)
+      : targetBackend.containerFormat(await backend.sizeBytes(here)),
+    sizeBytes: await backend.sizeBytes(here),
+    log: () => undefined,
+  });
+  const at = { host: there, storage: targetStorage, volname: made };
+  await copyTree(await backend.directory(here), await targetBackend.directory(at), new Set());
+  await atPoint(verb, 'after-volume');
+  const targetVolid = `${targetStorage.id}:${made}`;
+  task.log(`${localTime()} volume '${point.volume}' is '${targetVolid}' on the target\n`);
+  return { key: point.key, volid: point.volume, targetVolid };
+}
+
+function rename(config: GuestConfig, sent: readonly Travelling[]): void {
+  const named = new Map(sent.map((one) => [one.key, one.targetVolid]));
+  for (const point of mountPoints(config, { withUnused: true })) {
+    const volume = named.get(point.key);
+    if (volume === undefined || volume === point.volume) continue;
+    const value = point.key.startsWith('unused') ? volume : printMountPoint(point.key, { ...point.values, volume });
+    config.values.set(point.key, value);
+  }
+}
+
+interface Undo {
+  readonly config: GuestConfig;
+  readonly sent: readonly Travelling[];
+  readonly wasRunning: boolean;
+}
+
+/** The copies over there go, the guest here is as it was. */
+async function takeBack(
+  { verb, task, say }: Migration,
+  there: Host,
+  { config, sent, wasRunning }: Undo,
+): Promise<void> {
+  const { host, vmid } = verb;
+  await destroyDisks(
+    { host: there, vmid, log: task.log },
+    sent.map(({ targetVolid }) => targetVolid),
+  );
+  config.values.delete('lock');
+  rename(
+    config,
+    sent.map((one) => ({ ...one, targetVolid: one.volid })),
+  );
+  storeConfig(host, vmid, config);
+  if (!wasRunning) return;
+  say('start container on source node');
+  await bringUp(verb, task, config);
+}
+
+/** A command of its own on the other node; what it says is output of this task. */
+async function startOn(verb: Verb, host: Host, task: Task): Promise<void> {
+  const put = (data: string | Uint8Array): void => task.log(Buffer.from(data).toString());
+  await start({ ...verb, host, io: { ...verb.io, out: put, err: put } });
+}
+
+function localTime(): string {
+  const now = new Date();
+  const two = (n: number): string => String(n).padStart(2, '0');
+  const day = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
+  return `${day} ${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())}`;
+}
