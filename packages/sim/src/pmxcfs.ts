@@ -157,6 +157,13 @@ export function requireQuorum(host: Host): void {
   if (!isQuorate(host)) throw new ToolError('cluster not ready - no quorum?\n');
 }
 
+/** Files that upstream writes again as they are; each write counts. */
+export function countWrites(host: Host, files: readonly string[]): void {
+  changeCluster(host, (state) => {
+    for (const file of files) state.files[file] = (state.files[file] ?? 1) + 1;
+  });
+}
+
 export function bumpTasklist(host: Host): void {
   changeCluster(host, (state) => {
     state.tasklist[host.name] = (state.tasklist[host.name] ?? 0) + 1;

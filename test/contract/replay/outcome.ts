@@ -31,6 +31,7 @@ const MARKS: readonly (readonly [RegExp, string])[] = [
   [/\nNumber of files:[\s\S]*?speedup is [\d.]+\n/g, '<rsync statistics>\n'],
   [/\.tmp\.\d+/g, '.tmp.<pid>'],
   [/: [\d.]+ \w+ \(\d+ bytes\) trimmed/g, ': <n> trimmed'],
+  [/\bctime=\d+/g, 'ctime=<t>'],
   [/\bsnaptime: \d+/g, 'snaptime: <t>'],
   // Counts of e2fsprogs follow from the files.
   [/\d+\/\d+ files(?: \([\d.]+% non-contiguous\))?, \d+\/\d+ blocks/g, '<n> files, <n> blocks'],

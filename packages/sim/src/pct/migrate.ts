@@ -72,14 +72,15 @@ async function carry(migration: Migration): Promise<void> {
 }
 
 /** Everything is asked before anything is stopped. */
-async function prepare({ verb, task, target, member, say }: Migration): Promise<GuestConfig> {
+async function prepare(migration: Migration): Promise<GuestConfig> {
+  const { verb, task, target, say } = migration;
   const { host, vmid } = verb;
   const config = loadConfig(host, vmid, task.log);
   requireUnlocked(config);
   const isUp = isRunning(verb);
   if (isUp && flag(verb, 'online')) throw new ToolError('lxc live migration is currently not implemented\n');
   for (const point of mountPoints(config, { withUnused: true })) checkPoint(verb, point, target);
-  requireSsh(verb, member, say, target);
+  requireSsh(migration);
   if (isUp) {
     say(`shutdown CT ${vmid}`);
     const timeoutSeconds = Number(text(verb, 'timeout') ?? SHUTDOWN_SECONDS);
@@ -106,7 +107,7 @@ function storageThere(verb: Verb, id: string): string {
   return pair?.[1] ?? all ?? id;
 }
 
-function requireSsh(verb: Verb, member: Member, say: (text: string) => void, target: string): void {
+function requireSsh({ verb, target, member, say }: Migration): void {
   const { noSsh } = switchesOf(verb.host);
   if (noSsh !== true && member.online) return;
   say(`# /usr/bin/ssh -e none -o 'BatchMode=yes' -o 'HostKeyAlias=${target}' root@${member.ip} /bin/true`);
@@ -161,9 +162,7 @@ async function send({ verb, task, say }: Migration, there: Host, point: MountPoi
   const made = await targetBackend.alloc(there, targetStorage, {
     vmid,
     ...(isSameType ? { name: volname.split('/').at(-1) ?? volname } : {}),
-    format: isSameType
-      ? ((parsed.format ?? 'raw') as VolumeFormat)
-      : targetBackend.containerFormat(await backend.sizeBytes(here)),
+    format: isSameType ? (parsed.format as VolumeFormat) : targetBackend.containerFormat(await backend.sizeBytes(here)),
     sizeBytes: await backend.sizeBytes(here),
     log: () => undefined,
   });

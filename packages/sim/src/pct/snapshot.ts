@@ -203,28 +203,37 @@ interface Leaf {
 
 export async function listsnapshot(verb: Verb): Promise<number> {
   const config = loadConfig(verb.host, verb.vmid, verb.io.err);
-  const leaves: Leaf[] = [...config.snapshots].map(([name, section]) => leafOf(name, section));
-  const parent = config.values.get('parent');
+  const sections = new Map([...config.snapshots].map(([name, section]) => [name, section.values]));
+  printSnapshotTree(verb.io, sections, config.values.get('parent'));
+  return 0;
+}
+
+/** The same for containers and VMs (pve-guest-common src/PVE/GuestHelpers.pm print_snapshot_tree). */
+export function printSnapshotTree(
+  io: Pick<Verb['io'], 'out'>,
+  sections: ReadonlyMap<string, ReadonlyMap<string, string>>,
+  parent: string | undefined,
+): void {
+  const leaves: Leaf[] = [...sections].map(([name, values]) => leafOf(name, values));
   leaves.push({ name: 'current', description: 'You are here!', ...(parent === undefined ? {} : { parent }) });
   const known = new Set(leaves.map((leaf) => leaf.name));
   const byTime = (a: Leaf, b: Leaf): number =>
     (a.time ?? Number.MAX_SAFE_INTEGER) - (b.time ?? Number.MAX_SAFE_INTEGER);
   const print = (leaf: Leaf, prefix: string): void => {
     const width = Math.max(30 - prefix.length, 0);
-    verb.io.out(`${prefix} ${leaf.name.padEnd(width)} ${localTime(leaf.time).padEnd(23)} ${leaf.description}\n`);
+    io.out(`${prefix} ${leaf.name.padEnd(width)} ${localTime(leaf.time).padEnd(23)} ${leaf.description}\n`);
     for (const child of leaves.filter((l) => l.parent === leaf.name).sort(byTime)) print(child, ` ${prefix}`);
   };
   for (const root of leaves.filter((l) => l.parent === undefined || !known.has(l.parent)).sort(byTime))
     print(root, '`->');
-  return 0;
 }
 
-function leafOf(name: string, section: GuestSection): Leaf {
-  const lines = (section.values.get('description') ?? '').split('\n').filter((line) => line !== '');
-  const parent = section.values.get('parent');
+function leafOf(name: string, values: ReadonlyMap<string, string>): Leaf {
+  const lines = (values.get('description') ?? '').split('\n').filter((line) => line !== '');
+  const parent = values.get('parent');
   return {
     name,
-    time: Number(section.values.get('snaptime') ?? 0),
+    time: Number(values.get('snaptime') ?? 0),
     description: lines[0] ?? 'no-description',
     ...(parent === undefined ? {} : { parent }),
   };

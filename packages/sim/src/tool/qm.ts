@@ -1,13 +1,13 @@
-/** `qm` (qemu-server src/PVE/CLI/qm.pm), reading side: list, status, config. VMs are config files; none really runs. */
+/** `qm` (qemu-server src/PVE/CLI/qm.pm): what reads is here, what changes is in qm/. */
 
 import type { Host } from '../host.ts';
 import { flag, type Verb, type VerbHandler } from '../pct/context.ts';
-import { guestFile, readCluster, readPveFile, syncCluster } from '../pmxcfs.ts';
+import { readCluster, syncCluster } from '../pmxcfs.ts';
+import { loadVm } from '../qm/vm.ts';
 import { runningGuest } from '../running.ts';
 import { parseSize } from '../size.ts';
 import { encodeText } from '../text-code.ts';
-import { type Tool, ToolError } from '../tool.ts';
-import { parseVmConfig, type VmConfig } from '../vm-config.ts';
+import type { Tool } from '../tool.ts';
 import { runCommands } from './run-commands.ts';
 
 export function ownVms(host: Host): number[] {
@@ -17,13 +17,6 @@ export function ownVms(host: Host): number[] {
     .filter(([, guest]) => guest.type === 'qemu' && guest.node === host.name)
     .map(([vmid]) => Number(vmid))
     .sort((a, b) => a - b);
-}
-
-export function vmConfig(host: Host, vmid: number): VmConfig {
-  const path = guestFile(host.name, 'qemu', vmid);
-  const text = readPveFile(host, path);
-  if (text === undefined) throw new ToolError(`Configuration file '${path}' does not exist\n`, 2);
-  return parseVmConfig(text);
 }
 
 function stateOf(host: Host, vmid: number): string {
@@ -47,7 +40,7 @@ const list: VerbHandler = async (verb) => {
     `${(w[0] ?? '').padStart(10)} ${(w[1] ?? '').padEnd(20)} ${(w[2] ?? '').padEnd(10)} ${(w[3] ?? '').padEnd(10)} ${(w[4] ?? '').padStart(12)} ${(w[5] ?? '').padEnd(10)}\n`;
   verb.io.out(line(['VMID', 'NAME', 'STATUS', 'MEM(MB)', 'BOOTDISK(GB)', 'PID']));
   for (const vmid of vmids) {
-    const { values } = vmConfig(verb.host, vmid);
+    const { values } = loadVm(verb.host, vmid);
     const row = [
       String(vmid),
       values.get('name') ?? `VM ${vmid}`,
@@ -62,7 +55,7 @@ const list: VerbHandler = async (verb) => {
 };
 
 export function vmStatusFields(host: Host, vmid: number): Record<string, string | number> {
-  const { values } = vmConfig(host, vmid);
+  const { values } = loadVm(host, vmid);
   const running = runningGuest(host, vmid);
   const cpus = Number(values.get('cores') ?? 1) * Number(values.get('sockets') ?? 1);
   return {
@@ -94,7 +87,7 @@ const status: VerbHandler = async (verb: Verb) => {
 };
 
 const config: VerbHandler = async (verb) => {
-  const found = vmConfig(verb.host, verb.vmid);
+  const found = loadVm(verb.host, verb.vmid);
   const values = new Map(found.values);
   if (!flag(verb, 'current')) for (const [key, value] of found.pending) if (key !== 'delete') values.set(key, value);
   for (const key of [...values.keys()].sort())
@@ -102,11 +95,26 @@ const config: VerbHandler = async (verb) => {
   return 0;
 };
 
-export const qm: Tool = (host, argv, io) =>
-  runCommands({
-    tool: 'qm',
-    host,
-    argv,
-    io,
-    verbs: { list: async () => list, status: async () => status, config: async () => config },
-  });
+const VERBS: Readonly<Record<string, () => Promise<VerbHandler>>> = {
+  list: async () => list,
+  status: async () => status,
+  config: async () => config,
+  create: async () => (await import('../qm/disk.ts')).create,
+  clone: async () => (await import('../qm/disk.ts')).clone,
+  template: async () => (await import('../qm/disk.ts')).template,
+  'disk resize': async () => (await import('../qm/disk.ts')).resize,
+  set: async () => (await import('../qm/change.ts')).set,
+  pending: async () => (await import('../qm/change.ts')).pending,
+  unlock: async () => (await import('../qm/change.ts')).unlock,
+  destroy: async () => (await import('../qm/change.ts')).destroy,
+  start: async () => (await import('../qm/power.ts')).start,
+  stop: async () => (await import('../qm/power.ts')).stop,
+  shutdown: async () => (await import('../qm/power.ts')).shutdown,
+  reboot: async () => (await import('../qm/power.ts')).reboot,
+  snapshot: async () => (await import('../qm/snapshot.ts')).snapshot,
+  delsnapshot: async () => (await import('../qm/snapshot.ts')).delsnapshot,
+  rollback: async () => (await import('../qm/snapshot.ts')).rollback,
+  listsnapshot: async () => (await import('../qm/snapshot.ts')).listsnapshot,
+};
+
+export const qm: Tool = (host, argv, io) => runCommands({ tool: 'qm', host, argv, io, verbs: VERBS });

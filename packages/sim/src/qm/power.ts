@@ -1,0 +1,72 @@
+/** start, stop, shutdown, reboot: played, since no VM really runs. What is off already is no error for stop and shutdown. */
+import { exit, flag, isRunning, taskOf, type Verb } from '../pct/context.ts';
+import { requireQuorum } from '../pmxcfs.ts';
+import { publishStopped } from '../running.ts';
+import { playGuests } from '../runtime-played.ts';
+import { enabledStorage, findVolume } from '../storages.ts';
+import type { Task } from '../task.ts';
+import { ToolError } from '../tool.ts';
+import { disksOf, type VmConfig } from '../vm-config.ts';
+import { backed, isTemplate, loadVm, lockedVm, requireUnlocked, storeVm } from './vm.ts';
+
+export async function start(verb: Verb): Promise<number> {
+  requireQuorum(verb.host);
+  const end = await taskOf(verb, 'qmstart', (task) =>
+    lockedVm(verb, task, async () => {
+      const config = loadVm(verb.host, verb.vmid);
+      if (!flag(verb, 'skiplock')) requireUnlocked(config);
+      if (isRunning(verb)) throw new ToolError(`VM ${verb.vmid} already running\n`);
+      if (isTemplate(config)) throw new ToolError("you can't start a vm if it's a template\n");
+      await powerOn(verb, config);
+    }),
+  );
+  return exit(end);
+}
+
+async function powerOn(verb: Verb, config: VmConfig): Promise<void> {
+  const { host, vmid } = verb;
+  if (config.pending.size > 0) {
+    applyPending(config);
+    storeVm(host, verb, config);
+  }
+  for (const { volume } of disksOf(config.values)) {
+    enabledStorage(host, findVolume(host, volume).storage.id);
+    const { backend, ...at } = await backed(host, volume);
+    if (!(await backend.exists(at))) throw new ToolError(`volume '${volume}' does not exist\n`);
+  }
+  playGuests(host, [{ vmid, kind: 'qemu', values: config.values, since: Math.floor(Date.now() / 1000) }]);
+}
+
+/** What a running VM did not take comes into force at its next start. */
+export function applyPending(config: VmConfig): void {
+  const removed = (config.pending.get('delete') ?? '').split(',').filter((key) => key !== '');
+  for (const key of removed) config.values.delete(key.replace(/^!/, ''));
+  for (const [key, value] of config.pending) if (key !== 'delete') config.values.set(key, value);
+  config.pending.clear();
+}
+
+async function halt(verb: Verb, task: Task): Promise<void> {
+  await lockedVm(verb, task, async () => {
+    if (!isRunning(verb)) return;
+    if (!flag(verb, 'skiplock')) requireUnlocked(loadVm(verb.host, verb.vmid));
+    publishStopped(verb.host, verb.vmid);
+  });
+}
+
+export async function stop(verb: Verb): Promise<number> {
+  return exit(await taskOf(verb, 'qmstop', (task) => halt(verb, task)));
+}
+
+export async function shutdown(verb: Verb): Promise<number> {
+  if (!isRunning(verb)) verb.io.err(`VM ${verb.vmid} not running\n\n`);
+  return exit(await taskOf(verb, 'qmshutdown', (task) => halt(verb, task)));
+}
+
+export async function reboot(verb: Verb): Promise<number> {
+  if (!isRunning(verb)) throw new ToolError(`VM ${verb.vmid} not running\n`);
+  const end = await taskOf(verb, 'qmreboot', async (task) => {
+    await halt(verb, task);
+    await lockedVm(verb, task, () => powerOn(verb, loadVm(verb.host, verb.vmid)));
+  });
+  return exit(end);
+}

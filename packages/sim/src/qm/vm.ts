@@ -1,0 +1,82 @@
+/**
+ * qm/: one file per group of `qm`'s sub-commands (qemu-server src/PVE/API2/Qemu.pm). VMs are config files with volumes
+ * and a running mark; none really runs.
+ */
+import { deathSignal } from '../call.ts';
+import { withFileLock } from '../file-lock.ts';
+import type { Host } from '../host.ts';
+import type { Verb } from '../pct/context.ts';
+import { clusterLog, guestFile, readPveFile, writePveFile } from '../pmxcfs.ts';
+import { findVolume, volumeBackend } from '../storages.ts';
+import type { Task } from '../task.ts';
+import { ToolError } from '../tool.ts';
+import { parseVmConfig, printVmConfig, type VmConfig } from '../vm-config.ts';
+import type { VolumeAt, VolumeBackend } from '../volumes.ts';
+
+export function vmPath(host: Host, vmid: number): string {
+  return guestFile(host.name, 'qemu', vmid);
+}
+
+export function loadVm(host: Host, vmid: number): VmConfig {
+  const path = vmPath(host, vmid);
+  const text = readPveFile(host, path);
+  if (text === undefined) throw new ToolError(`Configuration file '${path}' does not exist\n`, 2);
+  return parseVmConfig(text);
+}
+
+export function storeVm(host: Host, at: { vmid: number; steps?: number; isNew?: boolean }, config: VmConfig): void {
+  writePveFile(host, {
+    path: vmPath(host, at.vmid),
+    text: printVmConfig(config),
+    steps: at.steps ?? 1,
+    ...(at.isNew === true ? { isNew: true } : {}),
+  });
+}
+
+export function requireUnlocked(config: VmConfig): void {
+  const lock = config.values.get('lock') ?? '';
+  if (lock !== '') throw new ToolError(`VM is locked (${lock})\n`);
+}
+
+export function requireUnprotected(config: VmConfig, text: string): void {
+  if (config.values.get('protection') === '1') throw new ToolError(`${text} - protection mode enabled\n`);
+}
+
+export function isTemplate(config: VmConfig): boolean {
+  return config.values.get('template') === '1';
+}
+
+/** The config's flock; inside a task the waiting is told on its output. */
+export function lockedVm<T>(verb: Verb, task: Task | undefined, section: () => Promise<T>): Promise<T> {
+  const { host, vmid, io } = verb;
+  return withFileLock(
+    {
+      host,
+      path: `/var/lock/qemu-server/lock-${vmid}.conf`,
+      waitMs: 10_000,
+      say: task?.log ?? io.err,
+      signal: task?.signal ?? io.signal,
+      death: deathSignal(io),
+      timeoutStatus: task === undefined ? 4 : 255,
+    },
+    section,
+  );
+}
+
+/** Load, change and store under the lock. */
+export function editVm(verb: Verb, task: Task, change: (config: VmConfig) => void | Promise<void>): Promise<void> {
+  return lockedVm(verb, task, async () => {
+    const config = loadVm(verb.host, verb.vmid);
+    await change(config);
+    storeVm(verb.host, verb, config);
+  });
+}
+
+export function tell(verb: Verb, msg: string): void {
+  clusterLog(verb.host, { tag: verb.tool, pid: verb.io.worker?.pid ?? process.pid, user: 'root@pam', msg });
+}
+
+export async function backed(host: Host, volid: string): Promise<VolumeAt & { backend: VolumeBackend }> {
+  const { storage, volname } = findVolume(host, volid);
+  return { host, storage, volname, backend: await volumeBackend(storage) };
+}

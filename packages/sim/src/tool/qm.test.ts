@@ -1,0 +1,130 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { makeHost, type Ran, type TestHost } from '../host-fixture.ts';
+import { createPool } from '../pool.ts';
+
+let node: TestHost;
+beforeEach(async () => {
+  node = makeHost({
+    storages: [
+      { id: 'local', type: 'dir', options: { path: '/var/lib/vz', content: 'images,rootdir,vztmpl' } },
+      { id: 'zfs', type: 'zfspool', options: { pool: 'tank', content: 'images,rootdir' } },
+    ],
+  });
+  createPool(node.host, { name: 'tank', sizeBytes: 2 ** 40 });
+  expect(
+    await qm(
+      'create',
+      '300',
+      '--name',
+      'one',
+      '--memory',
+      '128',
+      '--scsi0',
+      'zfs:0.1',
+      '--net0',
+      'virtio,bridge=vmbr0',
+    ),
+  ).toMatchObject({ status: 0, stderr: '' });
+});
+afterEach(() => node.remove());
+
+const qm = (...args: string[]): Promise<Ran> => node.run('qm', ...args);
+const config = (vmid: number): string =>
+  readFileSync(node.host.path(`/etc/pve/qemu-server/${String(vmid)}.conf`), 'utf8');
+
+describe('power', () => {
+  it('is played: what runs has a pid, what is off is no error for stop and shutdown', async () => {
+    expect((await qm('start', '300')).status).toBe(0);
+    expect((await qm('status', '300')).stdout).toBe('status: running\n');
+    expect(await qm('start', '300')).toMatchObject({ status: 255, stderr: 'VM 300 already running\n' });
+    expect((await qm('list')).stdout).toMatch(/ 300 one +running +128 +0\.10 5000300 /);
+    expect((await qm('reboot', '300')).status).toBe(0);
+    expect((await qm('shutdown', '300')).status).toBe(0);
+    expect(await qm('stop', '300')).toMatchObject({ status: 0, stderr: '' });
+    expect(await qm('shutdown', '300')).toMatchObject({ status: 0, stderr: 'VM 300 not running\n\n' });
+    expect(await qm('reboot', '300')).toMatchObject({ status: 255, stderr: 'VM 300 not running\n' });
+    expect(await qm('destroy', '300')).toMatchObject({ status: 0 });
+  });
+
+  it('takes over at the next start what a running VM could not take', async () => {
+    await qm('start', '300');
+    expect((await qm('set', '300', '--cores', '4', '--tags', 'b')).stdout).toBe('update VM 300: -cores 4 -tags b\n');
+    expect(config(300)).toContain('tags: b\n');
+    expect(config(300)).toContain('\n[PENDING]\ncores: 4\n');
+    expect((await qm('pending', '300')).stdout).toContain('new cores: 4\n');
+    await qm('reboot', '300');
+    expect(config(300)).toContain('cores: 4\n');
+    expect(config(300)).not.toContain('PENDING');
+  });
+});
+
+describe('snapshots', () => {
+  it('are taken on what can have them, go back to the newest only, and are shown as a tree', async () => {
+    expect((await qm('snapshot', '300', 'before', '--description', 'as it was')).status).toBe(0);
+    await qm('set', '300', '--memory', '256');
+    expect((await qm('snapshot', '300', 'later')).status).toBe(0);
+    expect((await qm('listsnapshot', '300')).stdout).toMatch(
+      /^`-> before .* as it was\n `-> later .*\n {2}`-> current /,
+    );
+    expect((await qm('rollback', '300', 'before')).stderr).toMatch(
+      /^can't rollback, 'before' is not most recent snapshot on 'zfs:vm-300-disk-0'\n$/,
+    );
+    await qm('delsnapshot', '300', 'later');
+    expect((await qm('rollback', '300', 'before')).status).toBe(0);
+    expect(config(300)).toMatch(/^memory: 128$/m);
+    expect(config(300)).not.toContain('lock');
+    expect(await qm('rollback', '300', 'none')).toMatchObject({
+      status: 255,
+      stderr: "snapshot 'none' does not exist\n",
+    });
+  });
+});
+
+describe('clone and template', () => {
+  it('gives the copy its own name, address and disk', async () => {
+    expect((await qm('clone', '300', '301', '--full', '1')).stdout).toContain(
+      'create full clone of drive scsi0 (zfs:vm-300-disk-0)\n',
+    );
+    const addressOf = (vmid: number): string => /virtio=([0-9A-F:]{17}),/i.exec(config(vmid))?.[1] ?? '';
+    expect(addressOf(301)).toMatch(/^BC:24:11:/);
+    expect(addressOf(301)).not.toBe(addressOf(300));
+    expect(config(301)).toContain('name: Copy-of-VM-one\n');
+    expect(config(301)).toContain('scsi0: zfs:vm-301-disk-0,');
+    expect((await qm('clone', '300', '301')).stderr).toBe('unable to create VM 301: config file already exists\n');
+  });
+
+  it('links to the base of a template, which never starts', async () => {
+    expect((await qm('template', '300')).status).toBe(0);
+    expect(config(300)).toContain('scsi0: zfs:base-300-disk-0,');
+    expect((await qm('start', '300')).stderr).toBe("you can't start a vm if it's a template\n");
+    expect((await qm('clone', '300', '302')).status).toBe(0);
+    expect(config(302)).toContain('scsi0: zfs:base-300-disk-0/vm-302-disk-0,');
+  });
+});
+
+describe('the other texts of VMs', () => {
+  it('say VM, and some failures exit 0', async () => {
+    await qm('set', '300', '--lock', 'backup');
+    expect(await qm('start', '300')).toMatchObject({ status: 255, stderr: 'VM is locked (backup)\n' });
+    expect((await qm('unlock', '300')).status).toBe(0);
+    expect(await qm('unlock', '300')).toMatchObject({ status: 0, stderr: '' });
+    expect(await qm('resize', '300', 'scsi0', '1M')).toMatchObject({
+      status: 0,
+      stderr: 'shrinking disks is not supported\n',
+    });
+    expect(await qm('resize', '300', 'scsi3', '+1M')).toMatchObject({
+      status: 0,
+      stderr: "disk 'scsi3' does not exist\n",
+    });
+    await qm('start', '300');
+    expect(await qm('destroy', '300')).toMatchObject({ status: 255, stderr: 'VM 300 is running - destroy failed\n' });
+  });
+
+  it('refuse an id that a container has, and keep nothing of a disk that could not be made', async () => {
+    const made = await qm('create', '303', '--scsi0', 'local:0.01', '--scsi1', 'local:0.01,format=subvol');
+    expect(made.status).toBe(255);
+    expect(existsSync(node.host.path('/var/lib/vz/images/303'))).toBe(false);
+    expect(await qm('status', '303')).toMatchObject({ status: 2 });
+  });
+});
