@@ -9,6 +9,7 @@ import { createHost } from '../../../packages/sim/src/new-host.ts';
 import { guestFile, syncCluster } from '../../../packages/sim/src/pmxcfs.ts';
 import { publishRunning } from '../../../packages/sim/src/running.ts';
 import { parseStorageCfg } from '../../../packages/sim/src/storage-cfg.ts';
+import { turnSwitches } from '../../../packages/sim/src/switches.ts';
 import type { History } from './history.ts';
 import { fillRoot, seedFiles, type Template } from './lab-files.ts';
 import { seedListed } from './lab-listed.ts';
@@ -79,6 +80,7 @@ function cutOff(hosts: ReadonlyMap<string, Host>, step: RecordedStep): void {
   if (quorate === null) stopPmxcfs(must(hosts, step.host));
   const cut = quorate === 0 ? step.host : /(pve\d)(?: is)? cut off/.exec(step.given)?.[1];
   if (cut !== undefined) {
+    turnSwitches(must(hosts, cut), { waitScale: WAIT_SCALE });
     cutNode(must(hosts, cut));
     waitForNotice(must(hosts, cut));
   }
