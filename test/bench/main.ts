@@ -10,6 +10,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Probe } from './probe.ts';
 import { agentScan } from './probes/agent-scan.ts';
+import { changeVisible } from './probes/change-visible.ts';
 import { ingest } from './probes/ingest.ts';
 import { placement1000, placement5000 } from './probes/placement.ts';
 import { controllerProcess, idleAgent } from './probes/processes.ts';
@@ -23,6 +24,7 @@ const PROBES: readonly Probe[] = [
   ingest,
   controllerProcess,
   agentScan,
+  changeVisible,
   idleAgent,
   simFleet,
 ];

@@ -46,6 +46,7 @@ export const TARGETS: readonly Target[] = [
   limit('warm-start', 'controller process with 100k guests, start to first answer', [1, 0.3, 's']),
   limit('controller-memory', 'controller process, 1,000 hosts, 100k guests', [300, 150, 'MB']),
   limit('agent-scan', 'agent reads 100 guests', [20, 5, 'ms']),
+  limit('change-visible', 'change on a host to visible in a query, p99', [1.5, 0.3, 's']),
   limit('agent-memory', 'idle agent process, resident memory', [60, 40, 'MB']),
   limit('agent-cpu', 'idle agent process, CPU', [0.5, 0.2, '%']),
   limit('sim-fleet', '1,000 stand-in hosts with 100 guests each, resident memory', [2048, 512, 'MB']),
