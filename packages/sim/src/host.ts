@@ -31,6 +31,8 @@ export interface HostSpec {
   readonly containerLevel?: string;
   /** Start of its cluster file system, UNIX seconds; default: now. */
   readonly startTime?: number;
+  /** As `zfs version` tells it, default that of PVE 9. */
+  readonly zfsVersion?: string;
 }
 
 /** `<root>/.sim/host.json`. */
@@ -46,6 +48,7 @@ export interface HostIdentity {
   readonly bridges: readonly string[];
   readonly cpuModel: string;
   readonly containerLevel: string;
+  readonly zfsVersion: string;
   /** Start time of the cluster file system on this node, UNIX seconds. */
   readonly startTime: number;
 }

@@ -30,5 +30,6 @@ function identityOf(spec: HostSpec): HostIdentity {
     cpuModel: spec.cpuModel ?? 'Stand-in CPU @ 3.00GHz',
     containerLevel: spec.containerLevel ?? '6.1.10',
     startTime: spec.startTime ?? Math.floor(Date.now() / 1000),
+    zfsVersion: spec.zfsVersion ?? 'zfs-2.3.4-pve1',
   };
 }

@@ -79,7 +79,8 @@ export async function volumeDirectory(host: Host, volid: string): Promise<string
   const { storage, volname } = findVolume(host, volid);
   enabledStorage(host, storage.id);
   const backend = await volumeBackend(storage);
-  if (!(await backend.exists({ host, storage, volname }))) throw new ToolError(`volume '${volid}' does not exist\n`);
+  if (!(await backend.exists({ host, storage, volname })))
+    throw new ToolError(backend.missingText?.({ host, storage, volname }) ?? `volume '${volid}' does not exist\n`);
   return backend.directory({ host, storage, volname });
 }
 

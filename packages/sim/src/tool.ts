@@ -11,9 +11,13 @@ export interface ToolIo {
   readonly stdin: AsyncIterable<Uint8Array>;
   readonly out: (data: string | Uint8Array) => void;
   readonly err: (data: string | Uint8Array) => void;
+  /** Waits until the reader has taken what was written; none where output is collected. */
+  readonly flush?: () => Promise<void>;
   /** Aborted by SIGTERM, SIGINT or SIGQUIT: a task cleans up and ends with "received interrupt". */
   readonly signal: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Who calls; default: root. Only ZFS asks, since everything else of a node is root's. */
+  readonly uid?: number;
   /** Process id that tasks of this call carry; default: this process. The in-process door gives each call its own. */
   readonly worker?: { readonly pid: number; readonly startTicks: number };
   /** Sudden death where the process must live on: locks are let go at the signal, and nothing else is cleaned up. */

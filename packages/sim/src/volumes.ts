@@ -56,6 +56,8 @@ export interface VolumeBackend {
   /** The path `pvesm path` prints: an in-host path, not checked. */
   inHostPath(at: VolumeAt): string;
   exists(at: VolumeAt): Promise<boolean>;
+  /** How the storage's own tool tells that a volume is gone; default: Proxmox VE's words. */
+  missingText?(at: VolumeAt): string;
   sizeBytes(at: VolumeAt): Promise<number>;
   resize(at: VolumeAt, sizeBytes: number, log?: (text: string) => void): Promise<void>;
   destroy(at: VolumeAt): Promise<void>;

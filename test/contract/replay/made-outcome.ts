@@ -13,7 +13,12 @@ export interface Ran {
   readonly stderr: string;
 }
 
-export async function runHere(host: Host, argv: readonly string[], stdin?: string): Promise<Ran> {
+export interface Caller {
+  readonly stdin?: string | undefined;
+  readonly uid?: number | undefined;
+}
+
+export async function runHere(host: Host, argv: readonly string[], { stdin, uid }: Caller = {}): Promise<Ran> {
   const load = TOOLS[argv[0] ?? ''];
   if (load === undefined) throw new Error(`no tool ${argv[0] ?? ''}`);
   nextPid += 1;
@@ -28,6 +33,7 @@ export async function runHere(host: Host, argv: readonly string[], stdin?: strin
     signal: new AbortController().signal,
     env: {},
     worker: { pid: nextPid, startTicks: nextPid },
+    ...(uid === undefined ? {} : { uid }),
   });
   return { exit, stdout, stderr };
 }

@@ -67,6 +67,12 @@ function imageOf(step: RecordedStep): ImageNote | undefined {
   return typeof image === 'object' ? image : undefined;
 }
 
+/** The one image of the ZFS lab. */
+export async function makeZfsLabImage(folder: string): Promise<void> {
+  const config = { Env: ['FOO=bar'], WorkingDir: '/root', StopSignal: 'SIGTERM' };
+  await writeOciArchive(`${folder}/bb_1.0.tar`, specOf('bb', { config }));
+}
+
 /** Writes the archive that the step creates from into the folder, where it can be made again. */
 export async function makeImage(step: RecordedStep, notes: ImageNotes, folder: string): Promise<void> {
   const file = fileOf(step);

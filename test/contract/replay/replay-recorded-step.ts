@@ -26,7 +26,7 @@ export async function replayRecordedStep(step: RecordedStep, at: Replaying): Pro
   try {
     await makeImage(step, at.images, lab.host.path('/var/lib/vz/template/cache'));
     const before = stateOf(lab.host);
-    const ran = await runHere(lab.host, step.argv, step.stdin);
+    const ran = await runHere(lab.host, step.argv, { stdin: step.stdin });
     const made = outcomeOf(ran, { before, after: stateOf(lab.host), node: step.host });
     return differences(withLateWrite(recordedOutcome(step), made, endsGuest(step) || history.hasGuestEnded), made);
   } finally {

@@ -1,86 +1,134 @@
 /**
- * Steps of `samples/recorded-zfs`. The recording tells of each dataset only name, type, origin, refquota and mountpoint,
- * so one host lives through a whole category and is brought to the recorded state before each step; what earlier steps
- * set beside that (holds, user properties, bookmarks) stays. Sizes that follow from what was written are not compared.
+ * Steps of `samples/recorded-zfs`. The recording tells of each dataset only name, type, origin, refquota, size and
+ * mountpoint, so one host lives through each chain of categories that were recorded one after the other on one pool, and
+ * is brought to the recorded state before each step; what earlier steps set beside that stays.
  */
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Host } from '../../../packages/sim/src/host.ts';
 import { createHost } from '../../../packages/sim/src/new-host.ts';
-import { syncCluster } from '../../../packages/sim/src/pmxcfs.ts';
-import { mountpointOf, readPools } from '../../../packages/sim/src/pool/state.ts';
 import { createPool } from '../../../packages/sim/src/pool.ts';
 import { TOOLS } from '../../../packages/sim/src/tool/all-tools.ts';
+import { HostShell } from './host-shell.ts';
 import { makeTemplates } from './lab-files.ts';
-import { runHere } from './made-outcome.ts';
+import { type Ran, runHere } from './made-outcome.ts';
+import { makeZfsLabImage } from './oci-images.ts';
 import { masked } from './outcome.ts';
 import type { ZfsStep } from './recorded-step.ts';
+import type { Replayed } from './replay.ts';
+import { isNear, marked } from './zfs-compare.ts';
+import { seed } from './zfs-seeds.ts';
+import { bring, poolsIn, rowOf, rowsOf } from './zfs-state.ts';
 
 const GIB = 1024 ** 3;
 const STORAGE =
   'dir: local\n\tpath /var/lib/vz\n\tcontent rootdir,vztmpl,iso,snippets,images\n\nzfspool: local-zfs\n\tpool rpool/data\n\tcontent rootdir,images\n\tsparse 1\n';
 
-interface Row {
-  readonly name: string;
-  readonly type: string;
-  readonly origin: string;
-  readonly refquota: string;
-  readonly mountpoint: string;
+/** Categories of one pool, in the order of recording. */
+const CHAINS: readonly (readonly string[])[] = [
+  ['zfs-create', 'zfs-get', 'zfs-set', 'zfs-list', 'zfs-mount'],
+  ['zfs-snapshot', 'zfs-hold', 'zfs-clone', 'zfs-rollback', 'zfs-destroy', 'zfs-rename'],
+  ['zfs-send', 'zfs-quota'],
+];
+/** From these numbers on, a category was recorded later, on a pool of its own. */
+const LATER: Readonly<Record<string, number>> = {
+  'zfs-create': 52,
+  'zfs-hold': 22,
+  'zfs-set': 32,
+  'zfs-destroy': 25,
+};
+/** And then some more with 300 objects. */
+const WITH_MANY: Readonly<Record<string, number>> = { 'zfs-list': 29, 'zfs-destroy': 27 };
+
+function chainOf(step: ZfsStep): string {
+  const [, category = '', number = ''] = /^(.*)-(\d+)$/.exec(step.id) ?? [];
+  if (Number(number) >= (WITH_MANY[category] ?? Number.POSITIVE_INFINITY)) return 'many';
+  if (Number(number) >= (LATER[category] ?? Number.POSITIVE_INFINITY)) return 'later';
+  return CHAINS.find((chain) => chain.includes(category))?.[0] ?? step.file;
 }
 
-function rowOf(line: string): Row {
-  const [name = '', type = '', origin = '', refquota = '', , , mountpoint = ''] = line.split('\t');
-  return { name, type, origin, refquota, mountpoint };
+function inOrder(steps: readonly ZfsStep[]): ZfsStep[] {
+  const order = CHAINS.flat();
+  const place = (step: ZfsStep): number => order.indexOf(step.id.replace(/-\d+$/, ''));
+  return [...steps].sort((a, b) => place(a) - place(b));
 }
 
-/** Replays a category in order; undefined: the step needs a shell or another program. */
-async function replayZfsCategory(
-  steps: readonly ZfsStep[],
-): Promise<{ id: string; differences: readonly string[] | undefined }[]> {
+interface Lab {
+  readonly host: Host;
+  /** For command lines that are no tool of the stand-in; none: this machine cannot run them. */
+  readonly shell: HostShell | undefined;
+}
+
+type Differences = readonly string[] | undefined;
+
+/** Replays a chain in order; undefined: the step needs a shell, which this machine cannot give. */
+async function replayChain(steps: readonly ZfsStep[], bundle: string | undefined): Promise<Map<string, Differences>> {
   const folder = mkdtempSync(join(tmpdir(), 'pxmgr-replay-zfs-'));
-  const host = createHost(join(folder, 'pve1'), { name: 'pve1', cores: 2, memoryBytes: 8 * GIB });
+  const host = createHost(join(folder, 'pve1'), {
+    name: 'pve1',
+    cores: 2,
+    memoryBytes: 8 * GIB,
+    zfsVersion: 'zfs-2.3.9-0+deb13u1',
+  });
   copyFileSync(makeTemplates(folder).archive, host.path('/var/lib/vz/template/cache/busybox-1.35_amd64.tar.gz'));
+  await makeZfsLabImage(host.path('/var/lib/vz/template/cache'));
   writeFileSync(host.clusterPath('storage.cfg'), STORAGE);
-  const done = [];
+  createPool(host, { name: 'rpool', sizeBytes: 1920 * 1024 ** 2 });
+  await runHere(host, ['zfs', 'create', 'rpool/data']);
+  const shell = bundle === undefined ? undefined : new HostShell(host, folder, bundle);
+  const done = new Map<string, Differences>();
   try {
-    for (const step of steps) done.push({ id: step.id, differences: await replayStep(host, step) });
+    for (const step of inOrder(steps)) done.set(step.id, await replayStep({ host, shell }, step));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
   return done;
 }
 
-async function replayStep(host: Host, step: ZfsStep): Promise<string[] | undefined> {
-  if (!Object.hasOwn(TOOLS, step.argv[0] ?? '') || step.run_as_uid !== undefined) return undefined;
-  await bring(host, step);
-  const ran = await runHere(host, step.argv, step.stdin);
+async function replayStep(lab: Lab, step: ZfsStep): Promise<Differences> {
+  const { host, shell } = lab;
+  await bring(host, shell, step);
+  await seed(host, step);
+  const tasksBefore = new Set(tasksOf(host).keys());
+  const ran = await run(lab, step);
+  if (ran === undefined) return undefined;
   const found: string[] = [];
   const compare = (what: string, want: unknown, got: unknown): void => {
-    if (JSON.stringify(want) !== JSON.stringify(got))
-      found.push(`${what}: recorded ${JSON.stringify(want)}\n      made     ${JSON.stringify(got)}`);
+    const [recorded, made] = [want, got].map((value) => JSON.stringify(value));
+    if (recorded !== made) found.push(`${what}: recorded ${recorded}\n      made     ${made}`);
   };
   compare('exit', step.exit, ran.exit);
-  compare('stdout', sizes(masked(step.stdout)), sizes(masked(ran.stdout)));
-  compare('stderr', masked(step.stderr), masked(ran.stderr));
-  const { effects } = step;
-  const after = effects.zfs_after ?? effects.zfs_before;
-  if (after != null) compare('datasets', after.map(stateRow).sort(), datasetRows(host, poolsIn(after)).sort());
-  for (const [vmid, want] of Object.entries(effects.conf_after ?? {}))
-    compare(`config ${vmid}`, want === null ? null : masked(want), maskedOrNull(configText(host, vmid)));
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const [wanted = '', made = ''] = [step[stream], ran[stream]].map((text) => marked(text, step.argv));
+    if (!isNear(wanted, made)) compare(stream, wanted, made);
+  }
+  compareEffects(host, step, { tasksBefore, compare });
   return found;
 }
 
-function maskedOrNull(text: string | null): string | null {
-  return text === null ? null : masked(text);
+async function run({ host, shell }: Lab, step: ZfsStep): Promise<Ran | undefined> {
+  return isOfTool(step)
+    ? runHere(host, step.argv, { stdin: step.stdin, uid: step.run_as_uid })
+    : shell?.run(step.argv, step.stdin);
 }
 
-/** Byte numbers and human sizes of what is used or free. */
-function sizes(text: string): string {
-  return text
-    .replace(/\b\d{4,}\b/g, '<n>')
-    .replace(/\b\d+(?:\.\d+)?[KMGT]\b/g, '<n>')
-    .replace(/<n> +/g, '<n> ');
+function compareEffects(
+  host: Host,
+  { effects }: ZfsStep,
+  at: { tasksBefore: ReadonlySet<string>; compare: (what: string, want: unknown, got: unknown) => void },
+): void {
+  const after = effects.zfs_after ?? effects.zfs_before;
+  if (after != null) at.compare('datasets', after.map(stateRow).sort(), madeRows(host, after).sort());
+  for (const [vmid, want] of Object.entries(effects.conf_after ?? {}))
+    at.compare(`config ${vmid}`, want === null ? null : masked(want), maskedOrNull(configText(host, vmid)));
+  if (effects.tasks === undefined) return;
+  const made = [...tasksOf(host)].filter(([upid]) => !at.tasksBefore.has(upid));
+  at.compare(
+    'tasks',
+    effects.tasks.map((task) => taskText(task.upid, task.log)).sort(),
+    made.map(([upid, log]) => taskText(upid, log)).sort(),
+  );
 }
 
 function stateRow(line: string): string {
@@ -88,24 +136,10 @@ function stateRow(line: string): string {
   return [name, type, origin, refquota, mountpoint].join(' ');
 }
 
-function poolsIn(lines: readonly string[]): Set<string> {
-  return new Set(lines.map((line) => /^[^/@#\t]*/.exec(line)?.[0] ?? ''));
-}
-
-function datasetRows(host: Host, pools: ReadonlySet<string>): string[] {
-  const state = readPools(host);
-  return state.datasets
-    .filter((dataset) => pools.has(/^[^/]*/.exec(dataset.name)?.[0] ?? ''))
-    .flatMap((dataset) => [
-      [
-        dataset.name,
-        dataset.type,
-        dataset.origin ?? '-',
-        dataset.type === 'volume' ? '-' : (dataset.properties['refquota'] ?? '0'),
-        mountpointOf(state, dataset) ?? '-',
-      ].join(' '),
-      ...dataset.snapshots.map((snapshot) => `${dataset.name}@${snapshot.name} snapshot - - -`),
-    ]);
+function madeRows(host: Host, like: readonly string[]): string[] {
+  return rowsOf(host, poolsIn(like)).map(({ name, type, origin, refquota, mountpoint }) =>
+    [name, type, origin, refquota, mountpoint].join(' '),
+  );
 }
 
 function configText(host: Host, vmid: string): string | null {
@@ -113,68 +147,31 @@ function configText(host: Host, vmid: string): string | null {
   return existsSync(path) ? readFileSync(path, 'utf8') : null;
 }
 
-/** What is not there is made, what should not be there goes, quotas and mountpoints are set. */
-async function bring(host: Host, step: ZfsStep): Promise<void> {
-  const lines = step.effects.zfs_before ?? [];
-  const rows = lines.map(rowOf);
-  await dropOthers(host, lines);
-  for (let round = 0; round < 3; round++) for (const row of rows) await ensure(host, row);
-  for (const [vmid, text] of Object.entries(step.effects.conf_before ?? {})) {
-    const path = host.clusterPath('nodes', 'pve1', 'lxc', `${vmid}.conf`);
-    if (text === null) rmSync(path, { force: true });
-    else writeFileSync(path, text);
-  }
-  syncCluster(host);
+function maskedOrNull(text: string | null): string | null {
+  return text === null ? null : masked(text);
 }
 
-async function dropOthers(host: Host, lines: readonly string[]): Promise<void> {
-  const pools = poolsIn(lines);
-  const wanted = new Set(lines.map((line) => rowOf(line).name));
-  for (const name of pools)
-    if (!readPools(host).pools.some((pool) => pool.name === name)) createPool(host, { name, sizeBytes: 4 * GIB });
-  for (const name of datasetRows(host, pools).reverse().map(rowName))
-    if (!wanted.has(name) && /[/@]/.test(name)) await runHere(host, ['zfs', 'destroy', '-R', name]);
+function tasksOf(host: Host): Map<string, string> {
+  const folder = host.path('/var/log/pve/tasks');
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.name.startsWith('UPID:'),
+  );
+  return new Map(files.map((entry) => [entry.name, readFileSync(join(entry.parentPath, entry.name), 'utf8')]));
 }
 
-/** Names may hold spaces; the four columns after it do not. */
-function rowName(line: string): string {
-  return line.split(' ').slice(0, -4).join(' ');
+function taskText(upid: string, log: string): string {
+  return masked(`${upid} ${log}`);
 }
 
-async function ensure(host: Host, row: Row): Promise<void> {
-  const state = readPools(host);
-  const [name = '', tag] = row.name.split('@');
-  const dataset = state.datasets.find((entry) => entry.name === name);
-  if (tag !== undefined) {
-    const isMissing = dataset !== undefined && !dataset.snapshots.some((entry) => entry.name === tag);
-    if (isMissing) await runHere(host, ['zfs', 'snapshot', row.name]);
-  } else if (dataset === undefined) await runHere(host, ['zfs', ...creation(row)]);
-  else if (row.type !== 'volume') {
-    const quota = row.refquota === '0' ? 'none' : row.refquota;
-    if ((dataset.properties['refquota'] ?? '0') !== row.refquota)
-      await runHere(host, ['zfs', 'set', `refquota=${quota}`, row.name]);
-    if (mountpointOf(state, dataset) !== row.mountpoint)
-      await runHere(host, ['zfs', 'set', `mountpoint=${row.mountpoint}`, row.name]);
-  }
+/** Can it be run without a shell and the machine's programs? */
+export function isOfTool(step: ZfsStep): boolean {
+  return Object.hasOwn(TOOLS, step.argv[0] ?? '');
 }
 
-function creation(row: Row): string[] {
-  if (row.origin !== '-') return ['clone', row.origin, row.name];
-  return row.type === 'volume' ? ['create', '-s', '-V', '16M', row.name] : ['create', row.name];
-}
-
-/** For steps in any order: whole files are replayed once, at the first question. */
-export function zfsReplayer(steps: readonly ZfsStep[]): (step: ZfsStep) => Promise<readonly string[] | undefined> {
-  const files = new Map<string, Promise<Map<string, readonly string[] | undefined>>>();
-  const fileOf = (step: ZfsStep): string => step.file;
-  return async (step) => {
-    const file = fileOf(step);
-    const replay = files.get(file) ?? byId(steps.filter((other) => fileOf(other) === file));
-    files.set(file, replay);
-    return (await replay).get(step.id);
-  };
-}
-
-async function byId(steps: readonly ZfsStep[]): Promise<Map<string, readonly string[] | undefined>> {
-  return new Map((await replayZfsCategory(steps)).map(({ id, differences }) => [id, differences]));
+/** All chains side by side. */
+export async function replayZfs(steps: readonly ZfsStep[], bundle: string | undefined): Promise<Replayed[]> {
+  const chains = new Map<string, ZfsStep[]>();
+  for (const step of steps) chains.set(chainOf(step), [...(chains.get(chainOf(step)) ?? []), step]);
+  const done = await Promise.all([...chains.values()].map((chain) => replayChain(chain, bundle)));
+  return done.flatMap((chain) => [...chain].map(([id, differences]) => ({ id, differences })));
 }

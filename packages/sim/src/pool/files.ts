@@ -1,6 +1,17 @@
 /** File trees of datasets: copied whole with the machine's `cp`, and looked at for processes that work in them. */
-import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import type { Host } from '../host.ts';
 import { isRoot, runProgram } from '../machine.ts';
 import { ToolError } from '../tool.ts';
 
@@ -21,15 +32,44 @@ export async function copyTree(from: string, to: string, without: ReadonlySet<st
   chmodSync(to, stat.mode & 0o7777);
 }
 
-/** Does a process of this machine work in the tree, by its working directory or root? Unreadable processes do not count. */
-export function isBusy(directory: string): boolean {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .some((pid) => ['cwd', 'root'].some((link) => isBelow(linkOf(`/proc/${pid}/${link}`), directory)));
+/** Directories of other datasets, and what leads to them, stay. */
+export function emptyDirectory(directory: string, keep: ReadonlySet<string>): void {
+  if (!existsSync(directory)) return;
+  for (const child of readdirSync(directory).map((name) => join(directory, name))) {
+    const isKept = [...keep].some((other) => other === child || other.startsWith(`${child}/`));
+    if (!isKept) rmSync(child, { recursive: true, force: true });
+  }
 }
 
-function isBelow(path: string | undefined, directory: string): boolean {
-  return path !== undefined && (path === directory || path.startsWith(`${directory}/`));
+/** Does a process of this machine work below that in-host path, by its working directory or root? Unreadable ones do not count. */
+export function isBusy(host: Host, inHost: string): boolean {
+  const directory = host.path(inHost);
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .some((pid) => ['cwd', 'root'].some((link) => worksBelow(`/proc/${pid}/${link}`, directory, inHost)));
+}
+
+/**
+ * A process below another root directory (a chroot into the host) has a link that reads as the in-host path; it is the
+ * same directory only if the inode that many levels up is.
+ */
+function worksBelow(link: string, directory: string, inHost: string): boolean {
+  const path = linkOf(link);
+  if (path === undefined) return false;
+  if (path === directory || path.startsWith(`${directory}/`)) return true;
+  if (path !== inHost && !path.startsWith(`${inHost}/`)) return false;
+  const levels = path.slice(inHost.length).split('/').length - 1;
+  return isSame(`${link}/${'../'.repeat(levels)}`, directory);
+}
+
+function isSame(one: string, other: string): boolean {
+  try {
+    const there = statSync(one);
+    const here = statSync(other);
+    return there.ino === here.ino && there.dev === here.dev;
+  } catch {
+    return false;
+  }
 }
 
 function linkOf(path: string): string | undefined {

@@ -1,7 +1,7 @@
 /** Datasets that are simply there, many in one step: for fleets made from a plan. */
-import { mkdirSync } from 'node:fs';
 import type { Host } from '../host.ts';
-import { changePools, directoryOf, newDataset } from './state.ts';
+import { attach, mountsItself } from './mounting.ts';
+import { changePools, newDataset } from './state.ts';
 
 export interface PlannedDataset {
   readonly name: string;
@@ -23,8 +23,7 @@ export function addDatasets(host: Host, planned: readonly PlannedDataset[], crea
       });
       const dataset = { ...fresh, creation };
       state.datasets.push(dataset);
-      const directory = directoryOf(host, state, dataset);
-      if (directory !== undefined) mkdirSync(directory, { recursive: true });
+      if (mountsItself(state, dataset)) attach(host, state, dataset);
     }
   });
 }

@@ -1,153 +1,97 @@
 /**
- * The properties of datasets: which exist, what they may be, how a given value is stored. Sizes are stored as bytes,
- * aliases in the form they read back as (`acltype=posixacl` reads `posix`). Source: openzfs/zfs module/zcommon/zfs_prop.c.
+ * What a property may be and how a given value is stored. Sizes are stored as bytes, aliases in the form they read back
+ * as (`acltype=posixacl` reads `posix`). Source: openzfs/zfs lib/libzfs/libzfs_dataset.c zfs_valid_proplist.
  */
+import { isOnlyRead, NATIVE, type NativeProperty } from './property-table.ts';
 
-interface PropertyRule {
-  readonly kind: 'size' | 'word' | 'text' | 'path' | 'readonly';
-  readonly byDefault?: string;
-  readonly words?: readonly string[];
-  readonly inherits?: boolean;
-  readonly aliases?: Readonly<Record<string, string>>;
-}
-
-const ON_OFF = ['on', 'off'] as const;
-const COMPRESSION = [
-  'on',
-  'off',
-  'lzjb',
-  'gzip',
-  'gzip-[1-9]',
-  'zle',
-  'lz4',
-  'zstd',
-  'zstd-[1-19]',
-  'zstd-fast',
-  'zstd-fast-[1-10,20,30,40,50,60,70,80,90,100,500,1000]',
-] as const;
-const onOff = (byDefault: string): PropertyRule => ({ kind: 'word', byDefault, words: ON_OFF, inherits: true });
-const size = (byDefault = '0'): PropertyRule => ({ kind: 'size', byDefault });
-const READONLY: PropertyRule = { kind: 'readonly' };
-
-export const NATIVE: Readonly<Record<string, PropertyRule>> = {
-  name: READONLY,
-  type: READONLY,
-  creation: READONLY,
-  used: READONLY,
-  available: READONLY,
-  referenced: READONLY,
-  compressratio: READONLY,
-  mounted: READONLY,
-  origin: READONLY,
-  createtxg: READONLY,
-  guid: READONLY,
-  written: READONLY,
-  userrefs: READONLY,
-  clones: READONLY,
-  usedbysnapshots: READONLY,
-  usedbydataset: READONLY,
-  usedbychildren: READONLY,
-  usedbyrefreservation: READONLY,
-  logicalused: READONLY,
-  logicalreferenced: READONLY,
-  refcompressratio: READONLY,
-  defer_destroy: READONLY,
-  quota: size(),
-  refquota: size(),
-  reservation: size(),
-  refreservation: size(),
-  recordsize: { ...size('131072'), inherits: true },
-  volsize: size('-'),
-  volblocksize: size('16384'),
-  mountpoint: { kind: 'path' },
-  canmount: { kind: 'word', byDefault: 'on', words: ['on', 'off', 'noauto'] },
-  compression: { kind: 'word', byDefault: 'on', words: COMPRESSION, inherits: true },
-  atime: onOff('on'),
-  relatime: onOff('on'),
-  readonly: onOff('off'),
-  exec: onOff('on'),
-  setuid: onOff('on'),
-  devices: onOff('on'),
-  xattr: { kind: 'word', byDefault: 'on', words: ['on', 'off', 'dir', 'sa'], inherits: true, aliases: { sa: 'on' } },
-  acltype: {
-    kind: 'word',
-    byDefault: 'off',
-    words: ['off', 'nfsv4', 'posix', 'noacl', 'posixacl'],
-    inherits: true,
-    aliases: { posixacl: 'posix', noacl: 'off' },
-  },
-  sync: { kind: 'word', byDefault: 'standard', words: ['standard', 'always', 'disabled'], inherits: true },
-  dedup: { kind: 'word', byDefault: 'off', words: ['on', 'off', 'verify'], inherits: true },
-  primarycache: { kind: 'word', byDefault: 'all', words: ['all', 'none', 'metadata'], inherits: true },
-  snapdir: { kind: 'word', byDefault: 'hidden', words: ['hidden', 'visible', 'disabled'], inherits: true },
-  copies: { kind: 'word', byDefault: '1', words: ['1', '2', '3'], inherits: true },
+const MAX_USER_VALUE = 8191;
+const READ_AS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  xattr: { sa: 'on' },
+  acltype: { posixacl: 'posix', noacl: 'off' },
 };
-
-const COLUMN_ALIASES: Readonly<Record<string, string>> = {
-  avail: 'available',
-  refer: 'referenced',
-  ratio: 'compressratio',
-  compress: 'compression',
-  rdonly: 'readonly',
-  volblock: 'volblocksize',
-  recsize: 'recordsize',
-  reserv: 'reservation',
-  refreserv: 'refreservation',
-};
-
-export function propertyName(word: string): string {
-  return COLUMN_ALIASES[word] ?? word;
-}
 
 export function isUserProperty(name: string): boolean {
   return name.includes(':');
 }
 
 export function isKnownProperty(name: string): boolean {
-  return Object.hasOwn(NATIVE, name) || (isUserProperty(name) && /^[a-z0-9:_.\-]+$/.test(name));
+  return (
+    name === 'name' ||
+    NATIVE.has(name) ||
+    (isUserProperty(name) && name.length < 256 && /^[a-z0-9:_.\-]+$/.test(name)) ||
+    /^written[@#].+|^(user|group|project)(obj)?(used|quota)@.+/.test(name)
+  );
 }
 
 /** The stored form. Throws Error with the reason as it stands after `cannot create 'X': `. */
-export function storedValue(name: string, value: string): string {
+export function storedValue(name: string, value: string, isNew = false): string {
+  if (isUserProperty(name)) return storedUserValue(name, value);
+  const rule = NATIVE.get(name);
+  if (rule === undefined) throw new Error(`invalid property '${name}'`);
+  if (isOnlyRead(rule) || (!rule.isEditable && !isNew)) throw new Error(`'${name}' is readonly`);
+  return storedByKind(rule, value);
+}
+
+function storedByKind(rule: NativeProperty, value: string): string {
+  if (rule.name === 'mountpoint') return storedMountpoint(value);
+  if (/<size>/.test(rule.values)) return storedSize(rule.name, value);
+  if (/power of 2/.test(rule.values)) return storedBlockSize(rule.name, value);
+  if (/<count>|<iters>/.test(rule.values)) return storedCount(value);
+  return rule.values.includes('<') || /share options/.test(rule.values) ? value : storedWord(rule, value);
+}
+
+function storedUserValue(name: string, value: string): string {
+  if (name.length > 255) throw new Error(`property name '${name}' is too long`);
   if (!isKnownProperty(name)) throw new Error(`invalid property '${name}'`);
-  const rule = NATIVE[name];
-  if (rule === undefined) {
-    if (Buffer.byteLength(value) > 8191) throw new Error('property value too long');
-    return value;
-  }
-  switch (rule.kind) {
-    case 'readonly':
-      throw new Error(`'${name}' is readonly`);
-    case 'size':
-      return storedSize(name, value);
-    case 'path':
-      if (!/^\/|^(none|legacy)$/.test(value))
-        throw new Error("'mountpoint' must be an absolute path, 'none', or 'legacy'");
-      return value;
-    default:
-      return storedWord(name, rule, value);
-  }
+  if (Buffer.byteLength(value) > MAX_USER_VALUE) throw new Error('property value too long');
+  return value;
+}
+
+function storedMountpoint(value: string): string {
+  if (!/^\/|^(none|legacy)$/.test(value)) throw new Error("'mountpoint' must be an absolute path, 'none', or 'legacy'");
+  return value;
 }
 
 function storedSize(name: string, value: string): string {
-  if (value === 'none') return '0';
+  if (value === 'none' && name !== 'volsize') return '0';
+  if (value === 'auto' && name === 'refreservation') return 'auto';
   const bytes = sizeBytes(value);
   if (bytes === undefined) throw new Error(`bad numeric value '${value}'`);
   if (bytes === 0 && /quota$/.test(name)) throw new Error("use 'none' to disable quota/refquota");
+  if (bytes === 0 && name === 'volsize') throw new Error('volume size cannot be zero');
   return String(bytes);
 }
 
-function storedWord(name: string, rule: PropertyRule, value: string): string {
-  const words = rule.words ?? [];
-  if (!words.some((word) => matches(word, value)))
-    throw new Error(
-      `'${name}' must be one of '${words.filter((word) => rule.aliases?.[word] === undefined || word === 'sa').join(' | ')}'`,
-    );
-  return rule.aliases?.[value] ?? value;
+const MAX_BLOCK = 16 * 1024 ** 2;
+
+function storedBlockSize(name: string, value: string): string {
+  const bytes = sizeBytes(value);
+  if (bytes === undefined) throw new Error(`bad numeric value '${value}'`);
+  const isPower = bytes >= 512 && bytes <= MAX_BLOCK && Number.isInteger(Math.log2(bytes));
+  if (!isPower && !(bytes === 0 && name === 'special_small_blocks'))
+    throw new Error(`'${name}' must be power of 2 from 512B to 16M`);
+  return String(bytes);
 }
 
-/** `gzip-[1-9]` stands for its nine words. */
+function storedCount(value: string): string {
+  if (value === 'none') return value;
+  if (!/^\d+$/.test(value)) throw new Error(`bad numeric value '${value}'`);
+  return value;
+}
+
+function storedWord(rule: NativeProperty, value: string): string {
+  const readAs = READ_AS[rule.name]?.[value];
+  if (readAs !== undefined) return readAs;
+  const words = rule.values.split(' | ');
+  if (!words.some((word) => matches(word, value))) throw new Error(`'${rule.name}' must be one of '${rule.values}'`);
+  return value;
+}
+
+/** `gzip-[1-9]` stands for its nine words, `sha256[,verify]` for two. */
 function matches(word: string, value: string): boolean {
+  const withOption = /^(.*)\[(,\w+)\]$/.exec(word);
+  if (withOption?.[1] !== undefined)
+    return value === withOption[1] || value === `${withOption[1]}${withOption[2] ?? ''}`;
   const range = /^(.*)\[(\d+)-(\d+)/.exec(word);
   if (range?.[1] === undefined) return word === value;
   const level = value.startsWith(range[1]) ? Number(value.slice(range[1].length)) : Number.NaN;

@@ -1,21 +1,21 @@
-/** Properties, holds, promotion and mounting: changes that move no files. */
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
-import { dirname } from 'node:path';
+/** Properties and holds of datasets and snapshots. */
 import type { Host } from '../host.ts';
+import { destroyIfDeferred } from './deferred.ts';
+import { attach, mountedBelow, mountsItself, remounting } from './mounting.ts';
 import { isUserProperty, storedValue } from './properties.ts';
+import { isOnlyRead, NATIVE } from './property-table.ts';
+import { type Pairs, refuse } from './refuse.ts';
 import {
   changePools,
   type DatasetRecord,
-  directoryOf,
   findDataset,
   findSnapshot,
-  mountpointOf,
   type PoolState,
-  readPools,
   type SnapshotRecord,
+  subtree,
 } from './state.ts';
 import { usageOf } from './usage.ts';
-import { type Pairs, refuse } from './verbs.ts';
+import { roundedVolume, volumeReservation } from './volume.ts';
 
 /** All pairs or none; `zfs set` ends with 255. */
 export function setProperties(host: Host, name: string, pairs: Pairs): void {
@@ -25,13 +25,42 @@ export function setProperties(host: Host, name: string, pairs: Pairs): void {
     const dataset = snapshot === undefined ? findDataset(state, name) : undefined;
     const target = snapshot ?? dataset ?? refuse(`cannot open '${name}': dataset does not exist`);
     const values = pairs.map(([key, value]) => [key, checkedValue(key, value, failed)] as const);
-    if (snapshot !== undefined && values.some(([key]) => !isUserProperty(key)))
-      failed('this property can not be modified for snapshots');
-    if (dataset !== undefined) requireRoom(host, state, { dataset, values, failed });
-    const before = dataset === undefined ? undefined : directoryOf(host, state, dataset);
-    for (const [key, value] of values) target.properties[key] = value;
-    if (dataset !== undefined) remount(host, state, { dataset, before });
+    if (dataset === undefined) {
+      if (values.some(([key]) => !isUserProperty(key))) failed('this property can not be modified for snapshots');
+      for (const [key, value] of values) target.properties[key] = value;
+      return;
+    }
+    requireFit(dataset, values, failed);
+    requireRoom(host, state, { dataset, values, failed });
+    change(host, state, { dataset, values });
   });
+}
+
+/** Properties of another kind of dataset. */
+function requireFit(dataset: DatasetRecord, values: Pairs, failed: (reason: string) => never): void {
+  const kind = dataset.type === 'volume' ? 'v' : 'f';
+  const odd = values.find(([key]) => NATIVE.get(key)?.kinds.includes(kind) === false);
+  if (odd !== undefined) failed(`'${odd[0]}' does not apply to datasets of this type`);
+}
+
+function change(host: Host, state: PoolState, at: { dataset: DatasetRecord; values: Pairs }): void {
+  const { dataset, values } = at;
+  const write = (): void => {
+    for (const [key, value] of values) writeOne(dataset, key, value);
+  };
+  if (!values.some(([key]) => key === 'mountpoint' || key === 'canmount')) {
+    write();
+    return;
+  }
+  remounting(host, state, { name: dataset.name, work: write });
+  if (dataset.mountedAt === undefined && mountsItself(state, dataset)) attach(host, state, dataset);
+}
+
+function writeOne(dataset: DatasetRecord, key: string, value: string): void {
+  const isThick = Number(dataset.properties['refreservation'] ?? '0') > 0;
+  dataset.properties[key] = key === 'volsize' ? String(roundedVolume(dataset, Number(value))) : value;
+  if ((key === 'volsize' && isThick) || value === 'auto')
+    dataset.properties['refreservation'] = String(volumeReservation(dataset));
 }
 
 function checkedValue(key: string, value: string, failed: (reason: string) => never): string {
@@ -48,90 +77,116 @@ function requireRoom(
   at: { dataset: DatasetRecord; values: Pairs; failed: (reason: string) => never },
 ): void {
   const usage = usageOf(host, state).get(at.dataset.name);
+  if (usage === undefined) return;
   for (const [key, value] of at.values) {
-    const held = key === 'refquota' ? usage?.referenced : key === 'quota' ? usage?.used : undefined;
-    if (held !== undefined && value !== '0' && Number(value) < held)
-      at.failed('size is less than current used or reserved space');
+    if (key.endsWith('reservation') && Number(value) > usage.available + usage.used) at.failed('out of space');
+    const held = key === 'refquota' ? usage.referenced : key === 'quota' ? usage.used : 0;
+    if (value !== '0' && Number(value) < held) at.failed('size is less than current used or reserved space');
   }
 }
 
-/** The directory moves with the mountpoint, so the files stay with their dataset. */
-function remount(host: Host, state: PoolState, at: { dataset: DatasetRecord; before: string | undefined }): void {
-  const now = directoryOf(host, state, at.dataset);
-  if (now === at.before) return;
-  at.dataset.isMounted = now !== undefined;
-  if (now === undefined) return;
-  mkdirSync(dirname(now), { recursive: true });
-  if (at.before !== undefined && existsSync(at.before) && !existsSync(now)) renameSync(at.before, now);
-  else mkdirSync(now, { recursive: true });
-}
-
-export function inheritProperty(host: Host, property: string, name: string): void {
-  if (/^(ref)?(quota|reservation)$/.test(property)) {
+/** `toReceived`: what a stream brought along counts again (-S). */
+export function inheritProperty(
+  host: Host,
+  property: string,
+  at: { name: string; recursive: boolean; toReceived: boolean },
+): void {
+  if (/^(ref)?(quota|reservation)$/.test(property) && !at.toReceived) {
     refuse(
       `'${property}' property cannot be inherited\nuse 'zfs set ${property}=none' to clear\nuse 'zfs inherit -S ${property}' to revert to received value`,
     );
   }
+  const rule = NATIVE.get(property);
+  if (rule !== undefined && isOnlyRead(rule)) refuse(`${property} property is read-only`);
+  if (rule !== undefined && !rule.isInherited && !at.toReceived && property !== 'canmount')
+    refuse(`'${property}' property cannot be inherited`);
   changePools(host, (state) => {
-    const target = holderOf(state, name);
-    target.properties = Object.fromEntries(Object.entries(target.properties).filter(([name]) => name !== property));
+    const targets = holdersOf(state, at.name, at.recursive);
+    const clear = (): void => {
+      for (const target of targets) without(target, property, at.toReceived);
+    };
+    if (property === 'mountpoint') remounting(host, state, { name: at.name, work: clear });
+    else clear();
   });
 }
 
-function holderOf(state: PoolState, name: string): DatasetRecord | SnapshotRecord {
-  return (
-    findSnapshot(state, name)?.snapshot ??
-    findDataset(state, name) ??
-    refuse(`cannot open '${name}': dataset does not exist`)
-  );
+function without(target: DatasetRecord | SnapshotRecord, property: string, keepReceived: boolean): void {
+  const drop = (values: Record<string, string>): Record<string, string> =>
+    Object.fromEntries(Object.entries(values).filter(([name]) => name !== property));
+  target.properties = drop(target.properties);
+  if (!keepReceived && isDataset(target) && target.received !== undefined) target.received = drop(target.received);
 }
 
-export function hold(host: Host, tag: string, name: string): void {
+function isDataset(target: DatasetRecord | SnapshotRecord): target is DatasetRecord {
+  return Object.hasOwn(target, 'snapshots');
+}
+
+function holdersOf(state: PoolState, name: string, recursive: boolean): (DatasetRecord | SnapshotRecord)[] {
+  const snapshot = findSnapshot(state, name)?.snapshot;
+  if (snapshot !== undefined) return [snapshot];
+  const dataset = findDataset(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
+  return recursive ? subtree(state, name) : [dataset];
+}
+
+export function hold(host: Host, tag: string, at: { name: string; recursive: boolean }): void {
+  if (!at.name.includes('@')) refuse(`'${at.name}' is not a snapshot`);
   changePools(host, (state) => {
-    if (!name.includes('@')) refuse(`'${name}' is not a snapshot`);
-    const found = findSnapshot(state, name) ?? refuse(`cannot hold snapshot '${name}': dataset does not exist`);
-    if (found.snapshot.holds.includes(tag))
-      refuse(`cannot hold snapshot '${name}': tag already exists on this dataset`);
-    found.snapshot.holds.push(tag);
+    const failed = (name: string, reason: string): never => refuse(`cannot hold snapshot '${name}': ${reason}`);
+    const targets = sameSnapshots(state, at);
+    if (targets.length === 0) failed(at.name, 'dataset does not exist');
+    for (const { name, snapshot } of targets)
+      if (snapshot.holds.some((entry) => entry.tag === tag)) failed(name, 'tag already exists on this dataset');
+    for (const { snapshot } of targets) snapshot.holds.push({ tag, time: Math.floor(Date.now() / 1000) });
   });
 }
 
-export function release(host: Host, tag: string, name: string): void {
+export function release(host: Host, tag: string, at: { name: string; recursive: boolean }): void {
+  if (!at.name.includes('@')) refuse(`'${at.name}' is not a snapshot`);
   changePools(host, (state) => {
-    const found =
-      findSnapshot(state, name) ?? refuse(`cannot release hold from snapshot '${name}': dataset does not exist`);
-    if (!found.snapshot.holds.includes(tag))
-      refuse(`cannot release hold from snapshot '${name}': no such tag on this dataset`);
-    found.snapshot.holds = found.snapshot.holds.filter((entry) => entry !== tag);
+    const failed = (name: string, reason: string): never =>
+      refuse(`cannot release hold from snapshot '${name}': ${reason}`);
+    const targets = sameSnapshots(state, at);
+    if (targets.length === 0) failed(at.name, 'dataset does not exist');
+    const holding = targets.filter(({ snapshot }) => snapshot.holds.some((entry) => entry.tag === tag));
+    if (holding.length === 0) failed(at.name, 'no such tag on this dataset');
+    for (const { name, snapshot } of holding) {
+      snapshot.holds = snapshot.holds.filter((entry) => entry.tag !== tag);
+      destroyIfDeferred(host, state, name);
+    }
   });
 }
 
-export function mountDataset(host: Host, name: string): void {
+/** The snapshot, and with -r the one of that name of every dataset below. */
+export function sameSnapshots(
+  state: PoolState,
+  at: { name: string; recursive: boolean },
+): { name: string; snapshot: SnapshotRecord }[] {
+  const [of = '', tag = ''] = at.name.split('@');
+  const names = at.recursive ? subtree(state, of).map((dataset) => dataset.name) : [of];
+  return names.flatMap((dataset) => {
+    const found = findSnapshot(state, `${dataset}@${tag}`);
+    return found === undefined ? [] : [{ name: `${dataset}@${tag}`, snapshot: found.snapshot }];
+  });
+}
+
+export function loadKey(host: Host, name: string, passphrase: string): void {
   changePools(host, (state) => {
     const dataset = findDataset(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
-    const mountpoint = mountpointOf(state, dataset);
-    if (mountpoint === undefined) refuse(`cannot open '${name}': operation not applicable to datasets of this type`);
-    if (mountpoint === 'none') refuse(`cannot mount '${name}': no mountpoint set`);
-    if (mountpoint === 'legacy')
-      refuse(`cannot mount '${name}': legacy mountpoint\nuse mount(8) to mount this filesystem`);
-    if (dataset.properties['canmount'] === 'off') refuse(`cannot mount '${name}': 'canmount' property is set to 'off'`);
-    if (dataset.isMounted) refuse(`cannot mount '${name}': filesystem already mounted`);
-    dataset.isMounted = true;
+    const failed = (reason: string): never => refuse(`Key load error: ${reason}`, 255);
+    if (dataset.key === undefined) return failed('Dataset not encrypted.');
+    if (dataset.key.isLoaded) failed(`Key already loaded for '${name}'.`);
+    if (dataset.key.passphrase !== passphrase) failed(`Incorrect key provided for '${name}'.`);
+    dataset.key.isLoaded = true;
   });
 }
 
-export function unmountDataset(host: Host, name: string): void {
+export function unloadKey(host: Host, name: string): void {
   changePools(host, (state) => {
     const dataset = findDataset(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
-    if (!dataset.isMounted) refuse(`cannot unmount '${name}': not currently mounted`);
-    dataset.isMounted = false;
+    const failed = (reason: string): never => refuse(`Key unload error: ${reason}`, 255);
+    if (dataset.key === undefined) return failed('Dataset not encrypted.');
+    if (!dataset.key.isLoaded) failed(`Key already unloaded for '${name}'.`);
+    if (mountedBelow(state, name).length > 0) failed(`'${name}' is busy.`);
+    dataset.key.isLoaded = false;
   });
-}
-
-/** Every mounted file system with its path, as `zfs mount` prints them. */
-export function mounted(host: Host): { name: string; path: string }[] {
-  const state = readPools(host);
-  return state.datasets
-    .filter((dataset) => dataset.isMounted)
-    .map((dataset) => ({ name: dataset.name, path: mountpointOf(state, dataset) ?? '-' }));
 }

@@ -1,10 +1,11 @@
 /** Taking, rolling back and cloning snapshots: files are copied outside the lock, records change inside. */
-import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Host } from '../host.ts';
-import { copyTree } from './files.ts';
+import { destroyBookmark, destroyDataset, destroySnapshots } from './destroy.ts';
+import { copyTree, emptyDirectory } from './files.ts';
+import { attach, mountsItself } from './mounting.ts';
 import { nameProblem } from './names.ts';
 import { isUserProperty } from './properties.ts';
+import { type FromTo, type Pairs, refuse } from './refuse.ts';
 import {
   changePools,
   clonesOf,
@@ -13,23 +14,16 @@ import {
   findDataset,
   findSnapshot,
   guidOf,
+  newDataset,
   type PoolState,
   poolOf,
   readPools,
   snapshotDirectory,
   subtree,
 } from './state.ts';
-import { otherDirectories, referencedBytes } from './usage.ts';
-import {
-  add,
-  destroyDataset,
-  destroySnapshots,
-  type FromTo,
-  type Pairs,
-  refuse,
-  requireParent,
-  stored,
-} from './verbs.ts';
+import { mountDirectories } from './trees.ts';
+import { referencedBytes } from './usage.ts';
+import { requireParent, stored } from './verbs.ts';
 
 /** Several at once are one step: either all or none. */
 export async function takeSnapshots(
@@ -39,7 +33,7 @@ export async function takeSnapshots(
 ): Promise<void> {
   const state = readPools(host);
   const all = names.flatMap((name) => snapshotTargets(state, name, options.recursive === true));
-  const many = all.length > 1 ? '\nno snapshots were created' : '';
+  const many = names.length > 1 || options.recursive === true ? '\nno snapshots were created' : '';
   for (const name of all)
     if (findSnapshot(state, name) !== undefined)
       refuse(`cannot create snapshot '${name}': dataset already exists${many}`);
@@ -49,10 +43,10 @@ export async function takeSnapshots(
   for (const name of all) {
     const dataset = findDataset(state, name.split('@')[0] ?? '') as DatasetRecord;
     const guid = guidOf(host, `${name} ${state.txg} ${made.length}`);
-    const directory = directoryOf(host, state, dataset);
+    const directory = directoryOf(host, dataset);
     if (directory !== undefined)
-      await copyTree(directory, snapshotDirectory(host, { guid }), otherDirectories(host, state, dataset));
-    made.push({ name, guid, bytes: referencedBytes(host, state, dataset) });
+      await copyTree(directory, snapshotDirectory(host, { guid }), mountDirectories(host, state));
+    made.push({ name, guid, bytes: referencedBytes(host, dataset, mountDirectories(host, state)) });
   }
   changePools(host, (now) => {
     now.txg += 1;
@@ -90,19 +84,22 @@ export async function rollback(
   const { dataset, snapshot } = findSnapshot(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
   const later = dataset.snapshots.slice(dataset.snapshots.indexOf(snapshot) + 1);
   const newer = later.map((entry) => `${dataset.name}@${entry.name}`);
+  const marks = dataset.bookmarks.filter((entry) => entry.createtxg > snapshot.createtxg);
+  const inTheWay = [...newer, ...marks.map((entry) => `${dataset.name}#${entry.name}`)];
   const clones = newer.flatMap((entry) => clonesOf(state, entry));
-  requireNewest(name, { newer: options.destroyNewer ? [] : newer, clones: options.withClones ? [] : clones });
+  requireNewest(name, { newer: options.destroyNewer ? [] : inTheWay, clones: options.withClones ? [] : clones });
   for (const clone of clones) destroyDataset(host, clone, { recursive: true, withClones: true });
   for (const entry of newer) destroyUnlessHeld(host, entry);
-  const directory = directoryOf(host, state, dataset);
+  for (const mark of marks) destroyBookmark(host, `${dataset.name}#${mark.name}`);
+  const directory = directoryOf(host, dataset);
   if (directory === undefined) return;
-  emptyDirectory(directory, otherDirectories(host, state, dataset));
+  emptyDirectory(directory, mountDirectories(host, state));
   await copyTree(snapshotDirectory(host, snapshot), directory, new Set());
 }
 
 function requireNewest(name: string, inTheWay: { newer: readonly string[]; clones: readonly string[] }): void {
   const failed = (reason: string, names: readonly string[]): never =>
-    refuse(`cannot rollback to '${name}': ${reason}\n${names.join('\n')}`);
+    refuse(`cannot rollback to '${name}': ${reason}\n${limited(names).join('\n')}`);
   if (inTheWay.newer.length > 0) {
     failed(
       "more recent snapshots or bookmarks exist\nuse '-r' to force deletion of the following snapshots and bookmarks:",
@@ -117,25 +114,25 @@ function requireNewest(name: string, inTheWay: { newer: readonly string[]; clone
   }
 }
 
+const LISTED = 32;
+
+/** The real program says that it stops there, and goes on. */
+function limited(names: readonly string[]): string[] {
+  return names.length <= LISTED
+    ? [...names]
+    : [...names.slice(0, LISTED), 'Output limited to 32 snapshots/bookmarks', ...names.slice(LISTED)];
+}
+
 function destroyUnlessHeld(host: Host, name: string): void {
   const isHeld = (findSnapshot(readPools(host), name)?.snapshot.holds.length ?? 0) > 0;
   if (isHeld) refuse(`cannot destroy '${name}': dataset is busy`);
   destroySnapshots(host, name);
 }
 
-/** Directories of other datasets, and what leads to them, stay. */
-function emptyDirectory(directory: string, keep: ReadonlySet<string>): void {
-  if (!existsSync(directory)) return;
-  for (const child of readdirSync(directory).map((name) => join(directory, name))) {
-    const isKept = [...keep].some((other) => other === child || other.startsWith(`${child}/`));
-    if (!isKept) rmSync(child, { recursive: true, force: true });
-  }
-}
-
 export async function cloneSnapshot(
   host: Host,
   { from, to }: FromTo,
-  options: { properties: Pairs; parents: boolean },
+  options: { properties: Pairs; parents: boolean; unmounted?: boolean },
 ): Promise<void> {
   if (!from.includes('@')) refuse(`cannot open '${from}': missing '@' delimiter in snapshot name`);
   const failed = (reason: string): never => refuse(`cannot create '${to}': ${reason}`);
@@ -144,17 +141,28 @@ export async function cloneSnapshot(
     nameProblem(to, 'dataset') ?? (poolOf(from) === poolOf(to) ? undefined : 'source and target pools differ');
   if (problem !== undefined) failed(problem);
   const properties = stored(options.properties, failed);
-  const directory = changePools(host, (state) => {
+  const made = changePools(host, (state) => {
     if (findDataset(state, to) !== undefined) failed('dataset already exists');
     requireParent(host, state, { name: to, failed, make: options.parents });
-    const volsize = source.dataset.properties['volsize'];
-    const made = add(host, state, {
+    const { volsize, volblocksize } = source.dataset.properties;
+    const dataset = newDataset(host, state, {
       name: to,
       type: source.dataset.type,
-      properties: { ...properties, ...(volsize === undefined ? {} : { volsize }) },
+      properties: {
+        ...properties,
+        ...(volsize === undefined ? {} : { volsize }),
+        ...(volblocksize === undefined ? {} : { volblocksize }),
+      },
       origin: from,
     });
-    return directoryOf(host, state, made);
+    state.datasets.push(dataset);
+    return dataset;
   });
+  const directory = directoryOf(host, made);
   if (directory !== undefined) await copyTree(snapshotDirectory(host, source.snapshot), directory, new Set());
+  if (options.unmounted !== true)
+    changePools(host, (state) => {
+      const dataset = findDataset(state, to);
+      if (dataset !== undefined && mountsItself(state, dataset)) attach(host, state, dataset);
+    });
 }

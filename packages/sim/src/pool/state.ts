@@ -4,7 +4,6 @@
  * Texts and statuses follow openzfs/zfs 2.3 (cmd/zfs, lib/libzfs). This file keeps the records; verbs.ts changes them.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Host } from '../host.ts';
 import { readJson, writeFileAtomicSync } from '../sim-file.ts';
@@ -14,20 +13,37 @@ export interface Vdev {
   readonly name: string;
   readonly state: string;
   readonly children?: readonly Vdev[];
+  readonly checksumErrors?: number;
+}
+
+/** The last scrub or resilver, as `zpool status` tells of it. */
+export interface Scan {
+  readonly function: 'SCRUB' | 'RESILVER';
+  readonly startTime: number;
+  readonly endTime: number;
+  readonly examinedBytes: number;
+  readonly repairedBytes: number;
+  readonly errors: number;
 }
 
 export interface PoolRecord {
   readonly name: string;
   readonly sizeBytes: number;
   readonly guid: string;
-  readonly vdevs: readonly Vdev[];
+  vdevs: readonly Vdev[];
   health: string;
   /** Data errors that only `zpool status` knows of. */
   errorCount: number;
+  scan?: Scan;
+  /** Settable pool properties, as given. */
+  properties?: Record<string, string>;
+  checkpointBytes?: number;
+  /** Time and command line of every change, for `zpool history`. */
+  history?: { time: number; text: string }[];
 }
 
 export interface DatasetRecord {
-  readonly name: string;
+  name: string;
   readonly type: 'filesystem' | 'volume';
   readonly guid: string;
   readonly createtxg: number;
@@ -37,8 +53,34 @@ export interface DatasetRecord {
   origin?: string;
   /** Set properties in canonical form: sizes as byte numbers. */
   properties: Record<string, string>;
-  isMounted: boolean;
+  /** Properties that a received stream brought along; a local value wins. */
+  received?: Record<string, string>;
+  /** In-host path where its files are to be seen now; none: not mounted. */
+  mountedAt?: string;
+  /** Grows with every mount: `zfs mount` lists them in the order they were made. */
+  mountSerial?: number;
   snapshots: SnapshotRecord[];
+  bookmarks: BookmarkRecord[];
+  /** Of the root of an encryption tree. */
+  key?: { readonly passphrase: string; isLoaded: boolean };
+  /** A receive that was cut, kept with `recv -s`. */
+  partial?: PartialReceive;
+}
+
+export interface PartialReceive {
+  readonly token: string;
+  readonly snapshot: string;
+  readonly toGuid: string;
+  readonly bytes: number;
+}
+
+/** The point in time of a snapshot, without its files. */
+export interface BookmarkRecord {
+  readonly name: string;
+  readonly guid: string;
+  readonly createtxg: number;
+  readonly creation: number;
+  readonly referencedBytes: number;
 }
 
 export interface SnapshotRecord {
@@ -47,14 +89,35 @@ export interface SnapshotRecord {
   readonly createtxg: number;
   readonly creation: number;
   readonly referencedBytes: number;
+  /** Where its files are kept, when another snapshot has the same guid because it was received from it. */
+  readonly store?: string;
   properties: Record<string, string>;
-  holds: string[];
+  holds: Hold[];
+  /** Goes with its last hold or clone (`destroy -d`). */
+  isDeferred?: boolean;
+}
+
+export interface Hold {
+  readonly tag: string;
+  /** UNIX seconds. */
+  readonly time: number;
+}
+
+/** What a user other than root may do on a dataset and below (`zfs allow`). */
+export interface Grant {
+  readonly dataset: string;
+  readonly uid: number;
+  readonly permissions: readonly string[];
 }
 
 export interface PoolState {
   txg: number;
+  mountSerial?: number;
   pools: PoolRecord[];
   datasets: DatasetRecord[];
+  grants?: Grant[];
+  /** Exported and destroyed pools with their datasets: on disk, but not there. */
+  away?: { readonly pool: PoolRecord; readonly datasets: readonly DatasetRecord[]; readonly isDestroyed: boolean }[];
 }
 
 export function readPools(host: Host): PoolState {
@@ -68,37 +131,6 @@ export function changePools<T>(host: Host, change: (state: PoolState) => T): T {
     const result = change(state);
     writeFileAtomicSync(host.simPath('pool.json'), JSON.stringify(state, undefined, 1));
     return result;
-  });
-}
-
-export interface PoolSpec {
-  readonly name: string;
-  readonly sizeBytes: number;
-  /** Default: one disk. */
-  readonly vdevs?: readonly Vdev[];
-}
-
-/** Makes a pool with its root dataset; the properties are those `zpool create -O` would set. */
-export function createPool(
-  host: Host,
-  spec: PoolSpec,
-  properties: Readonly<Record<string, string>> = { compression: 'lz4' },
-): void {
-  changePools(host, (state) => {
-    if (state.pools.some((pool) => pool.name === spec.name)) throw new Error(`pool ${spec.name} exists`);
-    const vdevs = spec.vdevs ?? [{ name: `ata-STANDIN_${spec.name}-part3`, state: 'ONLINE' }];
-    state.pools.push({
-      name: spec.name,
-      sizeBytes: spec.sizeBytes,
-      guid: guidOf(host, `pool ${spec.name}`),
-      vdevs,
-      health: 'ONLINE',
-      errorCount: 0,
-    });
-    state.datasets.push(
-      newDataset(host, state, { name: spec.name, type: 'filesystem', properties: { ...properties } }),
-    );
-    mkdirSync(host.path(`/${spec.name}`), { recursive: true });
   });
 }
 
@@ -116,8 +148,8 @@ export function newDataset(
     creation: Math.floor(Date.now() / 1000),
     ...(spec.origin === undefined ? {} : { origin: spec.origin }),
     properties: spec.properties,
-    isMounted: spec.type === 'filesystem',
     snapshots: [],
+    bookmarks: [],
   };
 }
 
@@ -163,10 +195,15 @@ export function clonesOf(state: PoolState, snapshot: string): string[] {
   return state.datasets.filter((dataset) => dataset.origin === snapshot).map((dataset) => dataset.name);
 }
 
+/** `dataset@snapshot` names of one dataset, oldest first. */
+export function snapshotNames(dataset: DatasetRecord): string[] {
+  return dataset.snapshots.map((snapshot) => `${dataset.name}@${snapshot.name}`);
+}
+
 /** An in-host path, `none`, `legacy`, or undefined for a volume. */
 export function mountpointOf(state: PoolState, dataset: DatasetRecord): string | undefined {
   if (dataset.type === 'volume') return undefined;
-  const own = dataset.properties['mountpoint'];
+  const own = dataset.properties['mountpoint'] ?? dataset.received?.['mountpoint'];
   if (own !== undefined) return own;
   const parentName = parentOf(dataset.name);
   const parent = parentName === undefined ? undefined : findDataset(state, parentName);
@@ -175,13 +212,13 @@ export function mountpointOf(state: PoolState, dataset: DatasetRecord): string |
   return above.startsWith('/') ? join(above, dataset.name.slice(parent.name.length + 1)) : above;
 }
 
-/** Where the files of a mounted file system really lie; undefined when it has no directory. */
-export function directoryOf(host: Host, state: PoolState, dataset: DatasetRecord): string | undefined {
-  const mountpoint = mountpointOf(state, dataset);
-  return mountpoint?.startsWith('/') === true ? host.path(mountpoint) : undefined;
+/** Where the files of a file system really lie: at its mountpoint, or aside while it is not mounted. */
+export function directoryOf(host: Host, dataset: DatasetRecord): string | undefined {
+  if (dataset.type === 'volume') return undefined;
+  return dataset.mountedAt === undefined ? host.simPath('unmounted', dataset.guid) : host.path(dataset.mountedAt);
 }
 
 /** Where the files of a snapshot are kept. */
-export function snapshotDirectory(host: Host, snapshot: Pick<SnapshotRecord, 'guid'>): string {
-  return host.simPath('snapshots', snapshot.guid);
+export function snapshotDirectory(host: Host, snapshot: Pick<SnapshotRecord, 'guid' | 'store'>): string {
+  return host.simPath('snapshots', snapshot.store ?? snapshot.guid);
 }

@@ -1,45 +1,23 @@
-/** Making and destroying datasets, with the refusals of openzfs/zfs; snapshot-verbs.ts and rename.ts have the rest. */
-import { mkdirSync, rmSync } from 'node:fs';
+/** Making datasets, with the refusals of openzfs/zfs; destroy.ts, snapshot-verbs.ts and rename.ts have the rest. */
 import type { Host } from '../host.ts';
-import { ToolError } from '../tool.ts';
-import { isBusy } from './files.ts';
+import { attach, mountsItself } from './mounting.ts';
 import { nameProblem } from './names.ts';
 import { storedValue } from './properties.ts';
-import {
-  changePools,
-  clonesOf,
-  type DatasetRecord,
-  directoryOf,
-  findDataset,
-  findSnapshot,
-  newDataset,
-  type PoolState,
-  parentOf,
-  poolOf,
-  readPools,
-  snapshotDirectory,
-  sorted,
-  subtree,
-} from './state.ts';
+import { type Pairs, refuse } from './refuse.ts';
+import { changePools, type DatasetRecord, findDataset, newDataset, type PoolState, parentOf, poolOf } from './state.ts';
 import { usageOf } from './usage.ts';
-
-export type Pairs = readonly (readonly [name: string, value: string])[];
+import { roundedVolume, volumeReservation } from './volume.ts';
 
 export interface CreateOptions {
   readonly properties: Pairs;
   readonly parents?: boolean;
   /** Makes a volume of that size. */
   readonly volumeBytes?: number;
+  /** A volume that reserves nothing (-s). */
+  readonly sparse?: boolean;
   readonly unmounted?: boolean;
-}
-
-export interface FromTo {
-  readonly from: string;
-  readonly to: string;
-}
-
-export function refuse(text: string, status = 1): never {
-  throw new ToolError(`${text}\n`, status);
+  /** What an encrypted file system's key is asked from. */
+  readonly passphrase?: string;
 }
 
 /** Given properties in their stored form. */
@@ -48,7 +26,7 @@ export function stored(properties: Pairs, failed: (reason: string) => never): Re
   for (const [name, value] of properties) {
     if (result[name] !== undefined) refuse(`property '${name}' specified multiple times`);
     try {
-      result[name] = storedValue(name, value);
+      result[name] = storedValue(name, value, true);
     } catch (err) {
       failed((err as Error).message);
     }
@@ -56,24 +34,71 @@ export function stored(properties: Pairs, failed: (reason: string) => never): Re
   return result;
 }
 
-export function createDataset(host: Host, name: string, options: CreateOptions): void {
+/** The text of a mount that failed after all the rest was done, or undefined. */
+export function createDataset(host: Host, name: string, options: CreateOptions): string | undefined {
   const failed = (reason: string): never => refuse(`cannot create '${name}': ${reason}`);
   const problem = nameProblem(name, 'dataset') ?? (name.includes('/') ? undefined : 'missing dataset name');
   if (problem !== undefined) failed(problem);
   const properties = stored(options.properties, failed);
   if (options.volumeBytes === 0) failed('volume size cannot be zero');
-  changePools(host, (state) => {
+  if (options.volumeBytes !== undefined) sizeVolume(properties, options.volumeBytes, options.sparse === true);
+  return changePools(host, (state) => {
     if (!state.pools.some((pool) => pool.name === poolOf(name))) failed(`no such pool '${poolOf(name)}'`);
     if (findDataset(state, name) !== undefined) {
-      if (options.parents === true) return;
+      if (options.parents === true) return undefined;
       failed('dataset already exists');
     }
     requireParent(host, state, { name, failed, make: options.parents === true });
-    if ((usageOf(host, state).get(parentOf(name) ?? '')?.available ?? 0) < Number(properties['reservation'] ?? '24576'))
-      failed('out of space');
-    if (options.volumeBytes !== undefined) properties['volsize'] = String(options.volumeBytes);
-    add(host, state, { name, type: options.volumeBytes === undefined ? 'filesystem' : 'volume', properties });
+    requireSpace(host, state, { name, properties, failed });
+    const key = keyOf(properties, options.passphrase, failed);
+    const type = options.volumeBytes === undefined ? 'filesystem' : 'volume';
+    const made = record(host, state, { name, type, properties });
+    if (key !== undefined) made.key = key;
+    return options.unmounted === true ? undefined : mountNew(host, state, made);
   });
+}
+
+function sizeVolume(properties: Record<string, string>, bytes: number, isSparse: boolean): void {
+  properties['volsize'] = String(roundedVolume({ properties }, bytes));
+  if (!isSparse && properties['refreservation'] === undefined)
+    properties['refreservation'] = String(volumeReservation({ properties }));
+}
+
+/** The transaction of a new dataset claims more than it writes: every block of metadata several times. */
+const NEW_DATASET_BYTES = 131_072;
+
+/** A new dataset needs its first blocks and what it reserves. */
+function requireSpace(
+  host: Host,
+  state: PoolState,
+  at: { name: string; properties: Readonly<Record<string, string>>; failed: (reason: string) => never },
+): void {
+  const { properties } = at;
+  const wanted = Math.max(
+    NEW_DATASET_BYTES,
+    Number(properties['reservation'] ?? '0'),
+    Number(properties['refreservation'] ?? '0'),
+  );
+  if ((usageOf(host, state).get(poolOf(at.name))?.available ?? 0) < wanted) at.failed('out of space');
+}
+
+const SHORTEST_PASSPHRASE = 8;
+
+function keyOf(
+  properties: Record<string, string>,
+  passphrase: string | undefined,
+  failed: (reason: string) => never,
+): DatasetRecord['key'] {
+  const { encryption, keyformat } = properties;
+  if (encryption === undefined || encryption === 'off') {
+    if (keyformat !== undefined) failed('Encryption parameters cannot be set when encryption is off.');
+    return undefined;
+  }
+  if (keyformat === undefined) failed('Keyformat required for new encryption root.');
+  if ((passphrase ?? '').length < SHORTEST_PASSPHRASE) failed(`Passphrase too short (min ${SHORTEST_PASSPHRASE}).`);
+  if (encryption === 'on') properties['encryption'] = 'aes-256-gcm';
+  properties['keylocation'] ??= 'prompt';
+  return { passphrase: passphrase ?? '', isLoaded: true };
 }
 
 /** The parent must be there; `make` makes it, and its parents. */
@@ -83,140 +108,43 @@ export function requireParent(
   at: { name: string; failed: (reason: string) => never; make: boolean },
 ): void {
   const parent = parentOf(at.name);
-  if (parent === undefined || findDataset(state, parent) !== undefined) return;
+  const found = parent === undefined ? undefined : findDataset(state, parent);
+  if (found?.type === 'volume') at.failed('parent is not a filesystem');
+  if (parent === undefined || found !== undefined) return;
   if (!at.make) at.failed('parent does not exist');
   requireParent(host, state, { ...at, name: parent });
   add(host, state, { name: parent, type: 'filesystem', properties: {} });
 }
 
-/** A new record with its directory. */
-export function add(
-  host: Host,
-  state: PoolState,
-  spec: { name: string; type: DatasetRecord['type']; properties: Record<string, string>; origin?: string },
-): DatasetRecord {
+interface NewRecord {
+  readonly name: string;
+  readonly type: DatasetRecord['type'];
+  readonly properties: Record<string, string>;
+  readonly origin?: string;
+}
+
+function record(host: Host, state: PoolState, spec: NewRecord): DatasetRecord {
   const dataset = newDataset(host, state, spec);
   state.datasets.push(dataset);
-  const directory = directoryOf(host, state, dataset);
-  if (directory === undefined || dataset.properties['canmount'] === 'off') dataset.isMounted = false;
-  else mkdirSync(directory, { recursive: true, mode: 0o755 });
   return dataset;
 }
 
-export interface DestroyOptions {
-  readonly recursive: boolean;
-  /** -R: clones too. */
-  readonly withClones?: boolean;
+/** A new record, mounted where it belongs. */
+export function add(host: Host, state: PoolState, spec: NewRecord): DatasetRecord {
+  const dataset = record(host, state, spec);
+  if (mountsItself(state, dataset)) attach(host, state, dataset);
+  return dataset;
 }
 
-/** What a destroy of that dataset would remove, in ZFS's order: children, snapshots, itself. Holds are not looked at. */
-export function destroyPlan(state: PoolState, name: string, options: DestroyOptions): string[] {
-  if (name.includes('#')) refuse(`bookmark '${name}' does not exist.`);
-  if (findDataset(state, name) === undefined) refuse(`cannot open '${name}': dataset does not exist`);
-  const all = subtree(state, name);
-  const below = [
-    ...all.slice(1).map((dataset) => dataset.name),
-    ...all.flatMap((dataset) => dataset.snapshots.map((snapshot) => `${dataset.name}@${snapshot.name}`)),
-  ];
-  const isWholePool = parentOf(name) === undefined;
-  if (isWholePool)
-    refuse(
-      `cannot destroy '${name}': operation does not apply to pools\nuse 'zfs destroy -r ${name}' to destroy all datasets in the pool\nuse 'zpool destroy ${name}' to destroy the pool itself`,
-    );
-  if (below.length > 0 && !options.recursive)
-    refuse(
-      `cannot destroy '${name}': filesystem has children\nuse '-r' to destroy the following datasets:\n${below.join('\n')}`,
-    );
-  const clones = below
-    .filter((entry) => entry.includes('@'))
-    .flatMap((entry) => clonesOf(state, entry))
-    .filter((clone) => !all.some((dataset) => dataset.name === clone));
-  if (clones.length > 0 && options.withClones !== true)
-    refuse(
-      `cannot destroy '${name}': filesystem has dependent clones\nuse '-R' to destroy the following datasets:\n${clones.join('\n')}`,
-    );
-  return [...clones, ...childrenFirst(state, name)];
-}
-
-function childrenFirst(state: PoolState, name: string): string[] {
-  const children = sorted(state.datasets.filter((dataset) => parentOf(dataset.name) === name));
-  const own = findDataset(state, name);
-  return [
-    ...children.flatMap((child) => childrenFirst(state, child.name)),
-    ...(own === undefined ? [] : snapshotNames(own)),
-    name,
-  ];
-}
-
-function snapshotNames(dataset: DatasetRecord): string[] {
-  return dataset.snapshots.map((snapshot) => `${dataset.name}@${snapshot.name}`);
-}
-
-export function destroyDataset(host: Host, name: string, options: DestroyOptions): void {
-  const plan = destroyPlan(readPools(host), name, options);
-  const state = readPools(host);
-  for (const entry of plan.filter((item) => !item.includes('@'))) {
-    const directory = directoryOf(host, state, findDataset(state, entry) as DatasetRecord);
-    if (directory !== undefined && isBusy(directory))
-      refuse(`cannot unmount '${host.inHost(directory)}': pool or dataset is busy`);
+/** The directory is made in the file system above, which may be full. */
+function mountNew(host: Host, state: PoolState, dataset: DatasetRecord): string | undefined {
+  if (!mountsItself(state, dataset)) return undefined;
+  const parent = findDataset(state, parentOf(dataset.name) ?? '');
+  const isFull = parent?.mountedAt !== undefined && usageOf(host, state).get(parent.name)?.available === 0;
+  if (!isFull) {
+    attach(host, state, dataset);
+    return undefined;
   }
-  const held = plan.filter((entry) => (findSnapshot(state, entry)?.snapshot.holds.length ?? 0) > 0);
-  if (held.length > 0) refuse(held.map(heldText).join('\n'));
-  const directories = plan.flatMap((entry) => {
-    const dataset = findDataset(state, entry);
-    return dataset === undefined ? (findSnapshot(state, entry) ?? []) : (directoryOf(host, state, dataset) ?? []);
-  });
-  changePools(host, (now) => {
-    now.datasets = now.datasets.filter((dataset) => !plan.includes(dataset.name));
-    for (const dataset of now.datasets)
-      dataset.snapshots = dataset.snapshots.filter((snapshot) => !plan.includes(`${dataset.name}@${snapshot.name}`));
-    now.txg += 1;
-  });
-  for (const item of directories)
-    rmSync(typeof item === 'string' ? item : snapshotDirectory(host, item.snapshot), { recursive: true, force: true });
-}
-
-function heldText(name: string): string {
-  return `cannot destroy snapshot ${name}: it's being held. Run 'zfs holds -r ${name}' to see holders.`;
-}
-
-/** Full names of the snapshots a `dataset@a,b` argument means; only those that exist. */
-export function matchingSnapshots(state: PoolState, argument: string): string[] {
-  const [name = '', list = ''] = argument.split('@');
-  const dataset = findDataset(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
-  const found = list
-    .split(',')
-    .flatMap((part) => tagsOf(dataset, part))
-    .map((tag) => `${name}@${tag}`);
-  return found.length > 0 ? found : refuse('could not find any snapshots to destroy; check snapshot names.');
-}
-
-/** `tag`, or `first%last` with either end left out. */
-function tagsOf(dataset: DatasetRecord, part: string): string[] {
-  const tags = dataset.snapshots.map((snapshot) => snapshot.name);
-  if (!part.includes('%')) return tags.filter((tag) => tag === part);
-  const [first = '', last = ''] = part.split('%');
-  const from = first === '' ? 0 : tags.indexOf(first);
-  const to = last === '' ? tags.length - 1 : tags.indexOf(last);
-  return from < 0 || to < 0 ? [] : tags.slice(from, to + 1);
-}
-
-export function destroySnapshots(host: Host, argument: string, options: { defer?: boolean } = {}): void {
-  const names = matchingSnapshots(readPools(host), argument);
-  const removed = changePools(host, (state) =>
-    names.flatMap((name) => {
-      const found = findSnapshot(state, name);
-      if (found === undefined) return [];
-      const clones = clonesOf(state, name);
-      if (options.defer === true && (clones.length > 0 || found.snapshot.holds.length > 0)) return [];
-      if (found.snapshot.holds.length > 0) refuse(heldText(name));
-      if (clones.length > 0)
-        refuse(
-          `cannot destroy '${name}': snapshot has dependent clones\nuse '-R' to destroy the following datasets:\n${clones.join('\n')}`,
-        );
-      found.dataset.snapshots = found.dataset.snapshots.filter((snapshot) => snapshot !== found.snapshot);
-      return [found.snapshot];
-    }),
-  );
-  for (const snapshot of removed) rmSync(snapshotDirectory(host, snapshot), { recursive: true, force: true });
+  const path = `${parent.mountedAt ?? ''}/${dataset.name.slice(parent.name.length + 1)}`;
+  return `cannot mount '${path}': failed to create mountpoint: Disk quota exceeded\nfilesystem successfully created, but not mounted\n`;
 }

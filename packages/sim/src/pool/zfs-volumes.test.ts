@@ -6,7 +6,7 @@ import { callTool, scratchHost } from '../scratch-host.ts';
 import type { Storage } from '../storage-cfg.ts';
 import { zfs } from '../tool/zfs.ts';
 import type { VolumeRequest } from '../volumes.ts';
-import { createPool } from './state.ts';
+import { createPool } from './pools.ts';
 import { zfsVolumes } from './zfs-volumes.ts';
 
 const storage: Storage = {

@@ -10,12 +10,15 @@ import type { Storage } from '../storage-cfg.ts';
 import { ToolError } from '../tool.ts';
 import { parseVolumeName } from '../volume-names.ts';
 import type { SpaceRow, VolumeAt, VolumeBackend, VolumeRequest, VolumeRow } from '../volumes.ts';
+import { destroyDataset, destroySnapshots } from './destroy.ts';
+import { attach, mountsItself } from './mounting.ts';
+import type { Pairs } from './refuse.ts';
 import { renameDataset } from './rename.ts';
 import { setProperties } from './settings.ts';
 import { cloneSnapshot, rollback, takeSnapshots } from './snapshot-verbs.ts';
-import { directoryOf, findDataset, readPools } from './state.ts';
+import { changePools, directoryOf, findDataset, readPools } from './state.ts';
 import { usageOf } from './usage.ts';
-import { createDataset, destroyDataset, destroySnapshots, type Pairs } from './verbs.ts';
+import { createDataset } from './verbs.ts';
 
 const QUOTA_MARK = 'pve-storage:refquota';
 
@@ -59,7 +62,11 @@ async function alloc(host: Host, storage: Storage, request: VolumeRequest): Prom
   const kib = Math.ceil(request.sizeBytes / 1024);
   if (request.format === 'raw') {
     await asStorage(() =>
-      createDataset(host, dataset, { properties: [], volumeBytes: Math.ceil(kib / 1024) * 1024 * 1024 }),
+      createDataset(host, dataset, {
+        properties: [],
+        volumeBytes: kib * 1024,
+        sparse: storage.options['sparse'] === '1',
+      }),
     );
     return name;
   }
@@ -78,12 +85,23 @@ async function alloc(host: Host, storage: Storage, request: VolumeRequest): Prom
 function realDirectory(host: Host, dataset: string): string | undefined {
   const state = readPools(host);
   const found = findDataset(state, dataset);
-  return found === undefined ? undefined : directoryOf(host, state, found);
+  return found === undefined ? undefined : directoryOf(host, found);
+}
+
+/** As activate_volume: a file system that is not mounted is mounted for its use. */
+function activated(host: Host, dataset: string): string {
+  const found = findDataset(readPools(host), dataset);
+  if (found !== undefined && found.mountedAt === undefined)
+    changePools(host, (state) => {
+      const one = findDataset(state, dataset);
+      if (one !== undefined && one.mountedAt === undefined && mountsItself(state, one)) attach(host, state, one);
+    });
+  return realDirectory(host, dataset) ?? host.path(`/${dataset}`);
 }
 
 async function list(host: Host, storage: Storage): Promise<VolumeRow[]> {
   const prefix = `${poolName(storage)}/`;
-  return readPools(host).datasets.flatMap((dataset) => {
+  const rows = readPools(host).datasets.flatMap((dataset) => {
     const name = dataset.name.startsWith(prefix) ? dataset.name.slice(prefix.length) : '';
     const vmid = /^(?:vm|base|subvol|basevol)-(\d+)-[^/\s]+$/.exec(name)?.[1];
     if (vmid === undefined) return [];
@@ -100,6 +118,7 @@ async function list(host: Host, storage: Storage): Promise<VolumeRow[]> {
       },
     ];
   });
+  return rows.sort((a, b) => (a.volid < b.volid ? -1 : 1));
 }
 
 async function snapshot({ host, storage, volname }: VolumeAt, name: string): Promise<void> {
@@ -187,6 +206,13 @@ async function space(host: Host, storage: Storage): Promise<SpaceRow> {
   return { totalBytes: usage.used + usage.available, usedBytes: usage.used, availableBytes };
 }
 
+/** As PVE::Storage vdisk_free asks before the storage does anything. */
+function requireNoClones(host: Host, storage: Storage, volname: string): void {
+  const base = `${datasetName(storage, volname)}@__base__`;
+  if (readPools(host).datasets.some((dataset) => dataset.origin === base))
+    throw new ToolError(`base volume '${volname}' is still in use by linked clones\n`, 255);
+}
+
 function sizeOf(host: Host, dataset: string): number {
   const found = findDataset(readPools(host), dataset);
   return Number(found?.properties[found.type === 'volume' ? 'volsize' : 'refquota'] ?? '0');
@@ -201,8 +227,9 @@ export const zfsVolumes: VolumeBackend = {
   snapshot,
   newerSnapshots,
   rollback: rollbackVolume,
-  directory: async ({ host, storage, volname }) =>
-    realDirectory(host, datasetName(storage, volname)) ?? host.path(`/${datasetName(storage, volname)}`),
+  directory: async ({ host, storage, volname }) => activated(host, datasetName(storage, volname)),
+  missingText: ({ storage, volname }) =>
+    `zfs error: cannot open '${datasetName(storage, volname)}': dataset does not exist\n`,
   inHostPath: ({ storage, volname }) =>
     `${storage.options['mountpoint'] ?? `/${poolName(storage)}`}/${parseVolumeName('zfspool', volname).name}`,
   exists: async ({ host, storage, volname }) => {
@@ -213,8 +240,10 @@ export const zfsVolumes: VolumeBackend = {
     );
   },
   sizeBytes: async ({ host, storage, volname }) => sizeOf(host, datasetName(storage, volname)),
-  destroy: async ({ host, storage, volname }) =>
-    asStorage(() => destroyDataset(host, datasetName(storage, volname), { recursive: true })),
+  destroy: async ({ host, storage, volname }) => {
+    requireNoClones(host, storage, volname);
+    await asStorage(() => destroyDataset(host, datasetName(storage, volname), { recursive: true }));
+  },
   deleteSnapshot: async ({ host, storage, volname }, name) =>
     asStorage(() => destroySnapshots(host, `${datasetName(storage, volname)}@${name}`)),
   makeBase,

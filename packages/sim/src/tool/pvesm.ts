@@ -136,7 +136,8 @@ const free: VerbHandler = async (verb) => {
         const backend = await volumeBackend(storage);
         const at = { host, storage, volname };
         if (await backend.exists(at)) await backend.destroy(at);
-        else task.log(`disk image '${path}' does not exist\n`);
+        // The ZFS plugin takes a dataset that is not there for destroyed (ZFSPoolPlugin.pm free_image).
+        else if (storage.type !== 'zfspool') task.log(`disk image '${path}' does not exist\n`);
       }
       task.log(`Removed volume '${volid}'\n`);
     },

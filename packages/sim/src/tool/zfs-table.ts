@@ -1,193 +1,158 @@
-/** The rows of `zfs list` and `zfs get`: which objects, which properties, in which form. Columns as cmd/zfs/zfs_main.c prints them. */
+/** Objects of ZFS and the values of their properties, as cmd/zfs/zfs_main.c and lib/libzfs zfs_prop_get give them. */
 import type { Host } from '../host.ts';
-import { humanSize, isKnownProperty, isUserProperty, NATIVE, propertyName } from '../pool/properties.ts';
+import { encryptionRoot, isKeyLoaded } from '../pool/mounting.ts';
+import { humanSize, isUserProperty } from '../pool/properties.ts';
+import { NATIVE, type NativeProperty, propertyName } from '../pool/property-table.ts';
 import {
-  clonesOf,
   type DatasetRecord,
+  findDataset,
   mountpointOf,
   type PoolState,
   parentOf,
   readPools,
-  type SnapshotRecord,
   sorted,
 } from '../pool/state.ts';
-import { type Usage, usageOf } from '../pool/usage.ts';
-
-export interface ZfsObject {
-  readonly name: string;
-  readonly dataset: DatasetRecord;
-  readonly snapshot?: SnapshotRecord;
-}
-
-/** State and usage read once, for all rows of one call. */
-export interface View {
-  readonly state: PoolState;
-  readonly usage: ReadonlyMap<string, Usage>;
-}
+import { usageOf } from '../pool/usage.ts';
+import { computedValue } from './zfs-computed.ts';
+import { typeOf, type View, type ZfsObject } from './zfs-object.ts';
 
 export function viewOf(host: Host): View {
   const state = readPools(host);
-  return { state, usage: usageOf(host, state) };
+  return { host, state, usage: usageOf(host, state) };
 }
 
-/** All objects in ZFS's order: a dataset, its snapshots, its children. */
+/** All objects in ZFS's order: a dataset, its snapshots and bookmarks, its children. */
 export function allObjects(state: PoolState): ZfsObject[] {
   return sorted(state.datasets).flatMap((dataset) => [
     { name: dataset.name, dataset },
     ...dataset.snapshots.map((snapshot) => ({ name: `${dataset.name}@${snapshot.name}`, dataset, snapshot })),
+    ...dataset.bookmarks.map((bookmark) => ({ name: `${dataset.name}#${bookmark.name}`, dataset, bookmark })),
   ]);
-}
-
-export function typeOf(object: ZfsObject): 'filesystem' | 'volume' | 'snapshot' {
-  return object.snapshot === undefined ? object.dataset.type : 'snapshot';
 }
 
 /** A path argument means the file system it lies on. */
 export function objectNamed(view: View, argument: string): ZfsObject | undefined {
   if (!argument.startsWith('/')) return allObjects(view.state).find((object) => object.name === argument);
-  const holders = view.state.datasets.filter((dataset) => {
-    const path = mountpointOf(view.state, dataset);
-    return (
-      path?.startsWith('/') === true && (argument === path || argument.startsWith(path === '/' ? '/' : `${path}/`))
-    );
-  });
-  const dataset = holders.sort(
-    (a, b) => (mountpointOf(view.state, b)?.length ?? 0) - (mountpointOf(view.state, a)?.length ?? 0),
-  )[0];
+  const holders = view.state.datasets.filter(({ mountedAt }) => mountedAt !== undefined && isAt(argument, mountedAt));
+  const dataset = holders.sort((a, b) => (b.mountedAt?.length ?? 0) - (a.mountedAt?.length ?? 0))[0];
   return dataset === undefined ? undefined : { name: dataset.name, dataset };
+}
+
+function isAt(path: string, mountpoint: string): boolean {
+  return path === mountpoint || path.startsWith(mountpoint === '/' ? '/' : `${mountpoint}/`);
 }
 
 export interface Value {
   readonly value: string;
-  /** `-`, `local`, `default`, `inherited from X`. */
+  /** `-`, `local`, `default`, `received`, `inherited from X`. */
   readonly source: string;
+  /** The object has no such property. */
+  readonly isAbsent?: boolean;
 }
 
-const NONE: Value = { value: '-', source: '-' };
-const SIZES = new Set([
-  'used',
-  'available',
-  'referenced',
-  'written',
-  'quota',
-  'refquota',
-  'reservation',
-  'refreservation',
-  'volsize',
-  'volblocksize',
-  'recordsize',
-  'usedbysnapshots',
-  'usedbydataset',
-  'usedbychildren',
-  'usedbyrefreservation',
-  'logicalused',
-  'logicalreferenced',
-]);
+const ABSENT: Value = { value: '-', source: '-', isAbsent: true };
 const LIMITS = new Set(['quota', 'refquota', 'reservation', 'refreservation']);
+const RATIOS = new Set(['compressratio', 'refcompressratio']);
+/** Chosen when the dataset was made: no source is told. */
+const SET_ONCE = new Set(['version', 'utf8only', 'normalization', 'casesensitivity']);
 
-/** A property of an object; numbers exact when `exact`. */
+/** A property of an object; numbers and times exact when `exact`. */
 export function valueOf(view: View, object: ZfsObject, at: { property: string; exact: boolean }): Value {
-  const raw = rawValue(view, object, propertyName(at.property));
-  if (at.exact || !SIZES.has(propertyName(at.property)) || !/^\d+$/.test(raw.value)) return raw;
-  if (raw.value === '0' && LIMITS.has(propertyName(at.property))) return { ...raw, value: 'none' };
-  return { ...raw, value: humanSize(Number(raw.value)) };
+  const property = propertyName(at.property);
+  const raw = rawValue(view, object, property);
+  if (at.exact || raw.isAbsent === true || isUserProperty(property)) return raw;
+  return { ...raw, value: humanValue(property, raw.value) };
+}
+
+function humanValue(property: string, value: string): string {
+  if (RATIOS.has(property)) return `${value}x`;
+  if (!/^\d+$/.test(value)) return value;
+  if (value === '0' && LIMITS.has(property)) return 'none';
+  if (/^(creation|snapshots_changed)$/.test(property)) return dateText(Number(value));
+  const values = NATIVE.get(property)?.values ?? '<size>';
+  if (property === 'special_small_blocks' && value === '0') return value;
+  return /<size>|power of 2/.test(values) ? humanSize(Number(value)) : value;
+}
+
+/** `%a %b %e %k:%M %Y`. */
+export function dateText(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  const weekday = date.toLocaleDateString('en-US', { weekday: 'short' });
+  const month = date.toLocaleDateString('en-US', { month: 'short' });
+  const two = (value: number): string => String(value).padStart(2);
+  return `${weekday} ${month} ${two(date.getDate())} ${two(date.getHours())}:${String(date.getMinutes()).padStart(2, '0')} ${date.getFullYear()}`;
 }
 
 function rawValue(view: View, object: ZfsObject, property: string): Value {
-  const computed =
-    object.snapshot === undefined
-      ? datasetValue(view, object.dataset, property)
-      : snapshotValue(view, object, property);
-  if (computed !== undefined) return { value: computed, source: '-' };
+  const computed = computedValue(view, object, property);
+  if (computed !== undefined) return computed === null ? ABSENT : { value: computed, source: '-' };
+  if (/^written[@#]/.test(property)) return { value: writtenSince(view, object, property), source: 'local' };
+  if (/^(user|group|project)(obj)?(used|quota)@/.test(property)) return { value: '0', source: 'local' };
+  if (isUserProperty(property)) return inheritedValue(view, object, property) ?? ABSENT;
+  return nativeValue(view, object, property);
+}
+
+function nativeValue(view: View, object: ZfsObject, property: string): Value {
+  const rule = NATIVE.get(property);
+  if (rule?.kinds.includes(typeOf(object).charAt(0)) !== true) return ABSENT;
   if (property === 'mountpoint') return mountpointValue(view, object);
-  if (isUserProperty(property)) return inheritedValue(view, object, property) ?? NONE;
-  return hasProperty(object, property) ? settableValue(view, object, property) : NONE;
+  if (SET_ONCE.has(property))
+    return { value: object.dataset.properties[property] ?? rule.byDefault ?? '-', source: '-' };
+  if (property === 'encryption') return encryptionValue(view, object);
+  if (/^key|^pbkdf2/.test(property)) return keyValue(view, object, property);
+  return settableValue(view, object, rule);
 }
 
-const ONLY_VOLUMES = new Set(['volsize', 'volblocksize']);
-const ONLY_FILE_SYSTEMS = new Set(['quota', 'refquota', 'recordsize']);
-
-function hasProperty({ dataset, snapshot }: ZfsObject, property: string): boolean {
-  if (snapshot !== undefined) return false;
-  return !(dataset.type === 'volume' ? ONLY_FILE_SYSTEMS : ONLY_VOLUMES).has(property);
+function writtenSince(view: View, object: ZfsObject, property: string): string {
+  const [, mark = ''] = property.split(/[@#]/);
+  const from = [...object.dataset.snapshots, ...object.dataset.bookmarks].find((entry) => entry.name === mark);
+  const now = object.snapshot?.referencedBytes ?? view.usage.get(object.dataset.name)?.referenced ?? 0;
+  return String(Math.max(0, now - (from?.referencedBytes ?? 0)));
 }
 
-function settableValue(view: View, object: ZfsObject, property: string): Value {
-  const own = object.dataset.properties[property];
-  if (own !== undefined) return { value: own, source: 'local' };
-  const rule = NATIVE[property];
-  const inherited = rule?.inherits === true ? inheritedValue(view, object, property) : undefined;
-  if (inherited !== undefined) return inherited;
-  return rule?.byDefault === undefined ? NONE : { value: rule.byDefault, source: 'default' };
+function settableValue(view: View, object: ZfsObject, rule: NativeProperty): Value {
+  const own = object.snapshot === undefined ? ownValue(object.dataset, rule.name) : undefined;
+  const inherited = rule.isInherited ? inheritedValue(view, object, rule.name) : undefined;
+  const found = own ?? inherited;
+  if (found !== undefined) return found;
+  return rule.byDefault === undefined ? ABSENT : { value: rule.byDefault, source: 'default' };
 }
 
-/** What no dataset keeps: the same for all. */
-const CONSTANTS: Readonly<Record<string, string>> = {
-  usedbysnapshots: '0',
-  usedbyrefreservation: '0',
-  compressratio: '1.00',
-  refcompressratio: '1.00',
-  userrefs: '-',
-  clones: '-',
-  defer_destroy: '-',
-};
-const NO_USAGE: Usage = { used: 0, available: 0, referenced: 0, byDataset: 0, byChildren: 0 };
-
-function datasetValue(view: View, dataset: DatasetRecord, property: string): string | undefined {
-  const usage = view.usage.get(dataset.name) ?? NO_USAGE;
-  const values: Readonly<Record<string, string | number | undefined>> = {
-    ...CONSTANTS,
-    name: dataset.name,
-    type: dataset.type,
-    guid: dataset.guid,
-    createtxg: dataset.createtxg,
-    creation: dataset.creation,
-    origin: dataset.origin ?? '-',
-    mounted: mountedWord(dataset),
-    used: usage.used,
-    available: usage.available,
-    referenced: usage.referenced,
-    written: usage.referenced,
-    logicalused: usage.used,
-    logicalreferenced: usage.referenced,
-    usedbydataset: usage.byDataset,
-    usedbychildren: usage.byChildren,
-  };
-  const value = values[property];
-  return value === undefined ? undefined : String(value);
+function ownValue({ properties, received }: DatasetRecord, property: string): Value | undefined {
+  const local = properties[property];
+  if (local !== undefined) return { value: local, source: 'local' };
+  const sent = received?.[property];
+  return sent === undefined ? undefined : { value: sent, source: 'received' };
 }
 
-function mountedWord(dataset: DatasetRecord): string {
-  if (dataset.type === 'volume') return '-';
-  return dataset.isMounted ? 'yes' : 'no';
+function encryptionValue(view: View, { dataset }: ZfsObject): Value {
+  const value = encryptionRoot(view.state, dataset)?.properties['encryption'];
+  return value === undefined ? { value: 'off', source: 'default' } : { value, source: '-' };
 }
 
-function snapshotValue(view: View, object: ZfsObject, property: string): string | undefined {
-  const snapshot = object.snapshot;
-  if (snapshot === undefined) return undefined;
-  const values: Readonly<Record<string, string | undefined>> = {
-    name: object.name,
-    type: 'snapshot',
-    guid: snapshot.guid,
-    createtxg: String(snapshot.createtxg),
-    creation: String(snapshot.creation),
-    used: '0',
-    referenced: String(snapshot.referencedBytes),
-    userrefs: String(snapshot.holds.length),
-    clones: clonesOf(view.state, object.name).join(',') || '-',
-    compressratio: '1.00',
-    defer_destroy: 'off',
-  };
-  return values[property];
+const PASSPHRASE_ROUNDS = '350000';
+
+function keyValue(view: View, { dataset }: ZfsObject, property: string): Value {
+  const root = encryptionRoot(view.state, dataset);
+  if (root === undefined)
+    return property === 'keystatus' ? ABSENT : { value: NATIVE.get(property)?.byDefault ?? '-', source: 'default' };
+  if (property === 'keystatus')
+    return { value: isKeyLoaded(view.state, dataset) ? 'available' : 'unavailable', source: '-' };
+  if (property === 'keylocation' && root !== dataset) return { value: 'none', source: 'default' };
+  if (property === 'pbkdf2iters') return { value: PASSPHRASE_ROUNDS, source: '-' };
+  return { value: root.properties[property] ?? '-', source: property === 'keylocation' ? 'local' : '-' };
 }
 
-function mountpointValue(view: View, { dataset, snapshot }: ZfsObject): Value {
-  const value = snapshot === undefined ? mountpointOf(view.state, dataset) : undefined;
-  if (value === undefined) return NONE;
-  if (dataset.properties['mountpoint'] !== undefined) return { value, source: 'local' };
-  for (let name = parentOf(dataset.name); name !== undefined; name = parentOf(name)) {
-    if (view.state.datasets.find((entry) => entry.name === name)?.properties['mountpoint'] !== undefined)
-      return { value, source: `inherited from ${name}` };
+function mountpointValue(view: View, { dataset }: ZfsObject): Value {
+  const value = mountpointOf(view.state, dataset);
+  if (value === undefined) return ABSENT;
+  for (let name: string | undefined = dataset.name; name !== undefined; name = parentOf(name)) {
+    const found = findDataset(view.state, name);
+    const own = name === dataset.name;
+    if (found?.properties['mountpoint'] !== undefined)
+      return { value, source: own ? 'local' : `inherited from ${name}` };
+    if (found?.received?.['mountpoint'] !== undefined)
+      return { value, source: own ? 'received' : `inherited from ${name}` };
   }
   return { value, source: 'default' };
 }
@@ -195,15 +160,11 @@ function mountpointValue(view: View, { dataset, snapshot }: ZfsObject): Value {
 function inheritedValue(view: View, object: ZfsObject, property: string): Value | undefined {
   const onSnapshot = object.snapshot?.properties[property];
   if (onSnapshot !== undefined) return { value: onSnapshot, source: 'local' };
+  if (object.bookmark !== undefined) return undefined;
   for (let name: string | undefined = object.dataset.name; name !== undefined; name = parentOf(name)) {
-    const value = view.state.datasets.find((entry) => entry.name === name)?.properties[property];
-    if (value === undefined) continue;
-    return { value, source: name === object.name ? 'local' : `inherited from ${name}` };
+    const found = findDataset(view.state, name);
+    const value = found === undefined ? undefined : ownValue(found, property);
+    if (value !== undefined) return name === object.name ? value : { ...value, source: `inherited from ${name}` };
   }
   return undefined;
-}
-
-/** The first unknown property of a list, or undefined. */
-export function unknownProperty(list: readonly string[]): string | undefined {
-  return list.find((property) => !isKnownProperty(propertyName(property)));
 }

@@ -1,0 +1,173 @@
+/** Destroying datasets, snapshots and bookmarks, with the refusals of openzfs/zfs. */
+import { rmSync } from 'node:fs';
+import type { Host } from '../host.ts';
+import { destroyIfDeferred } from './deferred.ts';
+import { detach, requireIdle } from './mounting.ts';
+import { refuse } from './refuse.ts';
+import { sending } from './send.ts';
+import {
+  changePools,
+  clonesOf,
+  type DatasetRecord,
+  findDataset,
+  findSnapshot,
+  type PoolState,
+  parentOf,
+  readPools,
+  snapshotDirectory,
+  snapshotNames,
+  sorted,
+  subtree,
+} from './state.ts';
+
+export interface DestroyOptions {
+  readonly recursive: boolean;
+  /** -R: clones too. */
+  readonly withClones?: boolean;
+}
+
+/** What a destroy of that dataset would remove, in ZFS's order: children, snapshots, itself. Holds are not looked at. */
+export function destroyPlan(state: PoolState, name: string, options: DestroyOptions): string[] {
+  if (findDataset(state, name) === undefined) refuse(`cannot open '${name}': dataset does not exist`);
+  const all = subtree(state, name);
+  const below = [
+    ...all.slice(1).map((dataset) => dataset.name),
+    ...all.flatMap((dataset) => dataset.snapshots.map((snapshot) => `${dataset.name}@${snapshot.name}`)),
+  ];
+  const isWholePool = parentOf(name) === undefined;
+  if (isWholePool)
+    refuse(
+      `cannot destroy '${name}': operation does not apply to pools\nuse 'zfs destroy -r ${name}' to destroy all datasets in the pool\nuse 'zpool destroy ${name}' to destroy the pool itself`,
+    );
+  if (below.length > 0 && !options.recursive)
+    refuse(
+      `cannot destroy '${name}': filesystem has children\nuse '-r' to destroy the following datasets:\n${below.join('\n')}`,
+    );
+  const clones = below
+    .filter((entry) => entry.includes('@'))
+    .flatMap((entry) => clonesOf(state, entry))
+    .filter((clone) => !all.some((dataset) => dataset.name === clone));
+  if (clones.length > 0 && options.withClones !== true)
+    refuse(
+      `cannot destroy '${name}': filesystem has dependent clones\nuse '-R' to destroy the following datasets:\n${clones.join('\n')}`,
+    );
+  return [...clones, ...childrenFirst(state, name)];
+}
+
+function childrenFirst(state: PoolState, name: string): string[] {
+  const children = sorted(state.datasets.filter((dataset) => parentOf(dataset.name) === name));
+  const own = findDataset(state, name);
+  return [
+    ...children.flatMap((child) => childrenFirst(state, child.name)),
+    ...(own === undefined ? [] : snapshotNames(own)),
+    name,
+  ];
+}
+
+/** All of it or nothing: a busy mount or a held snapshot anywhere stops it. */
+export function destroyDataset(host: Host, name: string, options: DestroyOptions): void {
+  changePools(host, (state) => {
+    const plan = destroyPlan(state, name, options);
+    const datasets = plan.flatMap((entry) => findDataset(state, entry) ?? []);
+    requireIdle(host, [...datasets].reverse());
+    const held = plan.filter((entry) => (findSnapshot(state, entry)?.snapshot.holds.length ?? 0) > 0);
+    if (held.length > 0) refuse(held.map(heldText).join('\n'));
+    for (const dataset of datasets) detach(host, dataset, false);
+    for (const entry of plan) dropFiles(host, state, entry);
+    state.datasets = state.datasets.filter((dataset) => !plan.includes(dataset.name));
+    for (const dataset of state.datasets)
+      dataset.snapshots = dataset.snapshots.filter((snapshot) => !plan.includes(`${dataset.name}@${snapshot.name}`));
+    state.txg += 1;
+    for (const { origin } of datasets) if (origin !== undefined) destroyIfDeferred(host, state, origin);
+  });
+}
+
+function dropFiles(host: Host, state: PoolState, name: string): void {
+  const dataset = findDataset(state, name);
+  const snapshot = findSnapshot(state, name)?.snapshot;
+  const path =
+    snapshot === undefined ? host.simPath('unmounted', dataset?.guid ?? '-') : snapshotDirectory(host, snapshot);
+  rmSync(path, { recursive: true, force: true });
+}
+
+function heldText(name: string): string {
+  return `cannot destroy snapshot ${name}: it's being held. Run 'zfs holds -r ${name}' to see holders.`;
+}
+
+/** Full names of the snapshots a `dataset@a,b` argument means, with -r those of the datasets below too; only what exists. */
+export function matchingSnapshots(state: PoolState, argument: string, recursive = false): string[] {
+  const [name = '', list = ''] = argument.split('@');
+  if (findDataset(state, name) === undefined) refuse(`cannot open '${name}': dataset does not exist`);
+  const datasets = recursive ? subtree(state, name) : subtree(state, name).slice(0, 1);
+  const found = datasets.flatMap((dataset) =>
+    list
+      .split(',')
+      .flatMap((part) => tagsOf(dataset, part))
+      .map((tag) => `${dataset.name}@${tag}`),
+  );
+  return found.length > 0 ? found : refuse('could not find any snapshots to destroy; check snapshot names.');
+}
+
+/** `tag`, or `first%last` with either end left out. */
+function tagsOf(dataset: DatasetRecord, part: string): string[] {
+  const tags = dataset.snapshots.map((snapshot) => snapshot.name);
+  if (!part.includes('%')) return tags.filter((tag) => tag === part);
+  const [first = '', last = ''] = part.split('%');
+  const from = first === '' ? 0 : tags.indexOf(first);
+  const to = last === '' ? tags.length - 1 : tags.indexOf(last);
+  return from < 0 || to < 0 ? [] : tags.slice(from, to + 1);
+}
+
+export interface SnapshotDestroyOptions {
+  readonly recursive?: boolean;
+  readonly defer?: boolean;
+  readonly withClones?: boolean;
+}
+
+export function destroySnapshots(host: Host, argument: string, options: SnapshotDestroyOptions = {}): void {
+  const names = matchingSnapshots(readPools(host), argument, options.recursive === true);
+  if (options.withClones === true)
+    for (const clone of names.flatMap((name) => clonesOf(readPools(host), name)))
+      if (findDataset(readPools(host), clone) !== undefined)
+        destroyDataset(host, clone, { recursive: true, withClones: true });
+  changePools(host, (state) => {
+    requireFree(state, names, { mayWait: options.defer === true, busy: sending(host) });
+    for (const name of names) {
+      const found = findSnapshot(state, name);
+      if (found === undefined) continue;
+      if (options.defer === true) found.snapshot.isDeferred = true;
+      if (found.snapshot.holds.length > 0 || clonesOf(state, name).length > 0) continue;
+      found.dataset.snapshots = found.dataset.snapshots.filter((snapshot) => snapshot !== found.snapshot);
+      rmSync(snapshotDirectory(host, found.snapshot), { recursive: true, force: true });
+    }
+  });
+}
+
+/** Clones are looked for before holds, as libzfs does before it asks the kernel. */
+function requireFree(
+  state: PoolState,
+  names: readonly string[],
+  at: { mayWait: boolean; busy: ReadonlySet<string> },
+): void {
+  const busy = names.find((name) => at.busy.has(name));
+  if (busy !== undefined) refuse(`cannot destroy snapshot ${busy}: dataset is busy`);
+  if (at.mayWait) return;
+  for (const name of names) {
+    const clones = clonesOf(state, name);
+    if (clones.length > 0)
+      refuse(
+        `cannot destroy '${name}': snapshot has dependent clones\nuse '-R' to destroy the following datasets:\n${clones.join('\n')}`,
+      );
+  }
+  const held = names.filter((name) => (findSnapshot(state, name)?.snapshot.holds.length ?? 0) > 0);
+  if (held.length > 0) refuse(held.map(heldText).join('\n'));
+}
+
+export function destroyBookmark(host: Host, name: string): void {
+  changePools(host, (state) => {
+    const [of = '', mark = ''] = name.split('#');
+    const dataset = findDataset(state, of);
+    if (dataset?.bookmarks.some((entry) => entry.name === mark) !== true) refuse(`bookmark '${name}' does not exist.`);
+    else dataset.bookmarks = dataset.bookmarks.filter((entry) => entry.name !== mark);
+  });
+}

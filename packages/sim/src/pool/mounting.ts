@@ -1,0 +1,138 @@
+/**
+ * Mounting file systems: their files move between the mountpoint and a place aside, so a path shows what the real one
+ * would show. What a directory held before is covered by a mount and comes back when it goes (overlay=on).
+ */
+import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Host } from '../host.ts';
+import { isBusy } from './files.ts';
+import { refuse } from './refuse.ts';
+import { type DatasetRecord, findDataset, mountpointOf, type PoolState, parentOf, poolOf, subtree } from './state.ts';
+
+/** Does it belong at its mountpoint without anybody asking (at creation, after a rename)? */
+export function mountsItself(state: PoolState, dataset: DatasetRecord): boolean {
+  return (
+    dataset.type === 'filesystem' &&
+    mountpointOf(state, dataset)?.startsWith('/') === true &&
+    (dataset.properties['canmount'] ?? 'on') === 'on' &&
+    isKeyLoaded(state, dataset)
+  );
+}
+
+/** True for what is not encrypted at all. */
+export function isKeyLoaded(state: PoolState, dataset: DatasetRecord): boolean {
+  return encryptionRoot(state, dataset)?.key?.isLoaded ?? true;
+}
+
+export function encryptionRoot(state: PoolState, dataset: DatasetRecord): DatasetRecord | undefined {
+  for (let name: string | undefined = dataset.name; name !== undefined; name = parentOf(name)) {
+    const found = findDataset(state, name);
+    if (found?.key !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Shows the files at the mountpoint. The caller has checked that it may be. */
+export function attach(host: Host, state: PoolState, dataset: DatasetRecord): void {
+  const mountpoint = mountpointOf(state, dataset) ?? '';
+  const target = host.path(mountpoint);
+  const aside = host.simPath('unmounted', dataset.guid);
+  mkdirSync(dirname(target), { recursive: true });
+  if (existsSync(target)) cover(host, target, dataset);
+  if (existsSync(aside)) renameSync(aside, target);
+  else mkdirSync(target, { mode: 0o755 });
+  dataset.mountedAt = mountpoint;
+  state.mountSerial = (state.mountSerial ?? 0) + 1;
+  dataset.mountSerial = state.mountSerial;
+}
+
+function cover(host: Host, target: string, dataset: DatasetRecord): void {
+  if (readdirSync(target).length === 0) {
+    rmdirSync(target);
+    return;
+  }
+  mkdirSync(host.simPath('covered'), { recursive: true });
+  renameSync(target, host.simPath('covered', dataset.guid));
+}
+
+/** Takes the files away from the mountpoint; `keepDirectory`: an empty one stays, as after `zfs unmount`. */
+export function detach(host: Host, dataset: DatasetRecord, keepDirectory: boolean): void {
+  if (dataset.mountedAt === undefined) return;
+  const target = host.path(dataset.mountedAt);
+  const covered = host.simPath('covered', dataset.guid);
+  mkdirSync(host.simPath('unmounted'), { recursive: true });
+  if (existsSync(target)) renameSync(target, host.simPath('unmounted', dataset.guid));
+  if (existsSync(covered)) renameSync(covered, target);
+  else if (keepDirectory) mkdirSync(target);
+  delete dataset.mountedAt;
+}
+
+/** The mounted file systems of a subtree, as their mounts lie over one another: parents first. */
+export function mountedBelow(state: PoolState, name: string): DatasetRecord[] {
+  return subtree(state, name).filter((dataset) => dataset.mountedAt !== undefined);
+}
+
+/** Refuses when a process works in one of them. */
+export function requireIdle(host: Host, datasets: readonly DatasetRecord[]): void {
+  for (const { mountedAt } of [...datasets].reverse())
+    if (mountedAt !== undefined && isBusy(host, mountedAt))
+      refuse(`cannot unmount '${mountedAt}': pool or dataset is busy`);
+}
+
+/** Unmounts a subtree, does the work, and mounts again what was mounted, wherever it belongs now. */
+export function remounting(host: Host, state: PoolState, at: { name: string; work: () => void }): void {
+  const mounted = mountedBelow(state, at.name);
+  requireIdle(host, mounted);
+  for (const dataset of [...mounted].reverse()) detach(host, dataset, false);
+  at.work();
+  for (const dataset of mounted) if (mountsItself(state, dataset)) attach(host, state, dataset);
+}
+
+export function mountDataset(host: Host, state: PoolState, name: string): void {
+  const dataset = findDataset(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
+  if (dataset.type === 'volume') refuse(`cannot open '${name}': operation not applicable to datasets of this type`);
+  const mountpoint = mountpointOf(state, dataset);
+  const failed = (reason: string): never => refuse(`cannot mount '${name}': ${reason}`);
+  if (mountpoint === 'none') failed('no mountpoint set');
+  if (mountpoint === 'legacy') failed('legacy mountpoint\nuse mount(8) to mount this filesystem');
+  if (dataset.properties['canmount'] === 'off') failed("'canmount' property is set to 'off'");
+  if (dataset.mountedAt !== undefined) failed('filesystem already mounted');
+  if (!isKeyLoaded(state, dataset)) failed('encryption key not loaded');
+  attach(host, state, dataset);
+}
+
+/** `mount -a`: everything that mounts itself and is not mounted. */
+export function mountAll(host: Host, state: PoolState, below: string | undefined): void {
+  const names = below === undefined ? state.pools.map((pool) => pool.name) : [below];
+  for (const dataset of names.flatMap((name) => subtree(state, name)))
+    if (dataset.mountedAt === undefined && mountsItself(state, dataset)) attach(host, state, dataset);
+}
+
+/** The file system and what is mounted below it. */
+export function unmountDataset(host: Host, state: PoolState, argument: string): void {
+  const dataset = argument.startsWith('/') ? mountedOn(state, argument) : findDataset(state, argument);
+  if (dataset === undefined)
+    refuse(
+      argument.startsWith('/')
+        ? `cannot unmount '${argument}': not currently mounted`
+        : `cannot open '${argument}': dataset does not exist`,
+    );
+  if (dataset.type === 'volume') refuse(`cannot open '${argument}': operation not applicable to datasets of this type`);
+  const mountpoint = mountpointOf(state, dataset);
+  if (mountpoint === 'legacy')
+    refuse(`cannot unmount '${argument}': legacy mountpoint\nuse umount(8) to unmount this filesystem`);
+  if (dataset.mountedAt === undefined) refuse(`cannot unmount '${argument}': not currently mounted`);
+  const all = mountedBelow(state, dataset.name);
+  requireIdle(host, all);
+  for (const one of [...all].reverse()) detach(host, one, true);
+}
+
+function mountedOn(state: PoolState, path: string): DatasetRecord | undefined {
+  return state.datasets.find((dataset) => dataset.mountedAt === path);
+}
+
+export function unmountPool(host: Host, state: PoolState, name: string): void {
+  const mounted = mountedBelow(state, poolOf(name));
+  requireIdle(host, mounted);
+  for (const dataset of [...mounted].reverse()) detach(host, dataset, false);
+}

@@ -1,0 +1,99 @@
+/** `zfs destroy`, `zfs set` and `zfs inherit`: several objects per call, dry runs, and texts that add up. */
+import type { Host } from '../host.ts';
+import { destroyBookmark, destroyDataset, destroyPlan, destroySnapshots, matchingSnapshots } from '../pool/destroy.ts';
+import { humanSize, isKnownProperty } from '../pool/properties.ts';
+import { propertyName } from '../pool/property-table.ts';
+import { inheritProperty, setProperties } from '../pool/settings.ts';
+import { uniqueBytes } from '../pool/snapshot-space.ts';
+import { findDataset, findSnapshot, type PoolState, readPools } from '../pool/state.ts';
+import { ToolError, type ToolIo } from '../tool.ts';
+import { type Getopt, has } from './getopt.ts';
+import { missing, pairOf } from './zfs-arguments.ts';
+
+export function destroy(host: Host, call: Getopt, io: ToolIo): void {
+  const name = call.operands[0] ?? missing('missing dataset argument');
+  if (call.operands.length > 1) missing('too many arguments');
+  if (name.includes('#')) {
+    destroyBookmark(host, name);
+    return;
+  }
+  const isOfSnapshots = name.includes('@');
+  const options = { recursive: has(call, 'r') || has(call, 'R'), withClones: has(call, 'R'), defer: has(call, 'd') };
+  if (has(call, 'n') || has(call, 'v')) tellPlan(host, { call, io, name, options });
+  if (has(call, 'n')) return;
+  if (isOfSnapshots) destroySnapshots(host, name, options);
+  else destroyDataset(host, name, options);
+}
+
+/** Refuses what cannot be planned, also when nothing is printed. */
+function tellPlan(
+  host: Host,
+  at: { call: Getopt; io: ToolIo; name: string; options: { recursive: boolean; withClones: boolean } },
+): void {
+  const { call, io, name, options } = at;
+  const state = readPools(host);
+  const isOfSnapshots = name.includes('@');
+  const plan = isOfSnapshots ? matchingSnapshots(state, name, options.recursive) : destroyPlan(state, name, options);
+  if (!has(call, 'v') && !has(call, 'p')) return;
+  io.out(destroyText(call, plan));
+  if (isOfSnapshots) io.out(reclaimText(host, state, { call, plan }));
+}
+
+function destroyText(call: Getopt, plan: readonly string[]): string {
+  const verb = has(call, 'p') ? 'destroy\t' : has(call, 'n') ? 'would destroy ' : 'will destroy ';
+  return plan.map((entry) => `${verb}${entry}\n`).join('');
+}
+
+function reclaimText(host: Host, state: PoolState, at: { call: Getopt; plan: readonly string[] }): string {
+  const names = [...new Set(at.plan.map((entry) => entry.split('@')[0] ?? ''))];
+  const bytes = names
+    .map((name) => {
+      const dataset = findDataset(state, name);
+      const snapshots = at.plan.flatMap((entry) =>
+        entry.startsWith(`${name}@`) ? (findSnapshot(state, entry)?.snapshot ?? []) : [],
+      );
+      return dataset === undefined ? 0 : uniqueBytes(host, state, { dataset, snapshots });
+    })
+    .reduce((sum, one) => sum + one, 0);
+  if (has(at.call, 'p')) return `reclaim\t${bytes}\n`;
+  return `${has(at.call, 'n') ? 'would' : 'will'} reclaim ${humanSize(bytes)}\n`;
+}
+
+/** Several datasets are set one by one: a missing one is reported, the others are changed all the same. */
+export function set(host: Host, call: Getopt): void {
+  const end = call.operands.findIndex((word) => !word.includes('='));
+  const settings = end < 0 ? call.operands : call.operands.slice(0, end);
+  const names = end < 0 ? [] : call.operands.slice(end);
+  if (settings.length === 0) missing('missing property=value argument(s)');
+  if (names.length === 0) missing('missing dataset name(s)');
+  const pairs = settings.map(pairOf);
+  const twice = pairs.find(([key], i) => pairs.findIndex(([other]) => other === key) < i);
+  if (twice !== undefined) throw new ToolError(`property '${twice[0]}' specified multiple times\n`, 1);
+  eachOf(names, (name) => {
+    setProperties(host, name, pairs);
+  });
+}
+
+export function inherit(host: Host, call: Getopt): void {
+  const property = propertyName(call.operands[0] ?? missing('missing property argument'));
+  if (call.operands.length < 2) missing('missing dataset argument');
+  if (!isKnownProperty(property)) missing(`invalid property '${property}'`);
+  eachOf(call.operands.slice(1), (name) => {
+    inheritProperty(host, property, { name, recursive: has(call, 'r'), toReceived: has(call, 'S') });
+  });
+}
+
+/** Goes on after a failure; all texts together, with the last status. */
+function eachOf(names: readonly string[], work: (name: string) => void): void {
+  const failures: ToolError[] = [];
+  for (const name of names) {
+    try {
+      work(name);
+    } catch (err) {
+      if (!(err instanceof ToolError)) throw err;
+      failures.push(err);
+    }
+  }
+  if (failures.length > 0)
+    throw new ToolError(failures.map((err) => err.message).join(''), failures.at(-1)?.status ?? 1);
+}

@@ -1,0 +1,285 @@
+/** The commands of `zpool` that change a pool or its devices. */
+import { setTimeout as later } from 'node:timers/promises';
+import type { Host } from '../host.ts';
+import { mountedBelow } from '../pool/mounting.ts';
+import { addPool, bringBack, forget, isOccupied, takeAway } from '../pool/pools.ts';
+import { refuse } from '../pool/refuse.ts';
+import { changePools, findDataset, type PoolRecord, type PoolState, readPools, type Vdev } from '../pool/state.ts';
+import { usageOf } from '../pool/usage.ts';
+import {
+  changed,
+  isScanning,
+  isSpare,
+  leaves,
+  requireDevice,
+  requireFree,
+  setVdevs,
+  startScan,
+} from '../pool/vdevs.ts';
+import { stored } from '../pool/verbs.ts';
+import { ToolError, type ToolIo } from '../tool.ts';
+import { type Getopt, GetoptError, has, last } from './getopt.ts';
+import { pairOf } from './zfs-arguments.ts';
+import { layoutText } from './zpool-status.ts';
+
+/** Changes one pool of the host. */
+function changePool<T>(host: Host, name: string, change: (pool: PoolRecord, state: PoolState) => T): T {
+  return changePools(host, (state) => {
+    const pool = state.pools.find((entry) => entry.name === name);
+    return change(pool ?? refuse(`cannot open '${name}': no such pool`), state);
+  });
+}
+
+function operand(call: Getopt, index: number, what: string): string {
+  const found = call.operands[index];
+  if (found === undefined) throw new GetoptError(`missing ${what}`);
+  return found;
+}
+
+const RESERVED = /^(mirror|raidz\d?|draid\d?|spare|log|cache|special|dedup|c[0-9].*)$/;
+
+export function create(host: Host, call: Getopt, io: ToolIo): void {
+  const name = operand(call, 0, 'pool name argument');
+  const words = call.operands.slice(1);
+  const failed = (reason: string): never => refuse(`cannot create '${name}': ${reason}`);
+  requirePoolName(name, failed);
+  if (words.length === 0) throw new GetoptError('missing vdev specification');
+  const mountpoint = last(call, 'm') ?? `/${name}`;
+  if (/^\//.test(mountpoint) && isOccupied(host, mountpoint))
+    refuse(`mountpoint '${mountpoint}' exists and is not empty\nuse '-m' option to provide a different default`);
+  const state = readPools(host);
+  for (const device of words.filter((word) => word.startsWith('/')))
+    requireFree(host, state, { device, force: has(call, 'f') });
+  const vdevs = vdevsOf(words);
+  if (state.pools.some((pool) => pool.name === name)) failed('pool already exists');
+  if (has(call, 'n')) {
+    io.out(`would create '${name}' with the following layout:\n\n${plainLayout(name, vdevs)}`);
+    return;
+  }
+  const properties = stored((call.options.get('O') ?? []).map(pairOf), failed);
+  changePools(host, (now) => {
+    forget(host, now, name);
+    addPool(host, now, { name, sizeBytes: NEW_POOL_BYTES, vdevs, mountpoint, properties });
+  });
+}
+
+/** Devices of the stand-in have no size that matters. */
+const NEW_POOL_BYTES = 512 * 1024 ** 2;
+
+function requirePoolName(name: string, failed: (reason: string) => never): void {
+  if (RESERVED.test(name)) failed('name is reserved\npool name may have been omitted');
+  if (!/^[A-Za-z]/.test(name)) failed('name must begin with a letter');
+  const odd = /[^A-Za-z0-9\-_.: ]/.exec(name)?.[0];
+  if (odd !== undefined) failed(`invalid character '${odd}' in pool name`);
+}
+
+/** `mirror a b`, `raidz a b c`, or devices alone. */
+function vdevsOf(words: readonly string[]): Vdev[] {
+  const vdevs: Vdev[] = [];
+  let group: { name: string; children: Vdev[] } | undefined;
+  for (const word of words) {
+    const leaf: Vdev = { name: word, state: 'ONLINE' };
+    if (/^(mirror|raidz\d?)$/.test(word)) {
+      group = { name: `${word.replace(/^raidz$/, 'raidz1')}-${vdevs.length}`, children: [] };
+      vdevs.push({ ...group, state: 'ONLINE' });
+    } else if (group === undefined) vdevs.push(leaf);
+    else group.children.push(leaf);
+  }
+  return vdevs;
+}
+
+function plainLayout(name: string, vdevs: readonly Vdev[]): string {
+  const lines = (all: readonly Vdev[], depth: number): string[] =>
+    all.flatMap((vdev) => [
+      `\t${'  '.repeat(depth)}${vdev.children === undefined ? vdev.name : (vdev.name.split('-')[0] ?? '')}\n`,
+      ...lines(vdev.children ?? [], depth + 1),
+    ]);
+  return `\t${name}\n${lines(vdevs, 1).join('')}`;
+}
+
+export function destroy(host: Host, call: Getopt, io: ToolIo): void {
+  const name = operand(call, 0, 'pool argument');
+  changePool(host, name, (_pool, state) => {
+    const last = mountedBelow(state, name).at(-1);
+    const failed = `could not destroy '${name}': could not unmount datasets`;
+    if ((io.uid ?? 0) !== 0)
+      refuse(
+        last === undefined
+          ? `cannot destroy '${name}': permission denied`
+          : `cannot unmount '${last.mountedAt ?? ''}': permission denied\n${failed}`,
+      );
+    try {
+      takeAway(host, state, { name, isDestroyed: true });
+    } catch (err) {
+      if (!(err instanceof ToolError)) throw err;
+      throw new ToolError(`${err.message}${failed}\n`, 1);
+    }
+  });
+}
+
+export function exportPool(host: Host, call: Getopt): void {
+  if (call.operands.length === 0) throw new GetoptError('missing pool argument');
+  for (const name of call.operands)
+    changePool(host, name, (_pool, state) => {
+      takeAway(host, state, { name, isDestroyed: false });
+    });
+}
+
+export function importPool(host: Host, call: Getopt, io: ToolIo): void {
+  const state = readPools(host);
+  const folders = call.options.get('d');
+  const found = (state.away ?? []).filter(
+    ({ pool, isDestroyed }) =>
+      isDestroyed === has(call, 'D') && leaves(pool.vdevs).every(({ name }) => isFound(name, folders)),
+  );
+  const name = call.operands[0];
+  if (name === undefined && !has(call, 'a')) {
+    if (found.length === 0) io.err('no pools available to import\n');
+    io.out(found.map(({ pool, isDestroyed }) => candidateText(pool, isDestroyed)).join('\n'));
+    return;
+  }
+  const names = name === undefined ? found.map(({ pool }) => pool.name) : [name];
+  if (names.length === 0) io.err('no pools available to import\n');
+  for (const one of names)
+    importOne(host, {
+      name: one,
+      as: call.operands[1] ?? one,
+      found: found.map(({ pool }) => pool),
+      mount: !has(call, 'N'),
+    });
+}
+
+function importOne(host: Host, at: { name: string; as: string; found: readonly PoolRecord[]; mount: boolean }): void {
+  const pool = at.found.find((entry) => entry.name === at.name || entry.guid === at.name);
+  const isHere = readPools(host).pools.some((entry) => entry.name === at.as);
+  if (isHere)
+    refuse(
+      `cannot import '${at.name}': a pool with that name already exists\nuse the form 'zpool import <pool | id> <newpool>' to give it a new name`,
+    );
+  if (pool === undefined) refuse(`cannot import '${at.name}': no such pool available`);
+  changePools(host, (state) => {
+    const as = at.as === pool.guid ? pool.name : at.as;
+    bringBack(host, state, { name: pool.name, as, mount: at.mount });
+  });
+}
+
+/** Files are only looked for where -d says. */
+function isFound(device: string, folders: readonly string[] | undefined): boolean {
+  if (folders === undefined) return !device.startsWith('/') || device.startsWith('/dev/');
+  return folders.some((folder) => device === folder || device.startsWith(`${folder.replace(/\/$/, '')}/`));
+}
+
+function candidateText(pool: PoolRecord, isDestroyed: boolean): string {
+  return `  pool: ${pool.name}\n    id: ${pool.guid}\n state: ${pool.health}${isDestroyed ? ' (DESTROYED)' : ''}\naction: The pool can be imported using its name or numeric identifier.\nconfig:\n\n${layoutText(pool)}`;
+}
+
+export function offline(host: Host, call: Getopt): void {
+  for (const device of call.operands.slice(1))
+    changePool(host, operand(call, 0, 'pool name'), (pool) => {
+      requireDevice(pool, { device, verb: 'offline' });
+      if (!isSpare(pool.vdevs, device)) refuse(`cannot offline ${device}: no valid replicas`);
+      setVdevs(
+        pool,
+        changed(pool.vdevs, device, (vdev) => ({ ...vdev, state: has(call, 'f') ? 'FAULTED' : 'OFFLINE' })),
+      );
+    });
+  if (call.operands.length < 2)
+    throw new GetoptError(call.operands.length === 0 ? 'missing pool name' : 'missing device name');
+}
+
+export function online(host: Host, call: Getopt): void {
+  if (call.operands.length < 2)
+    throw new GetoptError(call.operands.length === 0 ? 'missing pool name' : 'missing device name');
+  for (const device of call.operands.slice(1))
+    changePool(host, call.operands[0] ?? '', (pool) => {
+      const before = requireDevice(pool, { device, verb: 'online' });
+      setVdevs(
+        pool,
+        changed(pool.vdevs, device, (vdev) => ({ ...vdev, state: 'ONLINE' })),
+      );
+      if (before.state !== 'ONLINE') startScan(pool, 'RESILVER', 0);
+    });
+}
+
+export function attachDevice(host: Host, call: Getopt, verb: 'attach' | 'replace'): void {
+  const [name, device] = [operand(call, 0, 'pool name argument'), operand(call, 1, '<device> specification')];
+  const other = verb === 'attach' ? operand(call, 2, '<new_device> specification') : (call.operands[2] ?? device);
+  changePool(host, name, (pool, state) => {
+    if (other !== device) requireFree(host, state, { device: other, force: has(call, 'f') });
+    requireDevice(pool, { device, verb });
+    const fresh: Vdev = { name: other, state: 'ONLINE' };
+    const isInMirror = pool.vdevs.some(({ children }) => children?.some((child) => child.name === device) === true);
+    setVdevs(
+      pool,
+      changed(pool.vdevs, device, (vdev) => {
+        if (verb === 'replace') return fresh;
+        return isInMirror
+          ? [vdev, fresh]
+          : { name: `mirror-${pool.vdevs.indexOf(vdev)}`, state: 'ONLINE', children: [vdev, fresh] };
+      }),
+    );
+    startScan(pool, 'RESILVER', usageOf(host, state).get(name)?.used ?? 0);
+  });
+}
+
+export function detachDevice(host: Host, call: Getopt): void {
+  const [name, device] = [operand(call, 0, 'pool name argument'), operand(call, 1, '<device> specification')];
+  changePool(host, name, (pool) => {
+    requireDevice(pool, { device, verb: 'detach' });
+    if (!pool.vdevs.some(({ children }) => children?.some((child) => child.name === device) === true))
+      refuse(`cannot detach ${device}: only applicable to mirror and replacing vdevs`, 255);
+    if (!isSpare(pool.vdevs, device)) refuse(`cannot detach ${device}: no valid replicas`);
+    setVdevs(
+      pool,
+      changed(pool.vdevs, device, () => []),
+    );
+  });
+}
+
+export function clear(host: Host, call: Getopt): void {
+  changePool(host, operand(call, 0, 'pool name'), (pool) => {
+    for (const { name } of leaves(pool.vdevs))
+      setVdevs(
+        pool,
+        changed(pool.vdevs, name, ({ checksumErrors: _gone, ...vdev }) => vdev),
+      );
+  });
+}
+
+export function scrub(host: Host, call: Getopt): void {
+  if (call.operands.length === 0) throw new GetoptError('missing pool name argument');
+  for (const name of call.operands)
+    changePool(host, name, (pool, state) => {
+      if (has(call, 's')) {
+        if (!isScanning(pool)) refuse(`cannot cancel scrubbing ${name}: there is no active scrub`);
+        delete pool.scan;
+      } else if (isScanning(pool))
+        refuse(`cannot scrub ${name}: currently scrubbing; use 'zpool scrub -s' to cancel scrub`);
+      else startScan(pool, 'SCRUB', usageOf(host, state).get(name)?.used ?? 0);
+    });
+}
+
+const POLL_MS = 100;
+
+export async function wait(host: Host, call: Getopt): Promise<void> {
+  const name = operand(call, 0, "'pool' argument");
+  const scanning = (): boolean => {
+    const pool = readPools(host).pools.find((entry) => entry.name === name);
+    return isScanning(pool ?? refuse(`cannot open '${name}': no such pool`));
+  };
+  while (scanning()) await later(POLL_MS);
+}
+
+export function checkpoint(host: Host, call: Getopt): void {
+  const name = operand(call, 0, 'pool argument');
+  changePool(host, name, (pool, state) => {
+    if (has(call, 'd')) {
+      if (pool.checkpointBytes === undefined)
+        refuse(`cannot discard checkpoint on '${name}': checkpoint does not exist`);
+      delete pool.checkpointBytes;
+      return;
+    }
+    if (pool.checkpointBytes !== undefined) refuse(`cannot checkpoint '${name}': checkpoint exists`);
+    pool.checkpointBytes = Math.floor((usageOf(host, state).get(findDataset(state, name)?.name ?? '')?.used ?? 0) / 2);
+  });
+}

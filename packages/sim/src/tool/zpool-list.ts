@@ -1,0 +1,268 @@
+/** `zpool list`, `zpool get` and `zpool set`. */
+import { lstatSync } from 'node:fs';
+import type { Host } from '../host.ts';
+import { humanSize, sizeBytes } from '../pool/properties.ts';
+import { refuse } from '../pool/refuse.ts';
+import { changePools, type PoolRecord, readPools, type Vdev } from '../pool/state.ts';
+import { usageOf } from '../pool/usage.ts';
+import type { ToolIo } from '../tool.ts';
+import { type Getopt, GetoptError, has, last } from './getopt.ts';
+import { pairOf } from './zfs-arguments.ts';
+import { bare, chosenPools, jsonText } from './zpool-pools.ts';
+
+const COLUMNS = [
+  'name',
+  'size',
+  'allocated',
+  'free',
+  'checkpoint',
+  'expandsize',
+  'fragmentation',
+  'capacity',
+  'dedupratio',
+  'health',
+  'altroot',
+] as const;
+const ALIASES: Readonly<Record<string, string>> = {
+  alloc: 'allocated',
+  ckpoint: 'checkpoint',
+  expandsz: 'expandsize',
+  frag: 'fragmentation',
+  cap: 'capacity',
+  dedup: 'dedupratio',
+};
+const HEADS: Readonly<Record<string, string>> = {
+  allocated: 'ALLOC',
+  checkpoint: 'CKPOINT',
+  expandsize: 'EXPANDSZ',
+  fragmentation: 'FRAG',
+  capacity: 'CAP',
+  dedupratio: 'DEDUP',
+};
+const READONLY = new Set([
+  ...COLUMNS.filter((column) => column !== 'altroot'),
+  ...[
+    'bcloneratio',
+    'bclonesaved',
+    'bcloneused',
+    'dedup_table_size',
+    'freeing',
+    'guid',
+    'last_scrubbed_txg',
+    'leaked',
+    'load_guid',
+  ],
+]);
+/** Settable ones with their defaults. */
+const SETTABLE: Readonly<Record<string, string>> = {
+  altroot: '-',
+  ashift: '0',
+  autoexpand: 'off',
+  autoreplace: 'off',
+  autotrim: 'off',
+  bootfs: '-',
+  cachefile: '-',
+  comment: '-',
+  compatibility: 'off',
+  dedup_table_quota: 'auto',
+  delegation: 'on',
+  failmode: 'wait',
+  listsnapshots: 'off',
+  multihost: 'off',
+  readonly: 'off',
+  version: '-',
+};
+
+interface Cell {
+  readonly value: string;
+  readonly source: string;
+}
+
+function cellOf(host: Host, pool: PoolRecord, at: { property: string; exact: boolean }): Cell {
+  const { property } = at;
+  const given = pool.properties?.[property];
+  if (given !== undefined) return { value: given, source: 'local' };
+  const byDefault = SETTABLE[property];
+  if (byDefault !== undefined) return { value: byDefault, source: 'default' };
+  return { value: figures(host, pool, at.exact)[property] ?? '-', source: '-' };
+}
+
+function figures(host: Host, pool: PoolRecord, exact: boolean): Readonly<Record<string, string>> {
+  const used = usageOf(host, readPools(host)).get(pool.name)?.used ?? 0;
+  const size = (bytes: number): string => (exact ? String(bytes) : humanSize(bytes));
+  const percent = (value: number): string => (exact ? String(value) : `${value}%`);
+  return {
+    name: pool.name,
+    size: size(pool.sizeBytes),
+    allocated: size(used),
+    free: size(Math.max(0, pool.sizeBytes - used)),
+    ...(pool.checkpointBytes === undefined ? {} : { checkpoint: size(pool.checkpointBytes) }),
+    fragmentation: percent(0),
+    capacity: percent(Math.floor((used * 100) / pool.sizeBytes)),
+    dedupratio: exact ? '1.00' : '1.00x',
+    health: pool.health,
+    guid: pool.guid,
+    freeing: size(0),
+    leaked: size(0),
+    bcloneused: size(0),
+    bclonesaved: size(0),
+    bcloneratio: exact ? '1.00' : '1.00x',
+    dedup_table_size: size(0),
+  };
+}
+
+function isKnown(property: string): boolean {
+  return READONLY.has(property) || SETTABLE[property] !== undefined || /^feature@|:/.test(property);
+}
+
+function columnsOf(text: string): string[] {
+  const columns = text.split(',').map((column) => ALIASES[column] ?? column);
+  const unknown = columns.find((column) => !isKnown(column));
+  if (unknown !== undefined) throw new GetoptError(`bad property list: invalid property '${unknown}'`);
+  return columns;
+}
+
+function requireJson(call: Getopt): void {
+  if (has(call, 'J') && !has(call, 'j')) throw new GetoptError("'--json-int' only works with '-j' option");
+}
+
+export function list(host: Host, call: Getopt, io: ToolIo): void {
+  requireJson(call);
+  const columns = last(call, 'o') === undefined ? [...COLUMNS] : columnsOf(last(call, 'o') ?? '');
+  const pools = chosenPools(host, call.operands);
+  if (has(call, 'j')) {
+    io.out(jsonText('zpool list', { pools, call }, (pool) => poolObject(host, pool, { columns, call })));
+    return;
+  }
+  const exact = has(call, 'p');
+  const rows = pools.flatMap((pool) => [
+    columns.map((property) => cellOf(host, pool, { property, exact }).value),
+    ...(has(call, 'v') ? pool.vdevs.flatMap((vdev) => vdevRows(host, pool, { vdev, exact })) : []),
+  ]);
+  if (has(call, 'H')) io.out(rows.map((row) => `${row.join('\t')}\n`).join(''));
+  else if (rows.length === 0) io.out('no pools available\n');
+  else io.out(table([columns.map((column) => HEADS[column] ?? column.toUpperCase()), ...rows]));
+}
+
+/** A top-level device has figures of its own, what lies in it only its size. */
+function vdevRows(host: Host, pool: PoolRecord, at: { vdev: Vdev; exact: boolean }): string[][] {
+  const values = figures(host, pool, at.exact);
+  const top = ['size', 'allocated', 'free'].map((column) => values[column] ?? '-');
+  const own = [
+    `\t${at.vdev.name}`,
+    ...top,
+    '-',
+    '-',
+    values['fragmentation'] ?? '-',
+    values['capacity'] ?? '-',
+    '-',
+    at.vdev.state,
+  ];
+  const below = (at.vdev.children ?? []).map((child) => {
+    const bytes = lstatSync(host.path(child.name), { throwIfNoEntry: false })?.size ?? pool.sizeBytes;
+    return [
+      `\t${child.name}`,
+      at.exact ? String(bytes) : humanSize(bytes),
+      '-',
+      '-',
+      '-',
+      '-',
+      '-',
+      '-',
+      '-',
+      child.state,
+    ];
+  });
+  return [own, ...below];
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const count = rows[0]?.length ?? 0;
+  const width = (i: number): number => Math.max(...rows.map((row) => row[i]?.length ?? 0));
+  const cell = (text: string, i: number): string =>
+    i === count - 1 ? text : i === 0 ? text.padEnd(width(i)) : text.padStart(width(i));
+  return rows.map((row) => `${row.map(cell).join('  ')}\n`).join('');
+}
+
+function poolObject(host: Host, pool: PoolRecord, at: { columns: readonly string[]; call: Getopt }): object {
+  const asNumber = has(at.call, 'J');
+  const number = (value: number | string): string => (asNumber ? bare(value) : String(value));
+  const exact = has(at.call, 'p') || asNumber;
+  const properties = at.columns
+    .filter((column) => column !== 'name' || has(at.call, 'o'))
+    .map((property): [string, object] => {
+      const { value, source } = cellOf(host, pool, { property, exact });
+      const type = source === '-' ? 'NONE' : source.toUpperCase();
+      return [property, { value: asNumber && /^\d+$/.test(value) ? bare(value) : value, source: { type, data: '-' } }];
+    });
+  return {
+    name: pool.name,
+    type: 'POOL',
+    state: pool.health,
+    pool_guid: number(pool.guid),
+    txg: number(4),
+    spa_version: number(5000),
+    zpl_version: number(5),
+    properties: Object.fromEntries(properties.filter(([name]) => name !== 'name')),
+  };
+}
+
+export function get(host: Host, call: Getopt, io: ToolIo): void {
+  requireJson(call);
+  const asked = call.operands[0];
+  if (asked === undefined) throw new GetoptError('missing property argument');
+  const columns =
+    asked === 'all' ? [...COLUMNS.filter((column) => column !== 'name'), ...Object.keys(SETTABLE)] : columnsOf(asked);
+  const pools = chosenPools(host, call.operands.slice(1));
+  if (has(call, 'j')) {
+    io.out(jsonText('zpool get', { pools, call }, (pool) => poolObject(host, pool, { columns, call })));
+    return;
+  }
+  const fields = (last(call, 'o') ?? 'name,property,value,source')
+    .replace(/^all$/, 'name,property,value,source')
+    .split(',');
+  const rows = pools.flatMap((pool) =>
+    columns.map((property) => {
+      const cells: Readonly<Record<string, string>> = {
+        name: pool.name,
+        property,
+        ...cellOf(host, pool, { property, exact: has(call, 'p') }),
+      };
+      return fields.map((field) => cells[field] ?? '-');
+    }),
+  );
+  if (has(call, 'H')) io.out(rows.map((row) => `${row.join('\t')}\n`).join(''));
+  else io.out(leftTable([fields.map((field) => field.toUpperCase()), ...rows]));
+}
+
+function leftTable(rows: readonly (readonly string[])[]): string {
+  const width = (i: number): number => Math.max(...rows.map((row) => row[i]?.length ?? 0));
+  return rows
+    .map((row) => `${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(width(i)))).join('  ')}\n`)
+    .join('');
+}
+
+export function set(host: Host, call: Getopt): void {
+  const [pair = '', name = ''] = call.operands;
+  if (!pair.includes('=')) throw new GetoptError('missing value in property=value argument');
+  if (name === '') throw new GetoptError('missing pool name');
+  chosenPools(host, [name]);
+  const [property, value] = pairOf(pair);
+  const problem = valueProblem(property, value);
+  if (problem !== undefined) refuse(`cannot set property for '${name}': ${problem}`);
+  changePools(host, (state) => {
+    const pool = state.pools.find((entry) => entry.name === name);
+    if (pool !== undefined) pool.properties = { ...pool.properties, [property]: value };
+  });
+}
+
+const SWITCHES = /^auto(expand|replace|trim)$|^(delegation|listsnapshots|multihost|readonly)$/;
+
+function valueProblem(property: string, value: string): string | undefined {
+  if (!isKnown(property)) return `invalid property '${property}'`;
+  if (READONLY.has(property)) return `'${property}' is readonly`;
+  if (SWITCHES.test(property) && !/^(on|off)$/.test(value)) return `'${property}' must be one of 'on | off'`;
+  if (property === 'failmode' && !/^(wait|continue|panic)$/.test(value))
+    return "'failmode' must be one of 'wait | continue | panic'";
+  return property === 'ashift' && sizeBytes(value) === undefined ? `bad numeric value '${value}'` : undefined;
+}
