@@ -7,7 +7,7 @@ export interface Replayed {
 }
 
 const SIDE_BY_SIDE = 6;
-const LIMIT_MS = 45_000;
+const LIMIT_MS = 240_000;
 
 export async function replayAll<T extends { readonly id: string }>(
   steps: readonly T[],
