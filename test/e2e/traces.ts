@@ -12,7 +12,7 @@ const LIVING = [
   /^\/sys\/fs\/cgroup\/lxc\.monitor$/,
   /^\/var\/lib\/vz\/\.volumes$/,
   /^\/proc\//,
-  /^\/\.sim\/(?!cluster\/nodes|volumes)/,
+  /^\/\.sim\/(?!cluster$|cluster\/nodes|volumes)/,
   /^\/etc\/pve\/\./,
   /^\/run\/lock\/lxc\/pve-config-\d+\.lock$/,
   // Reasons of their own to stay: an image that was pulled is kept for the next guest.

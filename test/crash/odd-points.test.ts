@@ -1,0 +1,92 @@
+/** Points that no table has: inside one write, between two, and files that come from elsewhere. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { OperationState, Order } from '@pxmgr/contract/common';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { differences } from '../e2e/traces.ts';
+import type { CallFault } from '../support/fault.ts';
+import { AgentBench } from './agent-bench.ts';
+import { SCENARIOS } from './kinds.ts';
+import { subjectOf } from './strike.ts';
+
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
+
+let bench: AgentBench;
+beforeAll(async () => {
+  bench = await AgentBench.start();
+});
+afterAll(async () => {
+  await bench.stop();
+});
+
+const FAULTS: [what: string, kind: string, fault: Omit<CallFault, 'at'>][] = [
+  [
+    'before the archive gets its name',
+    'image.pull',
+    { call: 'rename', path: '\\.tar\\.tmp\\.', nth: 1, do: 'kill before' },
+  ],
+  [
+    'between the archive and its record',
+    'image.pull',
+    { call: 'rename', path: '\\.tar\\.tmp\\.', nth: 1, do: 'kill after' },
+  ],
+  [
+    'before the record gets its name',
+    'image.pull',
+    { call: 'rename', path: '/records/\\.', nth: 1, do: 'kill before' },
+  ],
+  [
+    'in the middle of a journal line',
+    'container.start',
+    { call: 'writeSync', path: '/operations/op-', nth: 4, do: 'tear' },
+  ],
+  [
+    'in the middle of a line of the outbox',
+    'container.start',
+    { call: 'appendFileSync', path: '/outbox$', nth: 1, do: 'tear' },
+  ],
+];
+
+describe('an agent killed', () => {
+  it.each(FAULTS)('%s (%s) leaves nothing half', async (_what, kind, fault) => {
+    const scenario = SCENARIOS.find((one) => one.kind === kind);
+    if (scenario === undefined) throw new Error(`no scenario of ${kind}`);
+    const subject = subjectOf(scenario);
+    await scenario.prepare(bench, subject);
+    const before = bench.world(subject);
+    const order = bench.newOrder();
+    bench.faults.set({ at: 'call', ...fault });
+    const sent = scenario.order(bench, subject, order).catch(() => undefined);
+    await bench.died();
+    await sent;
+    await bench.restart();
+    const operation = await bench.ended(order);
+    const isDone = operation?.state === OperationState.OPERATION_STATE_DONE;
+    expect(['resumed', 'undone', '']).toContain(operation?.recovery);
+    if (!isDone) expect(differences(before, bench.world(subject))).toEqual([]);
+    expect(bench.leftovers()).toEqual([]);
+    await scenario.cleanUp(bench, subject, isDone);
+  });
+});
+
+it('a journal of a kind that only a newer agent knows is told, and everything else goes on', async () => {
+  const id = `op-${'0'.repeat(25)}1`;
+  const operation = {
+    id,
+    kind: 'container.teleport',
+    state: 'OPERATION_STATE_RUNNING',
+    title: 'teleport',
+    idempotencyKey: 'newer',
+  };
+  const lines = [
+    { begin: { operation, keys: [], params: {} } },
+    { event: { operationId: id, seq: '1', operation } },
+    { intent: { n: 1, name: 'container.teleport', data: { vmid: '999' } } },
+  ];
+  await bench.node.kill();
+  const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+  writeFileSync(join(bench.node.stateDir, 'operations', `${id}.jsonl`), text);
+  await bench.restart();
+  const ended = await bench.operation(Order.fromPartial({ idempotencyKey: 'newer' }));
+  expect(ended?.problem).toMatchObject({ code: 'PXM_UNDO_INCOMPLETE', fields: { left: 'container.teleport' } });
+});
