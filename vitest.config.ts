@@ -36,7 +36,7 @@ const integration = {
 /** `npm run test:soak`: the same properties with many more runs, for hours. */
 const soak = {
   extends: true as const,
-  test: { name: 'soak', include: ['test/soak/**/*.test.ts'] },
+  test: { name: 'soak', include: ['test/soak/**/*.test.ts'], testTimeout: 1_800_000, hookTimeout: 600_000 },
 };
 
 export default defineConfig(({ mode }) => ({

@@ -1,5 +1,6 @@
 /** Calls to the controller: a question with one answer, a stream to follow, a conversation. Every failure is a PxmError. */
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { stripControl } from '@pxmgr/kit/log/redact';
 import {
   type Channel,
   type ClientConstructor,
@@ -55,7 +56,8 @@ export class Controller {
     method: K,
     request: Parameters<typeof callStream<C, K>>[2],
   ): ReturnType<typeof callStream<C, K>> {
-    return callStream(this.context.connect().client(service), method, request, { signal: this.context.interrupted });
+    const signal = this.context.interrupted;
+    return calmly(callStream(this.context.connect().client(service), method, request, { signal }));
   }
 
   /** `requests` are sent as they come, the answers are yielded. */
@@ -86,11 +88,27 @@ export class Controller {
     options: { readonly request: RequestOf<C, K>; readonly deadlineMs: number },
   ): Promise<AnswerOf<C, K>> {
     const { request, deadlineMs } = options;
-    return await call(this.context.connect().client(service), method, request, {
-      deadlineMs,
-      signal: this.context.interrupted,
-    });
+    const limits = { deadlineMs, signal: this.context.interrupted };
+    return calm(await call(this.context.connect().client(service), method, request, limits));
   }
+}
+
+/** Line feeds and tabs may stay; see kit/src/log/redact.ts for what may not. */
+const RESTLESS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\p{Surrogate}]/u;
+
+/**
+ * An answer whose texts cannot speak to the terminal: names of guests, files and images come from hosts and registries.
+ * Bytes are left alone: what a program in a guest writes is its own.
+ */
+export function calm<T>(value: T): T {
+  if (typeof value === 'string') return (RESTLESS.test(value) ? stripControl(value, true) : value) as T;
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array || value instanceof Date) return value;
+  if (Array.isArray(value)) return value.map((item: unknown) => calm(item)) as T;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, calm<unknown>(inner)])) as T;
+}
+
+async function* calmly<T>(messages: AsyncIterable<T>): AsyncGenerator<T, void, void> {
+  for await (const message of messages) yield calm(message);
 }
 
 export function controllerOf(context: Context): Controller {

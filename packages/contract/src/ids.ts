@@ -146,7 +146,7 @@ export function parseAbsolutePath(text: string): Parsed<string> {
   if (text.includes(',')) return refuse('must not hold a comma: Proxmox cannot express it');
   if (text.split('/').some((part) => part === '.' || part === '..'))
     return refuse('must not have "." or ".." as a part');
-  return accept(text.length > 1 ? text.replace(/\/+/g, '/').replace(/\/$/, '') : text);
+  return accept(text.replace(/\/+/g, '/').replace(/(?<=.)\/$/, ''));
 }
 
 /** C0, DEL and C1 characters, and the Unicode line separators. */

@@ -1,3 +1,5 @@
+import { parseNodeName } from './ids.ts';
+
 /** The one-time token: "pxj1." and base64url of JSON {a: join address, f: CA fingerprint, s: secret, e: expiry, n?: node name}. */
 export interface JoinToken {
   /** host:port of the join listener. */
@@ -10,6 +12,12 @@ export interface JoinToken {
 }
 
 const PREFIX = 'pxj1.';
+/** host:port or [v6]:port. */
+const ADDRESS = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?):\d{1,5}$/;
+/** Hex. */
+const FINGERPRINT = /^[0-9a-f]{64}$/;
+/** base64url. */
+const SECRET = /^[A-Za-z0-9_-]{16,}$/;
 
 export function formatJoinToken(token: JoinToken): string {
   const body = {
@@ -38,14 +46,13 @@ export function parseJoinToken(text: string): JoinToken | undefined {
   const body = readBody(text.trim().slice(PREFIX.length));
   if (body === undefined) return undefined;
   const { a, f, s, e, n } = body;
-  if (typeof a !== 'string' || typeof f !== 'string' || typeof s !== 'string' || typeof e !== 'number')
-    return undefined;
-  if (!/^[0-9a-f]{64}$/.test(f) || s.length < 16) return undefined;
-  return {
-    address: a,
-    caFingerprint: f,
-    secret: s,
-    expiresAt: new Date(e * 1000),
-    nodeName: typeof n === 'string' ? n : undefined,
-  };
+  if (!fits(a, ADDRESS) || !fits(f, FINGERPRINT) || !fits(s, SECRET)) return undefined;
+  const expiresAt = new Date(Number.isInteger(e) ? Number(e) * 1000 : Number.NaN);
+  const nodeName = typeof n === 'string' && parseNodeName(n).ok ? n : undefined;
+  if (Number.isNaN(expiresAt.getTime()) || nodeName !== n) return undefined;
+  return { address: a, caFingerprint: f, secret: s, expiresAt, nodeName };
+}
+
+function fits(value: unknown, pattern: RegExp): value is string {
+  return typeof value === 'string' && pattern.test(value);
 }

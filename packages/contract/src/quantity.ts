@@ -45,7 +45,8 @@ export function parseDuration(text: string): Parsed<number> {
   if (match === null) return { ok: false, reason: 'it is not a number with one of ms, s, m, h, d' };
   const unit = match[2];
   if (unit === undefined) return { ok: false, reason: `the unit is missing (${text}s? ${text}m?)` };
-  return { ok: true, value: Math.round(Number(match[1]) * (DURATION_MS[unit] ?? 1)) };
+  const ms = Math.round(Number(match[1]) * (DURATION_MS[unit] ?? 1));
+  return Number.isSafeInteger(ms) ? { ok: true, value: ms } : { ok: false, reason: 'it is too long' };
 }
 
 /** "850ms", "4.2s", "3m 5s", "2h 10m", "5d 3h". */

@@ -1,4 +1,5 @@
 /** Proxmox task ids: proxmox/pve-common src/PVE/UPID.pm. */
+import { hasControlCharacters } from './ids.ts';
 
 export interface Upid {
   readonly node: string;
@@ -14,11 +15,12 @@ export interface Upid {
   readonly user: string;
 }
 
+/** No slash in the user either, though Proxmox allows one: the whole id is the name of a file. */
 const PATTERN =
-  /^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?):([0-9A-Fa-f]{8}):([0-9A-Fa-f]{8,9}):([0-9A-Fa-f]{8}):([^:\s/]+):([^:\s/]*):([^:\s]+):$/;
+  /^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?):([0-9A-Fa-f]{8}):([0-9A-Fa-f]{8,9}):([0-9A-Fa-f]{8}):([^:\s/]+):([^:\s/]*):([^:\s/]+):$/;
 
 export function parseUpid(text: string): Upid | undefined {
-  const match = PATTERN.exec(text);
+  const match = hasControlCharacters(text) ? null : PATTERN.exec(text);
   if (match === null) return undefined;
   const [, node = '', pid = '', pstart = '', start = '', type = '', id = '', user = ''] = match;
   return {

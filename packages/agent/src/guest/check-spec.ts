@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import {
   hasControlCharacters,
   limits,
@@ -60,6 +61,7 @@ function problemsOf({ vmid, guestUid, spec }: CreateRequest): string[] {
     ...(hasControlCharacters(spec.description.replaceAll('\n', ''))
       ? ['description: it holds control characters']
       : []),
+    ...checkWords(spec),
     ...(READINESS.has(spec.readiness?.kind ?? '')
       ? []
       : [`readiness "${spec.readiness?.kind ?? ''}" is not none, running, tcp or http`]),
@@ -103,6 +105,8 @@ function checkNetwork(network: NetworkInterface, index: number): string[] {
       network.ipv6 === '' || ADDRESS6.test(network.ipv6),
       `address "${network.ipv6}" is not auto, dhcp, manual or ADDRESS/PREFIX`,
     ],
+    [network.gateway4 === '' || isIP(network.gateway4) === 4, `gateway "${network.gateway4}" is not an IPv4 address`],
+    [network.gateway6 === '' || isIP(network.gateway6) === 6, `gateway "${network.gateway6}" is not an IPv6 address`],
     [network.mac === '' || MAC.test(network.mac), `MAC "${network.mac}" is not a unicast address`],
     [network.vlan <= 4094, `VLAN ${network.vlan} is above 4094`],
     [network.mtu === 0 || (network.mtu >= 64 && network.mtu <= 65_535), `MTU ${network.mtu} is not from 64 to 65535`],
@@ -134,6 +138,19 @@ function checkEnv(spec: ContainerSpec): string[] {
       return [`env "${name}": a name is letters, digits and "_", and does not begin with a digit`];
     return hasControlCharacters(value) ? [`env ${name}: its value holds control characters`] : [];
   });
+}
+
+/** Words that go into an argv as they are. */
+function checkWords({ source, nameservers, searchDomain, osType, devices }: ContainerSpec): string[] {
+  const template = source?.$case === 'template' ? source.value.volumeId : '';
+  const tests: readonly (readonly [boolean, string])[] = [
+    [!hasControlCharacters(template) && !template.startsWith('-'), 'source: it is not the name of a template'],
+    [nameservers.every((address) => isIP(address) !== 0), 'nameservers: one is not an IP address'],
+    [/^(?:[A-Za-z0-9][A-Za-z0-9.-]*)?$/.test(searchDomain), 'search_domain: it is not a domain name'],
+    [/^[a-z]*$/.test(osType), 'os_type: it is not a type of Proxmox'],
+    [devices.every(({ path }) => parseAbsolutePath(path).ok), 'devices: one is not an absolute path'],
+  ];
+  return tests.filter(([isRight]) => !isRight).map(([, text]) => text);
 }
 
 function said<T>(what: string, parsed: Parsed<T>): string[] {

@@ -1,5 +1,6 @@
-import { limits } from '@pxmgr/contract';
+import { hasControlCharacters, limits } from '@pxmgr/contract';
 import type { NetworkInterface } from '@pxmgr/contract/common';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command } from '@pxmgr/kit/exec/command';
 import type { DeviceEntry } from '../device/passthrough.ts';
 import { flag, propertyString } from './property.ts';
@@ -141,7 +142,14 @@ export function listVolumesCommand(storage: string, vmid: number): Command {
   return { file: 'pvesm', args, purpose: `volumes of ${vmid} on ${storage}`, timeoutMs: 30_000, readOnly: true };
 }
 
+/** The id is one that a listing gave, and a file may have any name. Errors: PXM_NAME_INVALID. */
 export function freeVolumeCommand(volumeId: string): Command {
+  if (hasControlCharacters(volumeId) || volumeId.startsWith('-'))
+    throw new PxmError('PXM_NAME_INVALID', {
+      what: 'volume',
+      name: JSON.stringify(volumeId),
+      reason: 'it holds control characters, or begins with a hyphen',
+    });
   return { file: 'pvesm', args: ['free', volumeId], purpose: `free ${volumeId}`, timeoutMs: 120_000 };
 }
 

@@ -20,7 +20,7 @@ export function parsePropertyString(text: string, defaultKey?: string): Property
 
 /**
  * Proxmox's stored order: the default key first and bare, then `first` in the given order, then the rest sorted.
- * A bare value must not hold "=": such a default value is written with its key.
+ * A bare value must not be empty or hold "=": such a default value is written with its key.
  */
 export function printPropertyString(
   values: ReadonlyMap<string, string>,
@@ -32,7 +32,9 @@ export function printPropertyString(
   return [...lead, ...rest]
     .map((key) => {
       const value = values.get(key) ?? '';
-      return key === defaultKey && !value.includes('=') ? value : `${key}=${value}`;
+      // What was no item with a key is written as it was read.
+      if (key.startsWith('=')) return key;
+      return key === defaultKey && value !== '' && !value.includes('=') ? value : `${key}=${value}`;
     })
     .join(',');
 }

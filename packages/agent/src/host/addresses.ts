@@ -76,8 +76,8 @@ export function formatIpv6(hex: string): string {
 export function parseIfInet6(text: string): Address[] {
   return text.split('\n').flatMap((line) => {
     const [hex, , bits, scope, , device] = line.trim().split(/\s+/);
-    if (hex?.length !== 32 || bits === undefined || scope !== '00') return [];
-    return [{ cidr: `${formatIpv6(hex)}/${Number.parseInt(bits, 16)}`, device: device ?? '' }];
+    if (!/^[0-9a-f]{32}$/i.test(hex ?? '') || !/^[0-9a-f]{2}$/i.test(bits ?? '') || scope !== '00') return [];
+    return [{ cidr: `${formatIpv6(hex ?? '')}/${Number.parseInt(bits ?? '', 16)}`, device: device ?? '' }];
   });
 }
 

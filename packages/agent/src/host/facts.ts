@@ -63,7 +63,11 @@ export interface CpuTimes {
 
 /** First line of /proc/stat: user nice system idle iowait irq softirq steal. */
 export function parseCpuTimes(text: string): CpuTimes {
-  const ticks = (/^cpu\s+(.+)$/m.exec(text)?.[1] ?? '').trim().split(/\s+/).slice(0, 8).map(Number);
+  const ticks = (/^cpu\s+(.+)$/m.exec(text)?.[1] ?? '')
+    .trim()
+    .split(/\s+/)
+    .slice(0, 8)
+    .map((tick) => (/^\d+$/.test(tick) ? Number(tick) : 0));
   const total = ticks.reduce((sum, tick) => sum + tick, 0);
   return { busy: total - (ticks[3] ?? 0) - (ticks[4] ?? 0), total };
 }

@@ -1,4 +1,5 @@
 /** `/etc/pve/.vmlist`: every guest of the cluster with its node, type and a version that grows at each write. */
+import { parseVmid } from '@pxmgr/contract';
 import type { HostPaths } from './paths.ts';
 
 export interface VmlistEntry {
@@ -10,13 +11,18 @@ export interface VmlistEntry {
 
 /** Throws a SyntaxError when it is no JSON. An empty cluster has no `ids` key at all. */
 export function parseVmlist(text: string): Map<number, VmlistEntry> {
-  const { ids } = JSON.parse(text) as { ids?: Record<string, { node?: string; type?: string; version?: number }> };
+  const { ids } = (JSON.parse(text) ?? {}) as { ids?: unknown };
   const found = new Map<number, VmlistEntry>();
   for (const [key, row] of Object.entries(ids ?? {})) {
-    const vmid = Number(key);
-    if (!Number.isInteger(vmid) || (row.type !== 'lxc' && row.type !== 'qemu')) continue;
-    const kind = row.type === 'lxc' ? 'container' : 'vm';
-    found.set(vmid, { vmid, node: row.node ?? '', kind, version: row.version ?? 0 });
+    const vmid = parseVmid(key);
+    const { type, node, version } = (row ?? {}) as Record<string, unknown>;
+    if (!vmid.ok || (type !== 'lxc' && type !== 'qemu')) continue;
+    found.set(vmid.value, {
+      vmid: vmid.value,
+      node: typeof node === 'string' ? node : '',
+      kind: type === 'lxc' ? 'container' : 'vm',
+      version: typeof version === 'number' ? version : 0,
+    });
   }
   return found;
 }

@@ -21,6 +21,9 @@ export interface Accounts {
   readonly hasEtc: boolean;
 }
 
+/** Ids have 32 bits, and the last one means "none" (Linux include/linux/uidgid.h). */
+const ID_MAX = 2 ** 32 - 2;
+
 export function parsePasswd(text: string): PasswdEntry[] {
   return text.split('\n').flatMap((line) => {
     const [name = '', , uid = '', gid = '', , home = ''] = line.split(':');
@@ -53,6 +56,7 @@ export function resolveUser(user: string, accounts: Accounts): ResolvedUser | st
   if (entry === undefined) return `User "${user}" is not in the image's /etc/passwd`;
   const gid = group === undefined ? entry.gid : gidOf(group, accounts.groups);
   if (gid === undefined) return `group "${group ?? ''}" of User "${user}" is not in the image's /etc/group`;
+  if (Math.max(entry.uid, gid) > ID_MAX) return `User "${user}" is more than Linux can count`;
   return { uid: entry.uid, gid, home: entry.home === '' ? '/' : entry.home };
 }
 

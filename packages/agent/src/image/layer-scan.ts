@@ -164,7 +164,7 @@ class LayerReader {
     const isWatched = this.#watched.has(path);
     const wasLink = this.#below.has(path);
     if (header.type === 'symlink') {
-      this.links.set(path, header.linkname);
+      this.links.set(path, targetOf(header));
       return false;
     }
     this.links.delete(path);
@@ -182,7 +182,7 @@ class LayerReader {
       this.entries.set(path, { type: 'file', body: await firstBytes(body) });
       return true;
     }
-    const target = header.type === 'link' ? this.entries.get(cleanPath(header.linkname)) : undefined;
+    const target = header.type === 'link' ? this.entries.get(cleanPath(targetOf(header))) : undefined;
     this.entries.set(path, target ?? { type: header.type === 'link' ? 'file' : 'other' });
     return false;
   }
@@ -196,6 +196,11 @@ async function firstBytes(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
     length += chunk.length;
   }
   return Buffer.concat(chunks).subarray(0, BODY_LIMIT);
+}
+
+/** The library gives null for a name that is empty, whatever its types say. */
+function targetOf({ linkname }: { readonly linkname?: string | null }): string {
+  return linkname ?? '';
 }
 
 /** "./etc/passwd" and "/etc/passwd/" are "etc/passwd". */

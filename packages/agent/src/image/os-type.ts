@@ -76,7 +76,7 @@ export const OS_PATHS: readonly string[] = [
 export function decideOsType(look: Look): OsDecision {
   const release = parseOsRelease(textOf(look('etc/os-release')) ?? textOf(look('usr/lib/os-release')) ?? '');
   const id = release.get('ID') ?? '';
-  const osType = PLUGINS.has(id) ? id : (ALIASES[id] ?? fallback(look));
+  const osType = PLUGINS.has(id) ? id : ((Object.hasOwn(ALIASES, id) ? ALIASES[id] : undefined) ?? fallback(look));
   if (osType === undefined) {
     const named = id === '' ? 'its os-release names no ID' : `Proxmox does not know the distribution "${id}"`;
     return { osType: 'unmanaged', problem: `${named} (unable to detect OS distribution)` };

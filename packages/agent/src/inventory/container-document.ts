@@ -15,7 +15,7 @@ const UNITS: Readonly<Record<string, bigint>> = { '': 1n, K: 1024n, M: MIB, G: 1
 
 /** Sizes as Proxmox stores them: 8G, 512M, 10486K, 0T, plain bytes. */
 export function parseStoredSize(text: string | undefined): bigint {
-  const match = /^([0-9]+)(?:\.([0-9]+))?([KMGT]?)$/.exec(text ?? '');
+  const match = /^([0-9]{1,18})(?:\.([0-9]{1,18}))?([KMGT]?)$/.exec(text ?? '');
   if (match === null) return 0n;
   const [, whole = '0', fraction = '', unit = ''] = match;
   const scale = UNITS[unit] ?? 1n;

@@ -31,14 +31,14 @@ function fit(widths: number[], columns: readonly { readonly shrink?: number }[],
   return widths;
 }
 
-/** Lines of the table, head first. Values hold no line feed. */
+/** Lines of the table, head first; a value makes no line of its own. */
 export function renderTable<Row>(
   rows: readonly Row[],
   columns: readonly Column<Row>[],
   options: TableOptions,
 ): string[] {
   const shown = columns.filter((column) => options.wide || column.wide !== true);
-  const cells = rows.map((row) => shown.map((column) => column.value(row)));
+  const cells = rows.map((row) => shown.map((column) => column.value(row).replace(/[\r\n]+/g, ' ')));
   const natural = shown.map((column, index) =>
     Math.max(cellWidth(column.head), ...cells.map((line) => cellWidth(line[index] ?? ''))),
   );

@@ -1,5 +1,12 @@
 /** The options that describe a container, and how they become a ContainerSpec. Shared by `run`, `container create` and `place explain`. */
-import { formatImageReference, limits, parseGuestName, parseImageReference, parseSize } from '@pxmgr/contract';
+import {
+  formatImageReference,
+  hasControlCharacters,
+  limits,
+  parseGuestName,
+  parseImageReference,
+  parseSize,
+} from '@pxmgr/contract';
 import { ContainerSpec, Device } from '@pxmgr/contract/common';
 import { PlacementConstraints } from '@pxmgr/contract/controller';
 import type { OptionDefinition, OptionValues } from '../command.ts';
@@ -116,9 +123,13 @@ function whole([flag, value]: Given, [low, high]: readonly [number, number], pro
   return 0;
 }
 
+const TEMPLATE = /^[A-Za-z][A-Za-z0-9_.-]*:vztmpl\/[^/\s]+$/;
+
 function source(text: string, options: ContainerOptions, problems: Problems): ContainerSpec['source'] {
   if (text.includes(':vztmpl/')) {
     if (options.platform !== undefined) problems.add('--platform', 'only an image has platforms, this is a template');
+    if (!TEMPLATE.test(text) || hasControlCharacters(text))
+      problems.add(`template ${text}`, 'write STORAGE:vztmpl/FILE, as "pveam list" shows it');
     return { $case: 'template', value: { volumeId: text } };
   }
   const reference = problems.take(`image ${text}`, parseImageReference(text));

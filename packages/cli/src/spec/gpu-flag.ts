@@ -3,7 +3,13 @@ import { parsePciAddress, parseSize } from '@pxmgr/contract';
 import { GpuRequest } from '@pxmgr/contract/common';
 import type { Problems } from './problems.ts';
 
+const COUNT_MAX = 16;
 const VENDORS = ['amd', 'intel', 'nvidia'];
+
+function countOf(text: string): number | undefined {
+  const count = Number(text);
+  return /^\d+$/.test(text) && count >= 1 && count <= COUNT_MAX ? count : undefined;
+}
 
 function applyPart(request: GpuRequest, part: string, problems: Problems): void {
   const where = `--gpu ${part}`;
@@ -12,8 +18,8 @@ function applyPart(request: GpuRequest, part: string, problems: Problems): void 
   else if (VENDORS.includes(part)) request.vendor = part;
   else if (part.startsWith('vram=')) request.vramBytes = BigInt(problems.take(where, parseSize(part.slice(5))) ?? 0);
   else if (part.startsWith('count=')) {
-    const count = Number(part.slice(6));
-    if (Number.isInteger(count) && count >= 1 && count <= 16) request.count = count;
+    const count = countOf(part.slice(6));
+    if (count !== undefined) request.count = count;
     else problems.add(where, 'the count must be a whole number from 1 to 16');
   } else if (part.includes(':')) request.address = problems.take(where, parsePciAddress(part)) ?? '';
   else

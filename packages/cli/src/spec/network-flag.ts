@@ -5,6 +5,11 @@ import type { Problems } from './problems.ts';
 
 const BRIDGE = /^[A-Za-z][A-Za-z0-9_.-]{0,14}$/;
 
+/** `Number` alone also reads blanks, signs and hexadecimal. */
+function digitsOf(text = ''): number {
+  return /^\d+$/.test(text) ? Number(text) : Number.NaN;
+}
+
 function checkCidr(value: string, version: 4 | 6): string | undefined {
   const words = version === 4 ? ['dhcp', 'manual'] : ['auto', 'dhcp', 'manual'];
   if (words.includes(value)) return undefined;
@@ -12,15 +17,15 @@ function checkCidr(value: string, version: 4 | 6): string | undefined {
   const isAddress = version === 4 ? isIPv4(address) : isIPv6(address);
   if (!isAddress || rest.length > 0)
     return `"${value}" is not an address with a prefix length, nor ${words.join(' or ')}`;
-  const bits = Number(prefix);
+  const bits = digitsOf(prefix);
   const [low, high] = version === 4 ? [8, 32] : [8, 128];
-  if (prefix === undefined || !Number.isInteger(bits) || bits < low || bits > high)
+  if (!Number.isInteger(bits) || bits < low || bits > high)
     return `the prefix length is missing or not ${low} to ${high}: write ${address}/24`;
   return undefined;
 }
 
 function wholeNumber(value: string, low: number, high: number): string | undefined {
-  const number = Number(value);
+  const number = digitsOf(value);
   return Number.isInteger(number) && number >= low && number <= high
     ? undefined
     : `"${value}" is not a whole number from ${low} to ${high}`;

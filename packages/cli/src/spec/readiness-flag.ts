@@ -7,7 +7,7 @@ const DEFAULT_TIMEOUT_SECONDS = 60;
 
 function parseProbe(value: string): { kind: string; port: number; path: string } | undefined {
   if (value === 'none' || value === 'running') return { kind: value, port: 0, path: '' };
-  const [, kind = '', digits = '', path = ''] = /^(tcp|http):(\d{1,5})(\/\S*)?$/.exec(value) ?? [];
+  const [, kind = '', digits = '', path = ''] = /^(tcp|http):(\d{1,5})(\/[^\s\p{Cc}]*)?$/u.exec(value) ?? [];
   const port = Number(digits);
   if (port < 1 || port > 65_535) return undefined;
   if (kind === 'tcp') return path === '' ? { kind, port, path } : undefined;

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
+import { messageOf } from '../error/chain.ts';
 import { PxmError } from '../error/pxm-error.ts';
 import { systemCode } from '../error/to-problem.ts';
 
@@ -74,14 +75,26 @@ export function parseYaml(text: string, name: string): YamlFile {
     const key = isScalar(pair.key) ? String(pair.key.value) : '?';
     const keyOffset = (pair.key as Node).range?.[0] ?? 0;
     const node = pair.value as Node | null;
-    values.set(key, {
-      value: node === null ? null : node.toJS(document),
-      where: (path) => {
-        const part =
-          path.length === 0 || node === null ? undefined : (document.getIn([key, ...path], true) as Node | undefined);
-        return whereOf(part?.range?.[0] ?? keyOffset);
-      },
-    });
+    const found = valueOf(node, document);
+    if (typeof found === 'string') problems.push({ where: whereOf(keyOffset), key, message: found });
+    else
+      values.set(key, {
+        value: found.value,
+        where: (path) => {
+          const part =
+            path.length === 0 || node === null ? undefined : (document.getIn([key, ...path], true) as Node | undefined);
+          return whereOf(part?.range?.[0] ?? keyOffset);
+        },
+      });
   }
   return { values, problems };
+}
+
+/** The value, or what is wrong with its references: an alias that names nothing, or one that grows without end. */
+function valueOf(node: Node | null, document: ReturnType<typeof parseDocument>): { value: unknown } | string {
+  try {
+    return { value: node === null ? null : node.toJS(document) };
+  } catch (error) {
+    return messageOf(error);
+  }
 }

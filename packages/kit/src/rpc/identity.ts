@@ -25,12 +25,12 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
 
 /** pxmgr:agent:<uid>, pxmgr:controller, pxmgr:operator:<name>:<role>; anything else is nobody. */
 export function parseIdentityUri(uri: string): Identity | undefined {
-  const [scheme, kind, name = '', role = '', ...rest] = uri.split(':');
+  const [scheme, kind, name = '', role, ...rest] = uri.split(':');
   if (scheme !== 'pxmgr' || rest.length > 0) return undefined;
   if (kind === 'controller') return uri === 'pxmgr:controller' ? { kind, name: 'controller' } : undefined;
   if (!NAME.test(name)) return undefined;
-  if (kind === 'agent') return role === '' ? { kind, name } : undefined;
-  if (kind === 'operator' && ROLES.includes(role)) return { kind, name, role: role as Role };
+  if (kind === 'agent') return role === undefined ? { kind, name } : undefined;
+  if (kind === 'operator' && role !== undefined && ROLES.includes(role)) return { kind, name, role: role as Role };
   return undefined;
 }
 
