@@ -178,7 +178,7 @@ export const FLEET_ROWS = {
   // too slow
   PXM_COMMAND_TIMEOUT: row(
     SLOW,
-    '{tool} did not end within {seconds} s and was stopped',
+    '{tool} did not end within {seconds} s{where} and was stopped ({purpose})',
     'see the operation log; a dead storage makes tools hang',
   ),
   PXM_DEADLINE_EXCEEDED: row(

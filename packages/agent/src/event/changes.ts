@@ -29,6 +29,9 @@ export function everythingDirty(): Dirty {
 
 const GUESTS: readonly InventoryKind[] = ['container', 'vm'];
 
+/** Source name of the queue on disk in the node document. */
+const OUTBOX = 'outbox';
+
 export interface FeedParts {
   /** In the order of collecting; `node` must come last, since it carries the failures of the others. */
   readonly collectors: readonly Collector[];
@@ -122,6 +125,7 @@ export class InventoryFeed {
     if (areGuestsKnown) for (const vmid of dirty.guests) changes.push(...this.#collectGuest(vmid));
     this.#publishFirst(begun);
     this.#publish(changes);
+    this.#lookAtOutbox();
     this.#parts.causes.settle(dirty.guests);
     return changes.length + begun.length;
   }
@@ -168,6 +172,12 @@ export class InventoryFeed {
       else this.#parts.view.put({ kind, id, document, hash, observedAt, position: undefined });
     }
     return [...changes];
+  }
+
+  #lookAtOutbox(): void {
+    const { failure } = this.#parts.outbox;
+    if (failure === undefined) this.noteSuccess(OUTBOX);
+    else this.noteFailure(OUTBOX, failure);
   }
 
   #publish(changes: readonly ObjectChange[]): void {

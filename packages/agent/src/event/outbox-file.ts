@@ -3,9 +3,10 @@
  * ends the log; what stands before it is whole. No fsync: after a power failure the agent starts a new generation and
  * publishes everything anyway, so only who-did-it of the last moments can be lost; a killed process loses nothing.
  */
-import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { noRoom } from '@pxmgr/kit/fs/no-room';
 import { isAbsent } from '../host/paths.ts';
 
 export interface Frame {
@@ -63,9 +64,15 @@ export class OutboxFile {
     }
   }
 
+  /** Whole or not at all: what a full disk took of it is cut off again, or everything after it would be lost. */
   append(frames: readonly Frame[]): void {
     const bytes = Buffer.concat(frames.map(encodeFrame));
-    appendFileSync(this.#path, bytes, { mode: 0o600 });
+    try {
+      appendFileSync(this.#path, bytes, { mode: 0o600 });
+    } catch (error) {
+      truncateSync(this.#path, this.#bytes);
+      throw noRoom(error, this.#path);
+    }
     this.#bytes += bytes.length;
   }
 
@@ -73,7 +80,13 @@ export class OutboxFile {
   rewrite(frames: readonly Frame[]): void {
     const bytes = Buffer.concat([MAGIC, ...frames.map(encodeFrame)]);
     const temporary = `${this.#path}.tmp`;
-    writeFileSync(temporary, bytes, { mode: 0o600 });
+    try {
+      writeFileSync(temporary, bytes, { mode: 0o600 });
+    } catch (error) {
+      // Half of it would only take room.
+      rmSync(temporary, { force: true });
+      throw noRoom(error, this.#path);
+    }
     renameSync(temporary, this.#path);
     this.#bytes = bytes.length;
   }

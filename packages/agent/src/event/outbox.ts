@@ -81,6 +81,7 @@ export class Outbox {
   #seq = 0n;
   #liveBytes = 0;
   #overflowed = false;
+  #failure: unknown;
   /** Changes that will never be sent and have no position yet. */
   #unsent = 0n;
   #onItems: () => void = () => undefined;
@@ -94,7 +95,9 @@ export class Outbox {
   static open(path: string, maxItems = DEFAULT_MAX_ITEMS): Outbox {
     const outbox = new Outbox(new OutboxFile(path), maxItems);
     for (const frame of outbox.#file.read()) outbox.#replay(frame);
-    outbox.#compact();
+    outbox.#keep(() => {
+      outbox.#compact();
+    });
     return outbox;
   }
 
@@ -137,7 +140,7 @@ export class Outbox {
     this.#onItems = callback;
   }
 
-  /** Queues states; each replaces the waiting one of its object. On disk when this returns. */
+  /** Queues states; each replaces the waiting one of its object. On disk when this returns, unless `failure` is set. */
   put(items: readonly OutboxItem[]): void {
     if (items.length === 0) return;
     const frames: Frame[] = [];
@@ -148,9 +151,11 @@ export class Outbox {
       this.#giveUp(keyOf(item));
       this.#slots.set(keyOf(item), slot);
     }
-    this.#file.append(frames);
+    this.#keep(() => {
+      this.#file.append(frames);
+    });
     this.#dropOldest();
-    if (this.#file.bytes > COMPACT_BYTES + 2 * this.#liveBytes) this.#compact();
+    if (this.#file.bytes > COMPACT_BYTES + 2 * this.#liveBytes) this.#keep(() => this.#compact());
     this.#onItems();
   }
 
@@ -197,11 +202,10 @@ export class Outbox {
   confirm(slots: readonly OutboxSlot[]): void {
     if (slots.length === 0) return;
     for (const slot of slots) if (this.#slots.get(keyOf(slot))?.seq === slot.seq) this.#slots.delete(keyOf(slot));
-    if (this.#slots.size === 0) {
-      this.#compact();
-      return;
-    }
-    this.#file.append(slots.map((slot) => ({ op: 'done', payload: seqBytes(slot.seq) })));
+    this.#keep(() => {
+      if (this.#slots.size === 0) this.#compact();
+      else this.#file.append(slots.map((slot) => ({ op: 'done', payload: seqBytes(slot.seq) })));
+    });
   }
 
   /** True once after messages had to be dropped. */
@@ -209,6 +213,22 @@ export class Outbox {
     const was = this.#overflowed;
     this.#overflowed = false;
     return was;
+  }
+
+  /** Why the file does not hold what waits; undefined while it does. The messages themselves are sent all the same. */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
+  /** A file that has missed something is written anew as soon as there is room. */
+  #keep(write: () => void): void {
+    try {
+      if (this.#failure === undefined) write();
+      else this.#compact();
+      this.#failure = undefined;
+    } catch (error) {
+      this.#failure = error;
+    }
   }
 
   #compact(): void {

@@ -206,7 +206,7 @@ function definedGroups(match: RegExpExecArray): Record<string, string> {
 
 /** The error of a result that the caller does not accept; also for time-out and cancellation. */
 export function commandError(result: CommandResult, context: ErrorContext): PxmError {
-  if (result.cancelled || result.timedOut) return commandFailed(result);
+  if (result.cancelled || result.timedOut) return commandFailed(result, context['node']);
   const tool = result.command.file;
   return classifyText(errorTail(result), context, tool) ?? commandFailed(result);
 }

@@ -12,7 +12,7 @@ export function errorTail(result: CommandResult): string {
 }
 
 /** PXM_COMMAND_TIMEOUT, PXM_CANCELLED or PXM_COMMAND_FAILED for a result that the caller does not accept. */
-export function commandFailed(result: CommandResult): PxmError {
+export function commandFailed(result: CommandResult, node = ''): PxmError {
   const { command } = result;
   const tail = errorTail(result);
   const fields: Record<string, string> = { tool: command.file, purpose: command.purpose };
@@ -20,7 +20,7 @@ export function commandFailed(result: CommandResult): PxmError {
   if (result.timedOut)
     return new PxmError(
       'PXM_COMMAND_TIMEOUT',
-      { ...fields, seconds: String(Math.round(command.timeoutMs / 1000)) },
+      { ...fields, where: node === '' ? '' : ` on ${node}`, seconds: String(Math.round(command.timeoutMs / 1000)) },
       { detail: tail },
     );
   const status = result.signal === null ? ` (exit status ${String(result.exitCode)})` : ` (${result.signal})`;

@@ -5,8 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import { open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { PxmError } from '../error/pxm-error.ts';
 import { systemCode } from '../error/to-problem.ts';
+import { noRoom } from './no-room.ts';
 
 export interface AtomicOptions {
   /** Default 0600. Set on the new file before it gets its name. */
@@ -36,9 +36,7 @@ export async function writeFileAtomic(
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
-    if (systemCode(error) === 'ENOSPC' || systemCode(error) === 'EDQUOT')
-      throw new PxmError('PXM_DISK_FULL', { path }, { cause: error });
-    throw error;
+    throw noRoom(error, path);
   }
   await syncFolder(folder);
 }
