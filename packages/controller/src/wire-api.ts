@@ -128,6 +128,7 @@ function buildFleetService(
     bus: () => fleet.bus.status(),
     changeCount: () => state.stores.changes.count(),
     databaseBytes: () => state.database.sizeBytes(),
+    databaseFailure: () => state.database.failure(),
     revoke: async (node) =>
       await fleet.revoke(node, () => {
         server.cutRevoked();

@@ -32,6 +32,7 @@ function lines(status: GetStatusResponse, theme: Theme, now: Date): string[] {
     ['operations', `${status.operationsActive} active`],
     ['reservations', `${status.reservationsActive} active`],
     ['history', `${status.changes} changes, database ${formatSize(status.databaseBytes)}`],
+    ...status.problems.map(({ code, message }): [string, string] => ['problem', theme.bad(`${code}: ${message}`)]),
   ]);
 }
 

@@ -1,4 +1,5 @@
 import { PRODUCT_VERSION } from '@pxmgr/contract';
+import type { Problem } from '@pxmgr/contract/common';
 import {
   type FleetServiceService,
   type GetStatusResponse,
@@ -7,6 +8,7 @@ import {
   type RevokeNodeResponse,
 } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { toProblem } from '@pxmgr/kit/error/to-problem';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
 import { identityText } from '@pxmgr/kit/rpc/identity';
 import type { BusStatus } from '../bus/bus.ts';
@@ -32,6 +34,8 @@ export interface FleetParts {
   readonly activity: Activity;
   readonly changeCount: () => number;
   readonly databaseBytes: () => number;
+  /** Why nothing can be written to it now. */
+  readonly databaseFailure: () => Error | undefined;
   /** Cuts a node off and forgets it. Errors: PXM_NODE_NOT_FOUND. */
   readonly revoke: (node: string) => Promise<RevokeNodeResponse>;
   readonly checks: () => readonly SelfCheck[];
@@ -85,7 +89,19 @@ function status(parts: FleetParts): GetStatusResponse {
     reservationsActive: activity.reservationsActive(),
     changes: BigInt(parts.changeCount()),
     databaseBytes: BigInt(parts.databaseBytes()),
+    problems: [...[parts.databaseFailure(), bus.failure].flatMap(problemOf), ...nodes.flatMap(problemsOf)],
   };
+}
+
+function problemOf(failure: Error | undefined): Problem[] {
+  return failure === undefined ? [] : [toProblem(failure)];
+}
+
+/** What the node itself says that it could not read or write, under its name. */
+function problemsOf({ name, document }: NodeState): Problem[] {
+  return (document?.failures ?? []).flatMap(({ source, problem }) =>
+    problem === undefined ? [] : [{ ...problem, message: `${name}: ${source}: ${problem.message}` }],
+  );
 }
 
 type Figures = 'cpuFraction' | 'memoryUsedBytes' | 'memoryTotalBytes' | 'load1' | 'uptimeSeconds';

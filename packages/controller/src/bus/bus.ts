@@ -5,7 +5,7 @@ import { INVENTORY_CONSUMER, INVENTORY_STREAM, resyncSubject } from '@pxmgr/cont
 import { ResyncInventoryRequest } from '@pxmgr/contract/agent';
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { systemCode } from '@pxmgr/kit/error/to-problem';
+import { systemCode, toPxmError } from '@pxmgr/kit/error/to-problem';
 import type { Runner } from '@pxmgr/kit/exec/command';
 import { writeFileAtomic } from '@pxmgr/kit/fs/atomic';
 import type { Logger } from '@pxmgr/kit/log/logger';
@@ -48,6 +48,8 @@ export interface BusOptions {
 export interface BusStatus {
   readonly url: string;
   readonly isConnected: boolean;
+  /** Why it did not answer when it was last asked. */
+  readonly failure: PxmError | undefined;
   readonly isSupervised: boolean;
   readonly restarts: number;
 }
@@ -58,6 +60,8 @@ export class Bus {
   #keys: BusKeys | undefined;
   #server: NatsServer | undefined;
   #connection: NatsConnection | undefined;
+  /** Of the last time it was asked: a server that stands still keeps its connections. */
+  #failure: PxmError | undefined;
 
   constructor(options: BusOptions) {
     this.#options = options;
@@ -103,7 +107,12 @@ export class Bus {
     const connection = this.#connection;
     return {
       url: this.url,
-      isConnected: connection !== undefined && !connection.isClosed() && connection.getServer() !== '',
+      isConnected:
+        this.#failure === undefined &&
+        connection !== undefined &&
+        !connection.isClosed() &&
+        connection.getServer() !== '',
+      failure: this.#failure,
       isSupervised: this.#server !== undefined,
       restarts: this.#server?.restarts ?? 0,
     };
@@ -120,10 +129,13 @@ export class Bus {
 
   /** Whether it does so now. */
   async answers(): Promise<boolean> {
-    return await this.ping().then(
-      () => true,
-      () => false,
-    );
+    try {
+      await this.ping();
+      this.#failure = undefined;
+    } catch (error) {
+      this.#failure = toPxmError(error);
+    }
+    return this.#failure === undefined;
   }
 
   /** Inventory messages that wait for us. */

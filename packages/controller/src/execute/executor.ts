@@ -10,6 +10,7 @@ import type { FleetView } from '../domain/fleet-view.ts';
 import type { GuestSummary } from '../domain/guest.ts';
 import type { NodeState } from '../domain/node-state.ts';
 import { makesGuest, type PlanRecord } from '../domain/plan.ts';
+import { isOutOfRoom } from '../store/open.ts';
 import { requireUp } from './action-planner.ts';
 import type { AgentDoor } from './agent-door.ts';
 import type { Ledger } from './ledger.ts';
@@ -36,6 +37,14 @@ interface Active {
   readonly cancel: AbortController;
   readonly done: Promise<void>;
 }
+
+interface Prepared {
+  readonly run: Run;
+  readonly log: OperationLog;
+}
+
+/** How often is tried whether there is room again. */
+const ROOM_POLL_MS = 2_000;
 
 export class Executor {
   readonly #parts: ExecutorParts;
@@ -160,29 +169,49 @@ export class Executor {
 
   #drive(id: string): void {
     if (this.#active.has(id) || this.#stop.signal.aborted) return;
+    const cancel = new AbortController();
+    const run = this.#prepare(id, cancel);
+    const done = this.#watchOver(run, () => this.#prepare(id, cancel)).finally(() => this.#active.delete(id));
+    this.#active.set(id, { cancel, done });
+  }
+
+  #prepare(id: string, cancel: AbortController): Prepared {
     const { records } = this.#parts;
     const operation = records.operations.get(id);
     const plan = operation === undefined ? undefined : records.plans.get(operation.operation.planId);
     if (operation === undefined || plan === undefined) throw new Error(`operation ${id} has no plan`);
-    const cancel = new AbortController();
     if (operation.cancelActor !== '') cancel.abort(new PxmError('PXM_CANCELLED', { what: operation.operation.title }));
     const log = new OperationLog(this.#parts, operation.operation, operation.state);
-    const run = new Run(this.#context(plan, log, cancel.signal), plan, this.#parts.ledger);
-    const done = this.#watchOver(run, log).finally(() => this.#active.delete(id));
-    this.#active.set(id, { cancel, done });
+    return { log, run: new Run(this.#context(plan, log, cancel.signal), plan, this.#parts.ledger) };
   }
 
-  async #watchOver(run: Run, log: OperationLog): Promise<void> {
+  /** Where there was no room for a change, memory is ahead of the rows: it goes on from what `again` reads in them. */
+  async #watchOver(first: Prepared, again: () => Prepared): Promise<void> {
+    const { log } = first;
     const logger = this.#parts.logger.child({ op: log.operation.id, plan: log.operation.planId });
     // Lets the caller of apply get its answer before the first step.
     await Promise.resolve();
     logger.info({ title: log.operation.title }, 'operation begins');
     try {
-      await run.drive();
-      logger.info({ state: log.state, code: log.operation.problem?.code }, 'operation ended');
+      for (let next: Prepared | undefined = first; next !== undefined; )
+        next = (await this.#endsFor(next, logger)) ? undefined : again();
     } catch (error) {
       if (this.#stop.signal.aborted) logger.info('operation is left for the next start');
       else logger.error({ err: error }, 'operation was abandoned by a defect; it goes on at the next start');
+    }
+  }
+
+  /** False after a while without room. */
+  async #endsFor({ run, log }: Prepared, logger: Logger): Promise<boolean> {
+    try {
+      await run.drive();
+      logger.info({ state: log.state, code: log.operation.problem?.code }, 'operation ended');
+      return true;
+    } catch (error) {
+      if (!isOutOfRoom(this.#parts.records.database, error)) throw error;
+      logger.error({ err: error }, 'operation waits for room on the disk');
+      await this.#parts.clock.sleep(ROOM_POLL_MS, this.#stop.signal);
+      return false;
     }
   }
 

@@ -2,6 +2,7 @@ import type { Plan } from '@pxmgr/contract/controller';
 import type { Clock } from '@pxmgr/kit/clock';
 import type { FleetView } from '../domain/fleet-view.ts';
 import type { Action } from '../domain/plan.ts';
+import { isOutOfRoom } from '../store/open.ts';
 import type { AgentDoor } from './agent-door.ts';
 import type { OperationLog } from './operation-log.ts';
 import type { Records } from './records.ts';
@@ -42,4 +43,9 @@ export interface RunContext {
   /** Somebody wants the operation taken back. */
   readonly cancel: AbortSignal;
   readonly cancelActor: () => string;
+}
+
+/** The failure says nothing about the work: the controller stops, or has no room to write down how it went. */
+export function goesOnLater({ stop, records }: RunContext, error: unknown): boolean {
+  return stop.aborted || isOutOfRoom(records.database, error);
 }

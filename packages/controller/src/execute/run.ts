@@ -8,7 +8,7 @@ import { carryOut } from './agent-step.ts';
 import { confirm, isShown } from './confirm.ts';
 import type { Ledger } from './ledger.ts';
 import { orderOf } from './order.ts';
-import type { RunContext } from './run-context.ts';
+import { goesOnLater, type RunContext } from './run-context.ts';
 import { undoPlan } from './saga.ts';
 import { changesGuest, issueOf, mayReissue } from './steps.ts';
 
@@ -26,7 +26,7 @@ export class Run {
     this.#ledger = ledger;
   }
 
-  /** Resolves when the operation has ended; rejects only with the reason of `stop`, and may then be run again. */
+  /** Resolves when the operation has ended. Rejects with the reason of `stop`, or for want of room; may then be run again. */
   async drive(): Promise<void> {
     const { log, records } = this.#context;
     const { id } = log.operation;
@@ -46,7 +46,7 @@ export class Run {
 
   /** Undefined when all steps are done. */
   async #forward(): Promise<Problem | undefined> {
-    const { log, stop, records, clock, limits, plan } = this.#context;
+    const { log, records, clock, limits, plan } = this.#context;
     for (const step of plan.steps) {
       if (log.step(step.index).state === OperationState.OPERATION_STATE_DONE) continue;
       records.reservations.extend(plan.reservationId, clock.now().getTime() + limits.holdMs);
@@ -56,7 +56,7 @@ export class Run {
         await this.#step(step);
         log.moveStep(step.index, 'done', { detail: '' });
       } catch (error) {
-        if (stop.aborted) throw error;
+        if (goesOnLater(this.#context, error)) throw error;
         this.#heedFence(error);
         const problem = toProblem(this.#context.cancel.aborted ? this.#cancelled(error) : error);
         log.moveStep(step.index, this.#context.cancel.aborted ? 'cancelled' : 'failed', { detail: problem.message });

@@ -5,7 +5,7 @@ import { fromProblem, toPxmError } from '@pxmgr/kit/error/to-problem';
 import type { PlanRecord } from '../domain/plan.ts';
 import { carryOut } from './agent-step.ts';
 import { orderOf } from './order.ts';
-import type { RunContext } from './run-context.ts';
+import { goesOnLater, type RunContext } from './run-context.ts';
 import { undoOf } from './steps.ts';
 
 export interface Undone {
@@ -13,7 +13,7 @@ export interface Undone {
   readonly left: readonly string[];
 }
 
-/** Errors only of `stop`; then the undo goes on at the next start. */
+/** Errors only of `stop` and for want of room; the undo goes on later. */
 export async function undoPlan(context: RunContext, record: PlanRecord): Promise<Undone> {
   const left: string[] = [];
   for (const step of [...record.plan.steps].reverse()) {
@@ -48,7 +48,7 @@ async function undoStep(context: RunContext, record: PlanRecord, step: PlanStep)
     if (ended.state === OperationState.OPERATION_STATE_DONE) return undefined;
     throw ended.problem === undefined ? new Error(`${ended.title} did not end well`) : fromProblem(ended.problem);
   } catch (error) {
-    if (context.stop.aborted) throw error;
+    if (goesOnLater(context, error)) throw error;
     // Not there, or not the one made here: either way nothing of this plan is left.
     if (NOTHING_LEFT.has(toPxmError(error).code)) return undefined;
     const reason = error instanceof Error ? error.message : String(error);

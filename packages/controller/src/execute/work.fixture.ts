@@ -33,11 +33,12 @@ export class Workshop {
   readonly fleet: SketchedFleet;
   readonly agents = new Map<string, PlayedAgent>();
   readonly #seal = createSeal(randomBytes(SEAL_KEY_BYTES));
-  readonly #folder = mkdtempSync(join(tmpdir(), 'pxmgr-work-'));
+  readonly #folder: string;
   readonly #lines = new SocketLines();
   readonly #open: Incarnation[] = [];
 
-  constructor(sketches: readonly NodeSketch[]) {
+  constructor(sketches: readonly NodeSketch[], parent = tmpdir()) {
+    this.#folder = mkdtempSync(join(parent, 'pxmgr-work-'));
     this.fleet = new SketchedFleet(sketches);
     for (const { name } of sketches) {
       const agent = new PlayedAgent(name, this.fleet);

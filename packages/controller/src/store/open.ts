@@ -4,7 +4,7 @@
  * `Database.transaction`. May import domain and kit; never knows NATS, gRPC or the clock.
  */
 import { chmodSync, existsSync } from 'node:fs';
-import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { isPxmError, PxmError } from '@pxmgr/kit/error/pxm-error';
 import BetterSqlite from 'better-sqlite3';
 import { migrate } from './migrate.ts';
 import { MIGRATIONS } from './migrations/all.ts';
@@ -13,12 +13,17 @@ import { MIGRATIONS } from './migrations/all.ts';
 export interface Database {
   readonly sql: BetterSqlite.Database;
   readonly path: string;
-  /** Runs `work` in one immediate transaction; nested calls join the outer one. Rolled back when it throws. */
+  /**
+   * Runs `work` in one immediate transaction; nested calls join the outer one. Rolled back when it throws. Errors:
+   * PXM_DISK_FULL, besides those of `work`.
+   */
   transaction<T>(work: () => T): T;
   /** Inside a transaction: what `work` wrote is taken back when it throws; the rest of the transaction stays. */
   part<T>(work: () => T): T;
   /** Differs from an earlier answer when memory may be ahead of the rows or behind: a rollback here, a commit elsewhere. */
   epoch(): string;
+  /** Why nothing can be written for want of room; undefined when the last change became durable. */
+  failure(): PxmError | undefined;
   /** Pages in use, in bytes. */
   sizeBytes(): number;
   /** "ok", or what is wrong with the file. */
@@ -76,11 +81,48 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** The file, or the index of its log, could not grow. */
+function isFull(error: unknown): boolean {
+  return error instanceof BetterSqlite.SqliteError && /^SQLITE_(?:FULL|IOERR_SHMSIZE)$/.test(error.code);
+}
+
+/** The controller has no room of its own; the same words about a node come from its agent. */
+export function isOutOfRoom({ path }: Database, error: unknown): boolean {
+  return isPxmError(error, 'PXM_DISK_FULL') && error.fields['path'] === path;
+}
+
+/** Whether there was room for the last change. */
+class Room {
+  failure: PxmError | undefined;
+  readonly #path: string;
+  readonly #changes;
+
+  constructor(sql: BetterSqlite.Database, path: string) {
+    this.#path = path;
+    this.#changes = sql.prepare<[], number>('SELECT total_changes()').pluck();
+  }
+
+  watch<T>(work: () => T): T {
+    try {
+      const before = this.failure === undefined ? 0 : this.#changes.get();
+      const result = work();
+      // What wrote nothing proves nothing.
+      if (this.failure !== undefined && this.#changes.get() !== before) this.failure = undefined;
+      return result;
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      this.failure = new PxmError('PXM_DISK_FULL', { path: this.#path }, { cause: error });
+      throw this.failure;
+    }
+  }
+}
+
 function wrap(sql: BetterSqlite.Database, path: string): Database {
   const begin = sql.prepare('SAVEPOINT part');
   const release = sql.prepare('RELEASE part');
   const back = sql.prepare('ROLLBACK TO part');
   const version = sql.prepare<[], number>('PRAGMA data_version').pluck();
+  const room = new Room(sql, path);
   let rollbacks = 0;
   // Inside a transaction nobody else can commit.
   let versionInside: number | undefined;
@@ -103,7 +145,7 @@ function wrap(sql: BetterSqlite.Database, path: string): Database {
         return work();
       });
       try {
-        return counted(() => inside.immediate());
+        return room.watch(() => counted(() => inside.immediate()));
       } finally {
         versionInside = undefined;
       }
@@ -119,6 +161,7 @@ function wrap(sql: BetterSqlite.Database, path: string): Database {
       release.run();
       return result;
     },
+    failure: () => room.failure,
     epoch: () => `${String(versionInside ?? version.get())}/${String(rollbacks)}`,
     sizeBytes: () =>
       Number(sql.pragma('page_count', { simple: true })) * Number(sql.pragma('page_size', { simple: true })),

@@ -104,6 +104,8 @@ export interface GetStatusResponse {
   reservationsActive: number;
   changes: bigint;
   databaseBytes: bigint;
+  /** What is wrong now: with the controller itself, and with what its nodes could not read or write. */
+  problems: Problem[];
 }
 
 export interface GetStatusResponse_ObjectsEntry {
@@ -274,6 +276,7 @@ function createBaseGetStatusResponse(): GetStatusResponse {
     reservationsActive: 0,
     changes: 0n,
     databaseBytes: 0n,
+    problems: [],
   };
 }
 
@@ -326,6 +329,9 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
         throw new globalThis.Error("value provided for field message.databaseBytes of type uint64 too large");
       }
       writer.uint32(112).uint64(message.databaseBytes);
+    }
+    for (const v of message.problems) {
+      Problem.encode(v!, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -458,6 +464,14 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
             message.databaseBytes = reader.uint64() as bigint;
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.problems.push(Problem.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -547,6 +561,9 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
         : isSet(object.database_bytes)
         ? BigInt(object.database_bytes)
         : 0n,
+      problems: globalThis.Array.isArray(object?.problems)
+        ? object.problems.map((e: any) => Problem.fromJSON(e))
+        : [],
     };
   },
 
@@ -600,6 +617,9 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     if (message.databaseBytes !== 0n) {
       obj.databaseBytes = message.databaseBytes.toString();
     }
+    if (message.problems?.length) {
+      obj.problems = message.problems.map((e) => Problem.toJSON(e));
+    }
     return obj;
   },
 
@@ -632,6 +652,7 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     message.databaseBytes = (object.databaseBytes !== undefined && object.databaseBytes !== null)
       ? BigInt(object.databaseBytes)
       : 0n;
+    message.problems = object.problems?.map((e) => Problem.fromPartial(e)) || [];
     return message;
   },
 };
