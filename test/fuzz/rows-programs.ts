@@ -1,6 +1,7 @@
 /** What people type and write, what the programs say to each other, and what is drawn on a terminal. */
 
 import { parseCommandLine as parseAgentLine } from '@pxmgr/agent/command-line';
+import { parseLine } from '@pxmgr/agent/operation/journal';
 import { calm } from '@pxmgr/cli/client';
 import { COMMANDS, NOUNS } from '@pxmgr/cli/commands/all';
 import { parseInvocation } from '@pxmgr/cli/program';
@@ -8,6 +9,7 @@ import { quoteWord } from '@pxmgr/cli/render/command-line';
 import { renderError } from '@pxmgr/cli/render/error';
 import { renderTable } from '@pxmgr/cli/render/table';
 import { createTheme } from '@pxmgr/cli/render/theme';
+import { parseCards, parseDevices } from '@pxmgr/cli/spec/device-flags';
 import { parseEnvironment } from '@pxmgr/cli/spec/environment-flag';
 import { parseGpu } from '@pxmgr/cli/spec/gpu-flag';
 import { parseLimit } from '@pxmgr/cli/spec/limit-flag';
@@ -67,6 +69,21 @@ function flagRow(
 }
 
 export const PROGRAM_ROWS: readonly Row[] = [
+  textRow(['parseDevices', 'parseCards'], near('1-4.2', '/dev/dri/renderD128', '0000:01:00.0'), (text) => {
+    for (const wanted of [
+      (problems: Problems) => parseDevices({ usb: [text], path: [] }, problems),
+      (problems: Problems) => parseDevices({ usb: [], path: [text] }, problems),
+      (problems: Problems) => parseCards([text], problems),
+    ]) {
+      const problems = new Problems();
+      const devices = wanted(problems);
+      if (problems.size > 0) continue;
+      expect(devices.filter(({ path, deviceId }) => hasControlCharacters(path + deviceId))).toEqual([]);
+    }
+  }),
+  textRow('parseLine', near('{"kind":"state","at":1}', 'null', '[]', '{"a":'), (text) => {
+    expect(['object', 'undefined']).toContain(typeof parseLine(text));
+  }),
   flagRow(
     'parseMount',
     near('/tank/media:/media:ro', 'tank/data:/data', '8GiB:/var/lib/x', '//://'),

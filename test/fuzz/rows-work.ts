@@ -1,3 +1,4 @@
+import { setDevicesCommand } from '@pxmgr/agent/guest/change/device-args';
 import { deleteSnapshotCommand, rollbackCommand, snapshotCommand } from '@pxmgr/agent/guest/change/snapshot-args';
 import { checkCreateRequest, withPlainPaths } from '@pxmgr/agent/guest/check-spec';
 import { planCreate } from '@pxmgr/agent/guest/create-plan';
@@ -136,6 +137,11 @@ const options = Object.fromEntries(
 const FREE_TEXT = new Set(['description', 'env', 'entrypoint']);
 
 export const WORK_ROWS: readonly Row[] = [
+  textRow('setDevicesCommand', near('/dev/dri/renderD128', '/dev/ttyUSB0'), (path) => {
+    const device = { path, gid: 44, mode: '0660' } as never;
+    const command = setDevicesCommand(101, { add: new Map([['dev0', device]]), remove: ['dev1'], revert: ['dev2'] });
+    expectSound(command, { isOption: (text) => isPctOption(text) || /^--(?:delete|revert)$/.test(text) });
+  }),
   row(
     ['createCommand', 'setCommand', 'planCreate', 'networkValue', 'deviceValue'],
     spec,
