@@ -43,6 +43,8 @@ export default defineConfig(({ mode }) => ({
   test: {
     projects: mode === 'soak' ? [soak] : [...unit, ...tree, integration],
     environment: 'node',
+    // Much of the time is spent waiting for real processes: every core works, none is kept back.
+    maxWorkers: '100%',
     clearMocks: true,
     restoreMocks: true,
     unstubEnvs: true,
