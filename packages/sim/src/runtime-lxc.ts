@@ -177,6 +177,9 @@ async function isRunning(host: Host, vmid: number): Promise<boolean> {
   return runningGuest(host, vmid) !== undefined && (await lxcState(lxcGuest(host, vmid))) !== 'STOPPED';
 }
 
+/** What the tools of a node set before anything else (pve-common src/PVE/CLIHandler.pm). */
+const GUEST_PATH = '/sbin:/bin:/usr/sbin:/usr/bin';
+
 /** lxc-attach runs the program in the guest; its streams are passed on as they come, and its status is the answer. */
 async function exec(host: Host, vmid: number, request: ExecRequest): Promise<number> {
   const guest = lxcGuest(host, vmid);
@@ -201,7 +204,7 @@ async function exec(host: Host, vmid: number, request: ExecRequest): Promise<num
 
 function attachOptions(request: ExecRequest): string[] {
   return [
-    ...(request.keepEnv ? [] : ['--clear-env']),
+    ...(request.keepEnv ? ['--set-var', `PATH=${GUEST_PATH}`] : ['--clear-env']),
     ...(request.setVars ?? []).flatMap((item) => ['--set-var', item]),
     ...(request.uid === undefined ? [] : ['-u', String(request.uid)]),
     ...(request.gid === undefined ? [] : ['-g', String(request.gid)]),

@@ -118,6 +118,10 @@ function runAsWorker(worker: Worker, body: () => Promise<void>): Promise<void> {
   return call === undefined ? body() : inCall({ ...call, worker }, body);
 }
 
+function userOf(io: ToolIo, spec: TaskSpec): string {
+  return spec.user ?? io.daemonUser ?? 'root@pam';
+}
+
 interface Started {
   readonly upid: string;
   readonly logFile: string;
@@ -133,7 +137,7 @@ function startTask(host: Host, io: ToolIo, spec: TaskSpec): Started {
     startTime: Math.floor(Date.now() / 1000),
     type: spec.type,
     id: spec.id,
-    user: spec.user ?? 'root@pam',
+    user: userOf(io, spec),
   };
   const upid = formatUpid(fields);
   const logFile = host.path(taskLogPath(fields));
@@ -142,6 +146,7 @@ function startTask(host: Host, io: ToolIo, spec: TaskSpec): Started {
   showProcess(host, io, worker);
   updateActive(host, upid);
   clusterLog(host, { tag: spec.tool, pid: worker.pid, user: fields.user, msg: `starting task ${upid}` });
+  io.onTask?.(upid);
   bumpTasklist(host);
   return { upid, logFile, pid: worker.pid };
 }
@@ -155,11 +160,12 @@ function endTask(host: Host, io: ToolIo, ended: Started & { spec: TaskSpec; stat
     appendFileSync(logFile, `\nTASK WARNINGS: ${warnings}\n`);
   } else {
     io.err(`${status}\n`);
-    appendFileSync(logFile, `${status === WORKER_LOST ? '' : '\n'}TASK ERROR: ${status}\n`);
+    const gap = status === WORKER_LOST || io.daemonUser !== undefined ? '' : '\n';
+    appendFileSync(logFile, `${gap}TASK ERROR: ${status}\n`);
   }
   hideProcess(host.path(`/proc/${pid}`));
   updateActive(host, undefined, upid);
-  clusterLog(host, { tag: spec.tool, pid, user: spec.user ?? 'root@pam', msg: `end task ${upid} ${status}` });
+  clusterLog(host, { tag: spec.tool, pid, user: userOf(io, spec), msg: `end task ${upid} ${status}` });
   bumpTasklist(host);
 }
 

@@ -18,6 +18,10 @@ export interface ToolIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Who calls; default: root. Only ZFS asks, since everything else of a node is root's. */
   readonly uid?: number;
+  /** Hears of every task that starts. */
+  readonly onTask?: (upid: string) => void;
+  /** A daemon calls in the name of that user; tasks then write to their log alone. */
+  readonly daemonUser?: string;
   /** Process id that tasks of this call carry; default: this process. The in-process door gives each call its own. */
   readonly worker?: { readonly pid: number; readonly startTicks: number };
   /** Sudden death where the process must live on: locks are let go at the signal, and nothing else is cleaned up. */

@@ -43,10 +43,11 @@ function fillPrograms(tree: string): void {
 }
 
 /** Fills an empty root file system as an unprivileged guest's would be after the template. */
-export function fillRoot(template: Template, root: string): void {
+export function fillRoot(template: Template, root: string, folders: readonly string[] = []): void {
   if (existsSync(root) && readdirSync(root).length > 0) return;
   mkdirSync(root, { recursive: true });
   execFileSync('cp', ['-a', `${template.tree}/.`, root]);
+  for (const folder of folders) mkdirSync(join(root, folder), { recursive: true });
   if (process.getuid?.() === 0) execFileSync('chown', ['-R', '-h', '100000:100000', root]);
 }
 

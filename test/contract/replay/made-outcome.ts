@@ -1,6 +1,8 @@
 /** A step run against a stand-in host, and the outcome in the form of a recording. */
+import { createHash } from 'node:crypto';
 import type { Host } from '../../../packages/sim/src/host.ts';
 import { TOOLS } from '../../../packages/sim/src/tool/all-tools.ts';
+import type { ToolIo } from '../../../packages/sim/src/tool.ts';
 import type { HostState } from './host-state.ts';
 import { masked, maskedOutput, type Outcome } from './outcome.ts';
 import { taskLine } from './recorded-outcome.ts';
@@ -13,36 +15,82 @@ export interface Ran {
   readonly stderr: string;
 }
 
-export interface Caller {
+/** What the recorded commands had in their environment. */
+const ENVIRONMENT = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', LC_ALL: 'C.UTF-8' };
+
+/** `<n bytes>` stands for binary input of that length. */
+function inputOf(stdin: string): Buffer {
+  const bytes = /^<(\d+) bytes>$/.exec(stdin)?.[1];
+  return bytes === undefined ? Buffer.from(stdin) : Buffer.alloc(Number(bytes), 7);
+}
+
+export interface Given {
   readonly stdin?: string | undefined;
   readonly uid?: number | undefined;
+  readonly env?: Readonly<Record<string, string>>;
+  /** The call can die while this process lives on; its status is then that of SIGKILL. */
+  readonly isMortal?: boolean;
+  readonly onText?: (text: string) => void;
 }
 
-export async function runHere(host: Host, argv: readonly string[], { stdin, uid }: Caller = {}): Promise<Ran> {
+export async function runHere(host: Host, argv: readonly string[], given: Given = {}): Promise<Ran> {
   const load = TOOLS[argv[0] ?? ''];
   if (load === undefined) throw new Error(`no tool ${argv[0] ?? ''}`);
-  nextPid += 1;
-  let stdout = '';
-  let stderr = '';
-  const exit = await (await load())(host, argv.slice(1), {
-    stdin: (async function* () {
-      if (stdin !== undefined) yield Buffer.from(stdin);
-    })(),
-    out: (data) => void (stdout += Buffer.from(data).toString()),
-    err: (data) => void (stderr += Buffer.from(data).toString()),
-    signal: new AbortController().signal,
-    env: {},
-    worker: { pid: nextPid, startTicks: nextPid },
-    ...(uid === undefined ? {} : { uid }),
-  });
-  return { exit, stdout, stderr };
+  const { io, said } = ioOf(given);
+  const { death, killed } = given.isMortal === true ? mortal() : {};
+  const running = (await load())(host, argv.slice(1), death === undefined ? io : { ...io, death });
+  const exit = killed === undefined ? await running : await Promise.race([running, killed]);
+  return { exit, stdout: said.stdout, stderr: said.stderr };
 }
 
-export function outcomeOf(ran: Ran, change: { before: HostState; after: HostState; node: string }): Outcome {
-  const { before, after, node } = change;
+function mortal(): { death: NonNullable<ToolIo['death']>; killed: Promise<number> } {
+  const dying = new AbortController();
+  const killed = new Promise<number>((resolve) => dying.signal.addEventListener('abort', () => resolve(-9)));
+  return { death: { signal: dying.signal, die: () => dying.abort() }, killed };
+}
+
+/** What a tool has of the process around it; `said` gathers its output. */
+export function ioOf(given: Given): { io: ToolIo; said: { stdout: string; stderr: string } } {
+  nextPid += 1;
+  const said = { stdout: '', stderr: '' };
+  const hear = (stream: 'stdout' | 'stderr', data: string | Uint8Array): void => {
+    const text = Buffer.from(data).toString();
+    said[stream] += text;
+    given.onText?.(text);
+  };
+  const io: ToolIo = {
+    stdin: (async function* () {
+      if (given.stdin !== undefined) yield inputOf(given.stdin);
+    })(),
+    out: (data) => hear('stdout', data),
+    err: (data) => hear('stderr', data),
+    signal: new AbortController().signal,
+    env: { ...ENVIRONMENT, ...given.env },
+    worker: { pid: nextPid, startTicks: nextPid },
+    ...(given.uid === undefined ? {} : { uid: given.uid }),
+  };
+  return { io, said };
+}
+
+export interface Change {
+  readonly before: HostState;
+  readonly after: HostState;
+  readonly node: string;
+  /** The output is compared by length and digest. */
+  readonly isLong?: boolean;
+}
+
+/** As recordings keep output that is too long. */
+export function summaryOf(output: string): string {
+  const bytes = Buffer.from(output);
+  return `${bytes.length} bytes ${createHash('sha256').update(bytes).digest('hex')}`;
+}
+
+export function outcomeOf(ran: Ran, change: Change): Outcome {
+  const { before, after, node, isLong } = change;
   return {
     exit: ran.exit,
-    stdout: maskedOutput(ran.stdout),
+    stdout: isLong ? summaryOf(ran.stdout) : maskedOutput(ran.stdout),
     stderr: masked(ran.stderr),
     configs: configsOf(before, after),
     counters: countersOf(before, after, node),

@@ -33,6 +33,10 @@ const MARKS: readonly (readonly [RegExp, string])[] = [
   [/: [\d.]+ \w+ \(\d+ bytes\) trimmed/g, ': <n> trimmed'],
   [/\bctime=\d+/g, 'ctime=<t>'],
   [/\bsnaptime: \d+/g, 'snaptime: <t>'],
+  // The controllers of the machine's own cgroup tree.
+  [/(?:^\d+:[^:\n]*:\/[^\n]*\n)+/gm, '<cgroups>\n'],
+  // Lines of LXC's own sources move from version to version.
+  [/(\.c: \w+: )\d+ /g, '$1<line> '],
   // Counts of e2fsprogs follow from the files.
   [/\d+\/\d+ files(?: \([\d.]+% non-contiguous\))?, \d+\/\d+ blocks/g, '<n> files, <n> blocks'],
   [/\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?=\S)/g, '<time> '],
@@ -118,4 +122,12 @@ export function withLateWrite(recorded: Outcome, made: Outcome, canBeLate: boole
 
 function stepsOf(outcome: Outcome): number {
   return Number(/ \+(\d+)$/.exec(outcome.counters.find((row) => row.startsWith('vmlist ')) ?? '')?.[1] ?? 0);
+}
+
+/** An HTTP answer by status line and body; the other headers tell of the connection. */
+export function recordedAnswer(stdout: string): string {
+  const [head = '', ...rest] = stdout.split(/\r?\n\r?\n/);
+  const status = /^HTTP\/1\.1 (.*?)\r?$/m.exec(head)?.[1] ?? '';
+  const text = rest.join('\n\n').trim();
+  return JSON.stringify({ status, body: text === '' ? null : (JSON.parse(text) as unknown) });
 }

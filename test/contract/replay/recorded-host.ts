@@ -1,5 +1,5 @@
 /** Stand-in hosts in the state that a recorded step was run in. */
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Switches, setSwitches } from '../../../packages/sim/src/fault.ts';
@@ -25,6 +25,8 @@ const PLAYED_PID = 6_000_000;
 export interface Lab {
   readonly host: Host;
   readonly hosts: ReadonlyMap<string, Host>;
+  /** Guests that really run here. */
+  readonly started: string[];
   remove(): void;
 }
 
@@ -51,7 +53,7 @@ export function seedLab(setUp: LabSetUp): Lab {
   setSwitches(host, switchesFor(step));
   syncCluster(host);
   cutOff(hosts, step);
-  return { host, hosts, remove: () => rmSync(folder, { recursive: true, force: true }) };
+  return { host, hosts, started: [], remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
 function createHosts(step: RecordedStep, { folder, runtime }: { folder: string; runtime: RuntimeKind }) {
@@ -107,7 +109,7 @@ function switchesFor(step: RecordedStep): Switches {
   };
 }
 
-function seedGuests(host: Host, { step, history }: LabSetUp): void {
+function seedGuests(host: Host, { step, history, runtime }: LabSetUp): void {
   const known = new Map([...history.configs, ...Object.entries(step.pre.configs)]);
   const configs = new Map(Object.entries(step.pre.configs));
   const listed = typeof step.pre.vmlist_ids === 'string' ? fleetOf(step) : Object.entries(step.pre.vmlist_ids);
@@ -124,6 +126,7 @@ function seedGuests(host: Host, { step, history }: LabSetUp): void {
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, text);
   }
+  if (runtime === 'lxc') return; // started for real
   for (const vmid of step.pre.running_here.map(Number)) {
     const kind = configs.has(`/etc/pve/${guestFile(step.host, 'qemu', vmid)}`) ? 'qemu' : 'lxc';
     publishRunning(host, { vmid, kind, pid: PLAYED_PID + vmid, since: Date.now() - 60_000, isPlayed: true });
@@ -154,6 +157,12 @@ function deafGuests(step: RecordedStep): number[] {
   return step.pre.running_here.map(Number).filter(isDeaf);
 }
 
+/** Made by the image that the guest came from. */
+function workingDirectories(step: RecordedStep): string[] {
+  const texts = Object.values(step.pre.configs).join('\n');
+  return [...texts.matchAll(/^lxc\.init\.cwd: (\/.*)$/gm)].map((match) => match[1] ?? '/');
+}
+
 const NEEDS_ROOT = /^(?:exec|enter|push|pull|start|reboot|console|df)$/;
 
 /** Files of guests: what is there is known only for the guests concerned. */
@@ -164,12 +173,14 @@ function seedStore(host: Host, { step, template }: LabSetUp): void {
       mkdirSync(real, { recursive: true });
       continue;
     }
+    if (existsSync(real)) continue; // a template that was put there whole
     mkdirSync(dirname(real), { recursive: true });
     writeFileSync(real, '');
     truncateSync(real, file.size ?? 0);
     if (!/\/images\/\d+\/[^/]+$/.test(path)) continue;
     const root = real.replace(/\/images\/(\d+\/[^/]+)$/, '/.volumes/$1');
     mkdirSync(root, { recursive: true });
-    if (NEEDS_ROOT.test(step.argv[1] ?? '') && /-disk-0\./.test(path)) fillRoot(template, root);
+    if (NEEDS_ROOT.test(step.argv[1] ?? '') && /-disk-0\./.test(path))
+      fillRoot(template, root, workingDirectories(step));
   }
 }

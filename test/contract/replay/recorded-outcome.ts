@@ -1,12 +1,13 @@
 /** The outcome a recorded step tells. */
-import { masked, maskedOutput, type Outcome } from './outcome.ts';
+import { masked, maskedOutput, type Outcome, recordedAnswer } from './outcome.ts';
 import type { LongText, RecordedEffects, RecordedStep } from './recorded-step.ts';
 
 export function recordedOutcome(step: RecordedStep): Outcome {
   const effects = step.effects ?? {};
   return {
+    // A negative status: ended by that signal.
     exit: step.exit,
-    stdout: maskedOutput(textOf(step.stdout)),
+    stdout: maskedOutput(outputOf(step)),
     stderr: masked(textOf(step.stderr)),
     configs: configsOf(effects),
     counters: countersOf(effects, step.host),
@@ -19,8 +20,13 @@ export function recordedOutcome(step: RecordedStep): Outcome {
   };
 }
 
+function outputOf(step: RecordedStep): string {
+  const text = textOf(step.stdout);
+  return step.argv[0] === 'curl' ? recordedAnswer(text) : text;
+}
+
 function textOf(text: string | LongText): string {
-  return typeof text === 'string' ? text : `${text.head}<cut>${text.tail}`;
+  return typeof text === 'string' ? text : `${text.bytes} bytes ${text.sha256}`;
 }
 
 /** The end time of a finished task is left out. */

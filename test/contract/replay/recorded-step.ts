@@ -39,11 +39,13 @@ export interface RecordedStep {
   readonly host: string;
   readonly argv: readonly string[];
   readonly stdin?: string;
+  readonly env?: Readonly<Record<string, string>>;
   readonly exit: number | null;
   readonly stdout: string | LongText;
   readonly stderr: string | LongText;
   readonly note?: unknown;
   readonly group?: string;
+  readonly recorder_actions?: readonly (readonly [ms: number, text: string])[];
   readonly pre: {
     readonly vmlist_ids:
       | string
@@ -61,6 +63,7 @@ export interface RecordedStep {
 /** Output too long to be kept whole. */
 export interface LongText {
   readonly bytes: number;
+  readonly sha256: string;
   readonly head: string;
   readonly tail: string;
 }

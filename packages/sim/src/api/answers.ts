@@ -10,7 +10,9 @@ import { spaceOf } from '../storages.ts';
 import { PVE_REPOID, PVE_VERSION } from '../tool/pveversion.ts';
 import { ToolError } from '../tool.ts';
 import type { SpaceRow } from '../volumes.ts';
+import { contentAnswer, interfaces } from './guest-reads.ts';
 import { resources } from './resources.ts';
+import { taskLog, taskRows, taskStatus } from './tasks.ts';
 
 type Params = ReadonlyMap<string, string>;
 type Answer = (host: Host, match: RegExpExecArray, params: Params) => unknown;
@@ -47,7 +49,21 @@ const ROWS: readonly (readonly [pattern: RegExp, answer: Answer])[] = [
     (host, match) => ({ ...statusOf(host, Number(match[2])), cpu: 0, ha: { managed: 0 } }),
   ],
   [/^cluster\/ha\/resources$/, () => []],
+  [/^nodes\/([^/]+)\/tasks$/, (host, _, params) => taskRows(host, params)],
+  [/^nodes\/([^/]+)\/tasks\/([^/]+)\/status$/, (host, match) => taskStatus(host, decodeURIComponent(match[2] ?? ''))],
+  [/^nodes\/([^/]+)\/tasks\/([^/]+)\/log$/, (host, match) => taskLog(host, decodeURIComponent(match[2] ?? ''))],
+  [/^nodes\/([^/]+)\/lxc\/(\d+)$/, () => CONTAINER_FOLDERS.map((subdir) => ({ subdir }))],
+  [/^nodes\/([^/]+)\/lxc\/(\d+)\/interfaces$/, (host, match) => interfaces(host, Number(match[2]))],
+  [
+    /^nodes\/([^/]+)\/storage\/([^/]+)\/content$/,
+    (host, match, params) => contentAnswer(host, match[2] ?? '', params.get('content')),
+  ],
 ];
+
+const CONTAINER_FOLDERS =
+  'config pending status vncproxy termproxy vncwebsocket spiceproxy migrate clone rrd rrddata firewall snapshot resize interfaces'.split(
+    ' ',
+  );
 
 /** undefined: nothing answers that path. */
 export async function answerOf(host: Host, path: string, params: Params): Promise<unknown> {
@@ -55,12 +71,20 @@ export async function answerOf(host: Host, path: string, params: Params): Promis
   for (const [pattern, answer] of ROWS) {
     const match = pattern.exec(clean);
     if (match === null) continue;
+    if (clean.startsWith('nodes/') && match[1] !== undefined && match[1] !== host.name) requireNode(host, match[1]);
     if (clean.startsWith('nodes/') && match[1] !== undefined && match[1] !== host.name)
       throw new ToolError('proxy handler failed: Host key verification failed.\n');
     syncCluster(host);
     return answer(host, match, params);
   }
   return undefined;
+}
+
+/** A name that no node has cannot be resolved either. */
+function requireNode(host: Host, node: string): void {
+  if (readCluster(host).members[node] !== undefined) return;
+  const reason = `failed to get address info for: ${node}: Temporary failure in name resolution`;
+  throw new ToolError(`hostname lookup '${node}' failed - ${reason}\n`, 11);
 }
 
 /** A lookup, not a reservation: the lowest free id, or the given one when it is free. */
@@ -178,5 +202,6 @@ async function storageRows(host: Host): Promise<unknown[]> {
 
 function spaceFields(space: SpaceRow | undefined): Record<string, number> {
   if (space === undefined) return { active: 0, total: 0, used: 0, avail: 0 };
-  return { active: 1, total: space.totalBytes, used: space.usedBytes, avail: space.availableBytes };
+  const used_fraction = space.totalBytes > 0 ? space.usedBytes / space.totalBytes : 0;
+  return { active: 1, used_fraction, total: space.totalBytes, used: space.usedBytes, avail: space.availableBytes };
 }

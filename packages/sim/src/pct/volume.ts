@@ -66,6 +66,8 @@ async function checkedResize(verb: Verb, warn: (line: string) => void): Promise<
   const { storage, volname, parsed } = findVolume(host, point.volume);
   if (parsed.vmid !== vmid)
     throw new ToolError(`can't resize mount point owned by another container (${parsed.vmid ?? ''})\n`);
+  if (!(await (await volumeBackend(storage)).exists({ host, storage, volname })))
+    throw new ToolError(`volume '${point.volume}' does not exist\n`, 2);
   const given = text(verb, 'size') ?? '';
   const current = await (await volumeBackend(storage)).sizeBytes({ host, storage, volname });
   const asked = parseSize(given.replace(/^\+/, '')) ?? 0;

@@ -1,0 +1,89 @@
+/**
+ * Methods of the API that change something: each is a sub-command of a tool under another name (pve-container
+ * src/PVE/API2/LXC.pm and below it), so the verbs of pct/ do the work. Who calls decides about words, rights and output.
+ */
+import type { Host } from '../host.ts';
+import type { Verb, VerbHandler } from '../pct/context.ts';
+import { requirePmxcfs } from '../pmxcfs.ts';
+import { checkParameters } from '../schema/command.ts';
+import type { Parameters } from '../schema/property.ts';
+import { type CommandSchema, toolSchema } from '../schema/schema-data.ts';
+import { CONTAINER_VERBS } from '../tool/container-verbs.ts';
+import { ToolError, type ToolIo } from '../tool.ts';
+
+export type HttpVerb = 'GET' | 'POST' | 'PUT' | 'DELETE';
+
+const CONTAINER = String.raw`nodes/(?<node>[^/]+)/lxc/(?<vmid>\d+)`;
+const ROWS: readonly (readonly [verb: HttpVerb, path: string, command: string])[] = [
+  ['POST', String.raw`nodes/(?<node>[^/]+)/lxc`, 'create'],
+  ['PUT', `${CONTAINER}/config`, 'set'],
+  ['DELETE', CONTAINER, 'destroy'],
+  ['POST', `${CONTAINER}/clone`, 'clone'],
+  ['POST', `${CONTAINER}/template`, 'template'],
+  ['PUT', `${CONTAINER}/resize`, 'resize'],
+  ['POST', `${CONTAINER}/move_volume`, 'move-volume'],
+  ['POST', `${CONTAINER}/snapshot`, 'snapshot'],
+  ['DELETE', String.raw`${CONTAINER}/snapshot/(?<snapname>[^/]+)`, 'delsnapshot'],
+  ['POST', String.raw`${CONTAINER}/snapshot/(?<snapname>[^/]+)/rollback`, 'rollback'],
+  ...['start', 'stop', 'shutdown', 'reboot', 'suspend', 'resume'].map(
+    (name) => ['POST', `${CONTAINER}/status/${name}`, name] as const,
+  ),
+];
+const METHODS = ROWS.map(([verb, path, command]) => ({ verb, pattern: new RegExp(`^${path}$`), command }));
+
+export interface ApiMethod {
+  readonly command: string;
+  readonly schema: CommandSchema;
+  /** Parameters that the path gives. */
+  readonly fixed: Readonly<Record<string, string>>;
+}
+
+/** undefined: no such method, or one that only reads. */
+export function findMethod(verb: HttpVerb, path: string): ApiMethod | undefined {
+  const clean = path.replace(/^\/+|\/+$/g, '');
+  for (const { verb: wanted, pattern, command } of METHODS) {
+    const match = wanted === verb ? pattern.exec(clean) : null;
+    const schema = toolSchema('pct')[command];
+    if (match !== null && schema !== undefined) return { command, schema, fixed: { ...match.groups } };
+  }
+  return undefined;
+}
+
+export interface ApiCaller {
+  /** Program whose name the cluster's log shows. */
+  readonly tool: string;
+  readonly io: ToolIo;
+  /** The line after a parameter error. */
+  readonly usage: string;
+}
+
+/** The UPID of the task it started, if any. Errors before a task are thrown; a failed task is none. */
+export async function callMethod(
+  host: Host,
+  method: ApiMethod,
+  call: { params: Parameters; caller: ApiCaller },
+): Promise<string | undefined> {
+  requirePmxcfs(host);
+  const { caller } = call;
+  const { node = host.name, ...fixed } = method.fixed;
+  if (node !== host.name) throw new ToolError('proxy handler failed: Host key verification failed.\n');
+  const params = { ...call.params, ...fixed };
+  checkParameters({ ...params, node }, method.schema.params ?? {});
+  let upid: string | undefined;
+  const io: ToolIo = { ...caller.io, onTask: (started) => void (upid ??= started) };
+  const verb: Verb = {
+    tool: caller.tool,
+    host,
+    io,
+    call: { command: method.command, method: method.schema.name ?? '', params, usage: caller.usage },
+    vmid: Number(params['vmid'] ?? 0),
+  };
+  await (await handlerOf(method.command))(verb);
+  return upid;
+}
+
+async function handlerOf(command: string): Promise<VerbHandler> {
+  const load = CONTAINER_VERBS[command];
+  if (load === undefined) throw new ToolError(`${command} is not part of this stand-in\n`);
+  return load();
+}
