@@ -83,8 +83,10 @@ async function whileHeld({ host }: Lab, step: RecordedStep, path: string): Promi
     stdio: ['ignore', 'pipe', 'ignore'],
     detached: true,
   });
+  let isHeld = true;
   const release = (): void => {
-    if (holder.pid !== undefined && holder.exitCode === null) process.kill(-holder.pid, 'SIGKILL');
+    if (isHeld && holder.pid !== undefined && holder.exitCode === null) process.kill(-holder.pid, 'SIGKILL');
+    isHeld = false;
   };
   await once(holder.stdout, 'data');
   turnSwitches(host, { waitScale: 1 }); // a wait that ends by itself

@@ -10,8 +10,10 @@ import type { RecordedStep } from './recorded-step.ts';
 
 const REACHES_INSIDE = /^(?:exec|enter)$/;
 
+/** Without its cluster file system no tool comes as far as the guest. */
 export function isLive({ argv, pre }: RecordedStep): boolean {
-  return argv[0] === 'pct' && REACHES_INSIDE.test(argv[1] ?? '') && pre.running_here.includes(argv[2] ?? '');
+  const reaches = argv[0] === 'pct' && REACHES_INSIDE.test(argv[1] ?? '') && pre.quorate !== null;
+  return reaches && pre.running_here.includes(argv[2] ?? '');
 }
 
 /** undefined: guests run on this machine. */
