@@ -7,7 +7,8 @@ import { nameOf, representative, type Studied, seeded, strikeAll, study } from '
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
-const SEED = Number(process.env['PXMGR_TEST_SEED'] ?? Date.now() % 1_000_000);
+/** The same part at each run; another one with PXMGR_SEED. */
+const SEED = Number(process.env['PXMGR_SEED'] ?? 1);
 
 let bench: AgentBench;
 let chosen: Studied[];
@@ -16,7 +17,7 @@ beforeAll(async () => {
   const studied = await study(bench);
   chosen = representative(studied, seeded(SEED));
   const count = (list: readonly Studied[]): number => list.reduce((sum, { points }) => sum + points.length, 0);
-  process.stdout.write(`agent points: ${count(chosen)} of ${count(studied)}, PXMGR_TEST_SEED=${SEED}\n`);
+  process.stdout.write(`agent points: ${count(chosen)} of ${count(studied)}, PXMGR_SEED=${SEED}\n`);
 });
 afterAll(async () => {
   await bench.stop();
@@ -33,7 +34,7 @@ describe('an agent that is killed', () => {
     async (_name, scenario) => {
       const studied = chosen.find((one) => one.scenario === scenario);
       expect(studied).toBeDefined();
-      expect(studied === undefined ? [] : await strikeAll(bench, studied), `PXMGR_TEST_SEED=${SEED}`).toEqual([]);
+      expect(studied === undefined ? [] : await strikeAll(bench, studied), `PXMGR_SEED=${SEED}`).toEqual([]);
     },
   );
 });

@@ -1,7 +1,7 @@
 /** One row for each kind of operation that the agent knows: how to come to it, how to order it, how to clean up. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { Device, type Order } from '@pxmgr/contract/common';
+import { Device, type Order, SetOptions } from '@pxmgr/contract/common';
 import { type AgentBench, type Subject, specOf, TEMPLATE } from './agent-bench.ts';
 
 export interface Scenario {
@@ -179,6 +179,14 @@ export const SCENARIOS: readonly Scenario[] = [
     prepare: attach,
     order: (bench, subject, order) =>
       bench.change(order, subject, { $case: 'detachDevices', value: { devices: DEVICES } }),
+    cleanUp: destroy,
+  },
+  {
+    kind: 'container.set',
+    vmid: 212,
+    prepare: make,
+    order: (bench, subject, order) =>
+      bench.change(order, subject, { $case: 'setOptions', value: SetOptions.fromPartial({ cores: 2, onBoot: true }) }),
     cleanUp: destroy,
   },
 ];

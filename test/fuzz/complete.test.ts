@@ -11,7 +11,6 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   internalCommand: 'makes a line for people; nothing runs it',
   checkCommand: 'is the door itself; every builder row goes through it',
   parseBusKeys: 'reads a file that only the controller writes; a damaged one must stop it',
-  createTemplateCommand: 'is a value of the table of commands',
 };
 
 it('has a row for every one', () => {

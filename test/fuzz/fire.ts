@@ -22,14 +22,14 @@ export const ROWS: readonly Row[] = [
 export const FULL = 10_000;
 
 /** `wanted` gives the number of inputs for a row; a failure prints the seed and the path that lead to it again. */
-export function fire(wanted: (row: Row) => number): void {
+export function fire(wanted: (row: Row) => number, seed?: number): void {
   describe.each(ROWS.map((row, index) => ({ row, title: `${row.of.join(', ')} #${index}` })))('$title', ({ row }) => {
     it('stands any input', async () => {
       await fc.assert(
         fc.asyncProperty(row.input, async (input) => {
           await tried(row, input);
         }),
-        { numRuns: wanted(row) },
+        { numRuns: wanted(row), ...(seed === undefined ? {} : { seed }) },
       );
     });
     it.runIf(row.isText)('is quick on long texts', async () => {
