@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import type { NodeProcess } from '../../deploy/stand/node.ts';
 import { waitFor } from '../../deploy/stand/wait.ts';
 import { type OperationView, TEST_LIMIT_MS, TestFleet, WAIT_LIMIT_MS } from './fleet.ts';
-import { guestLocks } from './traces.ts';
+import { guestLocks, killTools } from './traces.ts';
 
 vi.setConfig({ testTimeout: TEST_LIMIT_MS, hookTimeout: TEST_LIMIT_MS });
 
@@ -43,6 +43,7 @@ async function killedAt(fault: FaultRule, words: readonly string[]): Promise<Ope
     faultsOf(node.host).some(({ done }) => (done ?? 0) > 0) ? true : undefined,
   );
   await node.kill();
+  if (fault.do === 'hang') killTools(node);
   await node.start();
   return await fleet.ended(id);
 }
@@ -77,7 +78,7 @@ describe('a device', () => {
   });
 
   it.each<[string, FaultRule]>([
-    ['before pct set stores it', { at: 'pct set', point: 'before-config', do: 'die' }],
+    ['before pct set stores it', { at: 'pct set', point: 'before-config', do: 'hang' }],
     ['after pct set has stored it', { at: 'pct set', point: 'end', do: 'delay', delayMs: 1500 }],
   ])('is given once when the agent is killed %s', async (_when, fault) => {
     expect(await killedAt(fault, ['device', 'attach', 'web', '--path', '/dev/kfd'])).toMatchObject({ state: 'done' });
@@ -102,7 +103,7 @@ describe('options', () => {
       '--onboot',
       'yes',
     ];
-    const fault = { at: 'pct set', point: 'before-config', do: 'die' } as const;
+    const fault = { at: 'pct set', point: 'before-config', do: 'hang' } as const;
     expect(await killedAt(fault, words)).toMatchObject({ state: 'done' });
     expect(lines(/^(?:memory|cores|tags|onboot|lock):/)).toEqual([
       'cores: 3',

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import type { NodeProcess } from '../../deploy/stand/node.ts';
 import { waitFor } from '../../deploy/stand/wait.ts';
 import { type OperationView, TEST_LIMIT_MS, TestFleet, WAIT_LIMIT_MS } from './fleet.ts';
-import { commandsOf, guestLocks, runningTasks } from './traces.ts';
+import { commandsOf, guestLocks, killTools, runningTasks } from './traces.ts';
 
 vi.setConfig({ testTimeout: TEST_LIMIT_MS, hookTimeout: TEST_LIMIT_MS });
 
@@ -155,6 +155,7 @@ describe('an agent killed', () => {
       faultsOf(node.host).some(({ done }) => (done ?? 0) > 0) ? true : undefined,
     );
     await node.kill();
+    if (fault.do === 'hang') killTools(node);
     await node.start();
     return await fleet.ended(id);
   }
@@ -172,8 +173,8 @@ describe('an agent killed', () => {
   }
 
   it.each<[string, FaultRule]>([
-    ['has marked the guest', { at: 'pct snapshot', point: 'after-prepare', do: 'die' }],
-    ['has made the snapshots', { at: 'pct snapshot', point: 'before-config', do: 'die' }],
+    ['has marked the guest', { at: 'pct snapshot', point: 'after-prepare', do: 'hang' }],
+    ['has made the snapshots', { at: 'pct snapshot', point: 'before-config', do: 'hang' }],
   ])('with its pct, where that %s: taken once more, or gone', async (_when, fault) => {
     const operation = await killedAt(fault, 'create', 'again');
     await nothingHalf();
@@ -192,7 +193,7 @@ describe('an agent killed', () => {
   it('in the middle of a rollback ends it', async () => {
     writeFileSync(dataFile(), 'later');
     const operation = await killedAt(
-      { at: 'pct rollback', point: 'after-lock', do: 'die' },
+      { at: 'pct rollback', point: 'after-lock', do: 'hang' },
       'rollback',
       'first',
       '--yes',
@@ -204,7 +205,7 @@ describe('an agent killed', () => {
 
   it('in the middle of a removal ends it', async () => {
     await snapshot('create', 'gone');
-    const fault = { at: 'pct delsnapshot', point: 'after-lock', do: 'die' } as const;
+    const fault = { at: 'pct delsnapshot', point: 'after-lock', do: 'hang' } as const;
     expect(await killedAt(fault, 'destroy', 'gone', '--yes')).toMatchObject({ state: 'done' });
     expect(await names()).toEqual(['first']);
     await nothingHalf();

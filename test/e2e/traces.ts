@@ -145,3 +145,16 @@ export function commandsOf(node: NodeProcess, from = 0): LoggedCommand[] {
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as LoggedCommand);
 }
+
+/** SIGKILL to the host's tools that run now, with whoever waits for them gone before: nobody undoes what they began. */
+export function killTools(node: NodeProcess): void {
+  for (const { pid, argv } of processesOf(node.host.root)) {
+    if (!argv.includes('tool')) continue;
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      // Ended in this moment.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+}

@@ -32,7 +32,8 @@ export function fire(wanted: (row: Row) => number, seed?: number): void {
         { numRuns: wanted(row), ...(seed === undefined ? {} : { seed }) },
       );
     });
-    it.runIf(row.isText)('is quick on long texts', async () => {
+    if (!row.isText) return;
+    it('is quick on long texts', async () => {
       for (const text of giants()) await tried(row, text);
     });
   });

@@ -124,8 +124,10 @@ async function list(host: Host, storage: Storage): Promise<VolumeRow[]> {
 async function snapshot({ host, storage, volname }: VolumeAt, name: string): Promise<void> {
   const dataset = datasetName(storage, volname);
   await asStorage(() => takeSnapshots(host, [`${dataset}@${name}`]));
+  const found = findDataset(readPools(host), dataset);
+  if (found?.type === 'volume') return;
   // The quota of that moment is kept with the snapshot, since a rollback leaves properties alone.
-  const quota = findDataset(readPools(host), dataset)?.properties['refquota'] ?? '0';
+  const quota = found?.properties['refquota'] ?? '0';
   await asStorage(() => setProperties(host, `${dataset}@${name}`, [[QUOTA_MARK, quota]]));
 }
 
