@@ -58,6 +58,40 @@ describe('recovery of a create that the agent did not live to end', () => {
     });
   });
 
+  it('half made on a node that has lost quorum: waits for it, and touches nothing before', async () => {
+    const quorate = (value: number): void => {
+      host.write('etc/pve/.members', `{"nodename":"pve1","cluster":{"name":"c","quorate":${value}}}`);
+    };
+    // Lost once more while the undo is at work: its first try fails, and is no end.
+    host.runner.expect('pct unlock 101');
+    host.runner.expect(isDestroy, {
+      exit: 255,
+      stderr: "unable to open file '/etc/pve/nodes/pve1/lxc/101.conf.tmp.1' - Permission denied\n",
+      effect: () => {
+        quorate(0);
+        setTimeout(() => {
+          quorate(1);
+        }, 1200);
+      },
+    });
+    host.runner.expect('pct unlock 101');
+    host.runner.expect(isDestroy, {
+      effect: () => {
+        host.dropGuest(101);
+      },
+    });
+    const operation = await dieIn(() => {
+      host.putGuest(101, 'lock: create\n');
+      quorate(0);
+      setTimeout(() => {
+        quorate(1);
+      }, 1200);
+    });
+    expect(operation).toMatchObject({ state: OperationState.OPERATION_STATE_FAILED, recovery: 'undone' });
+    expect(operation.warnings).toContainEqual(expect.stringContaining('no quorum'));
+    expect(host.parts.files.text(101)).toBeUndefined();
+  });
+
   it('half made: unlocked, destroyed, volumes freed', async () => {
     host.runner.expect('pct unlock 101');
     host.runner.expect(isDestroy, {

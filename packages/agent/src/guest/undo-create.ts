@@ -9,6 +9,7 @@ import { type GuestConfig, guestUidOf } from './config-file.ts';
 import type { GuestParts } from './parts.ts';
 import { freeVolumeCommand, undoCreateCommand, unlockCommand } from './pct-args.ts';
 import { volumesOf } from './volumes.ts';
+import { withQuorum } from './with-quorum.ts';
 
 /** What a create leaves a trace of, and how to know that it is ours. */
 export interface HalfMade {
@@ -38,15 +39,7 @@ export async function undoCreate(parts: GuestParts, made: HalfMade, work: Work):
   try {
     await waitForTask(parts, made.vmid);
     await parts.records.forget(made.guestUid);
-    const found = identify(parts.files.config(made.vmid), made);
-    // Somebody else has the id by now, here or on another node: its volumes are not ours to free.
-    if (found === 'foreign' || (found === 'absent' && readVmlist(parts.paths).has(made.vmid))) return;
-    if (found !== 'absent') {
-      await work.effect({ name: 'container.undo', data: { vmid: String(made.vmid) } }, () =>
-        remove(parts, made.vmid, work),
-      );
-    }
-    await freeVolumes(parts, made, work);
+    await withQuorum(parts, work, () => removeWhatIsOurs(parts, made, work));
   } catch (error) {
     const cause = toPxmError(error);
     throw new PxmError(
@@ -55,6 +48,18 @@ export async function undoCreate(parts: GuestParts, made: HalfMade, work: Work):
       { cause },
     );
   }
+}
+
+async function removeWhatIsOurs(parts: GuestParts, made: HalfMade, work: Work): Promise<void> {
+  const found = identify(parts.files.config(made.vmid), made);
+  // Somebody else has the id by now, here or on another node: its volumes are not ours to free.
+  if (found === 'foreign' || (found === 'absent' && readVmlist(parts.paths).has(made.vmid))) return;
+  if (found !== 'absent') {
+    await work.effect({ name: 'container.undo', data: { vmid: String(made.vmid) } }, () =>
+      remove(parts, made.vmid, work),
+    );
+  }
+  await freeVolumes(parts, made, work);
 }
 
 /** A create that the agent did not live to end: whole when its last effect is known to be done, else gone. */
