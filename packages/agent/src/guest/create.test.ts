@@ -66,6 +66,14 @@ describe('createContainer', () => {
     host.runner.assertDone();
   });
 
+  it('does not take a guest for whole that pct says it failed to make, whatever its configuration looks like', async () => {
+    const stderr = "unable to create CT 101 - unable to open file '101.conf.tmp.1' - Permission denied\n";
+    host.runner.expect(isCreate, { exit: 255, stderr, effect: goodCreate(host) });
+    host.runner.expect(isDestroy, { effect: goodDestroy(host) });
+    expect((await create(host, specOf())).problem?.message).toContain('Permission denied');
+    expect(host.parts.files.text(101)).toBeUndefined();
+  });
+
   it('gives a device the gid of the guest and puts the program into that group', async () => {
     host.write('dev/dri/renderD128', '');
     host.runner.expect(isCreate, { effect: goodCreate(host) });

@@ -73,11 +73,13 @@ async function runCreate(
       command: ready.plan.create,
       task: { type: 'vzcreate', vmid },
       context: { vmid: String(vmid), node: parts.files.node, storage: made.storages[0] ?? '', operation: work.id },
-      postCondition: ({ signal }) => {
+      postCondition: ({ signal, exitCode }) => {
         const config = parts.files.config(vmid);
         if (config === undefined) return 'there is no configuration';
-        // pct writes the configuration, without the lock, before it sets the guest up.
+        // pct writes the configuration, without the lock, before it sets the guest up: a guest that looks whole may
+        // lack what came after, and a node that lost quorum cannot remove what failed.
         if (signal !== null) return `pct was ended by ${signal}`;
+        if (exitCode !== 0) return `pct ended with ${String(exitCode)}`;
         // Another program may have made a guest under this id in the same moment.
         if (identify(config, made) !== 'ours') return 'the guest under this id is not the one we made';
         if (config.entries.has('lock')) return `it is still locked (${config.entries.get('lock') ?? ''})`;
