@@ -15,6 +15,8 @@ describe('parseCommandLine', () => {
     [['config', 'check'], { name: 'config', verb: 'check' }],
     [['--version'], { name: 'version' }],
     [['join', '--help'], { name: 'help' }],
+    [['-h'], { name: 'help' }],
+    [['frob', '--version'], { name: 'version' }],
   ])('%j', (argv, command) => {
     expect(parseCommandLine(argv).command).toEqual(command);
   });
