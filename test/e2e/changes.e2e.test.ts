@@ -1,11 +1,11 @@
 /** Containers changed with the shipped programs: devices given and taken, options set, and an agent that is killed meanwhile. */
 import { readFileSync } from 'node:fs';
-import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/fault';
+import { type FaultRule, setFaults } from '@pxmgr/sim/fault';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
 import { waitFor } from '../../deploy/stand/wait.ts';
-import { type OperationView, TEST_LIMIT_MS, TestFleet, WAIT_LIMIT_MS } from './fleet.ts';
-import { guestLocks, killTools } from './traces.ts';
+import { TEST_LIMIT_MS, TestFleet, WAIT_LIMIT_MS } from './fleet.ts';
+import { guestLocks } from './traces.ts';
 
 vi.setConfig({ testTimeout: TEST_LIMIT_MS, hookTimeout: TEST_LIMIT_MS });
 
@@ -34,19 +34,6 @@ const lines = (pattern: RegExp): string[] =>
   config()
     .split('\n')
     .filter((line) => pattern.test(line));
-
-/** Begins it, kills the agent when the tool is at the point, and waits for the end. */
-async function killedAt(fault: FaultRule, words: readonly string[]): Promise<OperationView> {
-  setFaults(node.host, [fault]);
-  const id = (await fleet.cli.text([...words, '--detach', '-o', 'name'])).trim();
-  await waitFor('the tool reaches the point', WAIT_LIMIT_MS, () =>
-    faultsOf(node.host).some(({ done }) => (done ?? 0) > 0) ? true : undefined,
-  );
-  await node.kill();
-  if (fault.do === 'hang') killTools(node);
-  await node.start();
-  return await fleet.ended(id);
-}
 
 describe('a device', () => {
   it('is given with the groups of the guest, and as a whole to one guest only', async () => {
@@ -81,7 +68,9 @@ describe('a device', () => {
     ['before pct set stores it', { at: 'pct set', point: 'before-config', do: 'hang' }],
     ['after pct set has stored it', { at: 'pct set', point: 'end', do: 'delay', delayMs: 1500 }],
   ])('is given once when the agent is killed %s', async (_when, fault) => {
-    expect(await killedAt(fault, ['device', 'attach', 'web', '--path', '/dev/kfd'])).toMatchObject({ state: 'done' });
+    expect(await fleet.killedAt(node, fault, ['device', 'attach', 'web', '--path', '/dev/kfd'])).toMatchObject({
+      state: 'done',
+    });
     expect(lines(/^dev\d/)).toEqual([expect.stringContaining('/dev/kfd')]);
     expect(guestLocks(node)).toEqual([]);
     await fleet.cli.text(['device', 'detach', 'web', '--path', '/dev/kfd']);
@@ -104,7 +93,7 @@ describe('options', () => {
       'yes',
     ];
     const fault = { at: 'pct set', point: 'before-config', do: 'hang' } as const;
-    expect(await killedAt(fault, words)).toMatchObject({ state: 'done' });
+    expect(await fleet.killedAt(node, fault, words)).toMatchObject({ state: 'done' });
     expect(lines(/^(?:memory|cores|tags|onboot|lock):/)).toEqual([
       'cores: 3',
       'memory: 768',

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CommandResult } from '@pxmgr/kit/exec/command';
+import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/fault';
 import { buildDemoImage } from '@pxmgr/sim/image-fixture';
 import { furnish, HOSTS, type Runtime, runtimeHere } from '../../deploy/demo/furnish.ts';
 import { ControllerProcess } from '../../deploy/stand/controller.ts';
@@ -11,7 +12,9 @@ import { NodeProcess } from '../../deploy/stand/node.ts';
 import { pushImage } from '../../deploy/stand/push-image.ts';
 import { Registry } from '../../deploy/stand/registry.ts';
 import { bundle, StandDir } from '../../deploy/stand/stand-dir.ts';
+import { waitFor } from '../../deploy/stand/wait.ts';
 import { Preload } from '../support/preload.ts';
+import { killTools } from './traces.ts';
 
 export interface FleetOptions {
   /** Some of pve1 (NVIDIA card), pve2 (AMD card, pool with a dataset), pve3 (Intel, USB). */
@@ -147,6 +150,19 @@ export class TestFleet {
   async ended(id: string): Promise<OperationView> {
     await this.cli.run(['operation', 'watch', id, '--quiet']);
     return await this.operation(id);
+  }
+
+  /** Begins it, kills the agent when a tool of its node is at the point, and waits for the end. */
+  async killedAt(node: NodeProcess, fault: FaultRule, words: readonly string[]): Promise<OperationView> {
+    setFaults(node.host, [fault]);
+    const id = (await this.cli.text([...words, '--detach', '-o', 'name'])).trim();
+    await waitFor('the tool reaches the point', WAIT_LIMIT_MS, () =>
+      faultsOf(node.host).some(({ done }) => (done ?? 0) > 0) ? true : undefined,
+    );
+    await node.kill();
+    if (fault.do === 'hang') killTools(node);
+    await node.start();
+    return await this.ended(id);
   }
 
   async container(key: string): Promise<ContainerView> {

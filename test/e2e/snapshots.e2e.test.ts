@@ -1,11 +1,11 @@
 /** Snapshots with the shipped programs: taken, gone back to, removed, refused for a named reason, killed in the middle. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/fault';
+import { type FaultRule, setFaults } from '@pxmgr/sim/fault';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
 import { waitFor } from '../../deploy/stand/wait.ts';
 import { type OperationView, TEST_LIMIT_MS, TestFleet, WAIT_LIMIT_MS } from './fleet.ts';
-import { commandsOf, guestLocks, killTools, runningTasks } from './traces.ts';
+import { commandsOf, guestLocks, runningTasks } from './traces.ts';
 
 vi.setConfig({ testTimeout: TEST_LIMIT_MS, hookTimeout: TEST_LIMIT_MS });
 
@@ -147,18 +147,10 @@ describe('refused before pct is asked', () => {
 });
 
 describe('an agent killed', () => {
-  async function killedAt(fault: FaultRule, ...words: readonly string[]): Promise<OperationView> {
-    setFaults(node.host, [fault]);
+  const killedAt = async (fault: FaultRule, ...words: readonly string[]): Promise<OperationView> => {
     const [verb = '', ...rest] = words;
-    const id = (await snapshot(verb, ...rest, '--detach', '-o', 'name')).trim();
-    await waitFor('the tool reaches the point', WAIT_LIMIT_MS, () =>
-      faultsOf(node.host).some(({ done }) => (done ?? 0) > 0) ? true : undefined,
-    );
-    await node.kill();
-    if (fault.do === 'hang') killTools(node);
-    await node.start();
-    return await fleet.ended(id);
-  }
+    return await fleet.killedAt(node, fault, ['container', 'snapshot', verb, 'web', ...rest]);
+  };
 
   /** Nothing but whole snapshots: no lock, no half one, no task. */
   async function nothingHalf(): Promise<void> {

@@ -1,8 +1,7 @@
-import type { Problem } from '@pxmgr/contract/common';
 import type { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Fate } from './agent.fixture.ts';
-import { finish, request, until, Workshop } from './work.fixture.ts';
+import { failure, finish, request, until, Workshop } from './work.fixture.ts';
 import type { Work } from './work.ts';
 
 let shop: Workshop;
@@ -13,10 +12,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await shop.close();
 });
-
-function problem(code: string): Problem {
-  return { code, message: `it failed with ${code}`, hint: '', fields: {}, causes: [] };
-}
 
 function warnings(work: Work, id: string): string[] {
   return work.records.operations
@@ -44,7 +39,7 @@ describe('an agent that goes away', () => {
   it.each<[string, Exclude<Fate, 'held' | { refuses: PxmError }>, string[]]>([
     ['finished', 'done', ['image.pull', 'container.create 100', 'container.start 100']],
     ['undid', 'undone', ['image.pull', 'container.create 100', 'container.start 100']],
-    ['failed in', { fails: problem('PXM_COMMAND_FAILED') }, ['image.pull']],
+    ['failed in', { fails: failure('PXM_COMMAND_FAILED') }, ['image.pull']],
   ])(
     'is asked until it is back, however long its node is down, and what it %s decides',
     async (_what, fate, effects) => {
@@ -75,7 +70,7 @@ describe('an agent that goes away', () => {
     const { plan } = await work.planner.planContainer(request());
     const { id } = work.executor.apply(plan.id);
     await until(() => agent.running('container.start') === 1);
-    agent.letGo('container.start', { fails: problem('PXM_START_FAILED') });
+    agent.letGo('container.start', { fails: failure('PXM_START_FAILED') });
     await agent.stop();
     shop.fleet.setPresence('pve1', 'down');
     await until(() => warnings(work, id).some((text) => text.includes('it is asked until it answers')));

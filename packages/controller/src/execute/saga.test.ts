@@ -1,7 +1,6 @@
-import type { Problem } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { finish, request, until, Workshop } from './work.fixture.ts';
+import { failure, finish, request, until, Workshop } from './work.fixture.ts';
 
 let shop: Workshop;
 beforeEach(async () => {
@@ -12,14 +11,10 @@ afterEach(async () => {
   await shop.close();
 });
 
-function problem(code: string): Problem {
-  return { code, message: `it failed with ${code}`, hint: '', fields: {}, causes: [] };
-}
-
 describe('a step that fails', () => {
   it('takes back what the plan made, releases the reservation and rests the vmid', async () => {
     const { work } = shop.open();
-    shop.agent('pve1').plan('container.start', { fails: problem('PXM_START_FAILED') });
+    shop.agent('pve1').plan('container.start', { fails: failure('PXM_START_FAILED') });
     const { plan } = await work.planner.planContainer(request());
     const { record } = await finish(work, work.executor.apply(plan.id).id);
     expect(record).toMatchObject({ state: 'failed', operation: { problem: { code: 'PXM_START_FAILED' } } });
@@ -35,7 +30,7 @@ describe('a step that fails', () => {
 
   it('undoes nothing when nothing was made', async () => {
     const { work } = shop.open();
-    shop.agent('pve1').plan('image.pull', { fails: problem('PXM_DISK_FULL') });
+    shop.agent('pve1').plan('image.pull', { fails: failure('PXM_DISK_FULL') });
     const { plan } = await work.planner.planContainer(request());
     const { record } = await finish(work, work.executor.apply(plan.id).id);
     expect(record.operation.problem?.code).toBe('PXM_DISK_FULL');
@@ -45,7 +40,7 @@ describe('a step that fails', () => {
 
   it('leaves a guest that runs but was not ready in time', async () => {
     const { work } = shop.open();
-    shop.agent('pve1').plan('container.start', { fails: problem('PXM_NOT_READY') });
+    shop.agent('pve1').plan('container.start', { fails: failure('PXM_NOT_READY') });
     const { plan } = await work.planner.planContainer(request());
     const { record } = await finish(work, work.executor.apply(plan.id).id);
     expect(record).toMatchObject({ state: 'failed', operation: { warnings: ['container 100 was left as it is'] } });
@@ -55,8 +50,8 @@ describe('a step that fails', () => {
 
   it('says what is left, and keeps it reserved, when the undo fails too', async () => {
     const { work } = shop.open();
-    shop.agent('pve1').plan('container.start', { fails: problem('PXM_START_FAILED') });
-    shop.agent('pve1').plan('container.destroy', { fails: problem('PXM_DATASET_BUSY') });
+    shop.agent('pve1').plan('container.start', { fails: failure('PXM_START_FAILED') });
+    shop.agent('pve1').plan('container.destroy', { fails: failure('PXM_DATASET_BUSY') });
     const { plan } = await work.planner.planContainer(request());
     const { record } = await finish(work, work.executor.apply(plan.id).id);
     expect(record.operation.problem?.code).toBe('PXM_UNDO_INCOMPLETE');
@@ -110,7 +105,7 @@ describe('a node that has seen a newer token', () => {
   it('refuses the plan, and the next plan has a token above it', async () => {
     const { work } = shop.open();
     const fields = { node: 'pve1', seen: '7 (token 41)', generation: '1 (token 1)' };
-    shop.agent('pve1').plan('container.create', { fails: { ...problem('PXM_GENERATION_OLD'), fields } });
+    shop.agent('pve1').plan('container.create', { fails: { ...failure('PXM_GENERATION_OLD'), fields } });
     const { plan } = await work.planner.planContainer(request());
     const { record } = await finish(work, work.executor.apply(plan.id).id);
     expect(record.operation.problem?.code).toBe('PXM_GENERATION_OLD');

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hasEnded } from '@pxmgr/contract';
-import { ContainerSpec, type OperationEvent } from '@pxmgr/contract/common';
+import { ContainerSpec, type OperationEvent, type Problem } from '@pxmgr/contract/common';
 import { createIdSource, systemClock } from '@pxmgr/kit/clock';
 import { silentLogger } from '@pxmgr/kit/log/logger';
 import { type NodeSketch, SketchedFleet } from '../domain/fleet.fixture.ts';
@@ -123,6 +123,11 @@ export function request(part: Partial<ContainerRequest> = {}): ContainerRequest 
     actor: 'operator:alice',
     ...part,
   };
+}
+
+/** What an agent says of a step that failed. */
+export function failure(code: string): Problem {
+  return { code, message: `it failed with ${code}`, hint: '', fields: {}, causes: [] };
 }
 
 const PATIENCE_MS = 10_000;
