@@ -51,7 +51,7 @@ export const HOST_ROWS: readonly Row[] = [
     'parseVmlist',
     nearJson({ version: 5, ids: { '100': { node: 'pve1', type: 'lxc', version: 3 } } }),
     (text) => {
-      for (const [vmid, entry] of parseVmlist(text)) {
+      for (const [vmid, entry] of parseVmlist(text).guests) {
         expect(Number.isSafeInteger(vmid) && vmid > 0, String(vmid)).toBe(true);
         expect([typeof entry.node, typeof entry.version]).toEqual(['string', 'number']);
       }

@@ -32,10 +32,11 @@ function writeDotFiles(state: ClusterState): void {
       if (readText(path) !== text) writeFileAtomicSync(path, text, 0o440);
     };
     try {
-      put('.version', versionText(state, name));
       put('.vmlist', vmlistText(state, member.view));
       put('.members', membersText(state, name));
       put('.clusterlog', log);
+      // Upstream counts and changes under one mutex: whoever sees a counter must find what it counts.
+      put('.version', versionText(state, name));
     } catch (err) {
       if ((err as NodeJS.ErrnoException).code !== 'ENOENT') throw err; // that node's directory is gone
     }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -63,6 +63,18 @@ describe('cluster file system', () => {
     expect(dot(b, '.vmlist')).toMatchObject({ ids: { 121: { node: 'pve1', type: 'lxc' } } });
     bumpTasklist(b.host);
     expect((dot(a, '.version') as typeof after).kvstore['pve2']?.tasklist).toBe(2);
+  });
+
+  it('counts nothing that it does not show yet', () => {
+    const [a] = cluster('pve1') as [TestHost];
+    const before = dot(a, '.version');
+    rmSync(a.host.path('/etc/pve/.vmlist'));
+    mkdirSync(a.host.path('/etc/pve/.vmlist'));
+    writeFileSync(a.host.path('/etc/pve/lxc/123.conf'), 'arch: amd64\n');
+    expect(() => {
+      syncCluster(a.host);
+    }).toThrow('EISDIR');
+    expect(dot(a, '.version')).toEqual(before);
   });
 
   it('finds a file that somebody else replaced by a rename', async () => {

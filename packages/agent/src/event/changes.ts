@@ -49,6 +49,7 @@ export class InventoryFeed {
   readonly #failures = new Map<string, SourceFailure>();
   /** Kinds that were read at least once: of the others nothing may be said, above all not that they are empty. */
   readonly #known = new Set<InventoryKind>();
+  readonly #unreadGuests = new Set<number>();
   #failuresChanged = false;
   #touch: (kinds: readonly InventoryKind[], vmid?: number) => void = () => undefined;
 
@@ -84,6 +85,11 @@ export class InventoryFeed {
   /** Sources that could not be read the last time. */
   failures(): SourceFailure[] {
     return [...this.#failures.values()].sort((a, b) => (a.source < b.source ? -1 : 1));
+  }
+
+  /** Guests that had changed and could not be read: whoever watches asks again. */
+  get unreadGuests(): ReadonlySet<number> {
+    return this.#unreadGuests;
   }
 
   /** Kinds whose whole content is known. */
@@ -158,9 +164,11 @@ export class InventoryFeed {
         .oneGuest(vmid)
         .map(({ kind, id, observed }) => diffObject({ kind, id }, this.#parts.view.of(kind), observed));
       this.noteSuccess(source);
+      this.#unreadGuests.delete(vmid);
       return this.#apply(changes.filter((change): change is ObjectChange => change !== undefined));
     } catch (error) {
       this.noteFailure(source, error);
+      this.#unreadGuests.add(vmid);
       return [];
     }
   }

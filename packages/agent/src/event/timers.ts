@@ -34,13 +34,11 @@ export class Timers {
     this.#dueMs.set('all', nowMs);
   }
 
+  /** Asking again puts off only the last look: otherwise a folder that is written to all the time is never looked at. */
   soon(kinds: readonly InventoryKind[]): void {
     const nowMs = this.#clock.monotonicMs();
-    for (const kind of kinds)
-      this.#extraMs.set(
-        kind,
-        SOON_MS.map((wait) => nowMs + wait),
-      );
+    const [first, last] = [nowMs + SOON_MS[0], nowMs + SOON_MS[1]];
+    for (const kind of kinds) this.#extraMs.set(kind, [Math.min(first, this.#extraMs.get(kind)?.[0] ?? first), last]);
   }
 
   /** What is due now; each is due again after its period. */

@@ -7,17 +7,18 @@ import { Causes } from './causes.ts';
 import { InventoryFeed } from './changes.ts';
 import { until } from './nats.fixture.ts';
 import { Outbox } from './outbox.ts';
+import { Timers } from './timers.ts';
 import { View } from './view.ts';
 import { HostWatcher } from './watch.ts';
 
-function watch(node: NodeTree) {
+function watch(node: NodeTree, oneGuest: () => [] = () => []) {
   const clock = new FakeClock();
   const logger = silentLogger();
   const { paths, root } = node.tree;
   const outbox = Outbox.open(`${root}/state/outbox`);
   const feed = new InventoryFeed({
-    collectors: [],
-    oneGuest: () => [],
+    collectors: (['container', 'vm'] as const).map((kind) => ({ kind, collect: () => Promise.resolve([]) })),
+    oneGuest,
     view: new View(),
     outbox,
     causes: new Causes(clock, () => []),
@@ -70,6 +71,38 @@ describe('HostWatcher', () => {
     expect(look()).toEqual({ kinds: ['gpu'], guests: [101] });
     node.guest(103, 'a: 1\n').destroy(102);
     expect(look().guests).toEqual([102, 103]);
+  });
+
+  it('reads the list of guests again while it does not show what its counter tells', () => {
+    const node = new NodeTree().guest(101, 'a: 1\n');
+    const { look } = watch(node);
+    look();
+    const stale = node.tree.paths.read('/etc/pve/.vmlist');
+    node.guest(101, 'a: 2\n');
+    const fresh = node.tree.paths.read('/etc/pve/.vmlist');
+    node.tree.write('/etc/pve/.vmlist', stale);
+    expect(look().guests).toEqual([]);
+    node.tree.write('/etc/pve/.vmlist', fresh);
+    expect(look().guests).toEqual([101]);
+    expect(look().guests).toEqual([]);
+  });
+
+  it('asks again within a second for a guest that had changed and could not be read', async () => {
+    const node = new NodeTree().guest(101, 'a: 1\n');
+    let isReadable = false;
+    const { look, watcher, clock, feed } = watch(node, () => {
+      if (!isReadable) throw new Error('EIO: i/o error, read');
+      return [];
+    });
+    await feed.refresh(watcher.look());
+    await feed.refresh({ kinds: new Set(), guests: new Set([101]) });
+    await clock.advance(1_000);
+    expect(look().guests).toEqual([101]);
+    isReadable = true;
+    await feed.refresh({ kinds: new Set(), guests: new Set([101]) });
+    await clock.advance(1_000);
+    expect(look().guests).toEqual([]);
+    expect(feed.failures()).toEqual([]);
   });
 
   it('names the guest that started or stopped, and looks again for its address while it is young', async () => {
@@ -143,6 +176,19 @@ describe('HostWatcher', () => {
     });
     expect(kinds).toBe('template');
     expect(clock.monotonicMs()).toBeLessThan(300_000);
+  });
+
+  it('looks at templates also while a file there grows all the time', async () => {
+    const clock = new FakeClock();
+    const timers = new Timers(clock);
+    timers.due();
+    const looks: number[] = [];
+    for (let ms = 0; ms < 2_000; ms += 200) {
+      timers.soon(['template']);
+      await clock.advance(200);
+      if (timers.due().has('template')) looks.push(ms + 200);
+    }
+    expect(looks).toEqual([600, 1200, 1800]);
   });
 
   it('follows touches, timers and new GPUs', async () => {

@@ -11,7 +11,7 @@ import type { HostPaths } from '../host/paths.ts';
 import { readActiveTasks, TASKS_DIR } from '../host/task-list.ts';
 import type { VersionCounters } from '../host/version-counters.ts';
 import { parseVersionCounters, readVersionText } from '../host/version-counters.ts';
-import type { VmlistEntry } from '../host/vmlist.ts';
+import type { Vmlist } from '../host/vmlist.ts';
 import { readVmlist } from '../host/vmlist.ts';
 import type { Dirty, InventoryFeed } from './changes.ts';
 import { everythingDirty, nothingDirty } from './changes.ts';
@@ -38,7 +38,7 @@ const PMXCFS = '/etc/pve';
 const NOBODY: RunningGuests = { containers: new Set(), vms: new Set() };
 /** An address given by DHCP comes some seconds after the start, without any event. */
 const YOUNG_MS = 60_000;
-const YOUNG_EVERY_MS = 1_000;
+const AGAIN_EVERY_MS = 1_000;
 const STORAGE_TASKS =
   /^(?:vz(?:create|destroy|clone|restore|template|snapshot|delsnapshot|rollback)|qm(?:create|destroy|clone|restore|template|snapshot|delsnapshot|rollback|move)|resize|move_volume|imgcopy|imgdel|download|ociregistrypull|upload|zfscreate)$/;
 
@@ -48,14 +48,14 @@ export class HostWatcher {
   readonly #hints: Hints;
   #versionText = '';
   #counters: VersionCounters | undefined;
-  #vmlist = new Map<number, VmlistEntry>();
+  #vmlist: Vmlist = { version: 0, guests: new Map() };
   #socketText = '';
   #running: RunningGuests = NOBODY;
   #finishedTasks = new Set<string>();
   #tasksHinted = true;
   #templateFolders: ReadonlySet<string> = new Set();
   readonly #young = new Map<number, number>();
-  #youngDueMs = 0;
+  #againDueMs = 0;
   #touched: Dirty = nothingDirty();
   #wake = new AbortController();
 
@@ -107,7 +107,7 @@ export class HostWatcher {
     this.#lookAtCounters(dirty);
     this.#lookAtSockets(dirty);
     if (this.#tasksHinted) this.#lookAtTasks(dirty);
-    this.#lookAtYoung(dirty);
+    this.#lookAgain(dirty);
     // Their users are part of the GPU documents.
     if (dirty.guests.size > 0) dirty.kinds.add('gpu');
     return dirty;
@@ -123,7 +123,7 @@ export class HostWatcher {
     const { paths, feed } = this.#parts;
     try {
       const text = readVersionText(paths);
-      if (text === this.#versionText) return;
+      if (text === this.#versionText && this.#vmlist.version === this.#counters?.vmlist) return;
       this.#takeCounters(text, dirty);
       this.#versionText = text;
       feed.noteSuccess(PMXCFS);
@@ -150,7 +150,8 @@ export class HostWatcher {
   }
 
   #compare(before: VersionCounters, now: VersionCounters, dirty: Dirty): void {
-    if (before.vmlist !== now.vmlist) this.#lookAtGuests(dirty);
+    // The two dot files are not made at one moment: a list that does not show yet what was counted is read once more.
+    if (this.#vmlist.version !== now.vmlist) this.#lookAtGuests(dirty);
     if (before.clusterInfo !== now.clusterInfo) dirty.kinds.add('node');
     if (before.taskList !== now.taskList) this.#tasksHinted = true;
     if (before.storageCfg !== now.storageCfg) {
@@ -168,15 +169,16 @@ export class HostWatcher {
 
   #lookAtGuests(dirty: Dirty): void {
     const { paths, nodeName } = this.#parts;
-    const before = this.#vmlist;
+    const before = this.#vmlist.guests;
     this.#vmlist = readVmlist(paths);
-    for (const [vmid, entry] of this.#vmlist) {
+    const { guests } = this.#vmlist;
+    for (const [vmid, entry] of guests) {
       const old = before.get(vmid);
       const isOurs = entry.node === nodeName || old?.node === nodeName;
       if (isOurs && (old?.version !== entry.version || old.node !== entry.node || old.kind !== entry.kind))
         dirty.guests.add(vmid);
     }
-    for (const [vmid, entry] of before) if (!this.#vmlist.has(vmid) && entry.node === nodeName) dirty.guests.add(vmid);
+    for (const [vmid, entry] of before) if (!guests.has(vmid) && entry.node === nodeName) dirty.guests.add(vmid);
   }
 
   #lookAtSockets(dirty: Dirty): void {
@@ -209,10 +211,12 @@ export class HostWatcher {
     }
   }
 
-  #lookAtYoung(dirty: Dirty): void {
+  /** Guests that just started, and those that could not be read when they had changed. */
+  #lookAgain(dirty: Dirty): void {
     const nowMs = this.#parts.clock.monotonicMs();
-    if (nowMs < this.#youngDueMs) return;
-    this.#youngDueMs = nowMs + YOUNG_EVERY_MS;
+    if (nowMs < this.#againDueMs) return;
+    this.#againDueMs = nowMs + AGAIN_EVERY_MS;
+    for (const vmid of this.#parts.feed.unreadGuests) dirty.guests.add(vmid);
     for (const [vmid, untilMs] of this.#young) {
       if (untilMs < nowMs || !this.#running.containers.has(vmid)) this.#young.delete(vmid);
       else dirty.guests.add(vmid);

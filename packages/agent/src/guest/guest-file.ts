@@ -57,7 +57,7 @@ export class GuestFiles {
    * second one on any node of the cluster.
    */
   requireFree(vmid: number): void {
-    const entry = readVmlist(this.#paths).get(vmid);
+    const entry = readVmlist(this.#paths).guests.get(vmid);
     const isHere = this.text(vmid) !== undefined;
     if (entry === undefined && !isHere) return;
     throw new PxmError('PXM_VMID_TAKEN', {

@@ -36,7 +36,7 @@ export class GuestList {
 
   /** `.vmlist` rows of this node. Throws when pmxcfs does not answer. */
   entries(): VmlistEntry[] {
-    return [...readVmlist(this.#paths).values()].filter((entry) => entry.node === this.#nodeName);
+    return [...readVmlist(this.#paths).guests.values()].filter((entry) => entry.node === this.#nodeName);
   }
 
   /** Every guest of this node. A guest whose file vanished meanwhile is left out. */

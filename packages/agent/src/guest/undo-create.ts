@@ -53,7 +53,7 @@ export async function undoCreate(parts: GuestParts, made: HalfMade, work: Work):
 async function removeWhatIsOurs(parts: GuestParts, made: HalfMade, work: Work): Promise<void> {
   const found = identify(parts.files.config(made.vmid), made);
   // Somebody else has the id by now, here or on another node: its volumes are not ours to free.
-  if (found === 'foreign' || (found === 'absent' && readVmlist(parts.paths).has(made.vmid))) return;
+  if (found === 'foreign' || (found === 'absent' && readVmlist(parts.paths).guests.has(made.vmid))) return;
   if (found !== 'absent') {
     await work.effect({ name: 'container.undo', data: { vmid: String(made.vmid) } }, () =>
       remove(parts, made.vmid, work),
@@ -148,7 +148,7 @@ async function freeVolumes(parts: GuestParts, made: HalfMade, work: Work): Promi
   const look = { paths: parts.paths, node: parts.files.node, run };
   for (const storage of made.storages) {
     for (const volumeId of await volumesOf(look, storage, made.vmid)) {
-      if (parts.files.text(made.vmid) !== undefined || readVmlist(parts.paths).has(made.vmid)) return;
+      if (parts.files.text(made.vmid) !== undefined || readVmlist(parts.paths).guests.has(made.vmid)) return;
       await work.effect({ name: 'volume.free', data: { volumeId } }, async () => {
         await work.run(freeVolumeCommand(volumeId), { evenIfCancelled: true });
         // `pvesm free` ends with 0 whatever its task did.

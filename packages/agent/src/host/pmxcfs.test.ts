@@ -20,10 +20,11 @@ describe('the dot files of /etc/pve', () => {
   });
 
   it('.vmlist, also of an empty cluster', () => {
-    const guests = parseVmlist(fixture('pve-cluster-9.1/vmlist.json'));
+    const { version, guests } = parseVmlist(fixture('pve-cluster-9.1/vmlist.json'));
+    expect(version).toBe(parseVersionCounters(fixture('pve-cluster-9.1/version.json'), 'pve1').vmlist);
     expect([...guests.keys()].sort((a, b) => a - b)).toEqual([101, 105, 110, 200, 300, 9000]);
     expect(guests.get(200)).toEqual({ vmid: 200, node: 'pve1', kind: 'vm', version: 40 });
-    expect(parseVmlist(fixture('pve-cluster-9.1/vmlist-empty.json')).size).toBe(0);
+    expect(parseVmlist(fixture('pve-cluster-9.1/vmlist-empty.json')).guests.size).toBe(0);
   });
 
   it('.rrd, of this node only and in the older spelling too', () => {

@@ -9,9 +9,15 @@ export interface VmlistEntry {
   readonly version: number;
 }
 
+export interface Vmlist {
+  /** The `vmlist` counter of `.version` at the moment this list was made. */
+  readonly version: number;
+  readonly guests: ReadonlyMap<number, VmlistEntry>;
+}
+
 /** Throws a SyntaxError when it is no JSON. An empty cluster has no `ids` key at all. */
-export function parseVmlist(text: string): Map<number, VmlistEntry> {
-  const { ids } = (JSON.parse(text) ?? {}) as { ids?: unknown };
+export function parseVmlist(text: string): Vmlist {
+  const { ids, version: listVersion } = (JSON.parse(text) ?? {}) as { ids?: unknown; version?: unknown };
   const found = new Map<number, VmlistEntry>();
   for (const [key, row] of Object.entries(ids ?? {})) {
     const vmid = parseVmid(key);
@@ -24,9 +30,9 @@ export function parseVmlist(text: string): Map<number, VmlistEntry> {
       version: typeof version === 'number' ? version : 0,
     });
   }
-  return found;
+  return { version: typeof listVersion === 'number' ? listVersion : 0, guests: found };
 }
 
-export function readVmlist(paths: HostPaths): Map<number, VmlistEntry> {
+export function readVmlist(paths: HostPaths): Vmlist {
   return parseVmlist(paths.read('/etc/pve/.vmlist'));
 }
