@@ -18,7 +18,7 @@ import { controllerChecks } from './api/checks.ts';
 import { fleetService } from './api/fleet.ts';
 import { guestService } from './api/guest.ts';
 import { inventoryService } from './api/inventory.ts';
-import { joinService } from './api/join.ts';
+import { joinService, recordJoin } from './api/join.ts';
 import type { SelfCheck } from './api/selftest.ts';
 import { CONFIG_PROGRAM } from './config.ts';
 import { Joining } from './fleet/join.ts';
@@ -68,7 +68,7 @@ export function buildServer(deps: ControllerDeps, state: State, parts: ServerPar
     joinAddress: parts.joinAddress,
     caFingerprint: state.pki.caFingerprint,
   });
-  const joining = buildJoining(deps, state, { ...parts, tokens });
+  const joining = buildJoining(deps, state, { ...parts, tokens, auditor });
   const fleetImplementation = buildFleetService(deps, state, { ...parts, tokens, joining, server });
   server.addService(FleetServiceService, auditor.wrap(FleetServiceService, fleetImplementation));
   const access = accessService({
@@ -95,7 +95,11 @@ function isRevoked(identity: Identity, registry: Registry, operators: Operators)
   return identity.kind === 'operator' && identity.serial !== undefined && operators.isRevoked(identity.serial);
 }
 
-function buildJoining(deps: ControllerDeps, state: State, parts: ServerParts & { tokens: Tokens }): Joining {
+function buildJoining(
+  deps: ControllerDeps,
+  state: State,
+  parts: ServerParts & { tokens: Tokens; auditor: Auditor },
+): Joining {
   const { bus, registry } = parts.fleet;
   return new Joining({
     tokens: parts.tokens,
@@ -109,6 +113,9 @@ function buildJoining(deps: ControllerDeps, state: State, parts: ServerParts & {
     },
     controllerAddress: parts.controllerAddress,
     transaction: (work) => state.database.transaction(work),
+    onJoin: (uid, name) => {
+      recordJoin(parts.auditor, uid, name);
+    },
   });
 }
 

@@ -1,5 +1,4 @@
 /** Second part of the composition: bus, nodes, inventory. */
-import { join } from 'node:path';
 import { NodeServiceClient } from '@pxmgr/contract/agent';
 import type { RevokeNodeResponse } from '@pxmgr/contract/controller';
 import { splitAddress } from '@pxmgr/kit/rpc/probe';
@@ -18,7 +17,7 @@ import { Repair } from './inventory/repair.ts';
 import { View } from './inventory/view.ts';
 import { ObjectWriter } from './inventory/write-object.ts';
 import type { ControllerDeps } from './wire-deps.ts';
-import type { State } from './wire-state.ts';
+import { busFolder, type State } from './wire-state.ts';
 
 const REPAIR_READ_MS = 30_000;
 
@@ -56,7 +55,7 @@ export function buildFleet(deps: ControllerDeps, state: State): Fleet {
     runner: deps.runner,
     clock,
     logger,
-    folder: join(deps.config.state_dir, 'nats'),
+    folder: busFolder(deps.config),
     revocations: () => revocationsOf(registry),
     ...busSource(deps.config, state),
   });

@@ -5,7 +5,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '@pxmgr/kit/clock';
-import { writeFileAtomic } from '@pxmgr/kit/fs/atomic';
+import { removeTemporaries, writeFileAtomic } from '@pxmgr/kit/fs/atomic';
 import { acquireLockFile, type LockFile } from '@pxmgr/kit/fs/lock-file';
 import type { KeyedCertificate } from '@pxmgr/kit/pki/ca';
 import { splitAddress } from '@pxmgr/kit/rpc/probe';
@@ -58,6 +58,8 @@ export async function openState(config: Config, clock: Clock): Promise<State> {
 }
 
 async function openUnderLock(config: Config, clock: Clock, lock: LockFile): Promise<State> {
+  for (const folder of [config.state_dir, pkiFolder(config), busFolder(config)])
+    if (existsSync(folder)) await removeTemporaries(folder);
   const pki = await openPki(pkiFolder(config), clock);
   const names = reachableNames(config);
   const controllerCertificate = await pki.issueController({ names });
@@ -65,10 +67,12 @@ async function openUnderLock(config: Config, clock: Clock, lock: LockFile): Prom
   const externalBusCa = config.nats_ca_file === '' ? undefined : await readFile(config.nats_ca_file, 'utf8');
   const seal = createSeal(await sealKey(join(config.state_dir, 'plan.key')));
   const database = openDatabase(config.database === '' ? join(config.state_dir, 'controller.db') : config.database);
+  const stores = openStores(database);
+  stores.audit.endInterrupted();
   return {
     database,
     seal,
-    stores: openStores(database),
+    stores,
     pki,
     names,
     controllerCertificate,
@@ -101,6 +105,10 @@ function openStores(database: Database): Stores {
 
 export function pkiFolder(config: Pick<Config, 'state_dir'>): string {
   return join(config.state_dir, 'pki');
+}
+
+export function busFolder(config: Pick<Config, 'state_dir'>): string {
+  return join(config.state_dir, 'nats');
 }
 
 /** As configured; otherwise the address we listen on, or every address of this machine and its name. */

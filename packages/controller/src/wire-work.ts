@@ -45,6 +45,7 @@ export function buildWorkSide(deps: ControllerDeps, state: State, fleet: Fleet):
     keepMs: KEEP_MS,
     limits: DEFAULT_LIMITS,
   });
+  work.endDrafts();
   return {
     activity: {
       operationsActive: () => work.records.operations.open().length,

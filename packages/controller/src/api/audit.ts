@@ -9,6 +9,8 @@ import { RefusalBudget } from './refusal-budget.ts';
 
 export interface AuditLog {
   insert(entry: AuditEntry): void;
+  begin(call: Omit<AuditEntry, 'outcome'>): bigint;
+  end(id: bigint, outcome: string): void;
 }
 
 export interface Call {
@@ -52,6 +54,14 @@ export class Auditor {
     this.#log.insert({ at: this.#clock.now(), identity: identityText(identity), ...what, outcome });
   }
 
+  /** Written down before the call does anything; gives what ends the row. */
+  begin(identity: Identity, what: Call): (outcome: string) => void {
+    const id = this.#log.begin({ at: this.#clock.now(), identity: identityText(identity), ...what });
+    return (outcome) => {
+      this.#log.end(id, outcome);
+    };
+  }
+
   /**
    * The same implementation, with an audit row for each call of a method that changes something. A method that takes a
    * stream of requests records itself: its target is in the first of them.
@@ -67,13 +77,13 @@ export class Auditor {
 
   #audited(method: string, handler: AnyHandler): AnyHandler {
     return async (request, context, write) => {
-      const target = targetOf(request);
+      const end = this.begin(context.identity, { method, target: targetOf(request) });
       try {
         const answer = await handler(request, context, write);
-        this.record(context.identity, { method, target }, 'OK');
+        end('OK');
         return answer;
       } catch (error) {
-        this.record(context.identity, { method, target }, toPxmError(error).code);
+        end(toPxmError(error).code);
         throw error;
       }
     };

@@ -1,5 +1,5 @@
 import { GuestServiceService as AgentGuestService, ImageServiceService } from '@pxmgr/contract/agent';
-import { type ExecGuestResponse, GuestServiceClient } from '@pxmgr/contract/controller';
+import { AccessServiceClient, type ExecGuestResponse, GuestServiceClient } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { silentLogger } from '@pxmgr/kit/log/logger';
 import { createRpcServer, type RpcServer } from '@pxmgr/kit/rpc/server';
@@ -71,6 +71,8 @@ const exec = (argv: string[]): { env: []; argv: string[]; vmid: number; timeoutS
   actor: 'somebody else',
 });
 
+const ALL = { identity: '', refusedOnly: false, since: undefined, until: undefined, limit: 0, beforeId: 0n };
+
 describe('exec', () => {
   it('passes both directions through to the guest meant, as the caller', async () => {
     const call = test.root.callBidi(test.root.client(GuestServiceClient), 'execGuest');
@@ -83,6 +85,8 @@ describe('exec', () => {
     call.end();
     expect(answers).toMatchObject([{ $case: 'stdout' }, { $case: 'exitCode', value: 7 }]);
     expect(started).toMatchObject([{ vmid: 101, argv: ['cat'], actor: 'operator:root' }]);
+    const { entries } = await test.root.call(test.root.client(AccessServiceClient), 'listAudit', ALL);
+    expect(entries[0]).toMatchObject({ method: 'GuestService/ExecGuest', target: 'web', outcome: 'EXIT 7' });
   });
 
   it.each([

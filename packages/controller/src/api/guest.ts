@@ -47,18 +47,15 @@ interface Caller {
 
 async function exec(parts: GuestParts, messages: AsyncIterable<ExecGuestRequest>, caller: Caller): Promise<void> {
   const iterator = messages[Symbol.asyncIterator]();
-  const { identity } = caller.context;
-  let target = '';
-  const record = (outcome: string): void => {
-    parts.auditor.record(identity, { method: 'GuestService/ExecGuest', target }, outcome);
-  };
+  const first = await iterator.next();
+  const what = { method: 'GuestService/ExecGuest', target: guestIn(first) };
+  const end = parts.auditor.begin(caller.context.identity, what);
   try {
-    const start = startOf(await iterator.next());
-    target = start.guest?.key ?? '';
-    await passThrough(parts, { start, iterator }, caller);
-    record('OK');
+    const start = startOf(first);
+    const status = await passThrough(parts, { start, iterator }, caller);
+    end(status === 0 ? 'OK' : `EXIT ${String(status)}`);
   } catch (error) {
-    record(toPxmError(error).code);
+    end(toPxmError(error).code);
     throw error;
   }
 }
@@ -68,11 +65,12 @@ interface Incoming {
   readonly iterator: AsyncIterator<ExecGuestRequest>;
 }
 
+/** The exit status of the command. */
 async function passThrough(
   { view, dialer }: GuestParts,
   { start, iterator }: Incoming,
   { context, write }: Caller,
-): Promise<void> {
+): Promise<number> {
   const container = view.container({ key: start.guest?.key ?? '', node: start.guest?.node });
   const channel = dialer.channel(container.nodeUid);
   const { signal, traceId, identity } = context;
@@ -84,7 +82,17 @@ async function passThrough(
   void forward(iterator, call).catch(() => {
     call.end();
   });
-  for await (const message of call.messages) await write(message);
+  let status = 0;
+  for await (const message of call.messages) {
+    if (message.response?.$case === 'exitCode') status = message.response.value;
+    await write(message);
+  }
+  return status;
+}
+
+function guestIn(first: IteratorResult<ExecGuestRequest>): string {
+  const request = first.done === true ? undefined : first.value.request;
+  return request?.$case === 'start' ? (request.value.guest?.key ?? '') : '';
 }
 
 function startOf(first: IteratorResult<ExecGuestRequest>): ExecGuestStart {

@@ -227,6 +227,25 @@ describe('a plan that waits', () => {
   });
 });
 
+describe('a plan that was not applied', () => {
+  it('ends with the process that made it: nobody else will ever apply it', async () => {
+    shop = new Workshop([{ name: 'pve1' }]);
+    await shop.listen();
+    const { work } = shop.open();
+    const { plan } = await work.planner.planContainer(request());
+    const { plan: applied } = await work.planner.planContainer(request());
+    work.executor.apply(applied.id);
+    const again = shop.open().work;
+    again.endDrafts();
+    expect(again.records.reservations.get(plan.reservationId)).toMatchObject({
+      state: 'expired',
+      endReason: 'the controller was restarted',
+    });
+    expect(again.records.reservations.active().map(({ id }) => id)).toEqual([applied.reservationId]);
+    expect(() => again.executor.apply(plan.id)).toThrow(expect.objectContaining({ code: 'PXM_PLAN_NOT_OPEN' }));
+  });
+});
+
 describe('a clock that was set back', () => {
   const YEAR_MS = 365 * 24 * 3600 * 1000;
 

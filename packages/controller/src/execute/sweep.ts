@@ -27,20 +27,30 @@ export interface Swept {
 /** Idempotent; a few queries when there is nothing to do. */
 export function sweep(parts: SweepParts): Swept {
   return parts.records.database.transaction(() => ({
-    plans: expirePlans(parts),
+    plans: expirePlans(parts, parts.records.plans.expiredDrafts(parts.clock.now().getTime()), 'plan expired'),
     reservations: endReservations(parts),
     devices: parts.snapshots.nodes().reduce((sum, node) => sum + freeDevices(parts.records.reservations, node), 0),
     records: prune(parts),
   }));
 }
 
-function expirePlans({ records, clock }: SweepParts): number {
+type Expiring = Pick<SweepParts, 'records' | 'clock'>;
+
+/**
+ * At the start: whoever made a plan and did not apply it was cut off with the process before this one, and may not even
+ * have heard of the plan. What it holds is free again at once; its maker hears that the plan has expired and makes another.
+ */
+export function endDrafts(parts: Expiring): number {
+  const { database, plans } = parts.records;
+  return database.transaction(() => expirePlans(parts, plans.drafts(), 'the controller was restarted'));
+}
+
+function expirePlans({ records, clock }: Expiring, ids: readonly string[], reason: string): number {
   const atMs = clock.now().getTime();
-  const ids = records.plans.expiredDrafts(atMs);
   for (const id of ids) {
     records.plans.move(id, 'draft', 'expired');
     const reservationId = records.plans.get(id)?.plan.reservationId ?? '';
-    records.reservations.end(reservationId, { state: 'expired', reason: 'plan expired', atMs, settle: false });
+    records.reservations.end(reservationId, { state: 'expired', reason, atMs, settle: false });
   }
   return ids.length;
 }

@@ -14,7 +14,7 @@ import { Planner } from './planner.ts';
 import { createRecords, type Records } from './records.ts';
 import type { ExecuteLimits } from './run-context.ts';
 import { Snapshots } from './snapshots.ts';
-import { type Swept, sweep } from './sweep.ts';
+import { endDrafts, type Swept, sweep } from './sweep.ts';
 import { WatchHub } from './watch-hub.ts';
 
 export interface WorkDeps {
@@ -42,6 +42,8 @@ export interface Work {
   readonly hub: WatchHub;
   /** For a loop of about 10 s. */
   sweep(): Swept;
+  /** Forgets the plans of an earlier process that nobody will apply. Call before anybody can ask for one of this. */
+  endDrafts(): void;
   /** Goes on with what had not ended. Call when the view is loaded. */
   start(): void;
   /** Leaves running operations for the next start. Call before the database closes. */
@@ -63,6 +65,9 @@ export function buildWork(deps: WorkDeps): Work {
     executor,
     hub,
     sweep: () => sweep({ ...deps, records, snapshots }),
+    endDrafts: () => {
+      endDrafts({ ...deps, records });
+    },
     start: () => {
       executor.start();
     },

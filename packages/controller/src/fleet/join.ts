@@ -29,6 +29,8 @@ export interface JoiningOptions {
   readonly controllerAddress: () => string;
   /** Runs writes that must stand or fall together. */
   readonly transaction: <T>(work: () => T) => T;
+  /** Told in the same transaction: what is booked is also told of. */
+  readonly onJoin: (nodeUid: string, nodeName: string) => void;
 }
 
 /** A token becomes an identity: certificate, bus credentials, a place in the registry. */
@@ -56,6 +58,7 @@ export class Joining {
       this.#checkPlace(uid, request.nodeName);
       tokens.use(token, uid);
       this.#register(uid, request, certificate);
+      this.#options.onJoin(uid, request.nodeName);
     });
     return {
       nodeUid: uid,

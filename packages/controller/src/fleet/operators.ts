@@ -18,7 +18,7 @@ export interface OperatorRecord {
 export interface OperatorRecords {
   list(): OperatorRecord[];
   insert(record: Omit<OperatorRecord, 'revokedAt'>): void;
-  revoke(serial: string, at: Date): void;
+  revoke(serials: readonly string[], at: Date): void;
 }
 
 export interface OperatorOrder {
@@ -72,8 +72,11 @@ export class Operators {
     const found = this.list(false).filter((one) => one.name === name);
     if (found.length === 0) throw new PxmError('PXM_OPERATOR_NOT_FOUND', { operator: name });
     const revokedAt = this.#clock.now();
+    this.#records.revoke(
+      found.map((one) => one.serial),
+      revokedAt,
+    );
     return found.map((one) => {
-      this.#records.revoke(one.serial, revokedAt);
       const revoked = { ...one, revokedAt };
       this.#bySerial.set(one.serial, revoked);
       return revoked;

@@ -1,7 +1,12 @@
 import { fromMs, toMs } from './columns.ts';
-import type { Database } from './open.ts';
+import { type Database, isOutOfRoom } from './open.ts';
 
-/** Who asked for what, and what came of it: "OK" or an error code. Never holds request bodies. */
+/** Outcome of a call that has not ended. */
+const OPEN = 'RUNNING';
+/** Outcome of a call that the controller did not live to see the end of. */
+const UNKNOWN = 'UNKNOWN';
+
+/** Who asked for what, and what came of it: "OK", "EXIT 3", an error code, or one of the two above. Never holds request bodies. */
 export interface AuditEntry {
   readonly at: Date;
   /** operator:alice, agent:n-..., or the address of a caller without an identity. */
@@ -38,17 +43,41 @@ interface AuditRow {
 export class AuditStore {
   readonly #database: Database;
   readonly #insert;
+  readonly #end;
   readonly #prune;
 
   constructor(database: Database) {
     this.#database = database;
     const { sql } = database;
     this.#insert = sql.prepare('INSERT INTO audit (at_ms, identity, method, target, outcome) VALUES (?, ?, ?, ?, ?)');
+    this.#end = sql.prepare(`UPDATE audit SET outcome = ? WHERE id = ? AND outcome = '${OPEN}'`);
     this.#prune = sql.prepare('DELETE FROM audit WHERE at_ms < ?');
   }
 
   insert(entry: AuditEntry): void {
     this.#insert.run(toMs(entry.at), entry.identity, entry.method, entry.target, entry.outcome);
+  }
+
+  /** Before the call changes anything: what it did is never without a row, whatever happens to this process. */
+  begin({ at, identity, method, target }: Omit<AuditEntry, 'outcome'>): bigint {
+    const { lastInsertRowid } = this.#database.transaction(() =>
+      this.#insert.run(toMs(at), identity, method, target, OPEN),
+    );
+    return BigInt(lastInsertRowid);
+  }
+
+  /** Without room the row stays open: what was done is done, and the caller shall hear of that. */
+  end(id: bigint, outcome: string): void {
+    try {
+      this.#database.transaction(() => this.#end.run(outcome, id));
+    } catch (error) {
+      if (!isOutOfRoom(this.#database, error)) throw error;
+    }
+  }
+
+  /** At the start, when no call can be open: calls of a process that was killed. How many there are. */
+  endInterrupted(): number {
+    return this.#database.sql.prepare('UPDATE audit SET outcome = ? WHERE outcome = ?').run(UNKNOWN, OPEN).changes;
   }
 
   /** Newest first. */
@@ -81,7 +110,7 @@ function conditions(query: AuditQuery): { where: string; values: unknown[] } {
     values.push(...given);
   };
   if (query.identity !== undefined) add('identity = ?', query.identity);
-  if (query.isRefusedOnly) add("outcome <> 'OK'");
+  if (query.isRefusedOnly) add("outcome NOT IN ('OK', ?)", OPEN);
   if (query.since !== undefined) add('at_ms >= ?', toMs(query.since));
   if (query.until !== undefined) add('at_ms < ?', toMs(query.until));
   if (query.beforeId !== undefined) add('id < ?', query.beforeId);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import BetterSqlite from 'better-sqlite3';
@@ -31,6 +31,23 @@ describe('openDatabase', () => {
     const path = join(folder, 'controller.db');
     writeFileSync(path, 'this is not a database, but it is long enough to look at'.repeat(40));
     expect(() => openDatabase(path)).toThrow(expect.objectContaining({ code: 'PXM_DATABASE_CORRUPT' }));
+  });
+
+  it('refuses a file that was emptied: it is no new fleet', () => {
+    const path = join(folder, 'controller.db');
+    openDatabase(path).close();
+    truncateSync(path);
+    expect(() => openDatabase(path)).toThrow(expect.objectContaining({ code: 'PXM_DATABASE_CORRUPT' }));
+    expect(statSync(path).size).toBe(0);
+  });
+
+  it('takes no half-made file of a killed start for a database', () => {
+    const path = join(folder, 'controller.db');
+    writeFileSync(`${path}.new`, '');
+    const database = openDatabase(path);
+    expect(database.check()).toBe('ok');
+    database.close();
+    expect(readdirSync(folder)).toEqual(['controller.db']);
   });
 
   it('refuses a database of a newer release', () => {

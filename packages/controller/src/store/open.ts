@@ -3,7 +3,8 @@
  * domain values do. Synchronous: a caller that needs several writes to stand or fall together wraps them in
  * `Database.transaction`. May import domain and kit; never knows NATS, gRPC or the clock.
  */
-import { chmodSync, existsSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { isPxmError, PxmError } from '@pxmgr/kit/error/pxm-error';
 import BetterSqlite from 'better-sqlite3';
 import { migrate } from './migrate.ts';
@@ -39,6 +40,7 @@ export interface Database {
 export function openDatabase(path: string): Database {
   const sql = openFile(path);
   try {
+    requireContent(path);
     // Each commit must survive a power cut: "accepted" means durable (a plan, a reservation), so FULL, not NORMAL.
     sql.pragma('journal_mode = WAL');
     sql.pragma('synchronous = FULL');
@@ -57,13 +59,45 @@ export function openDatabase(path: string): Database {
 }
 
 function openFile(path: string): BetterSqlite.Database {
-  const isNew = path !== ':memory:' && !existsSync(path);
   try {
-    const sql = new BetterSqlite(path);
-    if (isNew) chmodSync(path, 0o600);
-    return sql;
+    if (path !== ':memory:' && !existsSync(path)) makeFile(path);
+    return new BetterSqlite(path);
   } catch (error) {
     throw new PxmError('PXM_DATABASE_CORRUPT', { path, reason: reasonOf(error) }, { cause: error });
+  }
+}
+
+/**
+ * Under another name until its schema is whole: SQLite takes an empty file for a new database, and so a file that was
+ * emptied by a fault would come up as a fleet without nodes. Under the final name there is never one.
+ */
+function makeFile(path: string): void {
+  const fresh = `${path}.new`;
+  for (const suffix of ['', '-journal']) rmSync(`${fresh}${suffix}`, { force: true });
+  const sql = new BetterSqlite(fresh);
+  try {
+    chmodSync(fresh, 0o600);
+    migrate(sql, path, MIGRATIONS);
+  } finally {
+    sql.close();
+  }
+  // A log that outlived its database belongs to no other.
+  for (const suffix of ['-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+  renameSync(fresh, path);
+  syncFolderNow(dirname(path));
+}
+
+function requireContent(path: string): void {
+  if (path === ':memory:' || statSync(path).size > 0) return;
+  throw new PxmError('PXM_DATABASE_CORRUPT', { path, reason: 'the file is empty' });
+}
+
+function syncFolderNow(folder: string): void {
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }
 

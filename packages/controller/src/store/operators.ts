@@ -30,9 +30,11 @@ export class OperatorStore {
   readonly #list;
   readonly #insert;
   readonly #revoke;
+  readonly #database: Database;
 
   constructor(database: Database) {
     const { sql } = database;
+    this.#database = database;
     this.#list = sql.prepare<[], OperatorRow>('SELECT * FROM operator ORDER BY name, created_ms');
     this.#insert = sql.prepare(
       'INSERT INTO operator (serial, name, role, created_ms, expires_ms, created_by) VALUES (?, ?, ?, ?, ?, ?)',
@@ -57,7 +59,10 @@ export class OperatorStore {
     this.#insert.run(serial, name, role, toMs(createdAt), toMs(expiresAt), createdBy);
   }
 
-  revoke(serial: string, at: Date): void {
-    this.#revoke.run(toMs(at), serial);
+  /** All of them or none. */
+  revoke(serials: readonly string[], at: Date): void {
+    this.#database.transaction(() => {
+      for (const serial of serials) this.#revoke.run(toMs(at), serial);
+    });
   }
 }

@@ -26,6 +26,7 @@ export class PlanStore {
   readonly #insert;
   readonly #get;
   readonly #move;
+  readonly #drafts;
   readonly #expired;
   readonly #prune;
   /** Its buffer has grown to the usual size. */
@@ -43,6 +44,7 @@ export class PlanStore {
     this.#get = sql.prepare<[string], PlanRow>('SELECT generation, state, body, action, sealed FROM plan WHERE id = ?');
     this.#move = sql.prepare('UPDATE plan SET state = ? WHERE id = ? AND state = ?');
     this.#forget = sql.prepare("UPDATE plan SET sealed = x'' WHERE id = ?");
+    this.#drafts = sql.prepare<[], string>("SELECT id FROM plan WHERE state = 'draft'").pluck();
     this.#expired = sql
       .prepare<[{ now: number }], string>(`
         SELECT id FROM plan
@@ -83,6 +85,10 @@ export class PlanStore {
     const isMoved = this.#move.run(to, id, from).changes === 1;
     if (isMoved && to !== 'applied') this.#forget.run(id);
     return isMoved;
+  }
+
+  drafts(): string[] {
+    return this.#drafts.all();
   }
 
   /** Drafts whose time is over. So is that of one from further ahead than it may live: the clock was set back since. */

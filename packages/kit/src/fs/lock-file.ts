@@ -42,7 +42,9 @@ async function create(path: string, content: string): Promise<boolean> {
     await link(temporary, path);
     return true;
   } catch (error) {
-    if (systemCode(error) === 'EEXIST') return false;
+    const code = systemCode(error);
+    // ENOENT: the holder has just cleared its folder of what killed writers left.
+    if (code === 'EEXIST' || code === 'ENOENT') return false;
     throw error;
   } finally {
     await rm(temporary, { force: true });

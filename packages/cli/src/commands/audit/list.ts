@@ -11,7 +11,7 @@ export const auditList = command({
   path: 'audit list',
   summary: 'Show who asked for what change and who was refused, newest first',
   description:
-    'Every call that changes something leaves a row, and every call that was refused to a caller who is known. What was in a call is not kept. Only for the role admin.',
+    'Every call that changes something leaves a row, and every call that was refused to a caller who is known. What was in a call is not kept. RUNNING is a call that lasts, UNKNOWN one whose end a crash of the controller hid. Only for the role admin.',
   options: {
     who: { kind: 'text', flag: 'who', value: 'IDENTITY', help: 'operator:NAME, agent:UID or anonymous' },
     refused: { kind: 'flag', flag: 'refused', help: 'only what did not end well' },

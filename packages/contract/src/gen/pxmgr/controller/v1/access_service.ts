@@ -98,7 +98,10 @@ export interface AuditEntry {
   method: string;
   /** Name of the thing meant, if the request names one. */
   target: string;
-  /** OK or an error code. */
+  /**
+   * OK or an error code; EXIT and the status of a command that failed inside a guest; RUNNING while the call lasts;
+   * UNKNOWN when the controller did not live to see its end.
+   */
   outcome: string;
 }
 
