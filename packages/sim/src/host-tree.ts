@@ -55,11 +55,18 @@ function buildPve(host: Host, storages: readonly Storage[] | undefined): void {
   for (const folder of [...SHARED_FOLDERS, 'priv/lock']) mkdirSync(join(shared, folder), { recursive: true });
   for (const kind of ['lxc', 'qemu-server', 'priv'])
     mkdirSync(join(shared, 'nodes', host.name, kind), { recursive: true });
+  writeFileAtomicSync(join(shared, 'nodes', host.name, 'pve-ssl.pem'), certificate(host), 0o640);
   if (storages !== undefined && !existsSync(join(shared, 'storage.cfg'))) {
     writeFileAtomicSync(join(shared, 'storage.cfg'), formatStorageCfg(storages), 0o640);
   }
   linkPve(host);
   registerMember(host);
+}
+
+/** In form only: something to make a fingerprint of, another one for every node. */
+function certificate(host: Host): string {
+  const body = host.draw('certificate', 32).toString('base64');
+  return `-----BEGIN CERTIFICATE-----\n${body}\n-----END CERTIFICATE-----\n`;
 }
 
 function writeIdentity(host: Host): void {

@@ -8,8 +8,9 @@ import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSy
 import { join } from 'node:path';
 import type { Host } from './host.ts';
 import { changeClusterIn, recordIn } from './pmxcfs-record.ts';
-import { type ClusterState, shownVersion, viewFrom } from './pmxcfs-state.ts';
+import { type ClusterState, type Member, shownVersion, viewFrom } from './pmxcfs-state.ts';
 import { linkPve } from './pve-links.ts';
+import { runningIn } from './running.ts';
 import { readJson, writeFileAtomicSync } from './sim-file.ts';
 import { scaledWait, turnSwitches } from './switches.ts';
 
@@ -53,7 +54,7 @@ export function noticeCut(host: Host): void {
   turnSwitches(host, { noQuorum: true });
   changeClusterIn(host.simPath('cut-off'), (state) => {
     for (const [name, member] of Object.entries(state.members))
-      state.members[name] = { ...member, online: name === host.name };
+      state.members[name] = name === host.name ? { ...member, online: true } : gone(member);
     state.clinfo += 1;
   });
   setWritable(host.simPath('cut-off'), false);
@@ -105,9 +106,16 @@ function setOnline(host: Host, online: boolean): void {
   changeClusterIn(host.sharedDir, (state) => {
     const member = state.members[host.name];
     if (member === undefined || member.online === online) return;
-    state.members[host.name] = { ...member, online };
+    state.members[host.name] = online ? { ...member, online } : gone(member);
     state.clinfo += 1;
   });
+}
+
+/** Its last report stays known for a while, guests that ran at that time among it. */
+function gone(member: Member): Member {
+  if (!member.online) return member;
+  const running = runningIn(join(member.root, '.sim', 'running')).map(({ vmid }) => vmid);
+  return { ...member, online: false, lastReport: { at: Date.now(), running } };
 }
 
 /** Folders lose or get the right to write (dr-xr-xr-x), files with them; the stand-in's own record keeps it. */

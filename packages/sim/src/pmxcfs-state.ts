@@ -29,6 +29,8 @@ export interface Member {
   readonly online: boolean;
   readonly startTime: number;
   readonly view: View;
+  /** While it is offline: what it had reported before. */
+  readonly lastReport?: { readonly at: number; readonly running: readonly number[] };
 }
 
 export interface LogEntry {

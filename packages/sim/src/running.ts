@@ -3,6 +3,7 @@
  * init process below /proc. Both runtimes publish through here. The record is one file per guest in `.sim/running`.
  */
 import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Host } from './host.ts';
 import { readJson, writeFileAtomicSync } from './sim-file.ts';
 import { withSimLock } from './sim-lock.ts';
@@ -20,11 +21,15 @@ const SLICE = '/sys/fs/cgroup/system.slice/system-pve\\x2dcontainer.slice';
 const UNIX_HEADER = 'Num       RefCount Protocol Flags    Type St Inode Path\n';
 
 export function runningGuests(host: Host): RunningGuest[] {
-  const folder = host.simPath('running');
+  return runningIn(host.simPath('running'));
+}
+
+/** By the folder of a node's record. */
+export function runningIn(folder: string): RunningGuest[] {
   if (!existsSync(folder)) return [];
   const records = readdirSync(folder)
     .filter((name) => /^\d+\.json$/.test(name))
-    .map((name) => readJson<RunningGuest>(host.simPath('running', name)));
+    .map((name) => readJson<RunningGuest>(join(folder, name)));
   return records.filter((record) => record !== undefined).sort((a, b) => a.vmid - b.vmid);
 }
 

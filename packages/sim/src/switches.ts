@@ -15,6 +15,10 @@ export interface Switches {
   readonly noPmxcfs?: boolean;
   /** The other nodes do not know this node's ssh key. */
   readonly noSsh?: boolean;
+  /** The status daemon tells nothing of the node itself; the API shows it as `unknown`. Guests and storages it reports. */
+  readonly noNodeReport?: boolean;
+  /** The kernel has no AppArmor, so no mount point and no device can be added to a running guest. */
+  readonly noApparmor?: boolean;
   /** Lock files (in-host paths) that a program outside the stand-in holds and never lets go. */
   readonly heldLocks?: readonly string[];
   /** The guests' init needs that long after the halt signal (played runtime). */

@@ -46,9 +46,17 @@ const MARKS: readonly (readonly [RegExp, string])[] = [
 /** Upstream goes through the volumes of an image in the order of a hash. */
 const VOLUMES = /(?:creating base directory for volume at [^\n]*\n){2,}/g;
 
+/** So it does through the fields that are wrong, and through the nodes. */
+const WRONG_FIELDS = /(?<=^400 (?:Parameter|Result) verification failed\.\n)(?:[\w./-]+: .*\n)+/gm;
+const NO_CERTIFICATE = /(?:'\/etc\/pve\/nodes\/\w+\/pve-ssl\.pem' does not exist!\n)+/g;
+
 export function masked(text: string): string {
   const ordered = text.replace(VOLUMES, (lines) => lines.split('\n').sort().join('\n'));
-  return MARKS.reduce((result, [pattern, mark]) => result.replace(pattern, mark), ordered);
+  const sorted = [WRONG_FIELDS, NO_CERTIFICATE].reduce(
+    (result, rows) => result.replace(rows, (lines) => `${lines.trimEnd().split('\n').sort().join('\n')}\n`),
+    ordered,
+  );
+  return MARKS.reduce((result, [pattern, mark]) => result.replace(pattern, mark), sorted);
 }
 
 /** Free and used space of `pvesm status`; what is not active keeps its zeros. */
@@ -56,6 +64,10 @@ const SPACE = /^(\S+ +\S+ +active) +\d+ +\d+ +\d+ +[\d.]+%$/gm;
 /** Numbers of JSON answers that no two hosts share: use, space, times, process ids, addresses of certificates. */
 const MEASURED =
   /^(?:cpu|mem|memhost|disk|uptime|pid|pstart|starttime|endtime|time|ctime|used|avail|total|used_fraction|swap|net(?:in|out)|disk(?:read|write)|maxdisk|ssl_fingerprint|pressure\w+|uid)$/;
+/** The same in `pct df`; size, names and paths stay. */
+const DF_SPACE = /^(\S+ +\S+ +[\d.]+[BKMGT]?) +[\d.]+[BKMGT]? +[\d.]+[BKMGT]? +[\d.]+ (\/.*)$/gm;
+/** What a running guest used when `pct status --verbose` looked. */
+const USED = /^(disk|diskread|diskwrite|mem|netin|netout|pid|swap|uptime|pressure\w+): [\d.]+$/gm;
 /** `ls -l`: links, size of a directory and time follow from the machine. */
 const LISTED = /^([-dlcb][-rwxsStT]{9}) +\d+ +(\S+) +(\S+) +(\d+|\d+, +\d+) \w{3} +\d+ [\d:]+ /gm;
 
@@ -63,7 +75,8 @@ const LISTED = /^([-dlcb][-rwxsStT]{9}) +\d+ +(\S+) +(\S+) +(\d+|\d+, +\d+) \w{3
 export function maskedOutput(text: string): string {
   const json = parsedJson(text);
   if (json !== undefined) return masked(JSON.stringify(normal(json, '', isRunningRow(json))));
-  return masked(text.replace(SPACE, '$1 <space>').replace(LISTED, listedLine));
+  const shown = /^status: running$/m.test(text) ? text.replace(USED, '$1: <n>') : text;
+  return masked(shown.replace(SPACE, '$1 <space>').replace(DF_SPACE, '$1 <space> $2').replace(LISTED, listedLine));
 }
 
 function listedLine(line: string): string {

@@ -45,15 +45,23 @@ export function seedLab(setUp: LabSetUp): Lab {
   writeFileSync(host.clusterPath('storage.cfg'), step.pre.storage_cfg ?? DEFAULT_STORAGE);
   // The lab's only pool; steps that name another are refused.
   writeFileSync(host.clusterPath('user.cfg'), 'user:root@pam:1:0:::::\n\n\npool:p1::::\n');
-  for (const one of hosts.values()) seedFiles(one, setUp.template);
+  for (const one of hosts.values()) seedNode(one, setUp.template);
   seedGuests(host, setUp);
   seedStore(host, setUp);
   seedListed(host, step);
   seedTasks(host, setUp);
-  setSwitches(host, switchesFor(step));
+  turnSwitches(host, switchesFor(step));
   syncCluster(host);
   cutOff(hosts, step);
   return { host, hosts, started: [], remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+/** The lab had cgroup v1, no AppArmor, one certificate, and a status daemon that could not tell of its node. */
+function seedNode(host: Host, template: Template): void {
+  seedFiles(host, template);
+  rmSync(host.path('/sys/fs/cgroup/cgroup.controllers'));
+  if (host.name !== 'pve1') rmSync(host.clusterPath('nodes', host.name, 'pve-ssl.pem'));
+  setSwitches(host, { noNodeReport: true, noApparmor: true });
 }
 
 function createHosts(step: RecordedStep, { folder, runtime }: { folder: string; runtime: RuntimeKind }) {

@@ -11,30 +11,30 @@ import { PVE_REPOID, PVE_VERSION } from '../tool/pveversion.ts';
 import { ToolError } from '../tool.ts';
 import type { SpaceRow } from '../volumes.ts';
 import { contentAnswer, interfaces } from './guest-reads.ts';
-import { resources } from './resources.ts';
+import { nodes, resources } from './resources.ts';
 import { taskLog, taskRows, taskStatus } from './tasks.ts';
 
-type Params = ReadonlyMap<string, string>;
-type Answer = (host: Host, match: RegExpExecArray, params: Params) => unknown;
+export interface Asked {
+  readonly params: ReadonlyMap<string, string>;
+  /** Lines that the method says beside its answer. */
+  readonly warn: (line: string) => void;
+  /** Not so for a token that nothing was granted to. */
+  readonly hasRights: boolean;
+}
+type Answer = (host: Host, match: RegExpExecArray, asked: Asked) => unknown;
 
 const ROWS: readonly (readonly [pattern: RegExp, answer: Answer])[] = [
   [
     /^version$/,
     () => ({ release: PVE_VERSION.split('.').slice(0, 2).join('.'), repoid: PVE_REPOID, version: PVE_VERSION }),
   ],
-  [/^cluster\/nextid$/, (host, _, params) => nextId(host, params)],
-  [/^cluster\/resources$/, (host, _, params) => resources(host, params.get('type'))],
-  [/^cluster\/status$/, (host) => clusterStatus(host)],
+  [/^cluster\/nextid$/, (host, _, { params }) => nextId(host, params)],
   [
-    /^nodes$/,
-    (host) =>
-      Object.keys(readCluster(host).members).map((node) => ({
-        id: `node/${node}`,
-        node,
-        status: 'online',
-        type: 'node',
-      })),
+    /^cluster\/resources$/,
+    (host, _, { params, hasRights }) => resources(host, { type: params.get('type'), hasRights }),
   ],
+  [/^cluster\/status$/, (host) => clusterStatus(host)],
+  [/^nodes$/, (host, _, { warn }) => nodes(host, warn)],
   [/^nodes\/([^/]+)\/status$/, (host) => nodeStatus(host)],
   [
     /^nodes\/([^/]+)\/version$/,
@@ -49,14 +49,14 @@ const ROWS: readonly (readonly [pattern: RegExp, answer: Answer])[] = [
     (host, match) => ({ ...statusOf(host, Number(match[2])), cpu: 0, ha: { managed: 0 } }),
   ],
   [/^cluster\/ha\/resources$/, () => []],
-  [/^nodes\/([^/]+)\/tasks$/, (host, _, params) => taskRows(host, params)],
+  [/^nodes\/([^/]+)\/tasks$/, (host, _, { params }) => taskRows(host, params)],
   [/^nodes\/([^/]+)\/tasks\/([^/]+)\/status$/, (host, match) => taskStatus(host, decodeURIComponent(match[2] ?? ''))],
   [/^nodes\/([^/]+)\/tasks\/([^/]+)\/log$/, (host, match) => taskLog(host, decodeURIComponent(match[2] ?? ''))],
   [/^nodes\/([^/]+)\/lxc\/(\d+)$/, () => CONTAINER_FOLDERS.map((subdir) => ({ subdir }))],
   [/^nodes\/([^/]+)\/lxc\/(\d+)\/interfaces$/, (host, match) => interfaces(host, Number(match[2]))],
   [
     /^nodes\/([^/]+)\/storage\/([^/]+)\/content$/,
-    (host, match, params) => contentAnswer(host, match[2] ?? '', params.get('content')),
+    (host, match, { params }) => contentAnswer(host, match[2] ?? '', params.get('content')),
   ],
 ];
 
@@ -66,7 +66,7 @@ const CONTAINER_FOLDERS =
   );
 
 /** undefined: nothing answers that path. */
-export async function answerOf(host: Host, path: string, params: Params): Promise<unknown> {
+export async function answerOf(host: Host, path: string, asked: Asked): Promise<unknown> {
   const clean = path.replace(/^\/+|\/+$/g, '');
   for (const [pattern, answer] of ROWS) {
     const match = pattern.exec(clean);
@@ -75,7 +75,7 @@ export async function answerOf(host: Host, path: string, params: Params): Promis
     if (clean.startsWith('nodes/') && match[1] !== undefined && match[1] !== host.name)
       throw new ToolError('proxy handler failed: Host key verification failed.\n');
     syncCluster(host);
-    return answer(host, match, params);
+    return answer(host, match, asked);
   }
   return undefined;
 }
@@ -88,7 +88,7 @@ function requireNode(host: Host, node: string): void {
 }
 
 /** A lookup, not a reservation: the lowest free id, or the given one when it is free. */
-function nextId(host: Host, params: Params): string {
+function nextId(host: Host, params: Asked['params']): string {
   const taken = readCluster(host).guests;
   const asked = params.get('vmid');
   if (asked !== undefined) {
@@ -140,7 +140,7 @@ function nodeStatus(host: Host): Record<string, unknown> {
   };
 }
 
-function statusOf(host: Host, vmid: number): Record<string, string | number> {
+function statusOf(host: Host, vmid: number): Record<string, unknown> {
   return statusFields(
     { host, vmid },
     loadConfig(host, vmid, () => undefined),

@@ -55,6 +55,8 @@ export interface ApiCaller {
   readonly io: ToolIo;
   /** The line after a parameter error. */
   readonly usage: string;
+  /** Throws where the caller may not do this; asked once the parameters are known to be right. */
+  readonly requireRights?: (params: Parameters) => void;
 }
 
 /** The UPID of the task it started, if any. Errors before a task are thrown; a failed task is none. */
@@ -69,6 +71,7 @@ export async function callMethod(
   if (node !== host.name) throw new ToolError('proxy handler failed: Host key verification failed.\n');
   const params = { ...call.params, ...fixed };
   checkParameters({ ...params, node }, method.schema.params ?? {});
+  caller.requireRights?.(call.params);
   let upid: string | undefined;
   const io: ToolIo = { ...caller.io, onTask: (started) => void (upid ??= started) };
   const verb: Verb = {

@@ -1,38 +1,83 @@
-/** `/cluster/resources`: one list over nodes, guests and storages of the cluster, made without contacting any guest. */
+/**
+ * `/cluster/resources` and `/nodes`: what the nodes' status daemons last reported, made without contacting any guest
+ * (pve-manager PVE/API2/Cluster.pm, PVE/API2Tools.pm). A report of a node that went offline is shown for five minutes.
+ */
+import { createHash } from 'node:crypto';
 import { parseConfig } from '../config-text.ts';
 import { containerSyntax } from '../guest/syntax.ts';
 import type { Host } from '../host.ts';
 import { Host as OpenHost } from '../host.ts';
 import { statusFields } from '../pct/show.ts';
 import { guestFile, readCluster, readPveFile } from '../pmxcfs.ts';
-import type { ClusterState } from '../pmxcfs-state.ts';
+import type { ClusterState, Member } from '../pmxcfs-state.ts';
 import { contentOf, isDisabled, isOnNode, isShared } from '../storage-cfg.ts';
 import { spaceOf } from '../storages.ts';
+import { switchesOf } from '../switches.ts';
 import { parseVmConfig } from '../vm-config.ts';
 
 type Row = Record<string, unknown>;
 
-/** `type` may be vm, node, storage, or undefined for all. */
-export async function resources(host: Host, type: string | undefined): Promise<Row[]> {
+export interface Wanted {
+  /** `vm`, `node`, `storage`, `network`, or undefined for all. */
+  readonly type?: string | undefined;
+  /** A caller without any right sees that there are nodes, and nothing else. */
+  readonly hasRights?: boolean;
+}
+
+/** How long the cluster file system keeps what a node reported. */
+const REPORT_KEPT_MS = 300_000;
+
+export async function resources(host: Host, { type, hasRights = true }: Wanted): Promise<Row[]> {
   const state = readCluster(host);
+  const wants = (kind: string): boolean => type === undefined || type === kind;
   const rows: Row[] = [];
-  if (type === undefined || type === 'vm')
+  if (wants('vm') && hasRights)
     rows.push(
       ...Object.keys(state.guests)
         .sort((a, b) => Number(a) - Number(b))
         .map((id) => guestRow(host, state, Number(id))),
     );
   for (const [name, member] of Object.entries(state.members)) {
-    const node = name === host.name ? host : open(member.root);
-    if (type === undefined || type === 'node') rows.push(nodeRow(name, member.online ? node : undefined));
-    if (node !== undefined && (type === undefined || type === 'storage')) rows.push(...(await storageRows(node)));
+    const node = reporting(host, name, member);
+    if (wants('node')) rows.push(nodeRow(name, { member, node, hasRights }));
+    if (wants('storage') && hasRights) rows.push(...(await storageRows(host, name, node)));
+    if (wants('network') && hasRights && node !== undefined) rows.push(zoneRow(name));
   }
   return rows;
 }
 
-function open(root: string): Host | undefined {
+/** Every node has this zone of its plain bridges. */
+function zoneRow(node: string): Row {
+  const network = 'localnetwork';
+  const id = `network/${node}/zone/${network}`;
+  return { id, network, 'network-type': 'zone', node, status: 'ok', type: 'network' };
+}
+
+export function nodes(host: Host, warn: (line: string) => void): Row[] {
+  return Object.entries(readCluster(host).members).map(([name, member]) => ({
+    ...nodeRow(name, { member, node: reporting(host, name, member), hasRights: true }),
+    ssl_fingerprint: fingerprint(host, name, warn),
+  }));
+}
+
+function fingerprint(host: Host, node: string, warn: (line: string) => void): string | null {
+  const path = `nodes/${node}/pve-ssl.pem`;
+  const text = readPveFile(host, path);
+  const body = /-----BEGIN CERTIFICATE-----([\s\S]*?)-----END CERTIFICATE-----/.exec(text ?? '')?.[1];
+  if (body === undefined) {
+    warn(`'/etc/pve/${path}' does not exist!\n`);
+    return null;
+  }
+  const digest = createHash('sha256').update(Buffer.from(body, 'base64')).digest('hex').toUpperCase();
+  return digest.replace(/..(?=.)/g, '$&:');
+}
+
+/** The node whose last report is still known here. */
+function reporting(host: Host, name: string, member: Member): Host | undefined {
+  if (name === host.name) return host;
+  if (!member.online && Date.now() - (member.lastReport?.at ?? 0) > REPORT_KEPT_MS) return undefined;
   try {
-    return OpenHost.open(root);
+    return OpenHost.open(member.root);
   } catch {
     return undefined;
   }
@@ -43,17 +88,20 @@ function guestRow(host: Host, state: ClusterState, vmid: number): Row {
   if (guest === undefined) return {};
   const base = { id: `${guest.type}/${vmid}`, node: guest.node, type: guest.type, vmid };
   const member = state.members[guest.node];
-  const node = guest.node === host.name ? host : member?.online === true ? open(member.root) : undefined;
+  const node = member === undefined ? undefined : reporting(host, guest.node, member);
   const text = readPveFile(host, guestFile(guest.node, guest.type, vmid));
-  if (node === undefined || text === undefined) return { ...base, status: 'unknown', template: 0 };
+  if (node === undefined || text === undefined) return { ...base, status: 'unknown' };
   if (guest.type === 'qemu') return { ...base, ...vmFields(vmid, text) };
-  const fields = statusFields({ host: node, vmid }, parseConfig(text, vmid, containerSyntax).config);
-  const shown = Object.fromEntries(Object.entries(fields).filter(([key]) => !NOT_LISTED.has(key)));
+  const isUp = member?.online === true ? undefined : member?.lastReport?.running.includes(vmid);
+  const fields = statusFields({ host: node, vmid }, parseConfig(text, vmid, containerSyntax).config, isUp);
+  const shown = Object.fromEntries(Object.entries(fields).filter(([key]) => !isLeftOut(key)));
   return { ...base, ...shown, template: fields['template'] ?? 0, maxcpu: fields['cpus'], cpu: 0, memhost: 0 };
 }
 
-/** Fields of a guest's own status that the list leaves out. */
-const NOT_LISTED = new Set(['cpus', 'maxswap', 'swap', 'pid', 'type']);
+/** Fields of a guest's own status that the report does not have. */
+function isLeftOut(key: string): boolean {
+  return ['cpus', 'maxswap', 'swap', 'pid', 'type'].includes(key) || key.startsWith('pressure');
+}
 
 function vmFields(vmid: number, text: string): Row {
   const { values } = parseVmConfig(text);
@@ -66,39 +114,48 @@ function vmFields(vmid: number, text: string): Row {
   };
 }
 
-function nodeRow(name: string, node: Host | undefined): Row {
+interface Reported {
+  readonly member: Member;
+  readonly node: Host | undefined;
+  readonly hasRights: boolean;
+}
+
+function nodeRow(name: string, { member, node, hasRights }: Reported): Row {
   const base = { id: `node/${name}`, node: name, type: 'node' };
-  if (node === undefined) return { ...base, status: 'offline' };
-  const { cores, memoryBytes } = node.identity;
+  const status = member.online ? 'unknown' : 'offline';
+  if (node === undefined || switchesOf(node).noNodeReport === true) return { ...base, status };
+  const { cores, memoryBytes, startTime } = node.identity;
   return {
     ...base,
-    status: 'online',
     level: '',
-    maxcpu: cores,
-    cpu: 0.01,
-    maxmem: memoryBytes,
-    mem: Math.floor(memoryBytes * 0.2),
-    disk: 10 * 1024 ** 3,
-    maxdisk: 100 * 1024 ** 3,
-    uptime: Math.floor(Date.now() / 1000) - node.identity.startTime + 1000,
+    status: member.online ? 'online' : 'offline',
+    ...(hasRights ? { maxcpu: cores, maxmem: memoryBytes, maxdisk: 100 * 1024 ** 3 } : {}),
+    ...(hasRights && member.online
+      ? {
+          cpu: 0.01,
+          mem: Math.floor(memoryBytes * 0.2),
+          disk: 10 * 1024 ** 3,
+          uptime: Math.floor(Date.now() / 1000) - startTime + 1000,
+        }
+      : {}),
   };
 }
 
-async function storageRows(node: Host): Promise<Row[]> {
+async function storageRows(host: Host, name: string, node: Host | undefined): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const storage of node.storages().filter((s) => isOnNode(s, node.name) && !isDisabled(s))) {
-    const space = await spaceOf(node, storage);
+  for (const storage of host.storages().filter((s) => isOnNode(s, name) && !isDisabled(s))) {
+    const space = node === undefined ? undefined : await spaceOf(node, storage);
     rows.push({
-      id: `storage/${node.name}/${storage.id}`,
-      node: node.name,
+      id: `storage/${name}/${storage.id}`,
+      node: name,
       storage: storage.id,
       type: 'storage',
       plugintype: storage.type,
       content: contentOf(storage).sort().join(','),
       shared: isShared(storage) ? 1 : 0,
-      status: space === undefined ? 'unknown' : 'available',
-      disk: space?.usedBytes ?? 0,
-      maxdisk: space?.totalBytes ?? 0,
+      ...(space === undefined
+        ? { status: 'unknown' }
+        : { status: 'available', disk: space.usedBytes, maxdisk: space.totalBytes }),
     });
   }
   return rows;

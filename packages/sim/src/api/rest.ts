@@ -56,13 +56,13 @@ async function dataOf(host: Host, request: RestRequest, { path, params, io }: As
   if (!hasRights && vmid !== undefined) throw new ToolError(`403 Permission check failed (/vms/${vmid}, VM.Audit)\n`);
   const method = findMethod(request.method as HttpVerb, path);
   if (method === undefined) {
-    const answer = request.method === 'GET' ? await answerOf(host, path, textOf(params)) : undefined;
+    const asked = { params: textOf(params), warn: () => undefined, hasRights };
+    const answer = request.method === 'GET' ? await answerOf(host, path, asked) : undefined;
     if (answer === undefined) throw new ToolError(`501 Method '${request.method} ${path}' not implemented\n`);
     return answer;
   }
-  requireRoot(params);
   const daemon: ToolIo = { ...io, out: () => undefined, err: () => undefined, daemonUser: user };
-  const caller = { tool: 'pvedaemon', io: daemon, usage: '' };
+  const caller = { tool: 'pvedaemon', io: daemon, usage: '', requireRights: requireRoot };
   return (await callMethod(host, method, { params, caller })) ?? null;
 }
 
@@ -94,7 +94,7 @@ function formOf(text: string): Parameters {
   const found: Parameters = {};
   for (const part of text.split(/[&;]/)) {
     if (part === '') continue;
-    const [key = '', value = ''] = part.split(/=(.*)/s);
+    const [key = '', value = ''] = part.split('=');
     found[unescaped(key)] = unescaped(value);
   }
   return found;

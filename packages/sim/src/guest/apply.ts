@@ -2,8 +2,9 @@
 import type { GuestConfig } from '../config-text.ts';
 import type { Host } from '../host.ts';
 import type { FieldErrors } from '../schema/property.ts';
-import { findVolume, volumeBackend } from '../storages.ts';
-import { errorText } from '../tool.ts';
+import { findVolume, freeVolume, volumeBackend } from '../storages.ts';
+import { switchesOf } from '../switches.ts';
+import { errorText, ToolError } from '../tool.ts';
 import { createDisks, deleteOwnedVolume } from './disks.ts';
 import { addUnused, isVolumeInUse, newVolume, parseMountPoint, printMountPoint } from './mount-point.ts';
 import { requireBridge, storedNetwork } from './network.ts';
@@ -56,8 +57,11 @@ export async function hotplug(config: GuestConfig, work: ApplyWork): Promise<Fie
         const stored = storedNetwork(work.host, value);
         requireBridge(work.host, stored);
         take(config, key, stored);
-      } else if (LIVE_CHANGE.test(key) || (/^dev\d+$/.test(key) && isNew)) take(config, key, value);
-      else if (/^mp\d+$/.test(key) && isNew) take(config, key, await settleMountPoint(config, work, key));
+      } else if (LIVE_CHANGE.test(key)) take(config, key, value);
+      else if (/^dev\d+$/.test(key) && isNew) {
+        requireApparmor(work.host);
+        take(config, key, value);
+      } else if (/^mp\d+$/.test(key) && isNew) take(config, key, await plugMountPoint(config, work, key));
     });
   }
   return errors;
@@ -140,6 +144,32 @@ async function settleMountPoint(config: GuestConfig, work: ApplyWork, key: strin
     if (old.kind === 'volume' && !isSame && !isVolumeInUse(config, old.volume, key)) addUnused(config, old.volume);
   }
   return stored;
+}
+
+/** A volume made for it goes again where it cannot be mounted into the running guest. */
+async function plugMountPoint(config: GuestConfig, work: ApplyWork, key: string): Promise<string> {
+  const isMade = newVolume(parseMountPoint(key, config.pending.values.get(key) ?? '').volume) !== undefined;
+  const stored = await settleMountPoint(config, work, key);
+  try {
+    requireApparmor(work.host);
+  } catch (err) {
+    if (isMade) await freeVolume(work.host, parseMountPoint(key, stored).volume);
+    throw err;
+  }
+  return stored;
+}
+
+const APPARMOR_FAILURE = 'failed to change apparmor profile: Invalid argument';
+
+function requireApparmor(host: Host): void {
+  if (switchesOf(host).noApparmor === true) throw new ToolError(`${APPARMOR_FAILURE}\n`);
+}
+
+/** Exit status of a change that could not be made to a running guest: the number its last failed system call left. */
+export function strayStatus(errors: FieldErrors): number {
+  const failed = Object.entries(errors).filter(([, text]) => text.includes(APPARMOR_FAILURE));
+  const [key] = failed.at(-1) ?? [];
+  return key === undefined ? 2 : key.startsWith('mp') ? 39 : 1;
 }
 
 async function sizeOf(work: ApplyWork, volid: string): Promise<number> {

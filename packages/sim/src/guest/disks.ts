@@ -1,9 +1,9 @@
 /** Volumes of a guest made and destroyed (pve-container src/PVE/LXC.pm create_disks, destroy_disks, delete_mountpoint_volume). */
 import { randomUUID } from 'node:crypto';
 import type { GuestSection } from '../config-text.ts';
+import { mkfsText } from '../ext4.ts';
 import { NoSpaceError, reach } from '../fault.ts';
 import type { Host } from '../host.ts';
-import { mkfsText } from '../mkfs-text.ts';
 import {
   allocVolume,
   findVolume,

@@ -1,5 +1,7 @@
 /** Which keys a container's config may hold and how their text is checked (pve-container src/PVE/LXC/Config.pm check_type). */
+import { isCgroupV2 } from '../cgroup.ts';
 import type { ConfigSyntax } from '../config-text.ts';
+import type { Host } from '../host.ts';
 import { type Property, parseBoolean } from '../schema/property.ts';
 import { propertyOf, toolSchema } from '../schema/schema-data.ts';
 import { checkAnyFormat } from '../schema/value.ts';
@@ -49,7 +51,8 @@ function checkValue(key: string, value: string): string {
 
 export const containerSyntax: ConfigSyntax = { checkValue, checkRawKey: rawKeyVerdict };
 
-/** With cgroup v2 values above 10000 are cut (pve-common src/PVE/CGroup.pm clamp_cpu_shares). */
-export function clampCpuUnits(value: string): string {
-  return Number(value) > 10_000 ? '10000' : value;
+/** What the kernel takes depends on the version of cgroups (pve-common src/PVE/CGroup.pm clamp_cpu_shares). */
+export function clampCpuUnits(host: Host, value: string): string {
+  const [least, most] = isCgroupV2(host) ? [1, 10_000] : [2, 262_144];
+  return String(Math.min(Math.max(Number(value), least), most));
 }

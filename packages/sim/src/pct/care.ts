@@ -1,4 +1,7 @@
 /** fstrim, df, fsck, rescan, cpusets, console, suspend, resume (pve-container src/PVE/CLI/pct.pm). No block device is behind a volume, so counts are played. */
+import { lstatSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { ext4Space } from '../ext4.ts';
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { type MountPoint, mountPoints, parseMountPoint, printMountPoint } from '../guest/mount-point.ts';
 import type { Host } from '../host.ts';
@@ -45,22 +48,27 @@ export async function df(verb: Verb): Promise<number> {
   return 0;
 }
 
-/** Raw volumes lose about an eighth to the file system's own tables; what is used is counted as a fresh template. */
 async function spaceRow(host: Host, point: MountPoint): Promise<string[]> {
-  const { storage, volname } = findVolume(host, point.volume);
-  const bytes = await (await volumeBackend(storage)).sizeBytes({ host, storage, volname });
-  const size = bytes * 0.84;
-  const used = bytes * 0.04;
-  const mib = (n: number): string => `${(n / 1024 ** 2).toFixed(1)}M`;
-  return [
-    point.key,
-    point.volume,
-    mib(size),
-    mib(used),
-    mib(size - used),
-    ((100 * used) / size).toFixed(1),
-    point.target,
-  ];
+  const { storage, volname, parsed } = findVolume(host, point.volume);
+  const backend = await volumeBackend(storage);
+  const bytes = await backend.sizeBytes({ host, storage, volname });
+  const { totalBytes, keptBytes } = parsed.format === 'raw' ? ext4Space(bytes) : { totalBytes: bytes, keptBytes: 0 };
+  const used = usedBytes(await backend.directory({ host, storage, volname }));
+  const sizes = [totalBytes, used, totalBytes - used - keptBytes].map(shortSize);
+  return [point.key, point.volume, ...sizes, ((100 * used) / totalBytes).toFixed(1), point.target];
+}
+
+const UNITS = ['B', 'K', 'M', 'G', 'T'] as const;
+
+function shortSize(bytes: number): string {
+  const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), UNITS.length - 1);
+  return `${(bytes / 1024 ** power).toFixed(1)}${UNITS[power] ?? ''}`;
+}
+
+function usedBytes(path: string): number {
+  const stat = lstatSync(path);
+  const inner = stat.isDirectory() ? readdirSync(path).map((name) => usedBytes(join(path, name))) : [];
+  return inner.reduce((sum, bytes) => sum + bytes, stat.blocks * 512);
 }
 
 export async function fsck(verb: Verb): Promise<number> {

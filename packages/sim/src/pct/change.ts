@@ -1,6 +1,7 @@
 /** set, unlock, destroy (pve-container src/PVE/API2/LXC/Config.pm update_vm, src/PVE/API2/LXC.pm destroy_vm). */
 import { rmSync } from 'node:fs';
 import { emptyConfig, type GuestConfig } from '../config-text.ts';
+import { strayStatus } from '../guest/apply.ts';
 import { applyChange } from '../guest/change.ts';
 import { loadConfig, removeConfig, requireUnlocked, requireUnprotected, storeConfig } from '../guest/config-store.ts';
 import { deleteOwnedVolume, destroyDisks } from '../guest/disks.ts';
@@ -23,7 +24,7 @@ export async function set(verb: Verb): Promise<number> {
   const values = new Map(
     given
       .filter(([key]) => !NOT_VALUES.has(key))
-      .map(([key, value]) => [key, key === 'cpuunits' ? clampCpuUnits(String(value)) : String(value)]),
+      .map(([key, value]) => [key, key === 'cpuunits' ? clampCpuUnits(host, String(value)) : String(value)]),
   );
   const remove = splitList(text(verb, 'delete') ?? '');
   const revert = splitList(text(verb, 'revert') ?? '');
@@ -44,7 +45,7 @@ export async function set(verb: Verb): Promise<number> {
       warn: io.err,
     });
     // Raised after the attempt to change the running guest, so the status is what its last failed step left.
-    if (Object.keys(errors).length > 0) throw parameterError(call, errors, isRunning(verb) ? 2 : 255);
+    if (Object.keys(errors).length > 0) throw parameterError(call, errors, isRunning(verb) ? strayStatus(errors) : 255);
     await atPoint(verb, 'before-config');
     storeConfig(host, vmid, config);
     loadConfig(host, vmid, io.err);

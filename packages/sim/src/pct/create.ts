@@ -132,7 +132,7 @@ function sortParameters(verb: Verb, storage: string): { disks: Map<string, strin
     if (CALL_ONLY.has(key)) continue;
     if (isVolumeKey(key)) disks.set(key, /^\d+(?:\.\d+)?$/.test(value) ? `${storage}:${value}` : value);
     else if (/^unused\d+$/.test(key)) verb.io.err(`ignoring '${key}', cannot create/restore with unused volume\n`);
-    else values.set(key, key === 'cpuunits' ? clampCpuUnits(value) : value);
+    else values.set(key, key === 'cpuunits' ? clampCpuUnits(verb.host, value) : value);
   }
   return { disks, values };
 }

@@ -1,9 +1,12 @@
 /** list, status, config, pending (pve-container src/PVE/CLI/pct.pm and the API methods behind it). */
+import { isCgroupV2 } from '../cgroup.ts';
 import type { GuestConfig, GuestSection } from '../config-text.ts';
+import { ext4Space } from '../ext4.ts';
 import { configPath, loadConfig, missingConfig } from '../guest/config-store.ts';
 import { parseMountPoint } from '../guest/mount-point.ts';
 import { mergedView, pendingDeletes, pendingKeys } from '../guest/pending.ts';
 import { configProperty } from '../guest/syntax.ts';
+import type { Host } from '../host.ts';
 import { readCluster, readPveFile, syncCluster } from '../pmxcfs.ts';
 import { type RunningGuest, runningGuest } from '../running.ts';
 import { CallError, parameterError } from '../schema/command.ts';
@@ -59,23 +62,27 @@ export async function status(verb: Verb): Promise<number> {
     return 0;
   }
   const fields = statusFields(verb, loadConfig(host, vmid, io.err));
-  for (const key of Object.keys(fields).sort()) io.out(`${key}: ${String(fields[key])}\n`);
+  for (const key of Object.keys(fields).sort()) if (fields[key] !== null) io.out(`${key}: ${String(fields[key])}\n`);
   return 0;
 }
 
 /** The numbers upstream's vmstatus gives; usage of a guest without processes is zero. */
-export function statusFields(verb: Pick<Verb, 'host' | 'vmid'>, config: GuestConfig): Record<string, string | number> {
+export function statusFields(
+  verb: Pick<Verb, 'host' | 'vmid'>,
+  config: GuestConfig,
+  isUp?: boolean,
+): Record<string, string | number | null> {
   const { host, vmid } = verb;
-  const running = runningGuest(host, vmid);
+  const running = isUp === false ? undefined : runningGuest(host, vmid);
   const value = (key: string): string | undefined => config.values.get(key);
-  const fields: Record<string, string | number> = {
+  const fields: Record<string, string | number | null> = {
     type: 'lxc',
     vmid,
     ...stateOf(running),
     name: (value('hostname') ?? `CT${vmid}`).replace(/\s/g, ''),
-    cpus: Number(value('cores') ?? value('cpulimit') ?? host.identity.cores) || host.identity.cores,
+    cpus: coresOf(host, config),
     disk: 0,
-    maxdisk: rootfsBytes(config),
+    maxdisk: running === undefined ? rootfsBytes(config) : fileSystemBytes(config),
     mem: 0,
     swap: 0,
     maxmem: Number(value('memory') ?? 512) * 1024 * 1024,
@@ -84,6 +91,7 @@ export function statusFields(verb: Pick<Verb, 'host' | 'vmid'>, config: GuestCon
     netout: 0,
     diskread: 0,
     diskwrite: 0,
+    ...(running === undefined ? {} : pressure(host)),
   };
   for (const key of ['tags', 'lock']) if (value(key) !== undefined) fields[key] = value(key) ?? '';
   if (value('template') === '1') fields['template'] = 1;
@@ -93,6 +101,23 @@ export function statusFields(verb: Pick<Verb, 'host' | 'vmid'>, config: GuestCon
 function stateOf(running: RunningGuest | undefined): Record<string, string | number> {
   if (running === undefined) return { status: 'stopped', uptime: 0 };
   return { status: 'running', uptime: Math.floor((Date.now() - running.since) / 1000), pid: running.pid };
+}
+
+function coresOf(host: Host, { values }: GuestConfig): number {
+  return Number(values.get('cores') ?? values.get('cpulimit')) || host.identity.cores;
+}
+
+/** cgroup v1 has no such figures. */
+function pressure(host: Host): Record<string, string | null> {
+  const value = isCgroupV2(host) ? '0.00' : null;
+  const kinds = ['cpu', 'io', 'memory'].flatMap((what) => [`${what}full`, `${what}some`]);
+  return Object.fromEntries(kinds.map((kind) => [`pressure${kind}`, value]));
+}
+
+/** A running guest's root is asked for its size; a raw volume's file system has less room than the volume. */
+function fileSystemBytes(config: GuestConfig): number {
+  const bytes = rootfsBytes(config);
+  return /\.raw(?:,|$)/.test(config.values.get('rootfs') ?? '') ? ext4Space(bytes).totalBytes : bytes;
 }
 
 const DEFAULT_DISK = 4 * 1024 ** 3;

@@ -11,6 +11,8 @@ export interface CommandSchema {
   /** Parameters the tool fills in itself; an empty text stands for the local node's name. */
   readonly fixed?: Readonly<Record<string, string>>;
   readonly params?: Properties;
+  /** It takes the options of printed answers too. */
+  readonly isFormatted?: number;
   readonly alias?: string;
   readonly sub?: Readonly<Record<string, CommandSchema>>;
 }

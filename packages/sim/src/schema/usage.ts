@@ -21,7 +21,7 @@ export function usageLine(prefix: string, schema: CommandSchema): string {
   const needed = options
     .filter((name) => params[name]?.optional !== 1)
     .map((name) => ` --${name} <${params[name]?.type ?? 'string'}>`);
-  return `${prefix} ${words.join(' ')}${needed.join('')}${options.length > needed.length ? ' [OPTIONS]' : ''}\n`;
+  return `${prefix} ${words.join(' ')}${needed.join('')}${options.length > needed.length ? ' [OPTIONS]' : ''}${schema.isFormatted === 1 ? ' [FORMAT_OPTIONS]' : ''}\n`;
 }
 
 /** All commands grouped by the API class behind them; of one sub-command group when `path` names it. */
@@ -29,7 +29,7 @@ export function overview(tool: string, path: readonly string[] = []): string {
   let commands: ToolSchema = { ...toolSchema(tool), help: HELP };
   for (const name of path) commands = commands[name]?.sub ?? {};
   const separator = path.length === 0 ? '\n' : '';
-  return `USAGE: ${tool} <COMMAND> [ARGS] [OPTIONS]\n\n${lines([tool, ...path].join(' '), commands, separator)}${separator}`;
+  return `USAGE: ${tool} <COMMAND> [ARGS] [OPTIONS]\n\n${lines([tool, ...path].join(' '), commands, separator)}`;
 }
 
 function lines(prefix: string, commands: ToolSchema, separator: string): string {

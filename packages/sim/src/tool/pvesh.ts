@@ -30,7 +30,7 @@ const get: VerbHandler = async (verb: Verb) => {
       .filter(([key]) => key !== 'api_path' && !OWN_OPTIONS.has(key))
       .map(([key, value]) => [key, String(value)]),
   );
-  const answer = await answerOf(verb.host, path, params);
+  const answer = await answerOf(verb.host, path, { params, warn: verb.io.err, hasRights: true });
   if (answer === undefined) throw new ToolError(`No 'get' handler defined for '${path}'\n`, 1);
   if (text(verb, 'quiet') === '1') return 0;
   const format = text(verb, 'output-format') ?? 'text';
