@@ -103,6 +103,12 @@ export class AgentBench {
     await this.#channel.call(client, 'changeContainer', { order, vmid, guestUid, change: { change } }, LIMIT);
   }
 
+  async #active(): Promise<readonly Operation[]> {
+    const client = this.#channel.client(OperationServiceClient);
+    const request = { activeOnly: true, limit: 0 };
+    return (await this.#channel.call(client, 'listOperations', request, LIMIT)).operations;
+  }
+
   /** Undefined when the agent does not know the order. */
   async operation(order: OrderType, limit = LIMIT): Promise<Operation | undefined> {
     const key = { $case: 'idempotencyKey', value: order.idempotencyKey } as const;
@@ -139,7 +145,7 @@ export class AgentBench {
     await waitFor('the agent is killed', WAIT_LIMIT_MS, () => (this.node.isAlive ? undefined : true));
   }
 
-  /** Starts the agent; returns when it takes orders, which is after its recovery. */
+  /** Starts the agent; returns when it takes orders and has ended what the earlier one left. */
   async restart(): Promise<void> {
     await this.node.kill();
     this.node.startOnly();
@@ -150,6 +156,10 @@ export class AgentBench {
         () => true as const,
         () => undefined,
       );
+    });
+    await waitFor('the agent has ended what was left', WAIT_LIMIT_MS, async () => {
+      if (!this.node.isAlive) throw new Error('the agent died in its recovery');
+      return (await this.#active()).length === 0 ? true : undefined;
     });
   }
 

@@ -154,7 +154,7 @@ function createServer(core: AgentCore, { work, events }: AgentParts): ReturnType
   });
 }
 
-/** Start order: publish what is there, end what a crash left, then take orders. Stopping goes the other way round. */
+/** Start order: publish what is there, take over what a crash left, then take orders. Stopping goes the other way round. */
 class RunningAgent {
   readonly #core: AgentCore;
   readonly #stop = new AbortController();

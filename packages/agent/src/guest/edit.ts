@@ -4,7 +4,8 @@ import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command, CommandResult } from '@pxmgr/kit/exec/command';
-import { type HostPaths, isAbsent } from '../host/paths.ts';
+import { Cluster } from '../host/cluster.ts';
+import { type HostPaths, isAbsent, isDenied } from '../host/paths.ts';
 import { commandError } from '../host/stderr-map.ts';
 import { type GuestConfig, parseGuestConfig, printGuestConfig } from './config-file.ts';
 import { guestConfigPath } from './guest-list.ts';
@@ -40,7 +41,7 @@ function lockPath(vmid: number): string {
 }
 
 /**
- * Errors: PXM_LOCK_TIMEOUT, PXM_GUEST_NOT_FOUND, PXM_GUEST_LOCKED, PXM_CONFIG_DIGEST_CHANGED. Gives the new text;
+ * Errors: PXM_LOCK_TIMEOUT, PXM_GUEST_NOT_FOUND, PXM_GUEST_LOCKED, PXM_CONFIG_DIGEST_CHANGED, PXM_NO_QUORUM. Gives the new text;
  * nothing is written when nothing changed. The caller makes sure that the container is down or that the keys may
  * change while it runs.
  */
@@ -62,7 +63,7 @@ export async function editConfig(parts: EditParts, request: EditRequest): Promis
     request.guard?.(config);
     request.change(config);
     const after = printGuestConfig(config);
-    if (after !== before) await replaceFile(paths.at(path), after);
+    if (after !== before) await replaceFile(parts, paths.at(path), after);
     return after;
   } finally {
     closeSync(fd);
@@ -74,13 +75,14 @@ export function configDigest(text: string): string {
   return createHash('sha1').update(text).digest('hex');
 }
 
-/** Half-written files of a killed agent; nothing lists them. `pid` = ours is left alone. */
+/** Half-written files of a killed agent; nothing lists them. `pid` = ours is left alone. Errors: PXM_NO_QUORUM. */
 export async function removeStaleEdits(paths: HostPaths, node: string): Promise<string[]> {
   const folder = dirname(paths.at(guestConfigPath(node, 'container', 100)));
   const removed: string[] = [];
   for (const name of await readdir(folder).catch(() => [] as string[])) {
     const pid = /^\d+\.conf\.tmp\.pxmgr-(\d+)$/.exec(name)?.[1];
     if (pid === undefined || Number(pid) === process.pid) continue;
+    new Cluster(paths, node).requireQuorum();
     await rm(`${folder}/${name}`, { force: true });
     removed.push(name);
   }
@@ -115,7 +117,9 @@ function readConfig({ paths, node }: EditParts, vmid: number): string {
 }
 
 /** pmxcfs renames atomically; the temporary name carries our mark, so that a later start may remove it. */
-async function replaceFile(path: string, text: string): Promise<void> {
+async function replaceFile({ paths, node }: EditParts, path: string, text: string): Promise<void> {
+  const cluster = new Cluster(paths, node);
+  cluster.requireQuorum();
   const temporary = `${path}.tmp.pxmgr-${process.pid}`;
   try {
     const file = await open(temporary, 'w', 0o640);
@@ -127,6 +131,8 @@ async function replaceFile(path: string, text: string): Promise<void> {
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
+    // A node that is cut off notices it seconds later; until then a write blocks, and then it is denied to root as well.
+    if (isDenied(error)) throw new PxmError('PXM_NO_QUORUM', { node }, { cause: error });
     throw error;
   }
 }

@@ -14,6 +14,7 @@ import type { ImageFindings } from '../image/verify.ts';
 import { OperationStore } from '../operation/operation-store.ts';
 import { PveTasks } from '../operation/pve-task.ts';
 import { OperationQueue } from '../operation/queue.ts';
+import type { RecoveryRule } from '../operation/settle.ts';
 import { GuestFiles } from './guest-file.ts';
 import { GuestRecords } from './guest-records.ts';
 import type { GuestParts } from './parts.ts';
@@ -34,7 +35,7 @@ export interface FixtureHost {
   setRunning(...vmids: number[]): void;
   /** A finished task of the newest kind; its log ends with `end`. */
   putTask(type: string, vmid: number, end: string): void;
-  newStore(): OperationStore;
+  newStore(rules?: ReadonlyMap<string, RecoveryRule>): OperationStore;
   remove(): void;
 }
 
@@ -105,7 +106,7 @@ export async function makeHost(): Promise<FixtureHost> {
       write(`var/log/pve/tasks/${tasks}/${upid}`, `some output\n${end}\n`);
       write('var/log/pve/tasks/active', `${active.join('\n')}\n`);
     },
-    newStore: () =>
+    newStore: (rules) =>
       new OperationStore({
         directory: join(root, 'state/operations'),
         clock: systemClock,
@@ -113,6 +114,8 @@ export async function makeHost(): Promise<FixtureHost> {
         runner,
         queue: new OperationQueue({ running: 4, waiting: 4, node: NODE }),
         node: { uid: 'n-test', name: NODE },
+        cluster,
+        ...(rules === undefined ? {} : { rules }),
       }),
     remove: () => {
       rmSync(root, { recursive: true, force: true });

@@ -3,13 +3,12 @@ import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import { readVmlist } from '../host/vmlist.ts';
 import type { JournalReplay } from '../operation/journal.ts';
 import { runJudged } from '../operation/judge.ts';
-import type { Recovery, RecoveryRule } from '../operation/recover.ts';
+import type { Recovery, RecoveryRule } from '../operation/settle.ts';
 import type { Work } from '../operation/work.ts';
 import { type GuestConfig, guestUidOf } from './config-file.ts';
 import type { GuestParts } from './parts.ts';
 import { freeVolumeCommand, undoCreateCommand, unlockCommand } from './pct-args.ts';
 import { volumesOf } from './volumes.ts';
-import { withQuorum } from './with-quorum.ts';
 
 /** What a create leaves a trace of, and how to know that it is ours. */
 export interface HalfMade {
@@ -33,13 +32,14 @@ const TASK_POLL_MS = 500;
 
 /**
  * Removes what a create has made, and nothing else: the guest if it is ours, leftovers of its mount, and volumes of
- * its id (there were none before: the preflight refuses an id that has any). Repeatable. PXM_UNDO_INCOMPLETE.
+ * its id (there were none before: the preflight refuses an id that has any). Repeatable. Errors: PXM_UNDO_INCOMPLETE,
+ * caused by PXM_NO_QUORUM where the node may not write.
  */
 export async function undoCreate(parts: GuestParts, made: HalfMade, work: Work): Promise<void> {
   try {
     await waitForTask(parts, made.vmid);
     await parts.records.forget(made.guestUid);
-    await withQuorum(parts, work, () => removeWhatIsOurs(parts, made, work));
+    await removeWhatIsOurs(parts, made, work);
   } catch (error) {
     const cause = toPxmError(error);
     throw new PxmError(
@@ -113,6 +113,7 @@ async function waitForTask(parts: GuestParts, vmid: number): Promise<void> {
 }
 
 async function remove(parts: GuestParts, vmid: number, work: Work): Promise<void> {
+  parts.cluster.requireQuorum();
   const mount = `/var/lib/lxc/${vmid}/rootfs`;
   const detached = { evenIfCancelled: true } as const;
   if ((parts.paths.readIfThere('/proc/self/mountinfo') ?? '').includes(` ${parts.paths.at(mount)} `)) {
@@ -148,6 +149,8 @@ async function freeVolumes(parts: GuestParts, made: HalfMade, work: Work): Promi
   const look = { paths: parts.paths, node: parts.files.node, run };
   for (const storage of made.storages) {
     for (const volumeId of await volumesOf(look, storage, made.vmid)) {
+      // On the other side of a cut somebody may have made a guest of that id, with volumes on a storage of both.
+      parts.cluster.requireQuorum();
       if (parts.files.text(made.vmid) !== undefined || readVmlist(parts.paths).guests.has(made.vmid)) return;
       await work.effect({ name: 'volume.free', data: { volumeId } }, async () => {
         await work.run(freeVolumeCommand(volumeId), { evenIfCancelled: true });

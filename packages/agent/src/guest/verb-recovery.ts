@@ -1,6 +1,6 @@
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { runJudged } from '../operation/judge.ts';
-import type { RecoveryRule } from '../operation/recover.ts';
+import type { RecoveryRule } from '../operation/settle.ts';
 import type { Work } from '../operation/work.ts';
 import type { GuestConfig } from './config-file.ts';
 import { carryOutVerb, type Verb, type VerbRequest } from './lifecycle.ts';
@@ -45,6 +45,7 @@ function isRemains({ entries }: GuestConfig): boolean {
 }
 
 async function removeRemains(parts: GuestParts, { vmid, guestUid }: VerbRequest, work: Work): Promise<void> {
+  parts.cluster.requireQuorum();
   const context = { vmid: String(vmid), node: parts.files.node };
   await work.effect({ name: 'container.destroy', data: { vmid: String(vmid), guestUid } }, async () => {
     await work.run(unlockCommand(vmid));

@@ -15,6 +15,12 @@ export function isAbsent(error: unknown): boolean {
   return code === 'ENOENT' || code === 'ENOTDIR' || code === 'ESRCH' || code === 'ENODEV';
 }
 
+/** What the kernel says to root on a file system that takes no writes now: below /etc/pve, that there is no quorum. */
+export function isDenied(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return code === 'EACCES' || code === 'EPERM' || code === 'EROFS';
+}
+
 /** Reads the host's files; every path argument is a path inside the host, e.g. `/etc/pve/.version`. */
 export class HostPaths {
   readonly root: string;

@@ -57,6 +57,12 @@ export const STDERR_TABLE: readonly StderrRow[] = [
     code: 'PXM_NO_QUORUM',
     source: 'proxmox/pve-cluster src/PVE/Cluster.pm',
   },
+  {
+    // pmxcfs denies every write without quorum, also to root.
+    pattern: /'\/etc\/pve\/[^']+' - Permission denied|failed to remove config file: Permission denied/,
+    code: 'PXM_NO_QUORUM',
+    source: 'proxmox/pve-cluster src/pmxcfs/memdb.c, proxmox/pve-common src/PVE/Tools.pm file_set_contents',
+  },
   { pattern: /CT (?<vmid>\d+) already running/, code: 'PXM_GUEST_RUNNING', source: STATUS },
   { pattern: /(?:CT|VM) (?<vmid>\d+) not running/, code: 'PXM_GUEST_NOT_RUNNING', source: STATUS },
   {

@@ -61,6 +61,11 @@ export class Journal {
     this.#file = new JournalFile(this.path, place.reserve);
   }
 
+  /** Some effect may have happened. */
+  get hasEffects(): boolean {
+    return this.#effects > 0;
+  }
+
   /** First line; durable together with the folder entry before it returns. PXM_DISK_FULL. */
   async begin(operation: Operation, keys: readonly string[], params: unknown): Promise<void> {
     await this.#require({ begin: { operation: Operation.toJSON(operation), keys, params } });

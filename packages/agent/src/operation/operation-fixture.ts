@@ -1,17 +1,19 @@
 /** For tests: a store in a folder, and bodies that a test opens and closes. */
 import type { Operation, OperationEvent, Order } from '@pxmgr/contract/common';
-import { createIdSource, systemClock } from '@pxmgr/kit/clock';
+import { type Clock, createIdSource, systemClock } from '@pxmgr/kit/clock';
 import type { Runner } from '@pxmgr/kit/exec/command';
-import { type OperationBody, type OperationRequest, OperationStore } from './operation-store.ts';
+import { OperationStore, type OperationStoreParts } from './operation-store.ts';
 import { OperationQueue } from './queue.ts';
+import type { OperationBody, OperationRequest } from './request.ts';
 
-export interface StorePlace {
+export interface StorePlace extends Pick<OperationStoreParts, 'rules' | 'cluster'> {
+  readonly clock?: Clock;
   readonly directory: string;
   readonly runner: Runner;
   readonly onDamage?: (path: string) => void;
 }
 
-export function newStore({ directory, runner, onDamage }: StorePlace, keep = 500): OperationStore {
+export function newStore({ directory, runner, ...more }: StorePlace, keep = 500): OperationStore {
   const queue = new OperationQueue({ running: 2, waiting: 2, node: 'pve1' });
   return new OperationStore({
     directory,
@@ -21,7 +23,7 @@ export function newStore({ directory, runner, onDamage }: StorePlace, keep = 500
     queue,
     node: { uid: 'n-1', name: 'pve1' },
     keep,
-    ...(onDamage === undefined ? {} : { onDamage }),
+    ...more,
   });
 }
 

@@ -5,11 +5,10 @@
  * call host/ and kit; never the other rooms of its line.
  */
 import { mkdir } from 'node:fs/promises';
-import { type Operation, type OperationEvent, OperationState, type Order } from '@pxmgr/contract/common';
-import type { Clock, IdSource } from '@pxmgr/kit/clock';
+import { type Operation, type OperationEvent, OperationState } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
-import type { Runner } from '@pxmgr/kit/exec/command';
+import { followLive } from './follow.ts';
 import {
   isEnded,
   Journal,
@@ -23,39 +22,29 @@ import { Reserve } from './journal-file.ts';
 import { readJournal } from './journal-replay.ts';
 import { LiveOperation, stateName } from './live-operation.ts';
 import type { OperationQueue } from './queue.ts';
+import { type NewOperationParts, newOperation, type OperationBody, type OperationRequest } from './request.ts';
+import type { Recovery, RecoveryRule } from './settle.ts';
+import { lostQuorum, type Settling } from './settle.ts';
+import { Settler, type SettlerParts } from './settler.ts';
 import { Work } from './work.ts';
 
-export interface OperationRequest {
-  /** "container.create" */
-  readonly kind: string;
-  /** One line for people. */
-  readonly title: string;
-  readonly vmid?: number;
-  /** What it must have alone: "vmid:101", "image:sha256:...". */
-  readonly keys: readonly string[];
-  readonly order?: Order | undefined;
-  /** Plain JSON that the recovery of this kind needs; never a secret. */
-  readonly params: unknown;
+/** An operation of an earlier process, while it is brought to its end. */
+export interface Adopted {
+  readonly live: LiveOperation;
+  /** Heeds no cancel: what is left of it has to go, or to be finished, whoever wants it. */
+  readonly work: Work;
+  /** Applies its kind's rule until it holds; see settle.ts. */
+  readonly settle: (apply: Settling['apply']) => Promise<Recovery>;
 }
 
-export type OperationBody = (work: Work) => Promise<void>;
-
-export interface OperationStoreParts {
-  /** Folder of the journals. */
-  readonly directory: string;
-  readonly clock: Clock;
-  readonly ids: IdSource;
-  readonly runner: Runner;
+export interface OperationStoreParts extends SettlerParts, NewOperationParts {
   readonly queue: OperationQueue;
-  readonly node: { readonly uid: string; readonly name: string };
   /** Ended operations to keep. */
   readonly keep?: number;
   /** Called when the work itself begins, with who ordered it. */
   readonly onBegin?: (operation: Operation, actor: string) => void;
   /** Called at each end: the room above logs it or hints the inventory. */
   readonly onEnd?: (operation: Operation) => void;
-  /** Kinds that can be recovered; no other is begun. Default: all, for tests. */
-  readonly kinds?: ReadonlySet<string>;
   /** Called for a journal that cannot be read, or gone on with. */
   readonly onDamage?: (path: string, error: unknown) => void;
 }
@@ -70,14 +59,18 @@ export class OperationStore {
   readonly #starting = new Map<string, Promise<Operation>>();
   readonly #settled = new Map<string, Promise<void>>();
   readonly #reserve: Reserve;
-  #stopping = false;
+  /** Stopping: what waits for quorum is left for the next process. */
+  readonly #halt = new AbortController();
+  readonly #left = new Set<string>();
+  readonly #settler: Settler;
 
   constructor(parts: OperationStoreParts) {
     this.#parts = parts;
     this.#reserve = new Reserve(parts.directory);
+    this.#settler = new Settler(parts, this.#halt.signal);
   }
 
-  get clock(): Clock {
+  get clock(): OperationStoreParts['clock'] {
     return this.#parts.clock;
   }
 
@@ -102,6 +95,7 @@ export class OperationStore {
   async setAside(id: string, error: unknown): Promise<void> {
     this.#live.get(id)?.journal.close();
     this.#live.delete(id);
+    this.#settled.delete(id);
     for (const [key, known] of this.#byKey) if (known === id) this.#byKey.delete(key);
     const aside = await setJournalAside(this.#parts.directory, id);
     this.#parts.onDamage?.(aside, error);
@@ -134,14 +128,39 @@ export class OperationStore {
     return started;
   }
 
-  /** Goes on with the journal of an earlier process: `body` finishes or undoes its work. */
-  async adopt(replay: JournalReplay, body: (work: Work, live: LiveOperation) => Promise<void>): Promise<void> {
-    const { directory, clock, runner } = this.#parts;
-    const { id } = replay.operation;
+  /**
+   * Goes on with the journal of an earlier process: `body` finishes or undoes its work. When this returns the operation
+   * is known and holds its keys again: who takes all before listening lets nobody in between.
+   */
+  adopt(replay: JournalReplay, body: (adopted: Adopted) => Promise<void>): Promise<void> {
+    const { directory, clock, queue } = this.#parts;
+    const { id, state } = replay.operation;
     const journal = new Journal({ directory, id, reserve: this.#reserve }, replay.effects.length);
     const live = new LiveOperation(replay.operation, { clock, journal, events: replay.events });
     this.#register(live);
-    await body(new Work(live, runner), live);
+    const adopted: Adopted = {
+      live,
+      work: this.#settler.workOn(live),
+      settle: (apply) => this.#settle(live, { apply, onWait: () => undefined }),
+    };
+    // One that had not begun holds nothing.
+    const keys = state === OperationState.OPERATION_STATE_QUEUED ? [] : replay.keys;
+    const done = queue.run(keys, () => this.#endAdopted(adopted, body), { beyondLimit: true });
+    this.#settled.set(
+      id,
+      done.catch(() => undefined),
+    );
+    return done;
+  }
+
+  async #endAdopted(adopted: Adopted, body: (adopted: Adopted) => Promise<void>): Promise<void> {
+    const { live } = adopted;
+    try {
+      await body(adopted);
+    } catch (error) {
+      if (!this.#halt.signal.aborted) throw error;
+      this.#left.add(live.id);
+    }
     await this.#retire(live);
   }
 
@@ -163,6 +182,11 @@ export class OperationStore {
     const all = options.activeOnly ? live : [...live, ...this.#ended.values()];
     all.sort((a, b) => (a.id < b.id ? 1 : -1));
     return options.limit > 0 ? all.slice(0, options.limit) : all;
+  }
+
+  /** Has not ended. */
+  isLive(id: string): boolean {
+    return this.#live.has(id);
   }
 
   /** True while some operation that wants `key` waits or runs. */
@@ -195,8 +219,8 @@ export class OperationStore {
 
   /** Refuses new work, cancels what runs, and waits until all of it has undone itself. */
   async stop(): Promise<void> {
-    this.#stopping = true;
     const reason = new PxmError('PXM_SHUTTING_DOWN', { program: 'pxmgr-agent' });
+    this.#halt.abort(reason);
     for (const live of this.#live.values()) live.abort.abort(reason);
     await Promise.allSettled(this.#settled.values());
   }
@@ -208,12 +232,12 @@ export class OperationStore {
   }
 
   async #begin(request: OperationRequest, body: OperationBody): Promise<Operation> {
-    if (this.#stopping) throw new PxmError('PXM_SHUTTING_DOWN', { program: 'pxmgr-agent' });
-    const { queue, clock, runner, kinds } = this.#parts;
-    if (kinds?.has(request.kind) === false)
+    if (this.#halt.signal.aborted) throw new PxmError('PXM_SHUTTING_DOWN', { program: 'pxmgr-agent' });
+    const { queue, clock, runner, rules } = this.#parts;
+    if (rules?.has(request.kind) === false)
       throw new PxmError('PXM_INTERNAL', {}, { detail: `${request.kind} could not be recovered after a crash` });
     queue.checkRoom();
-    const operation = this.#newOperation(request);
+    const operation = newOperation(request, this.#parts);
     const journal = await this.#beginJournal(operation, request);
     const live = new LiveOperation(operation, { clock, journal });
     this.#register(live);
@@ -224,11 +248,11 @@ export class OperationStore {
       queue
         .run(
           request.keys,
-          () => {
+          (givePlace) => {
             this.#parts.onBegin?.(live.snapshot(), request.order?.actor ?? '');
-            return this.#carryOut(live, new Work(live, runner), body);
+            return this.#carryOut(live, () => body(new Work(live, runner)), givePlace);
           },
-          live.abort.signal,
+          { signal: live.abort.signal },
         )
         .catch((error: unknown) => this.#conclude(live, error))
         .finally(() => this.#retire(live)),
@@ -256,16 +280,48 @@ export class OperationStore {
     }
   }
 
-  async #carryOut(live: LiveOperation, work: Work, body: OperationBody): Promise<void> {
+  async #carryOut(live: LiveOperation, body: () => Promise<void>, givePlace: () => void): Promise<void> {
     live.move(OperationState.OPERATION_STATE_RUNNING);
-    await body(work);
-    live.move(OperationState.OPERATION_STATE_DONE);
+    try {
+      await body();
+      live.move(OperationState.OPERATION_STATE_DONE);
+    } catch (error) {
+      const rule = this.#settler.ruleAfter(live, error);
+      if (rule === undefined) throw error;
+      await this.#settleCutOff(live, { rule, error, givePlace });
+    }
   }
 
-  #conclude(live: LiveOperation, error: unknown): void {
-    if (live.ended) return;
-    const cancelled = live.abort.signal.aborted && !this.#stopping && !isHardFailure(error);
-    live.move(cancelled ? OperationState.OPERATION_STATE_CANCELLED : OperationState.OPERATION_STATE_FAILED, { error });
+  /** What had begun when the node lost the others ends by the same rule as after a crash. */
+  async #settleCutOff(
+    live: LiveOperation,
+    { rule, error, givePlace }: { rule: RecoveryRule; error: unknown; givePlace: () => void },
+  ): Promise<void> {
+    const work = this.#settler.workOn(live);
+    const title = 'finish or take back what was cut off from the cluster';
+    const { outcome } = await work.step('recover', title, () =>
+      this.#settle(live, { apply: (replay) => rule(replay, work), onWait: givePlace }),
+    );
+    if (outcome === 'resumed') live.move(OperationState.OPERATION_STATE_DONE, { recovery: 'resumed' });
+    else this.#conclude(live, lostQuorum(this.#parts.node.name, error), 'undone');
+  }
+
+  async #settle(live: LiveOperation, how: Pick<Settling, 'apply' | 'onWait'>): Promise<Recovery> {
+    try {
+      return await this.#settler.settle(live, how);
+    } catch (error) {
+      if (this.#halt.signal.aborted) this.#left.add(live.id);
+      throw error;
+    }
+  }
+
+  #conclude(live: LiveOperation, error: unknown, recovery?: 'undone'): void {
+    if (live.ended || this.#left.has(live.id)) return;
+    const cancelled = live.abort.signal.aborted && !this.#halt.signal.aborted && !isHardFailure(error);
+    live.move(cancelled ? OperationState.OPERATION_STATE_CANCELLED : OperationState.OPERATION_STATE_FAILED, {
+      error,
+      ...(recovery === undefined ? {} : { recovery }),
+    });
   }
 
   #register(live: LiveOperation): void {
@@ -279,6 +335,7 @@ export class OperationStore {
     live.journal.close();
     this.#live.delete(live.id);
     this.#settled.delete(live.id);
+    if (this.#left.has(live.id)) return;
     const operation = live.snapshot();
     this.#remember(operation);
     this.#parts.onEnd?.(operation);
@@ -299,60 +356,9 @@ export class OperationStore {
       await removeJournal(this.#parts.directory, operation.id);
     }
   }
-
-  #newOperation(request: OperationRequest): Operation {
-    return {
-      id: this.#parts.ids.operationId(),
-      kind: request.kind,
-      state: OperationState.OPERATION_STATE_QUEUED,
-      title: request.title,
-      nodeUid: this.#parts.node.uid,
-      nodeName: this.#parts.node.name,
-      vmid: request.vmid ?? 0,
-      idempotencyKey: request.order?.idempotencyKey ?? '',
-      planId: request.order?.planId ?? '',
-      createdAt: this.#parts.clock.now(),
-      startedAt: undefined,
-      endedAt: undefined,
-      problem: undefined,
-      steps: [],
-      upids: [],
-      results: {},
-      recovery: '',
-      warnings: [],
-    };
-  }
 }
 
 /** A cancelled operation that could not undo its work has failed, whoever asked for it. */
 function isHardFailure(error: unknown): boolean {
   return error instanceof PxmError && error.code === 'PXM_UNDO_INCOMPLETE';
-}
-
-async function* followLive(
-  live: LiveOperation,
-  afterSeq: bigint,
-  signal?: AbortSignal,
-): AsyncGenerator<OperationEvent> {
-  const pending = live.events(afterSeq);
-  let wake: (() => void) | undefined;
-  const stopListening = live.listen((event) => {
-    pending.push(event);
-    wake?.();
-  });
-  const onAbort = (): void => wake?.();
-  signal?.addEventListener('abort', onAbort, { once: true });
-  try {
-    for (;;) {
-      for (let event = pending.shift(); event !== undefined; event = pending.shift()) yield event;
-      if (live.ended || signal?.aborted === true) return;
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-        if (pending.length > 0 || signal?.aborted === true) resolve();
-      });
-    }
-  } finally {
-    stopListening();
-    signal?.removeEventListener('abort', onAbort);
-  }
 }

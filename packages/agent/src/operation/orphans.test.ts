@@ -2,7 +2,7 @@ import { systemClock } from '@pxmgr/kit/clock';
 import { createRunner } from '@pxmgr/kit/exec/run';
 import { createLogger } from '@pxmgr/kit/log/logger';
 import { expect, it } from 'vitest';
-import { endOrphans, programsOf } from './orphans.ts';
+import { ASKED_AT_ONCE, endOrphans, LEFT_TO_END, programsOf } from './orphans.ts';
 
 const runner = createRunner({
   path: '/usr/bin:/bin',
@@ -20,7 +20,7 @@ it('ends exactly the programs of the operation, and no child that one of them le
   });
   // Between its fork and its exec the child still goes by the name of its parent.
   await expect.poll(() => programsOf('op-ours').sort()).toEqual([ours.pid, shell.pid].sort());
-  await endOrphans('op-ours', { clock: systemClock, terminate: true });
+  await endOrphans('op-ours', { clock: systemClock, patience: ASKED_AT_ONCE });
   expect((await ours.done).signal).toBe('SIGTERM');
   expect((await shell.done).signal).toBe('SIGTERM');
   expect(process.kill(child, 'SIGKILL')).toBe(true);
@@ -33,7 +33,21 @@ it('ends exactly the programs of the operation, and no child that one of them le
 
 it('lets a program end by itself when it is not to be stopped', async () => {
   const child = runner.start({ ...SLEEP, args: ['0.2'] }, { operationId: 'op-patient' });
-  await endOrphans('op-patient', { clock: systemClock, terminate: false });
+  await endOrphans('op-patient', { clock: systemClock, patience: LEFT_TO_END });
   expect(programsOf('op-patient')).toEqual([]);
   expect(await child.done).toMatchObject({ exitCode: 0 });
+});
+
+it('asks one that does not end by itself in its time, and does not ask for ever', async () => {
+  const deaf = { file: 'sh', args: ['-c', 'trap "" TERM; echo deaf; sleep 60'], purpose: 'wait', timeoutMs: 60_000 };
+  const child = runner.start(deaf, { operationId: 'op-deaf' });
+  await new Promise((resolve) => child.stdout.once('data', resolve));
+  const waited: (readonly number[])[] = [];
+  await endOrphans('op-deaf', {
+    clock: systemClock,
+    patience: { leaveMs: 200, termMs: 200 },
+    onWait: (pids) => waited.push(pids),
+  });
+  expect((await child.done).signal).toBe('SIGKILL');
+  expect(waited).toEqual([[child.pid]]);
 });

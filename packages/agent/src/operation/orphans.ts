@@ -10,31 +10,49 @@ import { OPERATION_VARIABLE, PROGRAM_VARIABLE } from '@pxmgr/kit/exec/command';
  * host's tools are ordinary processes too.
  */
 const POLL_MS = 100;
-/** What pct needs to undo a create when it is asked to stop. */
-const TERM_LIMIT_MS = 60_000;
-/** What shutdown and destroy may take when they are left to end. */
-const WAIT_LIMIT_MS = 300_000;
+
+/** How long a left-over program may go on by itself, and how long it may take to end when it was asked to. */
+export interface OrphanPatience {
+  readonly leaveMs: number;
+  readonly termMs: number;
+}
+
+/** One that undoes its own work when it is asked to stop: pct create needs up to a minute for that. */
+export const ASKED_AT_ONCE: OrphanPatience = { leaveMs: 0, termMs: 60_000 };
+/** Shutdown and destroy are left to end, as long as the agent would have waited for them. */
+export const LEFT_TO_END: OrphanPatience = { leaveMs: 300_000, termMs: 60_000 };
+/** skopeo has nothing to undo. */
+export const NOTHING_TO_UNDO: OrphanPatience = { leaveMs: 0, termMs: 3_000 };
+/** SIGKILL does not end what hangs in a dead storage: nothing more can be done about it. */
+const KILLED_MS = 5_000;
+
+export interface OrphanParts {
+  readonly clock: Clock;
+  readonly patience: OrphanPatience;
+  /** Told once which programs are waited for. */
+  readonly onWait?: (pids: readonly number[]) => void;
+  readonly signal?: AbortSignal;
+}
 
 /**
- * Waits until the programs of an operation have ended; with `terminate` it asks them to (SIGTERM, and SIGKILL when they
- * do not listen). Children of those are theirs to end, and a worker of Proxmox is followed as a task.
+ * Waits until the programs of an operation have ended; after `leaveMs` it asks them to (SIGTERM), and after `termMs` more
+ * it does not ask any longer (SIGKILL). Children of those are theirs to end, and a worker of Proxmox is followed as a task.
  */
-export async function endOrphans(
-  operationId: string,
-  { clock, terminate }: { clock: Clock; terminate: boolean },
-): Promise<void> {
+export async function endOrphans(operationId: string, parts: OrphanParts): Promise<void> {
+  const { clock, patience } = parts;
   const start = clock.monotonicMs();
   const asked = new Set<number>();
-  for (;;) {
-    const alive = programsOf(operationId);
-    const elapsed = clock.monotonicMs() - start;
-    if (alive.length === 0 || elapsed > WAIT_LIMIT_MS) return;
-    if (terminate) {
+  for (let alive = programsOf(operationId), isTold = false; alive.length > 0; alive = programsOf(operationId)) {
+    if (!isTold) parts.onWait?.(alive);
+    isTold = true;
+    const late = clock.monotonicMs() - start - patience.leaveMs;
+    if (late > patience.termMs + KILLED_MS) return;
+    if (late > patience.termMs) for (const pid of alive) signal(pid, 'SIGKILL');
+    else if (late >= 0) {
       for (const pid of alive.filter((one) => !asked.has(one))) signal(pid, 'SIGTERM');
       for (const pid of alive) asked.add(pid);
-      if (elapsed > TERM_LIMIT_MS) for (const pid of alive) signal(pid, 'SIGKILL');
     }
-    await clock.sleep(POLL_MS);
+    await clock.sleep(POLL_MS, parts.signal);
   }
 }
 

@@ -50,7 +50,7 @@ describe('OperationQueue', () => {
         order.push('ab');
         return Promise.resolve();
       },
-      stop.signal,
+      { signal: stop.signal },
     );
     const late = queue.run(['b'], () => {
       order.push('b');
@@ -64,6 +64,23 @@ describe('OperationQueue', () => {
     expect(order).toEqual(['a', 'b']);
     first.end();
     await running;
+  });
+
+  it('gives the place of one that waits for long to others, and its keys to nobody', async () => {
+    const queue = new OperationQueue({ running: 1, waiting: 10, node: 'n' });
+    const order: string[] = [];
+    const wait = turn();
+    const waiting = queue.run(['a'], async (givePlace) => {
+      givePlace();
+      await wait.promise;
+      order.push('a');
+    });
+    const adopted = queue.run(['b'], () => wait.promise, { beyondLimit: true });
+    const sameKey = queue.run(['a'], () => Promise.resolve(order.push('a again')));
+    await queue.run(['c'], () => Promise.resolve(order.push('c')));
+    wait.end();
+    await Promise.all([waiting, adopted, sameKey]);
+    expect(order).toEqual(['c', 'a', 'a again']);
   });
 
   it('goes on after a body that fails', async () => {

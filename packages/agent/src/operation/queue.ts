@@ -13,6 +13,15 @@ export interface QueueLimits {
 interface Ticket {
   readonly keys: ReadonlySet<string>;
   readonly admit: () => void;
+  /** Counts against the global limit. */
+  takesPlace: boolean;
+}
+
+export interface QueueOptions {
+  /** Rejects with its reason when aborted before its turn. */
+  readonly signal?: AbortSignal;
+  /** Work of an earlier process: it had its place then. */
+  readonly beyondLimit?: boolean;
 }
 
 /**
@@ -43,18 +52,28 @@ export class OperationQueue {
     throw new PxmError('PXM_QUEUE_FULL', { node: this.#limits.node, count: String(this.#waiting.length) });
   }
 
-  /** Runs `body` while the keys are held; rejects with the signal's reason when aborted before its turn. */
-  async run<T>(keys: readonly string[], body: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const ticket = await this.#enter(new Set(keys), signal);
+  /**
+   * Runs `body` while the keys are held. Its argument gives the place under the limit to others and keeps the keys: for
+   * work that waits for what may take hours. The order of two calls is that of their turns.
+   */
+  async run<T>(
+    keys: readonly string[],
+    body: (givePlace: () => void) => Promise<T>,
+    options: QueueOptions = {},
+  ): Promise<T> {
+    const ticket = await this.#enter(new Set(keys), options);
     try {
-      return await body();
+      return await body(() => {
+        ticket.takesPlace = false;
+        this.#admit();
+      });
     } finally {
       this.#running.delete(ticket);
       this.#admit();
     }
   }
 
-  #enter(keys: ReadonlySet<string>, signal: AbortSignal | undefined): Promise<Ticket> {
+  #enter(keys: ReadonlySet<string>, { signal, beyondLimit }: QueueOptions): Promise<Ticket> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) {
         reject(abortReason(signal));
@@ -67,6 +86,7 @@ export class OperationQueue {
       };
       const ticket: Ticket = {
         keys,
+        takesPlace: beyondLimit !== true,
         admit: () => {
           signal?.removeEventListener('abort', onAbort);
           resolve(ticket);
@@ -83,7 +103,8 @@ export class OperationQueue {
     for (const ticket of this.#running) for (const key of ticket.keys) taken.add(key);
     const still: Ticket[] = [];
     for (const ticket of this.#waiting) {
-      const free = this.#running.size < this.#limits.running && [...ticket.keys].every((key) => !taken.has(key));
+      const hasPlace = !ticket.takesPlace || this.#placesTaken() < this.#limits.running;
+      const free = hasPlace && [...ticket.keys].every((key) => !taken.has(key));
       for (const key of ticket.keys) taken.add(key);
       if (!free) {
         still.push(ticket);
@@ -93,5 +114,9 @@ export class OperationQueue {
       ticket.admit();
     }
     this.#waiting = still;
+  }
+
+  #placesTaken(): number {
+    return [...this.#running].filter((ticket) => ticket.takesPlace).length;
   }
 }

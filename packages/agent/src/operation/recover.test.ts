@@ -8,8 +8,9 @@ import { ScriptedRunner } from '@pxmgr/kit/exec/scripted';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { readJournal } from './journal-replay.ts';
 import { eventsOf, gate, idle, orderOf, request, newStore as storeIn } from './operation-fixture.ts';
-import type { OperationBody, OperationStore } from './operation-store.ts';
+import type { OperationStore } from './operation-store.ts';
 import { recoverAll } from './recover.ts';
+import type { OperationBody } from './request.ts';
 
 let directory: string;
 let runner: ScriptedRunner;

@@ -1,52 +1,45 @@
 import { OperationState } from '@pxmgr/contract/common';
 import { PxmError, type PxmError as PxmErrorType } from '@pxmgr/kit/error/pxm-error';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
+import { throwIfAborted } from '@pxmgr/kit/sync/abort';
 import type { JournalReplay } from './journal.ts';
-import type { LiveOperation } from './live-operation.ts';
-import type { OperationStore } from './operation-store.ts';
-import { endOrphans } from './orphans.ts';
+import type { Adopted, OperationStore } from './operation-store.ts';
+import { ASKED_AT_ONCE, endOrphans, LEFT_TO_END } from './orphans.ts';
+import type { Recovery, RecoveryRule } from './settle.ts';
 import type { Work } from './work.ts';
-
-/** How an operation that a crash interrupted came to its end. */
-export type Recovery =
-  /** Its goal is reached (it was, or recovery finished the work). */
-  | { readonly outcome: 'resumed' }
-  /** What it had made is gone; the caller may order it again. */
-  | { readonly outcome: 'undone'; readonly error?: PxmErrorType };
-
-/** Finishes or undoes one interrupted operation of a kind. Must be repeatable: the agent may die in it too. */
-export type RecoveryRule = (replay: JournalReplay, work: Work) => Promise<Recovery>;
 
 /** Kinds whose left-over programs are asked to stop, because they undo their own work then; others may end. */
 const TERMINATED_KINDS: ReadonlySet<string> = new Set(['container.create', 'image.pull']);
 
 /**
- * Brings every interrupted operation to an end, oldest first, before new work is accepted. An operation that had no
- * effect yet is simply undone; one whose rule fails ends as PXM_UNDO_INCOMPLETE and says what is left.
+ * Brings every interrupted operation to an end. When it returns its promise all of them hold again what they held, so
+ * that the agent may take other orders meanwhile. An operation that had no effect yet is simply undone; one whose rule
+ * fails ends as PXM_UNDO_INCOMPLETE and says what is left.
  */
 export async function recoverAll(
   store: OperationStore,
   unfinished: readonly JournalReplay[],
   rules: ReadonlyMap<string, RecoveryRule>,
 ): Promise<void> {
-  for (const replay of unfinished) {
-    try {
-      await store.adopt(replay, (work, live) => recoverOne(replay, { store, rules, work, live }));
-    } catch (error) {
-      // One journal that nobody understands must not keep the agent from its other work.
-      await store.setAside(replay.operation.id, error);
-    }
-  }
+  await Promise.all(
+    unfinished.map(async (replay) => {
+      try {
+        await store.adopt(replay, (adopted) => recoverOne(replay, { store, rules, ...adopted }));
+      } catch (error) {
+        // One journal that nobody understands must not keep the agent from its other work.
+        await store.setAside(replay.operation.id, error);
+      }
+    }),
+  );
 }
 
-interface Recovering {
+interface Recovering extends Adopted {
   readonly store: OperationStore;
   readonly rules: ReadonlyMap<string, RecoveryRule>;
-  readonly work: Work;
-  readonly live: LiveOperation;
 }
 
-async function recoverOne(replay: JournalReplay, { store, rules, work, live }: Recovering): Promise<void> {
+async function recoverOne(replay: JournalReplay, recovering: Recovering): Promise<void> {
+  const { store, rules, work, live, settle } = recovering;
   live.closeOpenSteps('the agent was restarted');
   if (replay.operation.state === OperationState.OPERATION_STATE_QUEUED) {
     live.move(OperationState.OPERATION_STATE_FAILED, { error: interrupted(replay), recovery: 'undone' });
@@ -54,11 +47,20 @@ async function recoverOne(replay: JournalReplay, { store, rules, work, live }: R
   }
   if (replay.damagedLines > 0)
     work.warn(`${replay.damagedLines} line(s) of its journal were damaged: look at the guest`);
-  const terminate = TERMINATED_KINDS.has(replay.operation.kind);
-  await endOrphans(replay.operation.id, { clock: store.clock, terminate });
+  await endOrphans(replay.operation.id, {
+    clock: store.clock,
+    patience: TERMINATED_KINDS.has(replay.operation.kind) ? ASKED_AT_ONCE : LEFT_TO_END,
+    onWait: (pids) => {
+      work.log(
+        'note',
+        `a program that the earlier agent had started still runs (process ${pids.join(', ')}): waiting for it`,
+      );
+    },
+    signal: work.signal,
+  });
   try {
     const recovery = await work.step('recover', 'finish or undo what the crash interrupted', () =>
-      apply(replay, work, rules),
+      settle((now) => apply(now, work, rules)),
     );
     if (recovery.outcome === 'resumed') live.move(OperationState.OPERATION_STATE_DONE, { recovery: 'resumed' });
     else {
@@ -66,6 +68,7 @@ async function recoverOne(replay: JournalReplay, { store, rules, work, live }: R
       live.move(OperationState.OPERATION_STATE_FAILED, { error, recovery: 'undone' });
     }
   } catch (error) {
+    throwIfAborted(work.signal);
     live.move(OperationState.OPERATION_STATE_FAILED, { error: incomplete(replay, error) });
   }
 }

@@ -20,19 +20,17 @@ export interface WorkRunOptions {
 export class Work {
   readonly #operation: LiveOperation;
   readonly #runner: Runner;
+  /** Aborted when somebody cancels the operation or the agent stops; what ends an interrupted one heeds no cancel. */
+  readonly signal: AbortSignal;
 
-  constructor(operation: LiveOperation, runner: Runner) {
+  constructor(operation: LiveOperation, runner: Runner, signal: AbortSignal = operation.abort.signal) {
     this.#operation = operation;
     this.#runner = runner;
+    this.signal = signal;
   }
 
   get id(): string {
     return this.#operation.id;
-  }
-
-  /** Aborted when somebody cancels the operation or the agent stops. */
-  get signal(): AbortSignal {
-    return this.#operation.abort.signal;
   }
 
   /** A named part of the work; its failure is the operation's failure. */

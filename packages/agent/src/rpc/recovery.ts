@@ -12,8 +12,11 @@ import { readStorages, templateDir } from '../host/storage-cfg.ts';
 import { removeStaleArchives } from '../image/archive.ts';
 import type { PullParts } from '../image/pull.ts';
 import { recoverPull } from '../image/recover-pull.ts';
+import type { JournalReplay } from '../operation/journal.ts';
 import type { OperationStore } from '../operation/operation-store.ts';
-import { type RecoveryRule, recoverAll } from '../operation/recover.ts';
+import { endOrphans, NOTHING_TO_UNDO } from '../operation/orphans.ts';
+import { recoverAll } from '../operation/recover.ts';
+import type { RecoveryRule } from '../operation/settle.ts';
 
 /** The kinds of operation that this agent knows: each can be brought to an end after a crash. */
 export function recoveryRules(guests: GuestParts, pull: PullParts): Map<string, RecoveryRule> {
@@ -43,27 +46,50 @@ interface RecoveryParts {
   readonly pull: PullParts;
   readonly stateDir: string;
   readonly logger: Logger;
+  /** Aborted when the agent stops. */
+  readonly signal: AbortSignal;
 }
 
-/** Before the services listen. */
-export async function recover(parts: RecoveryParts): Promise<void> {
+/**
+ * Before the services listen. It resolves when every interrupted operation holds again what it held; the promise that
+ * it gives resolves when they have ended, which takes as long as the node has no quorum, and never rejects.
+ */
+export async function recover(parts: RecoveryParts): Promise<{ ended: Promise<void> }> {
   const { store, rules, logger } = parts;
   const unfinished = await store.load();
   const operations = unfinished.map((one) => one.operation.id);
   if (operations.length > 0) logger.warn({ operations }, 'ending operations that a crash interrupted');
-  await recoverAll(store, unfinished, rules);
-  await removeLeftovers(parts);
+  await removeOwnLeftovers(parts, unfinished);
+  const ended = Promise.all([recoverAll(store, unfinished, rules), removeLeftovers(parts)]);
+  return { ended: ended.then(() => undefined) };
 }
 
-/** Temporary files that no journal needs any more: nothing runs yet, so none is in use. */
-async function removeLeftovers({ guests, pull, stateDir }: RecoveryParts): Promise<void> {
-  const { paths, files } = guests;
-  await removeStaleEdits(paths, files.node);
-  for (const storage of readStorages(paths)) {
-    const folder = storage.type === 'dir' ? templateDir(storage) : undefined;
-    if (folder !== undefined) await removeStaleArchives(paths.at(folder), () => false);
-  }
+/** Of the agent's own folders. Nothing runs yet: once no skopeo of the dead agent is alive, nothing there is in use. */
+async function removeOwnLeftovers(
+  { pull, guests, stateDir }: RecoveryParts,
+  unfinished: readonly JournalReplay[],
+): Promise<void> {
+  const pulls = unfinished.filter(({ operation }) => operation.kind === 'image.pull');
+  const parts = { clock: guests.clock, patience: NOTHING_TO_UNDO };
+  await Promise.all(pulls.map(({ operation }) => endOrphans(operation.id, parts)));
   await rm(pull.cache.scratchDir, { recursive: true, force: true });
   await pull.cache.prepare();
   for (const folder of ['', 'images', 'images/records']) await removeTemporaries(join(stateDir, folder));
 }
+
+/** Of storages, which may hang, and of /etc/pve, which may be read-only: nobody waits for that. */
+async function removeLeftovers({ guests, store, logger, signal }: RecoveryParts): Promise<void> {
+  const { paths, files, cluster, clock } = guests;
+  try {
+    while (!cluster.quorate()) await clock.sleep(QUORUM_POLL_MS, signal);
+    await removeStaleEdits(paths, files.node);
+    for (const storage of readStorages(paths)) {
+      const folder = storage.type === 'dir' ? templateDir(storage) : undefined;
+      if (folder !== undefined) await removeStaleArchives(paths.at(folder), (id) => store.isLive(id));
+    }
+  } catch (error) {
+    if (!signal.aborted) logger.warn({ err: error }, 'temporary files of an earlier agent may be left');
+  }
+}
+
+const QUORUM_POLL_MS = 1_000;

@@ -19,6 +19,7 @@ import { Fence } from '../operation/fence.ts';
 import { OperationStore } from '../operation/operation-store.ts';
 import { PveTasks } from '../operation/pve-task.ts';
 import { OperationQueue } from '../operation/queue.ts';
+import type { RecoveryRule } from '../operation/settle.ts';
 import type { ImageServiceParts } from './image.ts';
 import { recover, recoveryRules } from './recovery.ts';
 
@@ -55,8 +56,8 @@ export interface WorkStack {
   /** For the inventory: what is pulled. */
   readonly images: TemplateStore;
   readonly image: ImageServiceParts;
-  /** Ends what an earlier process left unfinished; before the services listen. */
-  recover(): Promise<void>;
+  /** Takes over what an earlier process left unfinished, before the services listen; `ended` when all of it has ended. */
+  recover(): Promise<{ ended: Promise<void> }>;
   /** Cancels and undoes what runs. */
   stop(): Promise<void>;
 }
@@ -75,7 +76,8 @@ export async function createWorkStack(parts: WorkStackParts): Promise<WorkStack>
   const guests = guestParts(parts, { images, records });
   const pull = await pullParts(parts, images);
   const rules = recoveryRules(guests, pull);
-  const store = newStore(parts, new Set(rules.keys()));
+  const store = newStore(parts, rules);
+  const stopped = new AbortController();
   const { templateStorage, imageCacheSize: cacheBytes, stateDir } = options;
   return {
     store,
@@ -83,8 +85,11 @@ export async function createWorkStack(parts: WorkStackParts): Promise<WorkStack>
     guests,
     images,
     image: { pull, runner: parts.runner, store, templateStorage, cacheBytes },
-    recover: () => recover({ store, rules, guests, pull, stateDir, logger }),
-    stop: () => store.stop(),
+    recover: () => recover({ store, rules, guests, pull, stateDir, logger, signal: stopped.signal }),
+    stop: async () => {
+      stopped.abort();
+      await store.stop();
+    },
   };
 }
 
@@ -100,7 +105,7 @@ function guestParts(
   return { ...made, paths, cluster, files, runState, tasks: new PveTasks(paths), runner, clock, gpus };
 }
 
-function newStore(parts: WorkStackParts, kinds: ReadonlySet<string>): OperationStore {
+function newStore(parts: WorkStackParts, rules: ReadonlyMap<string, RecoveryRule>): OperationStore {
   const { options, cluster, runner, clock, logger } = parts;
   const node = cluster.nodeName();
   return new OperationStore({
@@ -110,7 +115,8 @@ function newStore(parts: WorkStackParts, kinds: ReadonlySet<string>): OperationS
     runner,
     queue: new OperationQueue({ running: RUNNING_LIMIT, waiting: WAITING_LIMIT, node }),
     node: { uid: parts.nodeUid, name: node },
-    kinds,
+    rules,
+    cluster,
     onBegin: (operation, actor) => {
       logger.info({ op: operation.id, kind: operation.kind, actor }, 'operation begins');
       parts.onOperationBegin?.(operation, actor);

@@ -6,7 +6,7 @@ import { CHANGE_KINDS, type ChangeCase, type ChangeValue } from '@pxmgr/contract
 import { ContainerChange, type HostCommand } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toHostCommand } from '@pxmgr/kit/exec/command';
-import type { RecoveryRule } from '../../operation/recover.ts';
+import type { RecoveryRule } from '../../operation/settle.ts';
 import type { Work } from '../../operation/work.ts';
 import { guestUidOf } from '../config-file.ts';
 import type { GuestParts } from '../parts.ts';

@@ -1,6 +1,6 @@
 import type { Command, CommandResult } from '@pxmgr/kit/exec/command';
 import type { JournalReplay } from '../../operation/journal.ts';
-import type { Recovery } from '../../operation/recover.ts';
+import type { Recovery } from '../../operation/settle.ts';
 import type { Work } from '../../operation/work.ts';
 import type { GuestConfig } from '../config-file.ts';
 import type { GuestParts } from '../parts.ts';

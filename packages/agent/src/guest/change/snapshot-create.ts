@@ -3,7 +3,7 @@ import type { CreateSnapshot } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { readStorages } from '../../host/storage-cfg.ts';
 import { runJudged } from '../../operation/judge.ts';
-import type { Recovery } from '../../operation/recover.ts';
+import type { Recovery } from '../../operation/settle.ts';
 import type { Work } from '../../operation/work.ts';
 import { thaw } from '../freezer.ts';
 import { unlockCommand } from '../pct-args.ts';
@@ -78,6 +78,7 @@ async function removeHalf(job: Job, work: Work): Promise<Recovery> {
   if (thaw(parts.paths, vmid)) work.internal(`let container ${vmid} run on`);
   const state = parts.files.config(vmid)?.snapshots.get(change.name)?.entries.get('snapstate');
   if (state === undefined) return { outcome: 'undone' };
+  parts.cluster.requireQuorum();
   const evenIfCancelled = true;
   await work.effect(
     { name: 'container.snapshot.remove', data: { vmid: String(vmid), name: change.name } },

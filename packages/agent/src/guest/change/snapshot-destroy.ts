@@ -70,6 +70,7 @@ async function carryOut(job: Job, work: Work): Promise<void> {
 
 async function remove(job: Job, work: Work, force: boolean): Promise<void> {
   const { parts, vmid, change } = job;
+  parts.cluster.requireQuorum();
   const context = { ...subjectOf(job), snapshot: change.name };
   await work.effect({ name: 'container.snapshot.destroy', data: { vmid: String(vmid), name: change.name } }, () =>
     runJudged(work, parts.tasks, {
@@ -85,5 +86,6 @@ async function remove(job: Job, work: Work, force: boolean): Promise<void> {
 /** Takes away the lock that a failed or killed `pct delsnapshot` of this operation left; its check has seen none before. */
 async function unlock({ parts, vmid }: Job, work: Work): Promise<void> {
   if (parts.files.config(vmid)?.entries.get('lock') !== 'snapshot-delete') return;
+  parts.cluster.requireQuorum();
   await work.run(unlockCommand(vmid), { evenIfCancelled: true });
 }

@@ -2,7 +2,7 @@ import type { RollbackSnapshot } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { JournalReplay } from '../../operation/journal.ts';
 import { runJudged } from '../../operation/judge.ts';
-import type { Recovery } from '../../operation/recover.ts';
+import type { Recovery } from '../../operation/settle.ts';
 import type { Work } from '../../operation/work.ts';
 import { stopContainer } from '../lifecycle.ts';
 import { stopCommand, unlockCommand } from '../pct-args.ts';
@@ -109,6 +109,7 @@ async function recover(job: Job, work: Work, replay: JournalReplay): Promise<Rec
   const hasBegun = replay.effects.some((effect) => effect.name === EFFECT);
   // Whoever holds a lock now, it is not this operation, unless that had begun.
   if (hasBegun && lockOf(job) === 'rollback') {
+    parts.cluster.requireQuorum();
     await work.run(unlockCommand(vmid), { evenIfCancelled: true });
     await rollBack(job, work);
     return { outcome: 'resumed' };
