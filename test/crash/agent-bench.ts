@@ -149,18 +149,24 @@ export class AgentBench {
   async restart(): Promise<void> {
     await this.node.kill();
     this.node.startOnly();
-    const nobody = Order.fromPartial({ idempotencyKey: 'nobody' });
-    await waitFor('the agent answers', WAIT_LIMIT_MS, async () => {
-      if (!this.node.isAlive) throw new Error('the agent does not start');
-      return await this.operation(nobody, PROBE).then(
-        () => true as const,
-        () => undefined,
-      );
+    await waitFor('the agent has recovered', WAIT_LIMIT_MS, async () => {
+      if (!this.node.isAlive) throw new Error('the agent does not start, or died in its recovery');
+      return (await this.hasRecovered()) ? true : undefined;
     });
     await waitFor('the agent has ended what was left', WAIT_LIMIT_MS, async () => {
       if (!this.node.isAlive) throw new Error('the agent died in its recovery');
       return (await this.#active()).length === 0 ? true : undefined;
     });
+  }
+
+  /** It answers, and has ended what an earlier process left. */
+  async hasRecovered(): Promise<boolean> {
+    const client = this.#channel.client(OperationServiceClient);
+    const request = { activeOnly: true, limit: 0 };
+    return await this.#channel.call(client, 'listOperations', request, PROBE).then(
+      ({ operations }) => operations.length === 0,
+      () => false,
+    );
   }
 
   /** What is there: files of the host, what the agent keeps, with the subject's own uid under one name. */

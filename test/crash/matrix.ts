@@ -1,7 +1,7 @@
 /** All kinds, all points, or a part of them that has every kind of point. */
 import type { AgentBench } from './agent-bench.ts';
 import { SCENARIOS, type Scenario } from './kinds.ts';
-import { type Learned, learn, type Point, strike } from './strike.ts';
+import { type Learned, learn, type Strike, strike } from './strike.ts';
 
 export interface Studied extends Learned {
   readonly scenario: Scenario;
@@ -36,24 +36,19 @@ export function representative(studied: readonly Studied[], random: () => number
 /** What went wrong, by kind and point; empty when nothing did. */
 export async function strikeAll(bench: AgentBench, { scenario, points, effects }: Studied): Promise<string[]> {
   const wrong: string[] = [];
-  for (const point of points) {
-    const problems = await strikeOne(bench, { scenario, point, effects });
-    wrong.push(...problems.map((problem) => `${nameOf(scenario)}, ${point.name}: ${problem}`));
-  }
+  for (const point of points) wrong.push(...(await strikeOne(bench, scenario, { deaths: [point], effects })));
   return wrong;
 }
 
-async function strikeOne(
-  bench: AgentBench,
-  { scenario, point, effects }: { scenario: Scenario; point: Point; effects: readonly string[] },
-): Promise<string[]> {
+export async function strikeOne(bench: AgentBench, scenario: Scenario, plan: Strike): Promise<string[]> {
+  const where = `${nameOf(scenario)}, ${plan.deaths.map(({ name }) => name).join(', then ')}`;
   try {
-    return await strike(bench, scenario, { point, effects });
+    return (await strike(bench, scenario, plan)).map((problem) => `${where}: ${problem}`);
   } catch (error) {
     // The next point begins afresh.
     bench.faults.clear();
     if (!bench.node.isAlive) await bench.restart();
-    return [error instanceof Error ? error.message : String(error)];
+    return [`${where}: ${error instanceof Error ? error.message : String(error)}`];
   }
 }
 

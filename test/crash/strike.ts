@@ -1,4 +1,4 @@
-/** Learns the points of one scenario, and kills the agent at one of them. */
+/** Learns the points of one scenario and of the recovery after one, and kills the agent at one of them, or at several in turn. */
 import { randomBytes } from 'node:crypto';
 import { type Operation, OperationState, type Problem } from '@pxmgr/contract/common';
 import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/fault';
@@ -15,7 +15,7 @@ export interface Point {
   readonly name: string;
   /** Kind of point: a representative run has each at least once. */
   readonly sort: string;
-  readonly journal?: Pick<JournalFault, 'entry' | 'nth' | 'when'>;
+  readonly journal?: Pick<JournalFault, 'entry' | 'nth' | 'when' | 'phase'>;
   /** Lasting points of the tools that the operation runs. */
   readonly tool?: FaultRule;
   /** The tool that runs at the point is killed as well. */
@@ -51,25 +51,53 @@ export async function learn(bench: AgentBench, scenario: Scenario): Promise<Lear
   const subject = subjectOf(scenario);
   await scenario.prepare(bench, subject);
   const before = bench.world(subject);
+  watchAll(bench);
+  await bench.succeed((order) => scenario.order(bench, subject, order));
+  const points = watched(bench, scenario);
+  const effects = await settled(bench, subject, before);
+  await scenario.cleanUp(bench, subject, true);
+  return { points, effects };
+}
+
+/** From now on every point that is passed is noted. */
+function watchAll(bench: AgentBench): void {
   const verbs = PCT_VERBS.map((verb) => `pct ${verb}`);
   setFaults(
     bench.node.host,
     verbs.flatMap((at) => FAULT_PLACES.map((point): FaultRule => ({ at, point, do: 'delay', delayMs: 0, times: 0 }))),
   );
   bench.faults.trace();
-  await bench.succeed((order) => scenario.order(bench, subject, order));
-  const entries = bench.faults.traced().filter(({ kind }) => kind === scenario.kind);
+}
+
+/** The points passed since; ends it. */
+function watched(bench: AgentBench, { kind }: Scenario): Point[] {
+  const entries = bench.faults.traced().filter((entry) => entry.kind === kind);
   const reached = faultsOf(bench.node.host).filter((rule) => (rule.done ?? 0) > 0);
   setFaults(bench.node.host, []);
-  const effects = await settled(bench, subject, before);
-  await scenario.cleanUp(bench, subject, true);
-  return { points: [...journalPoints(entries), ...toolPoints(reached)], effects };
+  return [...journalPoints(entries), ...toolPoints(reached)];
+}
+
+/** Points of the recovery that follows a death at `point`. */
+export async function learnRecovery(
+  bench: AgentBench,
+  scenario: Scenario,
+  { point, effects }: { point: Point; effects: readonly string[] },
+): Promise<Point[]> {
+  let points: Point[] = [];
+  const recover = async (): Promise<void> => {
+    watchAll(bench);
+    await bench.restart();
+    points = watched(bench, scenario);
+  };
+  const problems = await strike(bench, scenario, { deaths: [point], effects, recover });
+  if (problems.length > 0) throw new Error(problems.join('; '));
+  return points;
 }
 
 /** Before and after each line; one point where nothing can happen in between. Of output lines the first is enough. */
 function journalPoints(entries: readonly TraceEntry[]): Point[] {
   const counts = new Map<string, number>();
-  return entries.flatMap(({ entry, turn }, index): Point[] => {
+  return entries.flatMap(({ entry, turn, phase }, index): Point[] => {
     const nth = (counts.get(entry) ?? 0) + 1;
     counts.set(entry, nth);
     if ((entry === 'log' || entry === 'bytes') && nth > 1) return [];
@@ -79,7 +107,7 @@ function journalPoints(entries: readonly TraceEntry[]): Point[] {
     return whens.map((when) => ({
       name: `${when} journal entry ${entry}${nth > 1 ? ` (${nth})` : ''}`,
       sort: `${when} ${sort}`,
-      journal: { entry, nth, when },
+      journal: { entry, nth, when, phase },
     }));
   });
 }
@@ -97,31 +125,35 @@ function toolPoints(reached: readonly FaultRule[]): Point[] {
   ]);
 }
 
+export interface Strike {
+  /** The first in the work, each of the others in the recovery that follows the one before. */
+  readonly deaths: readonly Point[];
+  readonly effects: readonly string[];
+  /** The last start of the agent; what it was told to fail at is over. */
+  readonly recover?: () => Promise<void>;
+}
+
 /** What is wrong afterwards, for people; empty when all is well. */
-export async function strike(
-  bench: AgentBench,
-  scenario: Scenario,
-  { point, effects }: { point: Point; effects: readonly string[] },
-): Promise<string[]> {
+export async function strike(bench: AgentBench, scenario: Scenario, plan: Strike): Promise<string[]> {
   const subject = subjectOf(scenario);
   const first = bench.world(subject);
   await scenario.prepare(bench, subject);
   const before = bench.world(subject);
   const order = bench.newOrder();
-  if (point.journal !== undefined)
-    bench.faults.set({ at: 'journal', kind: scenario.kind, phase: 'work', ...point.journal });
-  if (point.tool !== undefined) setFaults(bench.node.host, [point.tool]);
+  const [point, ...later] = plan.deaths;
+  if (point === undefined) throw new Error('the agent has to die somewhere');
+  arm(bench, scenario, point);
   // The answer may be lost with the agent.
   const sent = scenario.order(bench, subject, order).catch(() => undefined);
-  if (point.tool !== undefined) await atTool(bench, point);
-  await bench.died();
+  await dies(bench, point);
   await sent;
-  await bench.restart();
+  for (const next of later) await dieInRecovery(bench, scenario, next);
+  await (plan.recover ?? (() => bench.restart()))();
   setFaults(bench.node.host, []);
   const operation = await bench.ended(order);
   const isDone = operation?.state === OperationState.OPERATION_STATE_DONE;
-  const expected = isDone ? effects : [];
-  const problems = [...record(operation, point), ...(await unexpected(bench, { subject, before, expected }))];
+  const expected = isDone ? plan.effects : [];
+  const problems = [...record(operation, plan.deaths), ...(await unexpected(bench, { subject, before, expected }))];
   try {
     await scenario.cleanUp(bench, subject, isDone);
     const rest = await unexpected(bench, { subject, before: first, expected: [] });
@@ -132,10 +164,39 @@ export async function strike(
   return problems;
 }
 
+function arm(bench: AgentBench, { kind }: Scenario, { journal, tool }: Point): void {
+  if (journal !== undefined) bench.faults.set({ at: 'journal', kind, ...journal });
+  setFaults(bench.node.host, tool === undefined ? [] : [tool]);
+}
+
+async function dies(bench: AgentBench, point: Point): Promise<void> {
+  if (point.tool !== undefined) await atTool(bench, point);
+  await bench.died();
+}
+
+/** A recovery that another death has shortened may not come to the point any more: then it ends well. */
+async function dieInRecovery(bench: AgentBench, scenario: Scenario, point: Point): Promise<void> {
+  arm(bench, scenario, point);
+  await bench.node.kill();
+  bench.node.startOnly();
+  await waitFor('the agent dies in its recovery or ends it', WAIT_LIMIT_MS, async () => {
+    if (!bench.node.isAlive) return true;
+    if (point.tool !== undefined && isAtTool(bench)) return await killAtTool(bench, point).then(() => true);
+    return (await bench.hasRecovered()) ? true : undefined;
+  });
+  bench.faults.clear();
+}
+
 async function atTool(bench: AgentBench, point: Point): Promise<void> {
-  await waitFor('the tool reaches the point', WAIT_LIMIT_MS, () =>
-    faultsOf(bench.node.host).some((rule) => (rule.done ?? 0) > 0) ? true : undefined,
-  );
+  await waitFor('the tool reaches the point', WAIT_LIMIT_MS, () => (isAtTool(bench) ? true : undefined));
+  await killAtTool(bench, point);
+}
+
+function isAtTool(bench: AgentBench): boolean {
+  return faultsOf(bench.node.host).some((rule) => (rule.done ?? 0) > 0);
+}
+
+async function killAtTool(bench: AgentBench, point: Point): Promise<void> {
   await bench.node.kill();
   if (point.killsTool !== true) return;
   for (const { pid } of processesOf(bench.node.host.root).filter(({ argv }) => argv.includes('pct'))) {
@@ -148,9 +209,9 @@ async function atTool(bench: AgentBench, point: Point): Promise<void> {
 }
 
 /** The operation's own account of what happened. */
-function record(operation: Operation | undefined, point: Point): string[] {
+function record(operation: Operation | undefined, deaths: readonly Point[]): string[] {
   if (operation === undefined) {
-    const mayBeUnknown = point.journal?.entry === 'begin' && point.journal.when === 'before';
+    const mayBeUnknown = deaths.some(({ journal }) => journal?.entry === 'begin' && journal.when === 'before');
     return mayBeUnknown ? [] : ['the agent does not know the operation'];
   }
   const { state, recovery, problem, endedAt, steps } = operation;
@@ -158,12 +219,14 @@ function record(operation: Operation | undefined, point: Point): string[] {
   return [
     ...(open.length === 0 ? [] : [`steps that never ended: ${open.join(', ')}`]),
     ...(endedAt === undefined ? ['it has no end'] : []),
-    ...(state === OperationState.OPERATION_STATE_DONE ? asDone(recovery, point) : asUndone(recovery, problem)),
+    ...(state === OperationState.OPERATION_STATE_DONE ? asDone(recovery, deaths) : asUndone(recovery, problem)),
   ];
 }
 
-function asDone(recovery: string, { journal }: Point): string[] {
-  const wasOver = journal?.entry === 'operation done' && journal.when === 'after';
+function asDone(recovery: string, deaths: readonly Point[]): string[] {
+  const wasOver = deaths.some(
+    ({ journal }) => journal?.phase === 'work' && journal.entry === 'operation done' && journal.when === 'after',
+  );
   return recovery === (wasOver ? '' : 'resumed') ? [] : [`it is done, with recovery "${recovery}"`];
 }
 
