@@ -66,10 +66,15 @@ export function readPveFile(host: Host, path: string): string | undefined {
   return readText(host.clusterPath(path));
 }
 
+/** A guest's config, one character a byte; perlBytes makes the bytes of it again. */
+export function readGuestFile(host: Host, path: string): string | undefined {
+  return readText(host.clusterPath(path), 'latin1');
+}
+
 export interface PveFile {
   /** Below /etc/pve. */
   readonly path: string;
-  readonly text: string;
+  readonly text: string | Buffer;
   /** Refuse when the guest id is taken anywhere in the cluster; the text says by whom. */
   readonly isNew?: boolean;
   /** Extra counter steps (upstream opens, writes and renames in more than one change). */
@@ -96,7 +101,7 @@ export function writePveFile(host: Host, { path, text, isNew, steps }: PveFile):
 }
 
 /** Half of the file can be there when the writer dies; the name it is meant for is never half written. */
-function writeUnderTemporaryName(host: Host, path: string, text: string): void {
+function writeUnderTemporaryName(host: Host, path: string, text: string | Buffer): void {
   const real = host.clusterPath(path);
   const temporary = `${real}.tmp.${process.pid}`;
   writeFileSync(temporary, text.slice(0, Math.floor(text.length / 2)), { mode: 0o640 });

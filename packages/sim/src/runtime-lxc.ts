@@ -29,6 +29,7 @@ import { GuestTree, pathParts } from './oci/guest-tree.ts';
 import { publishRunning, runningGuest } from './running.ts';
 import type { ExecRequest, GuestRuntime, StartContext, StartResult } from './runtime.ts';
 import { playedRuntime } from './runtime-played.ts';
+import { perlBytes } from './text-code.ts';
 
 /** On a machine that cannot run containers the guests of such a host are played, and each start says so. */
 export const lxcRuntime: GuestRuntime = {
@@ -90,7 +91,7 @@ function writeConfig(context: StartContext, guest: LxcGuest, network: readonly s
     `lxc.hook.pre-start = ${writeStaging(guest.directory, vmid, [...treeStages(context), ...stages])}`,
     `lxc.hook.post-stop = ${writeEndHook(host, guest)}`,
   ];
-  writeFileSync(configFile(guest), `${[...lines, ...hooks].join('\n')}\n`);
+  writeFileSync(configFile(guest), perlBytes(`${[...lines, ...hooks].join('\n')}\n`));
 }
 
 /** The root, then each mount at the real directory its path leads to inside the root; missing directories are made. */

@@ -69,5 +69,7 @@ function spawnFailure({ vmid, config, rootfs }: StartContext): string | undefine
 function endsAtOnce(entrypoint: string | undefined): boolean {
   const [program = '', first, second] = entryWords(entrypoint ?? '');
   const name = program.slice(program.lastIndexOf('/') + 1);
-  return /^(?:true|false|echo)$/.test(name) || (/^(?:ba)?sh$/.test(name) && first === '-c' && second === '');
+  // A shell without a command to run, or with a script of no name.
+  const isIdleShell = first === '' || (first === '-c' && second === '');
+  return /^(?:true|false|echo)$/.test(name) || (/^(?:ba)?sh$/.test(name) && isIdleShell);
 }

@@ -11,9 +11,9 @@ export function writeFileAtomicSync(path: string, text: string | Uint8Array, mod
 }
 
 /** undefined when the file is absent. */
-export function readText(path: string): string | undefined {
+export function readText(path: string, encoding: 'utf8' | 'latin1' = 'utf8'): string | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    return readFileSync(path, encoding);
   } catch (err) {
     if ((err as NodeJS.ErrnoException).code === 'ENOENT' || (err as NodeJS.ErrnoException).code === 'ENOTDIR')
       return undefined;

@@ -255,7 +255,7 @@ function finish(host: Host, line: ActiveLine): ActiveLine {
 export function readStatus(host: Host, upid: string): string {
   const fields = parseUpid(upid);
   const log = fields === undefined ? undefined : readText(host.path(taskLogPath(fields)));
-  const last = log?.trimEnd().split('\n').at(-1) ?? '';
+  const last = log?.replace(/\n+$/, '').split('\n').at(-1) ?? '';
   if (last === 'TASK OK') return 'OK';
   return /^TASK (WARNINGS: \d+)$/.exec(last)?.[1] ?? /^TASK ERROR: (.+)$/.exec(last)?.[1] ?? 'unexpected status';
 }

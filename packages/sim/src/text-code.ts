@@ -13,7 +13,7 @@ export function encodeText(text: string): string {
 }
 
 export function decodeText(text: string): string {
-  const bytes = Buffer.from(text, 'utf8');
+  const bytes = perlBytes(text);
   const out: number[] = [];
   for (let i = 0; i < bytes.length; i++) {
     const hex = bytes[i] === 0x25 ? /^[0-9A-Fa-f]{2}/.exec(bytes.toString('latin1', i + 1, i + 3))?.[0] : undefined;
@@ -21,4 +21,12 @@ export function decodeText(text: string): string {
     if (hex !== undefined) i += 2;
   }
   return Buffer.from(out).toString('utf8');
+}
+
+/**
+ * A text as Perl writes it without an encoding: one byte a character, or UTF-8 as soon as one character does not fit.
+ * Config files are read the same way, byte by byte, so what is not ASCII in them is no character of anybody's text.
+ */
+export function perlBytes(text: string): Buffer {
+  return Buffer.from(text, /^[\0-\xff]*$/.test(text) ? 'latin1' : 'utf8');
 }

@@ -31,6 +31,8 @@ const MARKS: readonly (readonly [RegExp, string])[] = [
   [/\nNumber of files:[\s\S]*?speedup is [\d.]+\n/g, '<rsync statistics>\n'],
   [/\.tmp\.\d+/g, '.tmp.<pid>'],
   [/: [\d.]+ \w+ \(\d+ bytes\) trimmed/g, ': <n> trimmed'],
+  [/\[\d+\] aa-exec:/g, '[<pid>] aa-exec:'],
+  [/\/proc\/\d+\/root/g, '/proc/<pid>/root'],
   [/\bctime=\d+/g, 'ctime=<t>'],
   [/\bsnaptime: \d+/g, 'snaptime: <t>'],
   // The controllers of the machine's own cgroup tree.

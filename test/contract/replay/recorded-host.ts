@@ -190,5 +190,7 @@ function seedStore(host: Host, { step, template }: LabSetUp): void {
     mkdirSync(root, { recursive: true });
     if (NEEDS_ROOT.test(step.argv[1] ?? '') && /-disk-0\./.test(path))
       fillRoot(template, root, workingDirectories(step));
+    // The images had no folder of that name.
+    if (/^container just created from/.test(step.given)) rmSync(join(root, 'run'), { recursive: true, force: true });
   }
 }

@@ -10,7 +10,7 @@ export function recordedOutcome(step: RecordedStep): Outcome {
     stdout: maskedOutput(outputOf(step)),
     stderr: masked(textOf(step.stderr)),
     configs: configsOf(effects),
-    counters: countersOf(effects, step.host),
+    counters: countersOf(effects, step),
     tasks: (effects.tasks ?? []).map((task) => masked(`${task.upid} ${task.log}`)).sort(),
     taskLines: [...(effects.active_added ?? []), ...(effects.index_added ?? [])].map(taskLine).sort(),
     // Tool and worker write at the same time, so the order is by chance.
@@ -40,14 +40,25 @@ function configsOf(effects: RecordedEffects): string[] {
     .sort();
 }
 
-function countersOf(effects: RecordedEffects, host: string): string[] {
+function countersOf(effects: RecordedEffects, { host, argv }: RecordedStep): string[] {
   const found: string[] = [];
   for (const [key, [from, to]] of Object.entries(effects.version ?? {})) {
     // The status daemon sends task lists too, whether or not a task ran: only counted where this command had one.
     if (key.startsWith('kvstore.') && (key !== `kvstore.${host}.tasklist` || effects.tasks === undefined)) continue;
-    if (key !== 'starttime') found.push(key.startsWith('kvstore.') ? key : `${key} +${to - from}`);
+    const own = to - from - (key === 'vmlist' ? foreignWrites(effects, argv) : 0);
+    if (key !== 'starttime') found.push(key.startsWith('kvstore.') ? key : `${key} +${own}`);
   }
   return found.sort();
+}
+
+/** A guest that the command does not name, written with the text it had: its post-stop hook, late from a step before. */
+function foreignWrites({ vmlist = {}, config = {} }: RecordedEffects, argv: readonly string[]): number {
+  const named = new Set(argv.join(' ').match(/\d{3,}/g));
+  const isForeign = (vmid: string): boolean =>
+    !named.has(vmid) && !Object.keys(config).some((path) => path.endsWith(`/${vmid}.conf`));
+  return Object.entries(vmlist)
+    .map(([key, [from]]) => [/^ids\.(\d+)\.version$/.exec(key)?.[1], from] as const)
+    .filter(([vmid, from]) => vmid !== undefined && from !== null && isForeign(vmid)).length;
 }
 
 function storeOf(effects: RecordedEffects): string[] {

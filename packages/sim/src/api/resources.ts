@@ -8,7 +8,7 @@ import { containerSyntax } from '../guest/syntax.ts';
 import type { Host } from '../host.ts';
 import { Host as OpenHost } from '../host.ts';
 import { statusFields } from '../pct/show.ts';
-import { guestFile, readCluster, readPveFile } from '../pmxcfs.ts';
+import { guestFile, readCluster, readGuestFile, readPveFile } from '../pmxcfs.ts';
 import type { ClusterState, Member } from '../pmxcfs-state.ts';
 import { contentOf, isDisabled, isOnNode, isShared } from '../storage-cfg.ts';
 import { spaceOf } from '../storages.ts';
@@ -89,7 +89,7 @@ function guestRow(host: Host, state: ClusterState, vmid: number): Row {
   const base = { id: `${guest.type}/${vmid}`, node: guest.node, type: guest.type, vmid };
   const member = state.members[guest.node];
   const node = member === undefined ? undefined : reporting(host, guest.node, member);
-  const text = readPveFile(host, guestFile(guest.node, guest.type, vmid));
+  const text = readGuestFile(host, guestFile(guest.node, guest.type, vmid));
   if (node === undefined || text === undefined) return { ...base, status: 'unknown' };
   if (guest.type === 'qemu') return { ...base, ...vmFields(vmid, text) };
   const isUp = member?.online === true ? undefined : member?.lastReport?.running.includes(vmid);

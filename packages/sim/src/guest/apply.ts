@@ -7,7 +7,7 @@ import { switchesOf } from '../switches.ts';
 import { errorText, ToolError } from '../tool.ts';
 import { createDisks, deleteOwnedVolume } from './disks.ts';
 import { addUnused, isVolumeInUse, newVolume, parseMountPoint, printMountPoint } from './mount-point.ts';
-import { requireBridge, storedNetwork } from './network.ts';
+import { networkWrites, requireBridge, storedNetwork } from './network.ts';
 import { cleanPending, dropPendingDelete, pendingDeletes, pendingKeys } from './pending.ts';
 
 export interface ApplyWork {
@@ -17,6 +17,8 @@ export interface ApplyWork {
   readonly warn: (text: string) => void;
   /** Only these keys; undefined: all. */
   readonly touched?: ReadonlySet<string>;
+  /** The config is written so many times on the way. */
+  readonly onWrites?: (count: number) => void;
 }
 
 /** Config only, no effect on the running system (pve-container src/PVE/LXC/Config.pm, LXC_FASTPLUG_OPTIONS). */
@@ -56,6 +58,7 @@ export async function hotplug(config: GuestConfig, work: ApplyWork): Promise<Fie
       if (/^net\d+$/.test(key)) {
         const stored = storedNetwork(work.host, value);
         requireBridge(work.host, stored);
+        work.onWrites?.(networkWrites(config.values.get(key), stored));
         take(config, key, stored);
       } else if (LIVE_CHANGE.test(key)) take(config, key, value);
       else if (/^dev\d+$/.test(key) && isNew) {

@@ -29,6 +29,8 @@ export interface Change {
   readonly log: (text: string) => void;
   /** stderr. */
   readonly warn: (text: string) => void;
+  /** The config is written so many times on the way. */
+  readonly onWrites?: (count: number) => void;
 }
 
 /** Changes `config` in place; the result names options that could not be applied, and then nothing may be written. */
@@ -45,7 +47,8 @@ export async function applyChange(config: GuestConfig, change: Change): Promise<
     dropPendingDelete(config, key);
   }
   cleanPending(config);
-  const work = { host: change.host, vmid: change.vmid, log: change.log, warn: change.warn, touched };
+  const { host, vmid, log, warn, onWrites } = change;
+  const work = { host, vmid, log, warn, touched, ...(onWrites === undefined ? {} : { onWrites }) };
   return change.isRunning ? hotplug(config, work) : applyNow(config, work);
 }
 

@@ -6,7 +6,8 @@
 import { type GuestConfig, parseConfig, printConfig } from '../config-text.ts';
 import { withFileLock } from '../file-lock.ts';
 import type { Host } from '../host.ts';
-import { guestFile, readPveFile, removePveFile, writePveFile } from '../pmxcfs.ts';
+import { guestFile, readGuestFile, removePveFile, writePveFile } from '../pmxcfs.ts';
+import { perlBytes } from '../text-code.ts';
 import { ToolError } from '../tool.ts';
 import { usedVolumes } from './mount-point.ts';
 import { containerSyntax } from './syntax.ts';
@@ -21,10 +22,10 @@ export function missingConfig(host: Host, vmid: number): ToolError {
 
 /** Warnings of the parser go to `warn`, one line each. Throws when this node has no such container. */
 export function loadConfig(host: Host, vmid: number, warn: (text: string) => void): GuestConfig {
-  const text = readPveFile(host, configPath(host, vmid));
+  const text = readGuestFile(host, configPath(host, vmid));
   if (text === undefined) throw missingConfig(host, vmid);
   const { config, warnings } = parseConfig(text, vmid, containerSyntax);
-  for (const line of warnings) warn(line.endsWith('\n') ? line : `${line}\n`);
+  for (const line of warnings) warn(perlBytes(line.endsWith('\n') ? line : `${line}\n`).toString());
   return config;
 }
 
@@ -43,10 +44,10 @@ export function storeNewConfig(host: Host, vmid: number, config: GuestConfig): v
   writePveFile(host, { path: configPath(host, vmid), text: textOf(config), isNew: true });
 }
 
-function textOf(config: GuestConfig): string {
+function textOf(config: GuestConfig): Buffer {
   const used = new Set(usedVolumes(config));
   for (const [key, value] of config.values) if (/^unused\d+$/.test(key) && used.has(value)) config.values.delete(key);
-  return printConfig(config);
+  return perlBytes(printConfig(config));
 }
 
 export function removeConfig(host: Host, vmid: number): void {

@@ -43,3 +43,20 @@ export function requireBridge(host: Host, text: string): void {
   if (bridge !== undefined && !existsSync(host.path(`/sys/class/net/${bridge}`)))
     throw new ToolError(`bridge '${bridge}' does not exist\n`);
 }
+
+/** How often upstream writes the config while it changes an interface of a running guest (pve-container src/PVE/LXC.pm update_net). */
+export function networkWrites(before: string | undefined, after: string): number {
+  const next = parsePropertyString('lxc.net', after);
+  const old = before === undefined ? {} : parsePropertyString('lxc.net', before);
+  const differs = (keys: readonly string[]): boolean => keys.some((key) => old[key] !== next[key]);
+  const isNew = before === undefined || differs(['hwaddr', 'name']);
+  const unplugged = before !== undefined && isNew ? 1 : 0;
+  const plugged = isNew ? 1 : differs(['bridge', 'tag', 'firewall', 'trunks', 'rate', 'link_down', 'mtu']) ? 2 : 0;
+  const isSet = ({ ip, gw }: { ip: string; gw: string }): boolean =>
+    isNew ? next[ip] !== undefined || next[gw] !== undefined : differs([ip, gw]);
+  const addresses = [
+    { ip: 'ip', gw: 'gw' },
+    { ip: 'ip6', gw: 'gw6' },
+  ].filter(isSet);
+  return unplugged + plugged + addresses.length;
+}

@@ -3,7 +3,14 @@ import { rmSync } from 'node:fs';
 import { emptyConfig, type GuestConfig } from '../config-text.ts';
 import { strayStatus } from '../guest/apply.ts';
 import { applyChange } from '../guest/change.ts';
-import { loadConfig, removeConfig, requireUnlocked, requireUnprotected, storeConfig } from '../guest/config-store.ts';
+import {
+  loadConfig,
+  removeConfig,
+  requireUnlocked,
+  requireUnprotected,
+  storeConfig,
+  storeInSteps,
+} from '../guest/config-store.ts';
 import { deleteOwnedVolume, destroyDisks } from '../guest/disks.ts';
 import { mountPoints } from '../guest/mount-point.ts';
 import { clampCpuUnits, configProperty } from '../guest/syntax.ts';
@@ -34,6 +41,7 @@ export async function set(verb: Verb): Promise<number> {
     requireUnlocked(config);
     requireDigest(verb, config);
     checkLists(verb, { values, remove, revert });
+    let steps = 1;
     const errors = await applyChange(config, {
       host,
       vmid,
@@ -43,11 +51,12 @@ export async function set(verb: Verb): Promise<number> {
       isRunning: isRunning(verb),
       log: io.out,
       warn: io.err,
+      onWrites: (count) => void (steps += count),
     });
     // Raised after the attempt to change the running guest, so the status is what its last failed step left.
     if (Object.keys(errors).length > 0) throw parameterError(call, errors, isRunning(verb) ? strayStatus(errors) : 255);
     await atPoint(verb, 'before-config');
-    storeConfig(host, vmid, config);
+    storeInSteps(host, { vmid, steps }, config);
     loadConfig(host, vmid, io.err);
   });
   return 0;

@@ -74,6 +74,8 @@ function modeOf(verb: Verb): number {
 
 /** The directory that the guest sees at that path: its root or the innermost mount point, links kept inside. */
 async function insidePath(verb: Verb, config: GuestConfig, path: string): Promise<string | undefined> {
+  // What the kernel shows there is the node's own, as far as a guest can be told of it.
+  if (/^\/proc\/[a-z]/.test(path)) return guestPath(verb.host.root, path);
   const mounts = await resolveMounts(verb.host, config);
   const inner = mounts
     .filter((m) => m.target !== '/' && (path === m.target || path.startsWith(`${m.target}/`)))

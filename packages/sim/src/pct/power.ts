@@ -8,6 +8,7 @@ import { hasTemplateMark, requireDevice } from '../guest/change.ts';
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { idBase, resolveMounts } from '../guest/disks.ts';
 import { runHook } from '../guest/hook.ts';
+import { failDhcp } from '../guest/host-dhcp.ts';
 import { usedVolumes } from '../guest/mount-point.ts';
 import { requireBridge } from '../guest/network.ts';
 import { requireQuorum } from '../pmxcfs.ts';
@@ -66,6 +67,8 @@ export async function bringUp(verb: Verb, task: Task, config: GuestConfig): Prom
     signal: task.signal,
   });
   if (!result.ok) throw new ToolError(`${result.error}\n`);
+  if (switchesOf(host).noApparmor === true)
+    failDhcp(config, { vmid, pid: runningGuest(host, vmid)?.pid ?? 0, log: task.log, warn: task.warn });
   await atPoint(verb, 'after-start');
   await runHook({ host, vmid, config, log: task.log, signal: task.signal }, 'post-start');
 }

@@ -13,7 +13,7 @@ import { CallError, parameterError } from '../schema/command.ts';
 import { FieldError, type FieldErrors } from '../schema/property.ts';
 import { checkValue } from '../schema/value.ts';
 import { parseSize } from '../size.ts';
-import { encodeText } from '../text-code.ts';
+import { encodeText, perlBytes } from '../text-code.ts';
 import { ToolError } from '../tool.ts';
 import { flag, text, type Verb } from './context.ts';
 
@@ -140,7 +140,7 @@ export async function config(verb: Verb): Promise<number> {
     snapshot === undefined ? (flag(verb, 'current') ? loaded : mergedView(loaded)) : loaded.snapshots.get(snapshot);
   if (section === undefined) throw new ToolError(`snapshot '${snapshot ?? ''}' does not exist\n`);
   verifyResult(section, call.usage);
-  printSection(section, io.out);
+  printSection(section, (line) => io.out(perlBytes(line)));
   return 0;
 }
 
@@ -166,15 +166,16 @@ function printSection(section: GuestSection, out: (line: string) => void): void 
 
 export async function pending(verb: Verb): Promise<number> {
   const loaded = loadConfig(verb.host, verb.vmid, verb.io.err);
+  const out = (line: string): void => verb.io.out(perlBytes(line));
   const deleted = pendingDeletes(loaded);
   const waiting = new Set(pendingKeys(loaded));
   const shown = (key: string, value: string): string => (key === 'description' ? encodeText(value) : value);
   for (const key of [...new Set([...loaded.values.keys(), ...waiting])].sort()) {
     const current = loaded.values.get(key);
     const next = loaded.pending.values.get(key);
-    if (current !== undefined) verb.io.out(`${deleted.has(key) ? 'del' : 'cur'} ${key}: ${shown(key, current)}\n`);
+    if (current !== undefined) out(`${deleted.has(key) ? 'del' : 'cur'} ${key}: ${shown(key, current)}\n`);
     if (waiting.has(key) && !(current !== undefined && deleted.has(key)))
-      verb.io.out(`new ${key}: ${shown(key, next ?? '')}\n`);
+      out(`new ${key}: ${shown(key, next ?? '')}\n`);
   }
   return 0;
 }
