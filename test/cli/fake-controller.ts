@@ -25,6 +25,7 @@ import {
   CHANGES,
   CREATE_PLAN,
   changePlan,
+  clonePlan,
   DONE,
   EVALUATION,
   EVENTS,
@@ -190,6 +191,7 @@ export async function startFakeController(): Promise<FakeController> {
         const { action } = request;
         if (action?.$case === 'pull') return { plan: asked(PULL_PLAN, request) };
         object('container', action?.value.guest?.key ?? '');
+        if (action?.$case === 'clone') return { plan: asked(clonePlan(action.value), request) };
         if (action?.$case === 'change') return { plan: asked(changePlanOf(action.value.change), request) };
         return await Promise.resolve({ plan: asked(actionPlan(action?.$case ?? ''), request) });
       },

@@ -45,6 +45,11 @@ const CASES: readonly Case[] = [
   { command: 'container get', argv: ['web'], formats: DETAIL },
   { command: 'container create', argv: [IMAGE, '--name', 'web'], formats: DETAIL },
   { command: 'run', argv: [IMAGE, '--show-commands'], formats: DETAIL },
+  {
+    command: 'container clone',
+    argv: ['web', 'web-2', '--snapshot', 'nightly', '--vmid', '200', '--storage', 'local-zfs', '--full', '--dry-run'],
+    formats: DETAIL,
+  },
   { command: 'container start', argv: ['web'] },
   { command: 'container shutdown', argv: ['web', '--dry-run', '--show-commands'], formats: DETAIL },
   { command: 'container stop', argv: ['web', '--detach'], formats: DETAIL },

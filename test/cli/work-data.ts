@@ -1,6 +1,6 @@
 /** Fixed work of the fake controller: an evaluation, plans, operations with their events, changes, reservations. */
 import { Operation, OperationEvent, OperationState } from '@pxmgr/contract/common';
-import { Change, Evaluation, Plan, Reservation } from '@pxmgr/contract/controller';
+import { Change, type CloneAction, Evaluation, Plan, Reservation } from '@pxmgr/contract/controller';
 import { ago, IMAGE_DIGEST } from './fleet-data.ts';
 
 const MIB = 1024n ** 2n;
@@ -140,6 +140,22 @@ export function changePlan(kind: string, title: string): Plan {
       { index: 1, kind, title: `${title} on pve1`, commands: [{ argv: ['pct', '...', '100'], purpose: title }] },
       { index: 2, kind: 'inventory.confirm', title: 'see it in the inventory' },
     ],
+  });
+}
+
+export function clonePlan({ guest, name, vmid, snapshot, storage, full }: CloneAction): Plan {
+  const title = `clone container ${guest?.key ?? ''} ${snapshot} as ${name} (${vmid}) on pve1, ${full ? 'full' : 'linked'}`;
+  return Plan.fromPartial({
+    id: PLAN,
+    title,
+    nodeName: 'pve1',
+    vmid: 102,
+    steps: [
+      { index: 1, kind: 'container.clone', title, undo: 'destroy container 102 if it is the one made here' },
+      { index: 2, kind: 'inventory.confirm', title: 'see it in the inventory' },
+      { index: 3, kind: 'reservation.release', title: 'release the reservation' },
+    ],
+    spec: { name, cores: 2, memoryBytes: 512n * MIB, storage, rootfsBytes: full ? 4096n * MIB : 0n },
   });
 }
 

@@ -91,6 +91,14 @@ export class AgentBench {
     await this.#channel.call(client, 'createContainer', { order, vmid, guestUid, spec }, LIMIT);
   }
 
+  /** `full` = all data of the source is copied. */
+  async clone(order: OrderType, { vmid, guestUid }: Subject, of: { source: Subject; full: boolean }): Promise<void> {
+    const client = this.#channel.client(GuestServiceClient);
+    const source = { ...of.source, snapshot: '' };
+    const request = { order, vmid, guestUid, source, name: 'clone', storage: '', full: of.full };
+    await this.#channel.call(client, 'cloneContainer', request, LIMIT);
+  }
+
   async verb(order: OrderType, { vmid, guestUid }: Subject, verb: 'start' | 'shutdown' | 'stop' | 'destroy') {
     const client = this.#channel.client(GuestServiceClient);
     const readiness = { kind: 'none', port: 0, path: '', timeoutSeconds: 0 };

@@ -59,6 +59,30 @@ async function destroy(bench: AgentBench, subject: Subject): Promise<void> {
   await bench.succeed((order) => bench.verb(order, subject, 'destroy'));
 }
 
+/** What the clones are clones of. */
+const SOURCE: Subject = { vmid: 213, guestUid: '5'.repeat(32) };
+
+function cloneRow(variant: string, full: boolean): Scenario {
+  return {
+    kind: 'container.clone',
+    variant,
+    vmid: full ? 214 : 215,
+    prepare: async (bench) => {
+      if (full) await make(bench, SOURCE);
+      else {
+        const spec = specOf({ source: { $case: 'template', value: { volumeId: TEMPLATE } } });
+        await bench.succeed((order) => bench.create(order, SOURCE, spec));
+        await bench.node.tool('pct', 'template', String(SOURCE.vmid));
+      }
+    },
+    order: (bench, subject, order) => bench.clone(order, subject, { source: SOURCE, full }),
+    cleanUp: async (bench, subject, isDone) => {
+      if (isDone) await destroy(bench, subject);
+      await destroy(bench, SOURCE);
+    },
+  };
+}
+
 const nothing = (): Promise<void> => Promise.resolve();
 
 /** As if the image had never been here; the agent reads its records when it starts. */
@@ -114,6 +138,8 @@ export const SCENARIOS: readonly Scenario[] = [
       if (isDone) await destroy(bench, subject);
     },
   },
+  cloneRow('of a container', true),
+  cloneRow('of a template', false),
   {
     kind: 'container.start',
     vmid: 203,

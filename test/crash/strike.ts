@@ -31,6 +31,7 @@ export interface Learned {
 const FAULT_PLACES = Object.keys(FAULT_POINTS) as FaultPointName[];
 const PCT_VERBS = [
   'create',
+  'clone',
   'set',
   'start',
   'shutdown',

@@ -1,8 +1,10 @@
 /** What is in a guest's configuration: the file, property strings, environment, entrypoint. */
 
+import { checkCloneRequest } from '@pxmgr/agent/guest/clone-plan';
 import { type GuestConfig, parseGuestConfig, printGuestConfig, splitEnv } from '@pxmgr/agent/guest/config-file';
 import { encodeEntrypoint } from '@pxmgr/agent/guest/entrypoint';
 import { applyEnv, mergeEnv, mergeValue } from '@pxmgr/agent/guest/env-merge';
+import { cloneCommand } from '@pxmgr/agent/guest/pct-args';
 import { propertyString } from '@pxmgr/agent/guest/property';
 import { parsePropertyString, printPropertyString } from '@pxmgr/agent/guest/property-string';
 import { hasControlCharacters } from '@pxmgr/contract';
@@ -10,7 +12,7 @@ import { entryWords } from '@pxmgr/sim/lxc/entry-words';
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { hostile, near, nearLines } from './hostile.ts';
-import { type Row, row, textRow } from './row.ts';
+import { expectSound, type Row, row, textRow } from './row.ts';
 
 const CONFIG = [
   '#note%3A one',
@@ -52,6 +54,15 @@ const guestConfig = fc
     }),
   );
 
+const cloneWish = fc.record({
+  vmid: fc.constantFrom(102, 99),
+  guestUid: fc.constant('0123456789abcdef'.repeat(2)),
+  name: near('web', 'web-2'),
+  source: fc.record({ vmid: fc.constantFrom(101, 102), guestUid: fc.constant(''), snapshot: near('', 'before') }),
+  storage: near('', 'local-zfs'),
+  full: fc.boolean(),
+});
+
 const envList = fc.array(fc.tuple(fc.constantFrom<string[]>('PATH', 'HOME', 'A', 'B', '__proto__'), hostile), {
   maxLength: 5,
 });
@@ -76,6 +87,19 @@ export const GUEST_ROWS: readonly Row[] = [
     },
     { runs: 2000 },
   ),
+  row('cloneCommand', cloneWish, (wish) => {
+    try {
+      checkCloneRequest(wish);
+    } catch {
+      return;
+    }
+    const { vmid, name: hostname, full, storage, source } = wish;
+    const place = { hostname, full, storage, snapshot: source.snapshot };
+    const command = cloneCommand({ vmid, source: source.vmid, ...place, description: 'op-1' });
+    const isOption = (word: string): boolean => /^--(?:hostname|full|snapname|storage|description)$/.test(word);
+    expectSound(command, { isOption });
+    expect(command.args.slice(3).filter((word, index) => index % 2 === 0 && !isOption(word))).toEqual([]);
+  }),
   textRow('splitEnv', near('A=b', 'A=b=c', '=x'), (text) => {
     const [name, rest] = splitEnv(text);
     expect(text === name || text === `${name}=${rest}`).toBe(true);

@@ -11,6 +11,9 @@ export type { GuestServiceServer } from './gen/pxmgr/agent/v1/guest_service.ts';
 export {
   ChangeContainerRequest,
   ChangeContainerResponse,
+  CloneContainerRequest,
+  CloneContainerResponse,
+  CloneSource,
   CreateContainerRequest,
   CreateContainerResponse,
   DestroyContainerRequest,

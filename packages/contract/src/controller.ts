@@ -96,6 +96,7 @@ export {
   ApplyPlanResponse,
   Candidate,
   ChangeAction,
+  CloneAction,
   DestroyAction,
   EvaluatePlacementRequest,
   EvaluatePlacementResponse,

@@ -34,6 +34,11 @@ export const FLEET_ROWS = {
     'container {vmid} on {node} is a template and cannot run',
     'clone it and start the clone',
   ),
+  PXM_CLONE_UNSUPPORTED: row(
+    STATE,
+    'container {vmid} on {node} cannot be cloned like this: {reasons}',
+    'directories and devices of the node have to be taken off its mounts first; what cannot be linked can be copied: --full',
+  ),
   PXM_SNAPSHOT_UNSUPPORTED: row(
     STATE,
     'container {vmid} on {node} cannot have snapshots: {reasons}',

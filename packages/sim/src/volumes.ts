@@ -68,6 +68,8 @@ export interface VolumeBackend {
   linkedClone(base: VolumeAt, targetVmid: number): Promise<string>;
   canSnapshot(storage: Storage, volname: string): boolean;
   snapshot(at: VolumeAt, name: string): Promise<void>;
+  /** The directory that holds the files of a snapshot; only where the storage shows them. */
+  snapshotDirectory?(at: VolumeAt, name: string): Promise<string>;
   /** Names of snapshots newer than `name` (rollback is refused while there is one). */
   newerSnapshots(at: VolumeAt, name: string): Promise<string[]>;
   rollback(at: VolumeAt, name: string): Promise<void>;

@@ -153,7 +153,7 @@ function checkWords({ source, nameservers, searchDomain, osType, devices }: Cont
   return tests.filter(([isRight]) => !isRight).map(([, text]) => text);
 }
 
-function said<T>(what: string, parsed: Parsed<T>): string[] {
+export function said<T>(what: string, parsed: Parsed<T>): string[] {
   return parsed.ok ? [] : [`${what}: ${parsed.reason}`];
 }
 

@@ -42,7 +42,12 @@ const DEFAULT_MEMORY_BYTES = 512 * 2 ** 20;
 const DEFAULT_ROOTFS_BYTES = 4 * GIB;
 const DEFAULT_VOLUME_BYTES = 4 * GIB;
 /** Tag for people and filters; identity is the uid line. */
-export const OUR_TAG = 'pxmgr';
+const OUR_TAG = 'pxmgr';
+
+/** As Proxmox stores them, with ours. */
+export function ourTags(tags: readonly string[]): string[] {
+  return [...new Set([OUR_TAG, ...tags.map((tag) => tag.toLowerCase())])].sort();
+}
 
 /** Pure. Errors: PXM_INPUT_INVALID, PXM_IMAGE_REJECTED (an entrypoint that cannot be expressed). */
 export function planCreate(input: PlanInput): CreatePlan {
@@ -52,7 +57,7 @@ export function planCreate(input: PlanInput): CreatePlan {
   const binds = planBinds(spec, volumes.length, input.datasets);
   refuseHidden(volumes, binds);
   const rootfsBytes = planRootfs(spec, facts);
-  const tags = [...new Set([OUR_TAG, ...spec.tags.map((tag) => tag.toLowerCase())])].sort();
+  const tags = ourTags(spec.tags);
   const create = createCommand({
     vmid: request.vmid,
     template: facts.template,

@@ -10,10 +10,11 @@ import { GUEST_UID_KEY, type GuestConfig, guestUidLine } from './config-file.ts'
 import { addAutodevHook, addDeviceGroups } from './device-lines.ts';
 import { editConfig } from './edit.ts';
 import { applyEnv } from './env-merge.ts';
+import { type HalfMade, identify, unfinished } from './half-made.ts';
 import type { GuestParts } from './parts.ts';
 import { type Preflight, prepareCreate } from './preflight.ts';
 import { parsePropertyString } from './property-string.ts';
-import { type HalfMade, identify, undoCreate } from './undo-create.ts';
+import { undoCreate } from './undo-create.ts';
 import { compareCreated } from './verify-create.ts';
 import { checkRootFiles, unfinishedExtraction } from './verify-root.ts';
 
@@ -73,18 +74,7 @@ async function runCreate(
       command: ready.plan.create,
       task: { type: 'vzcreate', vmid },
       context: { vmid: String(vmid), node: parts.files.node, storage: made.storages[0] ?? '', operation: work.id },
-      postCondition: ({ signal, exitCode }) => {
-        const config = parts.files.config(vmid);
-        if (config === undefined) return 'there is no configuration';
-        // pct writes the configuration, without the lock, before it sets the guest up: a guest that looks whole may
-        // lack what came after, and a node that lost quorum cannot remove what failed.
-        if (signal !== null) return `pct was ended by ${signal}`;
-        if (exitCode !== 0) return `pct ended with ${String(exitCode)}`;
-        // Another program may have made a guest under this id in the same moment.
-        if (identify(config, made) !== 'ours') return 'the guest under this id is not the one we made';
-        if (config.entries.has('lock')) return `it is still locked (${config.entries.get('lock') ?? ''})`;
-        return config.entries.has('rootfs') ? undefined : 'it has no root file system';
-      },
+      postCondition: (result) => unfinished(parts.files.config(vmid), made, result),
       unmet: (difference) => verifyFailed(parts, vmid, difference),
     }),
   );
@@ -93,7 +83,7 @@ async function runCreate(
 }
 
 /** Strings only; read back by the recovery of this kind. */
-function journalData(made: HalfMade): Record<string, string> {
+export function journalData(made: HalfMade): Record<string, string> {
   return {
     vmid: String(made.vmid),
     guestUid: made.guestUid,

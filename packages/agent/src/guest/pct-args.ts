@@ -86,6 +86,29 @@ export function createCommand(wanted: CreateArguments): Command {
   return { file: 'pct', args, purpose: `create container ${wanted.vmid}`, timeoutMs: CREATE_TIMEOUT_MS };
 }
 
+export interface CloneArguments {
+  readonly vmid: number;
+  readonly source: number;
+  readonly hostname: string;
+  readonly full: boolean;
+  /** Empty = the source as it is now. */
+  readonly snapshot: string;
+  /** Empty = where the source has its volumes. */
+  readonly storage: string;
+  readonly description: string;
+}
+
+/** Without `--full 1` a clone of what is no template is a full copy all the same (proxmox/pve-container src/PVE/API2/LXC.pm clone_vm). */
+export function cloneCommand(wanted: CloneArguments): Command {
+  const { vmid, source, hostname, full, snapshot, storage, description } = wanted;
+  const args = ['clone', String(source), String(vmid), '--hostname', hostname, '--full', flag(full)];
+  if (snapshot !== '') args.push('--snapname', snapshot);
+  if (storage !== '') args.push('--storage', storage);
+  args.push('--description', description);
+  const purpose = `clone container ${source} as ${vmid}`;
+  return { file: 'pct', args, purpose, timeoutMs: CREATE_TIMEOUT_MS };
+}
+
 /** Bind mounts and protection: only after the extraction, which would run through a mounted directory. */
 export function setCommand(
   vmid: number,

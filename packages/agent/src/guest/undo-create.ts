@@ -5,26 +5,10 @@ import type { JournalReplay } from '../operation/journal.ts';
 import { runJudged } from '../operation/judge.ts';
 import type { Recovery, RecoveryRule } from '../operation/settle.ts';
 import type { Work } from '../operation/work.ts';
-import { type GuestConfig, guestUidOf } from './config-file.ts';
+import { type HalfMade, identify } from './half-made.ts';
 import type { GuestParts } from './parts.ts';
 import { freeVolumeCommand, undoCreateCommand, unlockCommand } from './pct-args.ts';
 import { volumesOf } from './volumes.ts';
-
-/** What a create leaves a trace of, and how to know that it is ours. */
-export interface HalfMade {
-  readonly vmid: number;
-  readonly guestUid: string;
-  /** Tag that the guest carries until it is configured. */
-  readonly operationTag: string;
-  readonly storages: readonly string[];
-}
-
-type Found =
-  | 'absent'
-  /** Only `lock: create`: what a killed pct leaves. Ours when our journal names the vmid and no task works on it. */
-  | 'half-made'
-  | 'ours'
-  | 'foreign';
 
 /** A worker whose pct is gone dies at its next line of output; a long extraction prints none for a while. */
 const TASK_WAIT_MS = 600_000;
@@ -62,10 +46,13 @@ async function removeWhatIsOurs(parts: GuestParts, made: HalfMade, work: Work): 
   await freeVolumes(parts, made, work);
 }
 
-/** A create that the agent did not live to end: whole when its last effect is known to be done, else gone. */
-export function createRecovery(parts: GuestParts): RecoveryRule {
+/** A guest whose making the agent did not live to end: whole when the last effect is known to be done, else gone. */
+export function createRecovery(
+  parts: GuestParts,
+  making: 'container.create' | 'container.clone' = 'container.create',
+): RecoveryRule {
   return async (replay, work): Promise<Recovery> => {
-    const made = fromJournal(replay);
+    const made = fromJournal(replay, making);
     if (made === undefined) return { outcome: 'undone' };
     const isOurs = identify(parts.files.config(made.vmid), made) === 'ours';
     const effects = replay.effects.map((effect) => `${effect.name}:${effect.outcome ?? 'open'}`);
@@ -83,8 +70,8 @@ export function createRecovery(parts: GuestParts): RecoveryRule {
   };
 }
 
-function fromJournal(replay: JournalReplay): (HalfMade & { digest: string }) | undefined {
-  const data = replay.effects.find((effect) => effect.name === 'container.create')?.data;
+function fromJournal(replay: JournalReplay, name: string): (HalfMade & { digest: string }) | undefined {
+  const data = replay.effects.find((effect) => effect.name === name)?.data;
   if (data === undefined) return undefined;
   return {
     vmid: Number(data['vmid']),
@@ -95,15 +82,8 @@ function fromJournal(replay: JournalReplay): (HalfMade & { digest: string }) | u
   };
 }
 
-export function identify(config: GuestConfig | undefined, made: HalfMade): Found {
-  if (config === undefined) return 'absent';
-  const tags = (config.entries.get('tags') ?? '').split(/[;,\s]+/);
-  if (guestUidOf(config) === made.guestUid || tags.includes(made.operationTag)) return 'ours';
-  const isBare = config.entries.get('lock') === 'create' && !config.entries.has('rootfs');
-  return isBare ? 'half-made' : 'foreign';
-}
-
-async function waitForTask(parts: GuestParts, vmid: number): Promise<void> {
+/** Until no task works on the guest any more. PXM_GUEST_LOCKED when one never ends. */
+export async function waitForTask(parts: GuestParts, vmid: number): Promise<void> {
   const start = parts.clock.monotonicMs();
   while (await parts.tasks.isAnyLive(vmid)) {
     if (parts.clock.monotonicMs() - start > TASK_WAIT_MS)

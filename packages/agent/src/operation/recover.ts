@@ -9,7 +9,7 @@ import type { Recovery, RecoveryRule } from './settle.ts';
 import type { Work } from './work.ts';
 
 /** Kinds whose left-over programs are asked to stop, because they undo their own work then; others may end. */
-const TERMINATED_KINDS: ReadonlySet<string> = new Set(['container.create', 'image.pull']);
+const TERMINATED_KINDS: ReadonlySet<string> = new Set(['container.create', 'container.clone', 'image.pull']);
 
 /**
  * Brings every interrupted operation to an end. When it returns its promise all of them hold again what they held, so

@@ -4,6 +4,8 @@ import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
 import { bindChange, type ChangeRequest } from '../guest/change/change.ts';
 import { type CreateRequest, checkCreateRequest } from '../guest/check-spec.ts';
+import { cloneContainer, previewClone } from '../guest/clone.ts';
+import { type CloneRequest, type CloneSource, checkCloneRequest } from '../guest/clone-plan.ts';
 import { createContainer, previewCreate } from '../guest/create.ts';
 import { carryOutVerb, checkVerb, previewVerb, type VerbRequest } from '../guest/lifecycle.ts';
 import type { GuestParts } from '../guest/parts.ts';
@@ -39,6 +41,7 @@ export function guestService(parts: GuestServiceParts): Implementation<typeof Gu
       return Promise.resolve({ container });
     },
     createContainer: ({ order, ...request }) => begin(parts, order, () => createJob(parts, request)),
+    cloneContainer: ({ order, ...request }) => begin(parts, order, () => cloneJob(parts, request)),
     startContainer: ({ order, vmid, guestUid, readiness }) =>
       begin(parts, order, () => verbJob(parts, { verb: 'start', vmid, guestUid, readiness })),
     shutdownContainer: ({ order, ...request }) =>
@@ -56,6 +59,8 @@ interface GuestJob {
   readonly kind: string;
   readonly title: string;
   readonly vmid: number;
+  /** Other guests that nothing else may be done to meanwhile. */
+  readonly holds?: readonly number[];
   /** For the recovery of the kind. */
   readonly params: object;
   readonly preview: () => Promise<HostCommand[]> | HostCommand[];
@@ -74,12 +79,13 @@ async function begin(
   const key = isDryRun ? '' : (order?.idempotencyKey ?? '');
   const known = key === '' ? undefined : store.findByKey(key);
   if (known !== undefined) return { operation: known, commands: [] };
-  const { kind, title, vmid, params, check, preview, body } = makeJob();
+  const { kind, title, vmid, holds = [], params, check, preview, body } = makeJob();
   if (isDryRun) return { operation: undefined, commands: await preview() };
   const lane = `vmid:${vmid}`;
   await fence.check(lane, order);
-  if (!store.isBusy(lane)) await check();
-  const request = { kind, title, vmid, keys: [lane], order, params: { ...params, actor: order?.actor ?? '' } };
+  const keys = [lane, ...holds.map((other) => `vmid:${other}`)];
+  if (!keys.some((key) => store.isBusy(key))) await check();
+  const request = { kind, title, vmid, keys, order, params: { ...params, actor: order?.actor ?? '' } };
   return { operation: await store.start(request, body), commands: [] };
 }
 
@@ -98,6 +104,25 @@ function createJob({ guests }: GuestServiceParts, { vmid, guestUid, spec }: Crea
     preview: () => previewCreate(guests, request),
     check: () => undefined,
     body: (work) => createContainer(guests, request, work),
+  };
+}
+
+type CloneOrder = Omit<CloneRequest, 'source'> & { readonly source: CloneSource | undefined };
+
+function cloneJob({ guests }: GuestServiceParts, { source, ...rest }: CloneOrder): GuestJob {
+  if (source === undefined) throw new PxmError('PXM_INPUT_INVALID', { count: '1', problems: 'source: it is missing' });
+  const request = { ...rest, source };
+  checkCloneRequest(request);
+  const { vmid, guestUid, name } = request;
+  return {
+    kind: 'container.clone',
+    title: `clone container ${source.vmid} as ${vmid} (${name})`,
+    vmid,
+    holds: [source.vmid],
+    params: { vmid, guestUid },
+    preview: () => previewClone(guests, request),
+    check: () => undefined,
+    body: (work) => cloneContainer(guests, request, work),
   };
 }
 

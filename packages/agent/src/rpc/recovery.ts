@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { removeTemporaries } from '@pxmgr/kit/fs/atomic';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import { changeRecoveries } from '../guest/change/change.ts';
+import { cloneRecovery } from '../guest/clone.ts';
 import { removeStaleEdits } from '../guest/edit.ts';
 import type { GuestParts } from '../guest/parts.ts';
 import { createRecovery } from '../guest/undo-create.ts';
@@ -22,6 +23,7 @@ import type { RecoveryRule } from '../operation/settle.ts';
 export function recoveryRules(guests: GuestParts, pull: PullParts): Map<string, RecoveryRule> {
   return new Map<string, RecoveryRule>([
     ['container.create', createRecovery(guests)],
+    ['container.clone', cloneRecovery(guests)],
     ...(['start', 'shutdown', 'stop', 'destroy'] as const).map(
       (verb) => [`container.${verb}`, verbRecovery(guests, verb)] as const,
     ),

@@ -5,6 +5,7 @@ import { changeList } from './change/list.ts';
 import { changeShow } from './change/show.ts';
 import { completionCommands } from './completion.ts';
 import { configCheck, configExample, configShow } from './config.ts';
+import { containerClone } from './container/clone.ts';
 import { containerCreate, run } from './container/create.ts';
 import { containerExec } from './container/exec.ts';
 import { containerGet } from './container/get.ts';
@@ -46,6 +47,7 @@ export const COMMANDS: readonly Command[] = [
   containerList,
   containerGet,
   containerCreate,
+  containerClone,
   containerStart,
   containerShutdown,
   containerStop,
@@ -90,7 +92,7 @@ export const COMMANDS: readonly Command[] = [
 
 /** What a noun is about, for the help page of the noun. */
 export const NOUNS: Readonly<Record<string, string>> = {
-  container: 'Containers: list, create, start, stop, run programs in them',
+  container: 'Containers: list, create, clone, start, stop, run programs in them',
   'container snapshot': 'Snapshots of containers: create, list, rollback, destroy',
   node: 'Nodes of the fleet: list, add, remove',
   'node token': 'One-time tokens with which nodes join',

@@ -17,6 +17,11 @@ function sourceText(spec: ContainerSpec): string {
   }
 }
 
+/** A linked clone begins with nothing of its own. */
+function ownText(bytes: bigint): string {
+  return bytes === 0n ? 'shared' : formatSize(bytes);
+}
+
 function mountText(mount: ContainerSpec['mounts'][number]): string {
   const suffix = mount.readOnly ? ' (ro)' : '';
   switch (mount.source?.$case) {
@@ -24,7 +29,7 @@ function mountText(mount: ContainerSpec['mounts'][number]): string {
     case 'dataset':
       return `${mount.source.value} at ${mount.target}${suffix}`;
     case 'volume':
-      return `${formatSize(mount.source.value.sizeBytes)} volume at ${mount.target}${suffix}`;
+      return `${ownText(mount.source.value.sizeBytes)} volume at ${mount.target}${suffix}`;
     case undefined:
       return mount.target;
   }
@@ -37,7 +42,7 @@ export function renderSpec(spec: ContainerSpec): string[] {
       ['name', spec.name],
       ['cores', spec.cores === 0 ? 'all' : String(spec.cores)],
       ['memory', formatSize(spec.memoryBytes)],
-      ['root file system', `${formatSize(spec.rootfsBytes)} on ${spec.storage || '(chosen later)'}`],
+      ['root file system', `${ownText(spec.rootfsBytes)} on ${spec.storage || '(chosen later)'}`],
       ['mounts', spec.mounts.map(mountText).join('; ')],
       ['devices', spec.devices.map((device) => device.path).join(' ')],
       ['networks', spec.networks.map((net) => `${net.name} on ${net.bridge} ${net.ipv4}`.trim()).join('; ')],
@@ -58,11 +63,14 @@ function stepLines(step: PlanStep, page: Page, commands: boolean): string[] {
   return lines;
 }
 
+/** Steps that make a guest of the plan's spec. */
+const MAKES: ReadonlySet<string> = new Set(['container.create', 'container.clone']);
+
 export function renderPlan(plan: Plan, page: Page, commands: boolean): string[] {
   const head = plan.id === '' ? 'plan (dry run, nothing is stored)' : `plan ${plan.id}`;
   const lines = [page.theme.bold(plan.title), page.theme.dim(head)];
   // The plan of a pull carries no more of a spec than its image.
-  const creates = plan.steps.some((step) => step.kind === 'container.create');
+  const creates = plan.steps.some((step) => MAKES.has(step.kind));
   if (plan.spec !== undefined)
     lines.push(...(creates ? renderSpec(plan.spec) : renderPairs([['from', sourceText(plan.spec)]], '  ')));
   lines.push('steps', ...plan.steps.flatMap((step) => stepLines(step, page, commands)));

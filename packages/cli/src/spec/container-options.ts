@@ -18,6 +18,13 @@ import type { Problems } from './problems.ts';
 import { parseReadiness } from './readiness-flag.ts';
 import { checkNodes, checkWords } from './word-checks.ts';
 
+export const VMID_OPTION = {
+  kind: 'text',
+  flag: 'vmid',
+  value: 'N',
+  help: 'this id (default: the lowest free one)',
+} as const satisfies OptionDefinition;
+
 export const CONTAINER_OPTIONS = {
   name: {
     kind: 'text',
@@ -99,7 +106,7 @@ export const CONTAINER_OPTIONS = {
   readyTimeout: { kind: 'text', flag: 'ready-timeout', value: 'TIME', help: 'how long to wait for it (default: 60s)' },
   node: { kind: 'text', flag: 'node', value: 'NODE', help: 'this node only', complete: 'node' },
   excludeNode: { kind: 'list', flag: 'exclude-node', value: 'NODE', help: 'any node but this one', complete: 'node' },
-  vmid: { kind: 'text', flag: 'vmid', value: 'N', help: 'this id (default: the lowest free one)' },
+  vmid: VMID_OPTION,
 } as const satisfies Record<string, OptionDefinition>;
 
 export type ContainerOptions = OptionValues<typeof CONTAINER_OPTIONS>;
@@ -121,6 +128,11 @@ function whole([flag, value]: Given, [low, high]: readonly [number, number], pro
   if (/^\d+$/.test(value) && number >= low && number <= high) return number;
   problems.add(`--${flag} ${value}`, `must be a whole number from ${low} to ${high}`);
   return 0;
+}
+
+/** 0 = the lowest free one. */
+export function vmidOf(text: string | undefined, problems: Problems): number {
+  return whole(['vmid', text], [limits.VMID_MIN, limits.VMID_MAX], problems);
 }
 
 const TEMPLATE = /^[A-Za-z][A-Za-z0-9_.-]*:vztmpl\/[^/\s]+$/;
@@ -206,6 +218,6 @@ export function buildSpec(from: string, options: ContainerOptions, problems: Pro
 
 export function buildConstraints(options: ContainerOptions, problems: Problems): PlacementConstraints {
   checkNodes(options, problems);
-  const vmid = whole(['vmid', options.vmid], [limits.VMID_MIN, limits.VMID_MAX], problems);
+  const vmid = vmidOf(options.vmid, problems);
   return PlacementConstraints.fromPartial({ node: options.node ?? '', excludeNodes: [...options.excludeNode], vmid });
 }

@@ -21,6 +21,7 @@ function agentServer(): RpcServer {
       listGuests: absent,
       getGuest: absent,
       createContainer: absent,
+      cloneContainer: absent,
       startContainer: absent,
       shutdownContainer: absent,
       stopContainer: absent,

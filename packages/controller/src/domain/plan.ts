@@ -7,6 +7,7 @@ import { changeTitle, changeUndo } from './container-change.ts';
 export type StepKind =
   | 'image.pull'
   | 'container.create'
+  | 'container.clone'
   | 'container.start'
   | 'container.shutdown'
   | 'container.stop'
@@ -63,7 +64,32 @@ export function createSteps({ spec, vmid, nodeName, start }: CreateOutline): Pla
   return number(drafts);
 }
 
-type PlainAction = Exclude<Action, { $case: 'change' }>;
+export interface CloneOutline {
+  /** "container web (101)" */
+  readonly source: string;
+  /** "container copy (102)" */
+  readonly clone: string;
+  readonly vmid: number;
+  readonly nodeName: string;
+  readonly full: boolean;
+}
+
+export function cloneTitle({ source, clone, nodeName, full }: CloneOutline): string {
+  return `clone ${source} as ${clone} on ${nodeName}, ${full ? 'all data copied' : 'on top of its data'}`;
+}
+
+export function cloneSteps(outline: CloneOutline): PlanStep[] {
+  const undo = `destroy container ${String(outline.vmid)} if it is the one made here`;
+  return number([
+    { kind: 'container.clone', title: cloneTitle(outline), undo },
+    { kind: 'inventory.confirm', title: `see ${outline.clone} in the inventory` },
+    RELEASE,
+  ]);
+}
+
+/** A clone has steps of its own. */
+export type PlainAction = Exclude<Action, { $case: 'clone' }>;
+type VerbAction = Exclude<PlainAction, { $case: 'change' }>;
 
 const ACTION_KINDS = {
   start: 'container.start',
@@ -71,7 +97,7 @@ const ACTION_KINDS = {
   stop: 'container.stop',
   destroy: 'container.destroy',
   pull: 'image.pull',
-} as const satisfies Record<PlainAction['$case'], StepKind>;
+} as const satisfies Record<VerbAction['$case'], StepKind>;
 
 const ACTION_VERBS = {
   start: 'start',
@@ -79,23 +105,23 @@ const ACTION_VERBS = {
   stop: 'stop',
   destroy: 'destroy',
   pull: 'pull',
-} as const satisfies Record<PlainAction['$case'], string>;
+} as const satisfies Record<VerbAction['$case'], string>;
 
 /** `subject`: "container web (101)", or an image reference. */
-export function actionTitle(action: Action, subject: string, nodeName: string): string {
+export function actionTitle(action: PlainAction, subject: string, nodeName: string): string {
   if (action.$case === 'change') return `${changeTitle(action.value.change, subject)} on ${nodeName}`;
   return `${ACTION_VERBS[action.$case]} ${subject} ${action.$case === 'pull' ? 'to' : 'on'} ${nodeName}`;
 }
 
 /** Errors: a plain one for a change that names none; the caller has looked. */
-function actionKind(action: Action): StepKind {
+function actionKind(action: PlainAction): StepKind {
   if (action.$case !== 'change') return ACTION_KINDS[action.$case];
   const change = action.value.change?.change;
   if (change === undefined) throw new Error('the action names no change');
   return CHANGE_KINDS[change.$case];
 }
 
-export function actionSteps(action: Action, subject: string, nodeName: string): PlanStep[] {
+export function actionSteps(action: PlainAction, subject: string, nodeName: string): PlanStep[] {
   const undo = action.$case === 'change' ? changeUndo(action.value.change) : '';
   return number([
     { kind: actionKind(action), title: actionTitle(action, subject, nodeName), undo },
@@ -111,9 +137,11 @@ export function reservesDevices(action: Action): boolean {
   return action.$case === 'change' && action.value.change?.change?.$case === 'attachDevices';
 }
 
-/** Its vmid is new. */
-export function makesGuest(plan: Plan): boolean {
-  return plan.steps.some((step) => step.kind === 'container.create');
+const MAKES: ReadonlySet<string> = new Set<StepKind>(['container.create', 'container.clone']);
+
+/** The step that makes the guest of a vmid that is new; undefined for work on what is there. */
+export function makingStep(plan: Plan): PlanStep | undefined {
+  return plan.steps.find((step) => MAKES.has(step.kind));
 }
 
 /** What must be seen before the work counts as done. */
@@ -127,7 +155,7 @@ export function expectationOf(plan: Plan): Expectation {
   if (plan.steps.some((step) => CHANGES.has(step.kind))) return 'changed';
   if (kinds.has('container.stop') || kinds.has('container.shutdown')) return 'stopped';
   if (kinds.has('container.start')) return 'running';
-  return kinds.has('container.create') ? 'present' : 'image';
+  return makingStep(plan) === undefined ? 'image' : 'present';
 }
 
 /** The same key never starts a second operation on the agent; a new attempt or the undo has a key of its own. */

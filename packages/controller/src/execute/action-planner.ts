@@ -1,23 +1,26 @@
-/** Plans for work on what is there already: start, shut down, stop, destroy, change a container; pull an image. */
+/** Plans for work on what is there already: start, shut down, stop, destroy, change, clone a container; pull an image. */
 
 import { formatImageReference, parseImageReference } from '@pxmgr/contract';
 import type { ContainerDocument, ImageSource } from '@pxmgr/contract/common';
 import { ContainerSpec } from '@pxmgr/contract/common';
-import type { GuestKey, Plan, PullAction } from '@pxmgr/contract/controller';
+import type { CloneAction, GuestKey, Plan, PullAction } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { checkClone } from '../domain/clone.ts';
 import { checkChange } from '../domain/container-change.ts';
 import type { FleetView } from '../domain/fleet-view.ts';
 import type { NodeState } from '../domain/node-state.ts';
-import { type Action, actionSteps, actionTitle, type PlanRecord } from '../domain/plan.ts';
+import { type Action, actionSteps, actionTitle, type PlainAction, type PlanRecord } from '../domain/plan.ts';
 import { checkReadiness } from '../domain/spec-check.ts';
+import { planClone } from './clone-planner.ts';
 import { type ExactAction, exactAction, isSameDevices } from './exact-action.ts';
 import { freeDevices } from './free-devices.ts';
-import { invalid, type PlannerParts } from './planner.ts';
+import { invalid, type Planner, type PlannerParts } from './planner.ts';
 import { resolveImage } from './resolve-image.ts';
 import { requireAgreed, showCommands } from './show-commands.ts';
 
 export interface ActionPlannerParts extends PlannerParts {
   readonly view: FleetView;
+  readonly planner: Planner;
 }
 
 export interface ActionRequest {
@@ -39,7 +42,7 @@ interface Subject {
 
 /** An action as asked for, and as the agent agreed to it. */
 interface Agreed {
-  readonly action: Action;
+  readonly action: PlainAction;
   readonly exact: ExactAction;
   readonly subject: Subject;
 }
@@ -54,15 +57,16 @@ export class ActionPlanner {
   }
 
   /**
-   * Reserves devices only; a dry run stores nothing. Errors: PXM_INPUT_INVALID, PXM_GUEST_NOT_FOUND, PXM_GUEST_AMBIGUOUS,
+   * Reserves devices, and what a clone takes; a dry run stores nothing. Errors: PXM_INPUT_INVALID, PXM_GUEST_NOT_FOUND, PXM_GUEST_AMBIGUOUS,
    * PXM_GUEST_TEMPLATE, PXM_GUEST_PROTECTED, PXM_GUEST_RUNNING, PXM_NODE_NOT_FOUND, PXM_NODE_DOWN; of a change also
-   * PXM_DEVICE_UNAVAILABLE, PXM_PLAN_STALE and what the agent says against it.
+   * PXM_DEVICE_UNAVAILABLE, PXM_PLAN_STALE and what the agent says against it; of a clone those of `planClone`.
    */
   async plan(request: ActionRequest): Promise<Plan> {
     const { action } = request;
     if (action === undefined) throw invalid(['action: name what is to be done']);
     const problems = problemsOf(action);
     if (problems.length > 0) throw invalid(problems);
+    if (action.$case === 'clone') return await this.#clone(action.value, request);
     const subject = action.$case === 'pull' ? await this.#image(action.value) : this.#guest(action);
     requireUp(subject.node);
     const exact = this.#exact(action, subject);
@@ -74,7 +78,13 @@ export class ActionPlanner {
     return request.showCommands ? await showCommands(this.#parts.agents, record) : record.plan;
   }
 
-  #exact(action: Action, { node: { uid }, vmid }: Subject): ExactAction {
+  async #clone(wish: CloneAction, request: ActionRequest): Promise<Plan> {
+    const { document: source, node } = this.#document(wish.guest);
+    requireUp(node);
+    return await planClone(this.#parts, { wish, source, node, request });
+  }
+
+  #exact(action: PlainAction, { node: { uid }, vmid }: Subject): ExactAction {
     const { records, snapshots, policy } = this.#parts;
     const node = snapshots.node(uid);
     const guest = node?.guests.get(vmid);
@@ -112,14 +122,19 @@ export class ActionPlanner {
     });
   }
 
-  #guest(action: Exclude<Action, { $case: 'pull' }>): Subject {
-    const object = this.#parts.view.container(keyOf(action.value.guest));
+  #guest(action: Exclude<PlainAction, { $case: 'pull' }>): Subject {
+    const { document, node } = this.#document(action.value.guest);
+    checkState(action, document, node.name);
+    const { vmid, guestUid, name } = document;
+    return { node, vmid, guestUid, text: `container ${name} (${vmid})`, spec: undefined };
+  }
+
+  #document(guest: GuestKey | undefined): { document: ContainerDocument; node: NodeState } {
+    const object = this.#parts.view.container(keyOf(guest));
     const document = object.document?.document;
     const node = this.#parts.view.node(object.nodeUid);
     if (document?.$case !== 'container' || node === undefined) throw new Error(`object ${object.id} is no container`);
-    checkState(action, document.value, node.name);
-    const { vmid, guestUid, name } = document.value;
-    return { node, vmid, guestUid, text: `container ${name} (${vmid})`, spec: undefined };
+    return { document: document.value, node };
   }
 
   async #image({ reference, node: key, platform }: PullAction): Promise<Subject> {
@@ -139,7 +154,7 @@ export class ActionPlanner {
     return { node, vmid: 0, guestUid: '', text, spec };
   }
 
-  #draft(action: Action, { node, vmid, guestUid, text, spec }: Subject, request: ActionRequest): Plan {
+  #draft(action: PlainAction, { node, vmid, guestUid, text, spec }: Subject, request: ActionRequest): Plan {
     const { clock, ids, planTtlMs, records } = this.#parts;
     const createdAt = clock.now();
     return {
@@ -178,6 +193,7 @@ function problemsOf(action: Action): string[] {
   }
   if ((action.value.guest?.key ?? '') === '') complain('guest', 'name a container by vmid or name');
   if (action.$case === 'change') checkChange(action.value.change, complain);
+  if (action.$case === 'clone') checkClone(action.value, complain);
   if (action.$case === 'start' && action.value.readiness !== undefined)
     checkReadiness(action.value.readiness, complain);
   if (action.$case === 'shutdown' && action.value.timeoutSeconds > SHUTDOWN_SECONDS_MAX) {
@@ -187,7 +203,7 @@ function problemsOf(action: Action): string[] {
 }
 
 /** What the inventory already says against it; the agent looks again when it is done. */
-function checkState(action: Action, guest: ContainerDocument, node: string): void {
+function checkState(action: PlainAction, guest: ContainerDocument, node: string): void {
   const where = { vmid: String(guest.vmid), node };
   if (action.$case === 'start' && guest.template) throw new PxmError('PXM_GUEST_TEMPLATE', where);
   if (action.$case === 'start' && guest.status === 'running')

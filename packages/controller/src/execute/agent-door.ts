@@ -1,5 +1,6 @@
 import type {
   ChangeContainerRequest,
+  CloneContainerRequest,
   CreateContainerRequest,
   DestroyContainerRequest,
   GetOperationRequest,
@@ -30,6 +31,7 @@ export interface AgentDoor {
   resolveImage(nodeUid: string, request: ResolveImageRequest, options?: CallOptions): Promise<ResolveImageResponse>;
   pullImage(nodeUid: string, request: PullImageRequest): Promise<Accepted>;
   createContainer(nodeUid: string, request: CreateContainerRequest): Promise<Accepted>;
+  cloneContainer(nodeUid: string, request: CloneContainerRequest): Promise<Accepted>;
   startContainer(nodeUid: string, request: StartContainerRequest): Promise<Accepted>;
   shutdownContainer(nodeUid: string, request: ShutdownContainerRequest): Promise<Accepted>;
   stopContainer(nodeUid: string, request: StopContainerRequest): Promise<Accepted>;

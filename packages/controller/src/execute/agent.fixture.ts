@@ -232,29 +232,24 @@ export class PlayedAgent {
         };
         return later(() => this.#start(kind, order, { vmid, effect: work }));
       };
+    const turn = (status: string) => (vmid: number) => {
+      this.#set(vmid, { status });
+    };
     return {
       listGuests: () => Promise.resolve({ containers: [...this.guests.values()], vms: [] }),
       getGuest: ({ vmid }) => later(() => ({ container: this.#guest(vmid) })),
       createContainer: on('container.create', (vmid, { guestUid, spec }) => {
-        if (this.guests.has(vmid)) throw new PxmError('PXM_VMID_TAKEN', { vmid: String(vmid), owner: 'another' });
-        this.#set(vmid, {
-          vmid,
-          guestUid,
-          name: spec?.name ?? '',
-          status: 'stopped',
-          memoryBytes: spec?.memoryBytes ?? 0n,
-          devices: (spec?.devices ?? []).map(({ path }) => deviceAt(path)),
-        });
+        const devices = (spec?.devices ?? []).map(({ path }) => deviceAt(path));
+        this.#add(vmid, { guestUid, name: spec?.name ?? '', memoryBytes: spec?.memoryBytes ?? 0n, devices });
       }),
-      startContainer: on('container.start', (vmid) => {
-        this.#set(vmid, { status: 'running' });
-      }),
-      shutdownContainer: on('container.shutdown', (vmid) => {
-        this.#set(vmid, { status: 'stopped' });
-      }),
-      stopContainer: on('container.stop', (vmid) => {
-        this.#set(vmid, { status: 'stopped' });
-      }),
+      cloneContainer: ({ source, name, ...order }) =>
+        on('container.clone', (vmid, { guestUid }) => {
+          const { memoryBytes, cores } = this.#guest(source?.vmid ?? 0);
+          this.#add(vmid, { guestUid, name, memoryBytes, cores });
+        })(order),
+      startContainer: on('container.start', turn('running')),
+      shutdownContainer: on('container.shutdown', turn('stopped')),
+      stopContainer: on('container.stop', turn('stopped')),
       destroyContainer: on('container.destroy', (vmid, { guestUid }) => {
         const guest = this.#guest(vmid);
         if (guestUid !== '' && guest.guestUid !== guestUid) {
@@ -284,6 +279,11 @@ export class PlayedAgent {
     if (guest === undefined)
       throw new PxmError('PXM_GUEST_NOT_FOUND', { guest: String(vmid), where: ` on ${this.name}` });
     return guest;
+  }
+
+  #add(vmid: number, part: Partial<ContainerDocument>): void {
+    if (this.guests.has(vmid)) throw new PxmError('PXM_VMID_TAKEN', { vmid: String(vmid), owner: 'another' });
+    this.#set(vmid, { vmid, status: 'stopped', ...part });
   }
 
   #set(vmid: number, part: Partial<ContainerDocument>): void {

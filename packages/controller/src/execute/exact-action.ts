@@ -1,7 +1,7 @@
 /** An action about devices with nothing left to choose: which nodes are given or taken, and what the ledger holds for it. */
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { PlacementPolicy } from '../domain/placement.ts';
-import type { Action } from '../domain/plan.ts';
+import type { PlainAction } from '../domain/plan.ts';
 import type { DeviceClaim } from '../domain/reservation.ts';
 import type { GuestView, NodeSnapshot } from '../domain/snapshot.ts';
 import { devicesToTake, offerDevices } from '../schedule/fit-change.ts';
@@ -9,7 +9,7 @@ import type { ReservationStore } from '../store/reservations.ts';
 import { holdingsOn } from './free-devices.ts';
 
 export interface ExactAction {
-  readonly action: Action;
+  readonly action: PlainAction;
   /** Empty = nothing is reserved. */
   readonly claims: readonly DeviceClaim[];
 }
@@ -22,10 +22,13 @@ export interface ExactParts {
 }
 
 /** Errors: PXM_DEVICE_UNAVAILABLE with all reasons, PXM_INPUT_INVALID. */
-export function exactAction(action: Action, parts: ExactParts): ExactAction {
+export function exactAction(action: PlainAction, parts: ExactParts): ExactAction {
   const change = action.$case === 'change' ? action.value.change?.change : undefined;
   if (action.$case !== 'change' || change === undefined) return { action, claims: [] };
-  const exact = (one: typeof change): Action => ({ ...action, value: { ...action.value, change: { change: one } } });
+  const exact = (one: typeof change): PlainAction => ({
+    ...action,
+    value: { ...action.value, change: { change: one } },
+  });
   const { node, guest } = parts;
   if (change.$case === 'detachDevices') {
     const devices = devicesToTake(change.value, node, guest);
@@ -47,11 +50,11 @@ export function exactAction(action: Action, parts: ExactParts): ExactAction {
 }
 
 /** The device nodes of both are the same, in the same order. */
-export function isSameDevices(a: Action, b: Action): boolean {
+export function isSameDevices(a: PlainAction, b: PlainAction): boolean {
   return JSON.stringify(pathsOf(a)) === JSON.stringify(pathsOf(b));
 }
 
-function pathsOf(action: Action): string[] {
+function pathsOf(action: PlainAction): string[] {
   const change = action.$case === 'change' ? action.value.change?.change : undefined;
   return change?.$case === 'attachDevices' ? change.value.devices.map(({ path }) => path) : [];
 }

@@ -9,7 +9,7 @@ import type { Logger } from '@pxmgr/kit/log/logger';
 import type { FleetView } from '../domain/fleet-view.ts';
 import type { GuestSummary } from '../domain/guest.ts';
 import type { NodeState } from '../domain/node-state.ts';
-import { makesGuest, type PlanRecord } from '../domain/plan.ts';
+import { makingStep, type PlanRecord } from '../domain/plan.ts';
 import { isOutOfRoom } from '../store/open.ts';
 import { requireUp } from './action-planner.ts';
 import type { AgentDoor } from './agent-door.ts';
@@ -154,7 +154,7 @@ export class Executor {
       return guest.nodeUid === plan.nodeUid || (cluster !== '' && other === cluster);
     });
     const isMeant = taker?.nodeUid === plan.nodeUid && taker.guestUid === plan.guestUid;
-    return isMeant && !makesGuest(plan) ? undefined : taker;
+    return isMeant && makingStep(plan) === undefined ? undefined : taker;
   }
 
   /** A plan that was refused is not tried again: what it holds is free for others at once. */

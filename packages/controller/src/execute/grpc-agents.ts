@@ -35,6 +35,8 @@ export function createGrpcAgents(lines: AgentLines): AgentDoor {
       lines.reach(uid, (channel) => channel.call(channel.client(ImageServiceClient), 'pullImage', request, options)),
     createContainer: (uid, request) =>
       guest(uid, (client, channel) => channel.call(client, 'createContainer', request, options)),
+    cloneContainer: (uid, request) =>
+      guest(uid, (client, channel) => channel.call(client, 'cloneContainer', request, options)),
     startContainer: (uid, request) =>
       guest(uid, (client, channel) => channel.call(client, 'startContainer', request, options)),
     shutdownContainer: (uid, request) =>

@@ -8,7 +8,7 @@ import type { Evaluation, PlacementConstraints, Plan } from '@pxmgr/contract/con
 import type { Clock, IdSource } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { fillDefaults, type PlacementPolicy } from '../domain/placement.ts';
-import { createSteps } from '../domain/plan.ts';
+import { type Action, createSteps } from '../domain/plan.ts';
 import type { NodeSnapshot } from '../domain/snapshot.ts';
 import { checkSpec } from '../domain/spec-check.ts';
 import type { AgentDoor } from './agent-door.ts';
@@ -38,6 +38,17 @@ export interface ContainerRequest {
   readonly spec: ContainerSpec;
   readonly constraints: PlacementConstraints;
   readonly start: boolean;
+  readonly dryRun: boolean;
+  readonly showCommands: boolean;
+  readonly actor: string;
+}
+
+/** A valid wish, and what becomes of it once its place is chosen. */
+export interface WishOrder {
+  readonly wish: Wish;
+  readonly outline: (place: { spec: ContainerSpec; vmid: number; nodeName: string }) => Pick<Plan, 'title' | 'steps'>;
+  /** Undefined for a create plan. */
+  readonly action: Action | undefined;
   readonly dryRun: boolean;
   readonly showCommands: boolean;
   readonly actor: string;
@@ -99,11 +110,16 @@ export class Planner {
    */
   async planContainer(request: ContainerRequest): Promise<Planned> {
     const wish = await this.#prepare(request.spec, request.constraints);
-    const planned = await this.#group.run(() => this.#plan(wish, request));
+    return await this.planWish({ ...request, wish, action: undefined, outline: createOutline(request.start) });
+  }
+
+  /** As `planContainer`, for a wish that is checked and has all its sizes. */
+  async planWish(order: WishOrder): Promise<Planned> {
+    const planned = await this.#group.run(() => this.#plan(order));
     if (planned.plan === undefined) throw this.#infeasible(planned.evaluation);
     const { plan: reserved, evaluation } = planned;
-    if (!request.showCommands) return { plan: reserved, evaluation };
-    const plan = await showCommands(this.#parts.agents, { plan: reserved, action: undefined });
+    if (!order.showCommands) return { plan: reserved, evaluation };
+    const plan = await showCommands(this.#parts.agents, { plan: reserved, action: order.action });
     return { plan, evaluation };
   }
 
@@ -127,16 +143,16 @@ export class Planner {
   }
 
   /** Where no node fits the explanation is kept, also of a dry run: it is all the caller gets. */
-  #plan(wish: Wish, request: ContainerRequest): Outcome {
-    const decision = this.#decide(wish);
+  #plan(order: WishOrder): Outcome {
+    const decision = this.#decide(order.wish);
     const { evaluation, chosen } = decision;
     if (chosen === undefined) {
       this.#store(decision);
       return { evaluation, plan: undefined };
     }
-    if (request.dryRun) return { evaluation, plan: this.#sketch({ wish, request, evaluation, chosen }) };
+    if (order.dryRun) return { evaluation, plan: this.#sketch({ order, evaluation, chosen }) };
     this.#store(decision);
-    return { evaluation, plan: this.#reserve({ wish, request, evaluation, chosen }) };
+    return { evaluation, plan: this.#reserve({ order, evaluation, chosen }) };
   }
 
   /** Nodes that may be asked about the image: the named one, or all. */
@@ -166,7 +182,7 @@ export class Planner {
   /** As it would be, with a vmid that nobody holds for it. */
   #sketch(context: Context): Plan {
     const { ledger, records, ids } = this.#parts;
-    const wanted = context.wish.constraints.vmid;
+    const wanted = context.order.wish.constraints.vmid;
     const token = records.reservations.fence(context.chosen.on.uid);
     const vmid = wanted === 0 ? ledger.freeVmid() : wanted;
     return this.#draft(context, { vmid, token, planId: '', guestUid: ids.guestUid() });
@@ -174,7 +190,8 @@ export class Planner {
 
   #reserve(context: Context): Plan {
     const { records, ledger, ids, clock, planTtlMs } = this.#parts;
-    const { wish, request, chosen } = context;
+    const { order, chosen } = context;
+    const { wish, actor, action } = order;
     const planId = ids.planId();
     const guestUid = ids.guestUid();
     const booked = ledger.book({
@@ -183,16 +200,16 @@ export class Planner {
       vmid: wish.constraints.vmid,
       guestUid,
       planId,
-      actor: request.actor,
+      actor,
       title: `container ${wish.spec.name}`,
       expiresMs: clock.now().getTime() + planTtlMs,
     });
     const { vmid, fencingToken: token } = booked;
     const plan = this.#draft(context, { vmid, token, planId, guestUid });
-    return records.plans.insert({ plan: { ...plan, reservationId: booked.id }, action: undefined }).plan;
+    return records.plans.insert({ plan: { ...plan, reservationId: booked.id }, action }).plan;
   }
 
-  #draft({ request, evaluation, chosen, wish }: Context, numbers: Numbers): Plan {
+  #draft({ order, evaluation, chosen }: Context, numbers: Numbers): Plan {
     const { uid: nodeUid, name: nodeName } = chosen.on.node;
     const { vmid, planId, guestUid } = numbers;
     const createdAt = this.#parts.clock.now();
@@ -201,25 +218,30 @@ export class Planner {
       generation: 0n,
       createdAt,
       expiresAt: new Date(createdAt.getTime() + this.#parts.planTtlMs),
-      title: `create container ${wish.spec.name} (${vmid}) on ${nodeName}`,
+      ...order.outline({ spec: chosen.spec, vmid, nodeName }),
       nodeUid,
       nodeName,
       vmid,
       guestUid,
-      steps: createSteps({ spec: chosen.spec, vmid, nodeName, start: request.start }),
       evaluationId: evaluation.id,
       reservationId: '',
       state: 'draft',
       spec: chosen.spec,
       fencingToken: BigInt(numbers.token),
-      actor: request.actor,
+      actor: order.actor,
     };
   }
 }
 
+function createOutline(start: boolean): WishOrder['outline'] {
+  return ({ spec, vmid, nodeName }) => ({
+    title: `create container ${spec.name} (${vmid}) on ${nodeName}`,
+    steps: createSteps({ spec, vmid, nodeName, start }),
+  });
+}
+
 interface Context {
-  readonly wish: Wish;
-  readonly request: ContainerRequest;
+  readonly order: WishOrder;
   readonly evaluation: Evaluation;
   readonly chosen: NonNullable<Decision['chosen']>;
 }

@@ -3,7 +3,7 @@ import { OperationState, type Problem } from '@pxmgr/contract/common';
 import type { PlanStep } from '@pxmgr/contract/controller';
 import { isPxmError, PxmError } from '@pxmgr/kit/error/pxm-error';
 import { fromProblem, toProblem } from '@pxmgr/kit/error/to-problem';
-import { expectationOf, type PlanRecord } from '../domain/plan.ts';
+import { expectationOf, makingStep, type PlanRecord } from '../domain/plan.ts';
 import { carryOut } from './agent-step.ts';
 import { confirm, isShown } from './confirm.ts';
 import type { Ledger } from './ledger.ts';
@@ -155,7 +155,7 @@ export class Run {
   #fail(problem: Problem, left: readonly string[]): void {
     const { log, records, plan, clock } = this.#context;
     const isCancel = problem.code === 'PXM_CANCELLED';
-    const wasMade = this.#wasSent('container.create');
+    const wasMade = this.#mayHaveMade();
     records.database.transaction(() => {
       if (wasMade && !isCancel) records.vmids.markFailed(plan.vmid, clock.now().getTime());
       if (plan.reservationId !== '' && left.length === 0) {
@@ -169,9 +169,9 @@ export class Run {
     });
   }
 
-  #wasSent(kind: PlanStep['kind']): boolean {
+  #mayHaveMade(): boolean {
     const { log, plan, records } = this.#context;
-    const step = plan.steps.find((one) => one.kind === kind);
+    const step = makingStep(plan);
     return step !== undefined && records.operations.step(log.operation.id, step.index, 'forward') !== undefined;
   }
 

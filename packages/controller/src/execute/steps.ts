@@ -25,6 +25,13 @@ const create: Issue = (agents, { plan }, order) => {
   return agents.createContainer(nodeUid, { order, vmid, guestUid, spec });
 };
 
+const clone: Issue = (agents, record, order) => {
+  const { nodeUid, vmid, guestUid } = record.plan;
+  const { sourceVmid, sourceGuestUid, snapshot, name, storage, full } = actionOf(record, 'clone');
+  const source = { vmid: sourceVmid, guestUid: sourceGuestUid, snapshot };
+  return agents.cloneContainer(nodeUid, { order, vmid, guestUid, source, name, storage, full });
+};
+
 const start: Issue = (agents, record, order) => {
   const { nodeUid, vmid, guestUid, spec } = record.plan;
   const readiness = record.action === undefined ? spec?.readiness : actionOf(record, 'start').readiness;
@@ -53,6 +60,7 @@ const change: Issue = (agents, record, order) => {
 const ISSUES: Readonly<Record<string, Issue>> = {
   'image.pull': pull,
   'container.create': create,
+  'container.clone': clone,
   'container.start': start,
   'container.shutdown': shutdown,
   'container.stop': stop,
@@ -64,6 +72,7 @@ const ISSUES: Readonly<Record<string, Issue>> = {
 const REISSUED: ReadonlySet<string> = new Set<StepKind>([
   'image.pull',
   'container.create',
+  'container.clone',
   'container.snapshot.create',
   'device.attach',
   'device.detach',
@@ -87,7 +96,8 @@ export interface Undo {
 export function undoOf(step: PlanStep, record: PlanRecord): Undo | undefined {
   const { vmid, nodeName } = record.plan;
   const guest = `container ${vmid} on ${nodeName}`;
-  if (step.kind === 'container.create') return { title: `destroy ${guest}`, left: guest, issue: destroyMade };
+  if (step.kind === 'container.create' || step.kind === 'container.clone')
+    return { title: `destroy ${guest}`, left: guest, issue: destroyMade };
   if (step.kind === 'device.attach')
     return { title: `take the devices from ${guest}`, left: `devices of ${guest}`, issue: detachGiven };
   return undefined;

@@ -94,6 +94,7 @@ export class StormAgents {
           this.#hosts.publish(this.#agent(uid).name, vmid, this.#lag(uid));
         },
       }),
+    cloneContainer: (uid) => Promise.reject(new Error(`no storm clones a container of ${uid}`)),
     startContainer: (uid, { order, vmid, guestUid }) => this.#verb(uid, 'start', { order, vmid, guestUid }),
     shutdownContainer: (uid, { order, vmid, guestUid }) => this.#verb(uid, 'stop', { order, vmid, guestUid }),
     stopContainer: (uid, { order, vmid, guestUid }) => this.#verb(uid, 'stop', { order, vmid, guestUid }),

@@ -202,6 +202,7 @@ export class StormLives {
       resolveImage: around(door.resolveImage),
       pullImage: around(door.pullImage),
       createContainer: around(door.createContainer),
+      cloneContainer: around(door.cloneContainer),
       startContainer: around(door.startContainer),
       shutdownContainer: around(door.shutdownContainer),
       stopContainer: around(door.stopContainer),

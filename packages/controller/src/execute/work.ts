@@ -61,7 +61,7 @@ export function buildWork(deps: WorkDeps): Work {
   return {
     records,
     planner,
-    actions: new ActionPlanner(planning),
+    actions: new ActionPlanner({ ...planning, planner }),
     executor,
     hub,
     sweep: () => sweep({ ...deps, records, snapshots }),

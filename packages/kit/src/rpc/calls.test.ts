@@ -87,6 +87,7 @@ describe('errors and limits', () => {
       listGuests: never,
       getGuest: never,
       createContainer: never,
+      cloneContainer: never,
       startContainer: never,
       shutdownContainer: never,
       stopContainer: never,

@@ -163,16 +163,25 @@ async function fullCopy(verb: Verb, task: Task, copy: Copy & { config: GuestConf
     [point.key, `${target}:${bytes / GIB}${point.key === 'rootfs' ? '' : `,mp=${point.target}`}`],
   ]);
   const [volid = ''] = await createDisks(work, wanted, { owner: copy.config, into });
-  const [from] = (await resolveMounts(host, plan.section)).filter((mount) => mount.key === point.key);
+  const from = await filesOf(verb, plan, point);
   const to = findVolume(host, volid);
   const directory = await (await volumeBackend(to.storage)).directory({
     host,
     storage: to.storage,
     volname: to.volname,
   });
-  if (from !== undefined) await copyTree(from.source, directory, new Set());
+  if (from !== undefined) await copyTree(from, directory, new Set());
   task.log(RSYNC_SUMMARY);
   return volid;
+}
+
+/** Of a snapshot the files of that moment. */
+async function filesOf(verb: Verb, { section }: Plan, point: MountPoint): Promise<string | undefined> {
+  const name = text(verb, 'snapname');
+  if (name === undefined)
+    return (await resolveMounts(verb.host, section)).find((mount) => mount.key === point.key)?.source;
+  const { storage, volname } = findVolume(verb.host, point.volume);
+  return await (await volumeBackend(storage)).snapshotDirectory?.({ host: verb.host, storage, volname }, name);
 }
 
 async function link(verb: Verb, task: Task, { plan, point }: Copy): Promise<string> {

@@ -16,7 +16,7 @@ import type { Pairs } from './refuse.ts';
 import { renameDataset } from './rename.ts';
 import { setProperties } from './settings.ts';
 import { cloneSnapshot, rollback, takeSnapshots } from './snapshot-verbs.ts';
-import { changePools, directoryOf, findDataset, readPools } from './state.ts';
+import { changePools, directoryOf, findDataset, readPools, snapshotDirectory } from './state.ts';
 import { usageOf } from './usage.ts';
 import { createDataset } from './verbs.ts';
 
@@ -131,6 +131,14 @@ async function snapshot({ host, storage, volname }: VolumeAt, name: string): Pro
   await asStorage(() => setProperties(host, `${dataset}@${name}`, [[QUOTA_MARK, quota]]));
 }
 
+async function directoryOfSnapshot({ host, storage, volname }: VolumeAt, name: string): Promise<string> {
+  const dataset = datasetName(storage, volname);
+  const found = findDataset(readPools(host), dataset)?.snapshots.find((entry) => entry.name === name);
+  if (found === undefined)
+    throw new ToolError(`zfs error: cannot open '${dataset}@${name}': dataset does not exist\n`, 1);
+  return snapshotDirectory(host, found);
+}
+
 async function rollbackVolume({ host, storage, volname }: VolumeAt, name: string): Promise<void> {
   const dataset = datasetName(storage, volname);
   await asStorage(() => rollback(host, `${dataset}@${name}`, { destroyNewer: false, withClones: false }));
@@ -227,6 +235,7 @@ export const zfsVolumes: VolumeBackend = {
   rename,
   space,
   snapshot,
+  snapshotDirectory: directoryOfSnapshot,
   newerSnapshots,
   rollback: rollbackVolume,
   directory: async ({ host, storage, volname }) => activated(host, datasetName(storage, volname)),

@@ -58,6 +58,35 @@ export interface CreateContainerResponse {
   commands: HostCommand[];
 }
 
+export interface CloneContainerRequest {
+  order: Order | undefined;
+  vmid: number;
+  /** Written into the clone's config; 32 hex digits. */
+  guestUid: string;
+  source:
+    | CloneSource
+    | undefined;
+  /** Host name of the clone. */
+  name: string;
+  /** For all of its volumes; empty = where the source has them. */
+  storage: string;
+  /** Every volume is copied; false = the clone shares the data of the source, which must be a template. */
+  full: boolean;
+}
+
+export interface CloneSource {
+  vmid: number;
+  /** Empty = do not check. */
+  guestUid: string;
+  /** Empty = the source as it is now. */
+  snapshot: string;
+}
+
+export interface CloneContainerResponse {
+  operation: Operation | undefined;
+  commands: HostCommand[];
+}
+
 export interface StartContainerRequest {
   order: Order | undefined;
   vmid: number;
@@ -621,6 +650,371 @@ export const CreateContainerResponse: MessageFns<CreateContainerResponse> = {
   },
   fromPartial(object: DeepPartial<CreateContainerResponse>): CreateContainerResponse {
     const message = createBaseCreateContainerResponse();
+    message.operation = (object.operation !== undefined && object.operation !== null)
+      ? Operation.fromPartial(object.operation)
+      : undefined;
+    message.commands = object.commands?.map((e) => HostCommand.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCloneContainerRequest(): CloneContainerRequest {
+  return { order: undefined, vmid: 0, guestUid: "", source: undefined, name: "", storage: "", full: false };
+}
+
+export const CloneContainerRequest: MessageFns<CloneContainerRequest> = {
+  encode(message: CloneContainerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.order !== undefined) {
+      Order.encode(message.order, writer.uint32(10).fork()).join();
+    }
+    if (message.vmid !== 0) {
+      writer.uint32(16).uint32(message.vmid);
+    }
+    if (message.guestUid !== "") {
+      writer.uint32(26).string(message.guestUid);
+    }
+    if (message.source !== undefined) {
+      CloneSource.encode(message.source, writer.uint32(34).fork()).join();
+    }
+    if (message.name !== "") {
+      writer.uint32(42).string(message.name);
+    }
+    if (message.storage !== "") {
+      writer.uint32(50).string(message.storage);
+    }
+    if (message.full !== false) {
+      writer.uint32(56).bool(message.full);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloneContainerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloneContainerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.order = Order.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.vmid = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.guestUid = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.source = CloneSource.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.storage = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.full = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CloneContainerRequest {
+    return {
+      order: isSet(object.order) ? Order.fromJSON(object.order) : undefined,
+      vmid: isSet(object.vmid) ? globalThis.Number(object.vmid) : 0,
+      guestUid: isSet(object.guestUid)
+        ? globalThis.String(object.guestUid)
+        : isSet(object.guest_uid)
+        ? globalThis.String(object.guest_uid)
+        : "",
+      source: isSet(object.source) ? CloneSource.fromJSON(object.source) : undefined,
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      storage: isSet(object.storage) ? globalThis.String(object.storage) : "",
+      full: isSet(object.full) ? globalThis.Boolean(object.full) : false,
+    };
+  },
+
+  toJSON(message: CloneContainerRequest): unknown {
+    const obj: any = {};
+    if (message.order !== undefined) {
+      obj.order = Order.toJSON(message.order);
+    }
+    if (message.vmid !== 0) {
+      obj.vmid = Math.round(message.vmid);
+    }
+    if (message.guestUid !== "") {
+      obj.guestUid = message.guestUid;
+    }
+    if (message.source !== undefined) {
+      obj.source = CloneSource.toJSON(message.source);
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.storage !== "") {
+      obj.storage = message.storage;
+    }
+    if (message.full !== false) {
+      obj.full = message.full;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CloneContainerRequest>): CloneContainerRequest {
+    return CloneContainerRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CloneContainerRequest>): CloneContainerRequest {
+    const message = createBaseCloneContainerRequest();
+    message.order = (object.order !== undefined && object.order !== null) ? Order.fromPartial(object.order) : undefined;
+    message.vmid = object.vmid ?? 0;
+    message.guestUid = object.guestUid ?? "";
+    message.source = (object.source !== undefined && object.source !== null)
+      ? CloneSource.fromPartial(object.source)
+      : undefined;
+    message.name = object.name ?? "";
+    message.storage = object.storage ?? "";
+    message.full = object.full ?? false;
+    return message;
+  },
+};
+
+function createBaseCloneSource(): CloneSource {
+  return { vmid: 0, guestUid: "", snapshot: "" };
+}
+
+export const CloneSource: MessageFns<CloneSource> = {
+  encode(message: CloneSource, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vmid !== 0) {
+      writer.uint32(8).uint32(message.vmid);
+    }
+    if (message.guestUid !== "") {
+      writer.uint32(18).string(message.guestUid);
+    }
+    if (message.snapshot !== "") {
+      writer.uint32(26).string(message.snapshot);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloneSource {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloneSource();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.vmid = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.guestUid = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.snapshot = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CloneSource {
+    return {
+      vmid: isSet(object.vmid) ? globalThis.Number(object.vmid) : 0,
+      guestUid: isSet(object.guestUid)
+        ? globalThis.String(object.guestUid)
+        : isSet(object.guest_uid)
+        ? globalThis.String(object.guest_uid)
+        : "",
+      snapshot: isSet(object.snapshot) ? globalThis.String(object.snapshot) : "",
+    };
+  },
+
+  toJSON(message: CloneSource): unknown {
+    const obj: any = {};
+    if (message.vmid !== 0) {
+      obj.vmid = Math.round(message.vmid);
+    }
+    if (message.guestUid !== "") {
+      obj.guestUid = message.guestUid;
+    }
+    if (message.snapshot !== "") {
+      obj.snapshot = message.snapshot;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CloneSource>): CloneSource {
+    return CloneSource.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CloneSource>): CloneSource {
+    const message = createBaseCloneSource();
+    message.vmid = object.vmid ?? 0;
+    message.guestUid = object.guestUid ?? "";
+    message.snapshot = object.snapshot ?? "";
+    return message;
+  },
+};
+
+function createBaseCloneContainerResponse(): CloneContainerResponse {
+  return { operation: undefined, commands: [] };
+}
+
+export const CloneContainerResponse: MessageFns<CloneContainerResponse> = {
+  encode(message: CloneContainerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.operation !== undefined) {
+      Operation.encode(message.operation, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.commands) {
+      HostCommand.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloneContainerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloneContainerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.operation = Operation.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.commands.push(HostCommand.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CloneContainerResponse {
+    return {
+      operation: isSet(object.operation) ? Operation.fromJSON(object.operation) : undefined,
+      commands: globalThis.Array.isArray(object?.commands)
+        ? object.commands.map((e: any) => HostCommand.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: CloneContainerResponse): unknown {
+    const obj: any = {};
+    if (message.operation !== undefined) {
+      obj.operation = Operation.toJSON(message.operation);
+    }
+    if (message.commands?.length) {
+      obj.commands = message.commands.map((e) => HostCommand.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CloneContainerResponse>): CloneContainerResponse {
+    return CloneContainerResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CloneContainerResponse>): CloneContainerResponse {
+    const message = createBaseCloneContainerResponse();
     message.operation = (object.operation !== undefined && object.operation !== null)
       ? Operation.fromPartial(object.operation)
       : undefined;
@@ -2105,6 +2499,18 @@ export const GuestServiceService = {
       Buffer.from(CreateContainerResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CreateContainerResponse => CreateContainerResponse.decode(value),
   },
+  /** A copy of a container of this node. It is stopped, and gets none of the source's devices. */
+  cloneContainer: {
+    path: "/pxmgr.agent.v1.GuestService/CloneContainer" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CloneContainerRequest): Buffer =>
+      Buffer.from(CloneContainerRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CloneContainerRequest => CloneContainerRequest.decode(value),
+    responseSerialize: (value: CloneContainerResponse): Buffer =>
+      Buffer.from(CloneContainerResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CloneContainerResponse => CloneContainerResponse.decode(value),
+  },
   /** Start, then wait for readiness if asked. */
   startContainer: {
     path: "/pxmgr.agent.v1.GuestService/StartContainer" as const,
@@ -2179,6 +2585,8 @@ export interface GuestServiceServer extends UntypedServiceImplementation {
   getGuest: handleUnaryCall<GetGuestRequest, GetGuestResponse>;
   /** The image must have been pulled (ImageService.PullImage) when the source is an image. */
   createContainer: handleUnaryCall<CreateContainerRequest, CreateContainerResponse>;
+  /** A copy of a container of this node. It is stopped, and gets none of the source's devices. */
+  cloneContainer: handleUnaryCall<CloneContainerRequest, CloneContainerResponse>;
   /** Start, then wait for readiness if asked. */
   startContainer: handleUnaryCall<StartContainerRequest, StartContainerResponse>;
   shutdownContainer: handleUnaryCall<ShutdownContainerRequest, ShutdownContainerResponse>;
@@ -2236,6 +2644,22 @@ export interface GuestServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CreateContainerResponse) => void,
+  ): ClientUnaryCall;
+  /** A copy of a container of this node. It is stopped, and gets none of the source's devices. */
+  cloneContainer(
+    request: CloneContainerRequest,
+    callback: (error: ServiceError | null, response: CloneContainerResponse) => void,
+  ): ClientUnaryCall;
+  cloneContainer(
+    request: CloneContainerRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CloneContainerResponse) => void,
+  ): ClientUnaryCall;
+  cloneContainer(
+    request: CloneContainerRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CloneContainerResponse) => void,
   ): ClientUnaryCall;
   /** Start, then wait for readiness if asked. */
   startContainer(

@@ -122,7 +122,7 @@ export interface Plan {
 
 export interface PlanStep {
   index: number;
-  /** image.pull, container.create, container.start, container.shutdown, container.stop, container.destroy, container.snapshot.create and the other changes, inventory.confirm, reservation.release */
+  /** image.pull, container.create, container.clone, container.start, container.shutdown, container.stop, container.destroy, container.snapshot.create and the other changes, inventory.confirm, reservation.release */
   kind: string;
   title: string;
   /** How it is taken back; empty = it cannot be. */
@@ -152,6 +152,7 @@ export interface PlanActionRequest {
     | { $case: "destroy"; value: DestroyAction }
     | { $case: "pull"; value: PullAction }
     | { $case: "change"; value: ChangeAction }
+    | { $case: "clone"; value: CloneAction }
     | undefined;
   dryRun: boolean;
   showCommands: boolean;
@@ -192,6 +193,27 @@ export interface PullAction {
 export interface ChangeAction {
   guest: GuestKey | undefined;
   change: ContainerChange | undefined;
+}
+
+/** On the node of the source, with a vmid and a reservation of its own. */
+export interface CloneAction {
+  /** The source. */
+  guest:
+    | GuestKey
+    | undefined;
+  /** Host name of the clone. */
+  name: string;
+  /** 0 = allocate. */
+  vmid: number;
+  /** Empty = the source as it is now. */
+  snapshot: string;
+  /** For all volumes of a full clone; empty = where the source has them. */
+  storage: string;
+  /** In a wish: a full clone of a template too. In a plan: what is done. */
+  full: boolean;
+  /** In a plan: who the source is. */
+  sourceVmid: number;
+  sourceGuestUid: string;
 }
 
 export interface PlanActionResponse {
@@ -2055,6 +2077,9 @@ export const PlanActionRequest: MessageFns<PlanActionRequest> = {
       case "change":
         ChangeAction.encode(message.action.value, writer.uint32(66).fork()).join();
         break;
+      case "clone":
+        CloneAction.encode(message.action.value, writer.uint32(74).fork()).join();
+        break;
     }
     if (message.dryRun !== false) {
       writer.uint32(48).bool(message.dryRun);
@@ -2126,6 +2151,14 @@ export const PlanActionRequest: MessageFns<PlanActionRequest> = {
             message.action = { $case: "change", value: ChangeAction.decode(reader, reader.uint32()) };
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.action = { $case: "clone", value: CloneAction.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 6: {
             if (tag !== 48) {
               break;
@@ -2168,6 +2201,8 @@ export const PlanActionRequest: MessageFns<PlanActionRequest> = {
         ? { $case: "pull", value: PullAction.fromJSON(object.pull) }
         : isSet(object.change)
         ? { $case: "change", value: ChangeAction.fromJSON(object.change) }
+        : isSet(object.clone)
+        ? { $case: "clone", value: CloneAction.fromJSON(object.clone) }
         : undefined,
       dryRun: isSet(object.dryRun)
         ? globalThis.Boolean(object.dryRun)
@@ -2196,6 +2231,8 @@ export const PlanActionRequest: MessageFns<PlanActionRequest> = {
       obj.pull = PullAction.toJSON(message.action.value);
     } else if (message.action?.$case === "change") {
       obj.change = ChangeAction.toJSON(message.action.value);
+    } else if (message.action?.$case === "clone") {
+      obj.clone = CloneAction.toJSON(message.action.value);
     }
     if (message.dryRun !== false) {
       obj.dryRun = message.dryRun;
@@ -2245,6 +2282,12 @@ export const PlanActionRequest: MessageFns<PlanActionRequest> = {
       case "change": {
         if (object.action?.value !== undefined && object.action?.value !== null) {
           message.action = { $case: "change", value: ChangeAction.fromPartial(object.action.value) };
+        }
+        break;
+      }
+      case "clone": {
+        if (object.action?.value !== undefined && object.action?.value !== null) {
+          message.action = { $case: "clone", value: CloneAction.fromPartial(object.action.value) };
         }
         break;
       }
@@ -2878,6 +2921,206 @@ export const ChangeAction: MessageFns<ChangeAction> = {
     message.change = (object.change !== undefined && object.change !== null)
       ? ContainerChange.fromPartial(object.change)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseCloneAction(): CloneAction {
+  return {
+    guest: undefined,
+    name: "",
+    vmid: 0,
+    snapshot: "",
+    storage: "",
+    full: false,
+    sourceVmid: 0,
+    sourceGuestUid: "",
+  };
+}
+
+export const CloneAction: MessageFns<CloneAction> = {
+  encode(message: CloneAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.guest !== undefined) {
+      GuestKey.encode(message.guest, writer.uint32(10).fork()).join();
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.vmid !== 0) {
+      writer.uint32(24).uint32(message.vmid);
+    }
+    if (message.snapshot !== "") {
+      writer.uint32(34).string(message.snapshot);
+    }
+    if (message.storage !== "") {
+      writer.uint32(42).string(message.storage);
+    }
+    if (message.full !== false) {
+      writer.uint32(48).bool(message.full);
+    }
+    if (message.sourceVmid !== 0) {
+      writer.uint32(56).uint32(message.sourceVmid);
+    }
+    if (message.sourceGuestUid !== "") {
+      writer.uint32(66).string(message.sourceGuestUid);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloneAction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloneAction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.guest = GuestKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.vmid = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.snapshot = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.storage = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.full = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.sourceVmid = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.sourceGuestUid = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CloneAction {
+    return {
+      guest: isSet(object.guest) ? GuestKey.fromJSON(object.guest) : undefined,
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      vmid: isSet(object.vmid) ? globalThis.Number(object.vmid) : 0,
+      snapshot: isSet(object.snapshot) ? globalThis.String(object.snapshot) : "",
+      storage: isSet(object.storage) ? globalThis.String(object.storage) : "",
+      full: isSet(object.full) ? globalThis.Boolean(object.full) : false,
+      sourceVmid: isSet(object.sourceVmid)
+        ? globalThis.Number(object.sourceVmid)
+        : isSet(object.source_vmid)
+        ? globalThis.Number(object.source_vmid)
+        : 0,
+      sourceGuestUid: isSet(object.sourceGuestUid)
+        ? globalThis.String(object.sourceGuestUid)
+        : isSet(object.source_guest_uid)
+        ? globalThis.String(object.source_guest_uid)
+        : "",
+    };
+  },
+
+  toJSON(message: CloneAction): unknown {
+    const obj: any = {};
+    if (message.guest !== undefined) {
+      obj.guest = GuestKey.toJSON(message.guest);
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.vmid !== 0) {
+      obj.vmid = Math.round(message.vmid);
+    }
+    if (message.snapshot !== "") {
+      obj.snapshot = message.snapshot;
+    }
+    if (message.storage !== "") {
+      obj.storage = message.storage;
+    }
+    if (message.full !== false) {
+      obj.full = message.full;
+    }
+    if (message.sourceVmid !== 0) {
+      obj.sourceVmid = Math.round(message.sourceVmid);
+    }
+    if (message.sourceGuestUid !== "") {
+      obj.sourceGuestUid = message.sourceGuestUid;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CloneAction>): CloneAction {
+    return CloneAction.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CloneAction>): CloneAction {
+    const message = createBaseCloneAction();
+    message.guest = (object.guest !== undefined && object.guest !== null)
+      ? GuestKey.fromPartial(object.guest)
+      : undefined;
+    message.name = object.name ?? "";
+    message.vmid = object.vmid ?? 0;
+    message.snapshot = object.snapshot ?? "";
+    message.storage = object.storage ?? "";
+    message.full = object.full ?? false;
+    message.sourceVmid = object.sourceVmid ?? 0;
+    message.sourceGuestUid = object.sourceGuestUid ?? "";
     return message;
   },
 };
