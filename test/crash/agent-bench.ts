@@ -111,12 +111,6 @@ export class AgentBench {
     await this.#channel.call(client, 'changeContainer', { order, vmid, guestUid, change: { change } }, LIMIT);
   }
 
-  async #active(): Promise<readonly Operation[]> {
-    const client = this.#channel.client(OperationServiceClient);
-    const request = { activeOnly: true, limit: 0 };
-    return (await this.#channel.call(client, 'listOperations', request, LIMIT)).operations;
-  }
-
   /** Undefined when the agent does not know the order. */
   async operation(order: OrderType, limit = LIMIT): Promise<Operation | undefined> {
     const key = { $case: 'idempotencyKey', value: order.idempotencyKey } as const;
@@ -160,10 +154,6 @@ export class AgentBench {
     await waitFor('the agent has recovered', WAIT_LIMIT_MS, async () => {
       if (!this.node.isAlive) throw new Error('the agent does not start, or died in its recovery');
       return (await this.hasRecovered()) ? true : undefined;
-    });
-    await waitFor('the agent has ended what was left', WAIT_LIMIT_MS, async () => {
-      if (!this.node.isAlive) throw new Error('the agent died in its recovery');
-      return (await this.#active()).length === 0 ? true : undefined;
     });
   }
 
