@@ -252,6 +252,7 @@ export const WORK_ROWS: readonly Row[] = [
         env: env,
         timeoutSeconds: 0,
         marker: 'op-1',
+        actor: '',
       });
       // What the user gave stands behind the "--" that our own options end with, word for word.
       const end = command.args.indexOf('--');

@@ -3,7 +3,9 @@ import { hasControlCharacters } from '@pxmgr/contract';
 import type { EnvironmentVariable } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command, RunningCommand } from '@pxmgr/kit/exec/command';
+import { endOrphans, NOTHING_TO_UNDO } from '../operation/orphans.ts';
 import { ENV_NAME } from './env-merge.ts';
+import type { ExecRecord } from './exec-records.ts';
 import type { GuestParts } from './parts.ts';
 
 /**
@@ -16,8 +18,10 @@ export interface ExecRequest {
   readonly env: readonly EnvironmentVariable[];
   /** 0 = a day. */
   readonly timeoutSeconds: number;
-  /** Marks every process it starts, to find them when the call is cancelled. */
+  /** Marks every process it starts, to find them when the call is cancelled: 32 hexadecimal digits. */
   readonly marker: string;
+  /** Who asked for it. */
+  readonly actor: string;
 }
 
 const GUEST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -25,6 +29,7 @@ const DEFAULT_SECONDS = 86_400;
 const MARKER = 'PXMGR_OP';
 /** What a program inside gets between TERM and KILL. */
 const KILL_AFTER_MS = 10_000;
+const LOOK_MS = 250;
 
 /** Errors: PXM_INPUT_INVALID, PXM_GUEST_NOT_FOUND, PXM_GUEST_NOT_RUNNING. */
 export function execCommand(parts: GuestParts, request: ExecRequest): Command {
@@ -70,14 +75,35 @@ function checkExec(request: ExecRequest): void {
 
 /** Starts it; stopping the client alone would leave the program inside running, so `stop` finds and ends that too. */
 export function startExec(parts: GuestParts, request: ExecRequest): RunningCommand & { stop(): Promise<void> } {
-  const running = parts.runner.start(execCommand(parts, request), { operationId: request.marker });
+  const { marker, vmid, actor, argv } = request;
+  const command = execCommand(parts, request);
+  parts.execs.begin({ marker, vmid, actor, program: argv[0] ?? '' });
+  const running = parts.runner.start(command, { operationId: marker });
+  let isStopping = false;
   const stop = async (): Promise<void> => {
-    signalMarked(request.marker, 'SIGTERM');
+    isStopping = true;
     running.terminate();
-    await parts.clock.sleep(KILL_AFTER_MS);
-    signalMarked(request.marker, 'SIGKILL');
+    await endMarked(parts, marker);
   };
+  void running.done.then(({ timedOut }) => {
+    if (!isStopping && !timedOut) parts.execs.end(marker);
+  });
   return Object.assign(running, { stop });
+}
+
+/** Ends what an earlier agent was killed over: its caller is gone, and nobody would ever hear of its end. */
+export async function endLeftExec(parts: GuestParts, { marker }: ExecRecord, signal: AbortSignal): Promise<void> {
+  await endOrphans(marker, { clock: parts.clock, patience: NOTHING_TO_UNDO, signal });
+  await endMarked(parts, marker, signal);
+}
+
+/** Everything inside that a command has started. */
+async function endMarked({ clock, execs }: GuestParts, marker: string, signal?: AbortSignal): Promise<void> {
+  signalMarked(marker, 'SIGTERM');
+  const asked = clock.monotonicMs();
+  while (isMarked(marker) && clock.monotonicMs() - asked < KILL_AFTER_MS) await clock.sleep(LOOK_MS, signal);
+  signalMarked(marker, 'SIGKILL');
+  execs.end(marker);
 }
 
 /** 0-255; 128 + signal number when the client was ended by a signal. */
@@ -92,14 +118,31 @@ const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2,
  * Processes whose environment carries the marker; their client, which is not inside, has it in argv only. Always this
  * machine's own /proc: what runs in a guest of a stand-in host is an ordinary process too.
  */
+function marked(marker: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && environmentOf(name).includes(`${MARKER}=${marker}`))
+    .map(Number);
+}
+
+function environmentOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  } catch {
+    // Gone meanwhile, or a kernel thread: not ours.
+    return [];
+  }
+}
+
+function isMarked(marker: string): boolean {
+  return marked(marker).length > 0;
+}
+
 function signalMarked(marker: string, signal: 'SIGTERM' | 'SIGKILL'): void {
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
+  for (const pid of marked(marker)) {
     try {
-      if (!readFileSync(`/proc/${name}/environ`, 'utf8').split('\0').includes(`${MARKER}=${marker}`)) continue;
-      process.kill(Number(name), signal);
+      process.kill(pid, signal);
     } catch {
-      // Gone meanwhile, or a kernel thread: not ours.
+      // Ended in this moment.
     }
   }
 }

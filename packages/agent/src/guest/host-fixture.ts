@@ -15,6 +15,7 @@ import { OperationStore } from '../operation/operation-store.ts';
 import { PveTasks } from '../operation/pve-task.ts';
 import { OperationQueue } from '../operation/queue.ts';
 import type { RecoveryRule } from '../operation/settle.ts';
+import { ExecRecords } from './exec-records.ts';
 import { GuestFiles } from './guest-file.ts';
 import { GuestRecords } from './guest-records.ts';
 import type { GuestParts } from './parts.ts';
@@ -70,6 +71,7 @@ export async function makeHost(): Promise<FixtureHost> {
     runState,
     images,
     records: new GuestRecords(join(root, 'state/guests.json')),
+    execs: new ExecRecords(join(root, 'state/execs')),
     runner,
     files: new GuestFiles(paths, NODE),
     tasks: new PveTasks(paths),

@@ -5,6 +5,7 @@ import type { Cluster } from '../host/cluster.ts';
 import type { HostPaths } from '../host/paths.ts';
 import type { TemplateStore } from '../image/template-store.ts';
 import type { PveTasks } from '../operation/pve-task.ts';
+import type { ExecRecords } from './exec-records.ts';
 import type { GuestFiles } from './guest-file.ts';
 import type { GuestRecords } from './guest-records.ts';
 import type { RunState } from './run-state.ts';
@@ -18,6 +19,7 @@ export interface GuestParts {
   readonly tasks: PveTasks;
   readonly images: TemplateStore;
   readonly records: GuestRecords;
+  readonly execs: ExecRecords;
   readonly runner: Runner;
   readonly clock: Clock;
   /** GPUs of the node as they are now. */

@@ -6,6 +6,7 @@ import type { Logger } from '@pxmgr/kit/log/logger';
 import { changeRecoveries } from '../guest/change/change.ts';
 import { cloneRecovery } from '../guest/clone.ts';
 import { removeStaleEdits } from '../guest/edit.ts';
+import { endLeftExec } from '../guest/exec.ts';
 import type { GuestParts } from '../guest/parts.ts';
 import { createRecovery } from '../guest/undo-create.ts';
 import { verbRecovery } from '../guest/verb-recovery.ts';
@@ -62,7 +63,7 @@ export async function recover(parts: RecoveryParts): Promise<{ ended: Promise<vo
   const operations = unfinished.map((one) => one.operation.id);
   if (operations.length > 0) logger.warn({ operations }, 'ending operations that a crash interrupted');
   await removeOwnLeftovers(parts, unfinished);
-  const ended = Promise.all([recoverAll(store, unfinished, rules), removeLeftovers(parts)]);
+  const ended = Promise.all([recoverAll(store, unfinished, rules), removeLeftovers(parts), endExecs(parts)]);
   return { ended: ended.then(() => undefined) };
 }
 
@@ -77,6 +78,17 @@ async function removeOwnLeftovers(
   await rm(pull.cache.scratchDir, { recursive: true, force: true });
   await pull.cache.prepare();
   for (const folder of ['', 'images', 'images/records']) await removeTemporaries(join(stateDir, folder));
+}
+
+/** Commands inside guests: whoever asked for them was cut off with the agent, and hears nothing of them any more. */
+async function endExecs({ guests, logger, signal }: RecoveryParts): Promise<void> {
+  const ends = guests.execs.left().map(async (left) => {
+    const { vmid, program, actor } = left;
+    logger.warn({ vmid, program, actor }, 'a command in a container was cut off when the agent ended; it is ended too');
+    await endLeftExec(guests, left, signal);
+  });
+  // Aborted: the agent stops, and the next one goes on with it.
+  await Promise.allSettled(ends);
 }
 
 /** Of storages, which may hang, and of /etc/pve, which may be read-only: nobody waits for that. */

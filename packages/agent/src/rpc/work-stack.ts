@@ -4,6 +4,7 @@ import { type Clock, createIdSource } from '@pxmgr/kit/clock';
 import type { Runner } from '@pxmgr/kit/exec/command';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import { readGpus } from '../device/gpu.ts';
+import { ExecRecords } from '../guest/exec-records.ts';
 import { GuestFiles } from '../guest/guest-file.ts';
 import { GuestRecords } from '../guest/guest-records.ts';
 import type { GuestParts } from '../guest/parts.ts';
@@ -73,7 +74,8 @@ export async function createWorkStack(parts: WorkStackParts): Promise<WorkStack>
   await images.load();
   const records = new GuestRecords(join(options.stateDir, 'guests.json'));
   await records.load();
-  const guests = guestParts(parts, { images, records });
+  const execs = new ExecRecords(join(options.stateDir, 'execs'));
+  const guests = guestParts(parts, { images, records, execs });
   const pull = await pullParts(parts, images);
   const rules = recoveryRules(guests, pull);
   const store = newStore(parts, rules);
@@ -95,7 +97,7 @@ export async function createWorkStack(parts: WorkStackParts): Promise<WorkStack>
 
 function guestParts(
   { paths, cluster, runState, runner, clock, logger }: WorkStackParts,
-  made: { images: TemplateStore; records: GuestRecords },
+  made: Pick<GuestParts, 'images' | 'records' | 'execs'>,
 ): GuestParts {
   const gpus = () =>
     readGpus(paths, runner, (error) => {
