@@ -29,7 +29,7 @@ const PROGRAMS: readonly Program[] = [
     // It shares a host with guests: collect early instead of growing. An idle agent holds about 20 MB.
     nodeOptions: ['--max-semi-space-size=1', '--max-old-space-size=256'],
   },
-  { name: 'pxmgr-controller', entry: 'packages/controller/src/main.ts' },
+  { name: 'pxmgr-controller', entry: 'packages/controller/src/main.ts', isCompact: true },
   { name: 'pxmgr-sim', entry: 'packages/sim/src/main.ts' },
 ];
 /** What better-sqlite3 loads at run time: itself and the two packages that find its compiled part. */

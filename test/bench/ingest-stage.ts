@@ -90,7 +90,7 @@ export async function openIngestStage(size: FleetSize, seed: number): Promise<In
     for (const { node } of speakers) addMember(registry, node);
   });
   const [objects, changes, cursors] = [new ObjectStore(database), new ChangeStore(database), new CursorStore(database)];
-  const view = new View(registry, new MetricsBoard());
+  const view = new View(registry, new MetricsBoard(), objects);
   const nameOf = (uid: string): string | undefined => registry.nameOf(uid);
   const writer = new ObjectWriter({ objects, changes, describe: describeChange, nameOf });
   const gaps = new GapTracker();

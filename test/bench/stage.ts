@@ -8,10 +8,11 @@ import type { AgentDoor } from '@pxmgr/controller/execute/agent-door';
 import { DEFAULT_LIMITS } from '@pxmgr/controller/execute/run-context';
 import { buildWork, type Work } from '@pxmgr/controller/execute/work';
 import { Registry } from '@pxmgr/controller/fleet/registry';
+import { loadView } from '@pxmgr/controller/inventory/load';
 import { MetricsBoard } from '@pxmgr/controller/inventory/metrics';
 import { View } from '@pxmgr/controller/inventory/view';
-import type { EntrySource } from '@pxmgr/controller/inventory/view-entry';
 import { NodeStore } from '@pxmgr/controller/store/nodes';
+import { ObjectStore, type StoredObject } from '@pxmgr/controller/store/objects';
 import { type Database, openDatabase } from '@pxmgr/controller/store/open';
 import { createSeal, SEAL_KEY_BYTES } from '@pxmgr/controller/store/seal';
 import { type Clock, createIdSource, systemClock } from '@pxmgr/kit/clock';
@@ -30,11 +31,12 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-export function* sourcesOf(node: SyntheticNode): IterableIterator<EntrySource> {
+export function* sourcesOf(node: SyntheticNode): IterableIterator<StoredObject> {
   let revision = 0n;
   for (const { kind, id, hash, bytes } of node.objects) {
     revision += 1n;
-    yield { nodeUid: node.uid, kind, id, hash, observedAt: new Date(0), position: { generation: 1n, revision }, bytes };
+    const position = { generation: 1n, revision };
+    yield { nodeUid: node.uid, kind, id, hash, observedAt: new Date(0), position, deleted: false, document: bytes };
   }
 }
 
@@ -71,13 +73,15 @@ export function openStage(size: FleetSize, seed: number, image: { digest: string
   const folder = mkdtempSync(join(tmpdir(), 'pxmgr-bench-'));
   const database = openDatabase(join(folder, 'controller.db'));
   const registry = new Registry(new NodeStore(database), steady, silentLogger());
-  const view = new View(registry, new MetricsBoard());
+  const objects = new ObjectStore(database);
+  const view = new View(registry, new MetricsBoard(), objects);
   database.transaction(() => {
     for (const node of synthesise(size, seed)) {
       addMember(registry, node);
-      view.load(sourcesOf(node));
+      for (const object of sourcesOf(node)) objects.put(object);
     }
   });
+  loadView(view, objects);
   const work = buildWork({
     database,
     seal: createSeal(randomBytes(SEAL_KEY_BYTES)),

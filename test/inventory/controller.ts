@@ -93,7 +93,7 @@ class Life {
     this.objects = new ObjectStore(database);
     this.changes = new ChangeStore(database);
     const { objects, changes, gaps } = this;
-    this.view = new View(registry, new MetricsBoard());
+    this.view = new View(registry, new MetricsBoard(), objects);
     const { view } = this;
     loadView(view, objects);
     const nameOf = (uid: string): string | undefined => registry.nameOf(uid);

@@ -1,6 +1,6 @@
 import { ContainerSpec } from '@pxmgr/contract/common';
 import type { Candidate } from '@pxmgr/contract/controller';
-import { gib, type NodeSketch, SketchedFleet, sketchObjects, uidOf } from '@pxmgr/controller/domain/fleet.fixture';
+import { gib, type NodeSketch, SketchedFleet, uidOf } from '@pxmgr/controller/domain/fleet.fixture';
 import { askOf, DEFAULT_POLICY, fillDefaults } from '@pxmgr/controller/domain/placement';
 import { type Claim, sumHoldings } from '@pxmgr/controller/domain/reservation';
 import type { NodeSnapshot } from '@pxmgr/controller/domain/snapshot';
@@ -26,7 +26,7 @@ export function playScenario(text: string): string {
   const nodes = scenario.nodes.map((sketch): NodeSnapshot => {
     const state = fleet.node(sketch.name);
     if (state === undefined) throw new Error(`no node ${sketch.name}`);
-    return buildNodeSnapshot(state, sketchObjects(sketch));
+    return buildNodeSnapshot(state, fleet.contents(state.uid));
   });
   const holdings = new Map(
     Object.entries(scenario.promised ?? {}).map(([name, part]) => {

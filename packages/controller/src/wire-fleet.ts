@@ -44,7 +44,7 @@ export function buildFleet(deps: ControllerDeps, state: State): Fleet {
   const { stores, pki, controllerCertificate } = state;
   const registry = new Registry(stores.nodes, clock, logger);
   const metrics = new MetricsBoard();
-  const view = new View(registry, metrics);
+  const view = new View(registry, metrics, stores.objects);
   loadView(view, stores.objects);
   const dialer = new Dialer({
     registry,

@@ -40,7 +40,7 @@ function fillDatabase(file: string, size: FleetSize, seed: number): void {
         generation: 1n,
         revokedAt: undefined,
       });
-      for (const { bytes, ...source } of sourcesOf(node)) objects.put({ ...source, deleted: false, document: bytes });
+      for (const object of sourcesOf(node)) objects.put(object);
     }
   });
   database.close();

@@ -43,7 +43,7 @@ export function parseBusKeys(json: string): BusKeys {
   const seeds = JSON.parse(json) as Seeds;
   const pair = (name: keyof BusKeys): KeyPair => {
     registerSecret(seeds[name]);
-    return fromSeed(new TextEncoder().encode(seeds[name]));
+    return withPublicKey(fromSeed(new TextEncoder().encode(seeds[name])));
   };
   return {
     operator: pair('operator'),
@@ -53,6 +53,13 @@ export function parseBusKeys(json: string): BusKeys {
     controllerUser: pair('controllerUser'),
     systemUser: pair('systemUser'),
   };
+}
+
+/** The library derives the public key at each call, milliseconds of pure JavaScript, and its encoder asks again and again. */
+function withPublicKey(pair: KeyPair): KeyPair {
+  const publicKey = pair.getPublicKey();
+  pair.getPublicKey = () => publicKey;
+  return pair;
 }
 
 function seedOf(pair: KeyPair): string {

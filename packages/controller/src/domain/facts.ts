@@ -3,8 +3,10 @@
  * the guests that decide nothing (their sums stay), and what was promised. Packing loses nothing that a filter or a
  * score reads, except the holders of an asked vmid, which are stored with the question.
  */
+
+import type { GuestView } from './guest.ts';
 import { type Holdings, NO_HOLDINGS } from './reservation.ts';
-import type { GuestView, NodeSnapshot } from './snapshot.ts';
+import type { NodeSnapshot } from './snapshot.ts';
 
 /** JSON of a snapshot: sets and maps as lists, guests only where they hold a device. */
 export type PackedNode = Omit<

@@ -1,6 +1,6 @@
 import type { InventoryKind } from '@pxmgr/contract';
-import type { InventoryObject } from '@pxmgr/contract/common';
-import type { GuestKeyInput, GuestSummary } from './guest.ts';
+import type { InventoryDocument, InventoryObject } from '@pxmgr/contract/common';
+import type { GuestKeyInput, GuestSummary, GuestView } from './guest.ts';
 import type { NodeState } from './node-state.ts';
 
 export type ViewAction = 'created' | 'updated' | 'deleted';
@@ -13,9 +13,17 @@ export interface ViewEvent {
 
 export type ViewListener = (event: ViewEvent) => void;
 
+/** What is on a node. */
+export interface NodeContents {
+  readonly guests: readonly GuestView[];
+  /** Everything else; the document of the node itself comes with its state. */
+  readonly documents: readonly InventoryDocument[];
+}
+
 /**
  * The fleet as last observed: read side of the inventory, for rooms that may not import it (execute) and for api.
- * All answers come from memory; objects are decoded when asked for, so keep the results, not the calls, in a loop.
+ * Nodes, guests and contents come from memory. Objects are read and decoded when asked for: keep the results, not the
+ * calls, in a loop.
  */
 export interface FleetView {
   /** Another number than before when a node joined, left or changed its presence. What nodes consist of is told by `watch`. */
@@ -27,6 +35,8 @@ export interface FleetView {
   /** Objects of a kind, sorted by node name, then id (numbers as numbers). */
   objects(kind: InventoryKind, nodeUid?: string): readonly InventoryObject[];
   object(nodeUid: string, kind: InventoryKind, id: string): InventoryObject | undefined;
+  /** Sorted by kind and id; guests by vmid. */
+  contents(nodeUid: string): NodeContents;
   /** Containers and VMs, cheap. */
   guests(nodeUid?: string): readonly GuestSummary[];
   /** Containers and VMs that have this vmid, on any node. */

@@ -15,9 +15,10 @@ import {
   VmDocument,
 } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import type { FleetView, ViewAction, ViewListener } from './fleet-view.ts';
+import type { FleetView, NodeContents, ViewAction, ViewListener } from './fleet-view.ts';
 import type { GuestKeyInput, GuestSummary } from './guest.ts';
 import type { NodeState, Presence } from './node-state.ts';
+import { guestViewOf } from './snapshot-build.ts';
 
 export const GIB = 1024 ** 3;
 
@@ -215,6 +216,13 @@ export class SketchedFleet implements FleetView {
     return this.#objects.get(keyOf({ nodeUid, kind, id }));
   }
 
+  contents(nodeUid: string): NodeContents {
+    const documents = [...this.#objects.values()]
+      .filter((one) => one.nodeUid === nodeUid && one.kind !== 'container' && one.kind !== 'vm')
+      .flatMap(({ document }) => document ?? []);
+    return { guests: this.guests(nodeUid), documents };
+  }
+
   guests(nodeUid?: string): readonly GuestSummary[] {
     return [...this.objects('container', nodeUid), ...this.objects('vm', nodeUid)].map(summary);
   }
@@ -270,10 +278,8 @@ function keyOf({ nodeUid, kind, id }: { nodeUid: string; kind: string; id: strin
 }
 
 function summary(object: InventoryObject): GuestSummary {
-  const document = object.document?.document;
-  if (document?.$case !== 'container' && document?.$case !== 'vm') throw new Error('no guest');
-  const { vmid, name, status, cores, memoryBytes, template } = document.value;
-  const guestUid = document.$case === 'container' ? document.value.guestUid : '';
-  const { nodeUid, nodeName } = object;
-  return { kind: document.$case, vmid, name, nodeUid, nodeName, status, guestUid, cores, memoryBytes, template };
+  const { document, nodeUid, nodeName } = object;
+  const guest = document === undefined ? undefined : guestViewOf(document);
+  if (guest === undefined) throw new Error('no guest');
+  return { ...guest, nodeUid, nodeName };
 }

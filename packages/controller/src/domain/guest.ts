@@ -1,18 +1,26 @@
 /** The fields of a guest that decisions need, without its whole document. */
-export interface GuestSummary {
+export interface GuestView {
   readonly kind: 'container' | 'vm';
   readonly vmid: number;
   readonly name: string;
-  readonly nodeUid: string;
-  readonly nodeName: string;
   /** running, stopped */
   readonly status: string;
   /** pxmgr's uid of the guest; empty for a guest that pxmgr did not make. */
   readonly guestUid: string;
   /** 0 = all cores of the node. */
   readonly cores: number;
-  readonly memoryBytes: bigint;
+  readonly memoryBytes: number;
   readonly template: boolean;
+  readonly protection: boolean;
+  readonly lock: string;
+  readonly imageDigest: string;
+  readonly devicePaths: readonly string[];
+}
+
+/** A guest and where it lives. */
+export interface GuestSummary extends GuestView {
+  readonly nodeUid: string;
+  readonly nodeName: string;
 }
 
 /** What a person types to name a guest: vmid or name, and a node (name or uid) where that is ambiguous. */

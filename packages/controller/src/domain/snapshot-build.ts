@@ -2,20 +2,15 @@
 import type {
   ContainerDocument,
   GpuDocument,
-  InventoryObject,
+  InventoryDocument,
   NodeDocument,
   StorageDocument,
   VmDocument,
 } from '@pxmgr/contract/common';
+import type { NodeContents } from './fleet-view.ts';
+import type { GuestView } from './guest.ts';
 import type { Presence } from './node-state.ts';
-import {
-  countedCores,
-  type DatasetView,
-  type GpuView,
-  type GuestView,
-  type NodeSnapshot,
-  type StorageView,
-} from './snapshot.ts';
+import { countedCores, type DatasetView, type GpuView, type NodeSnapshot, type StorageView } from './snapshot.ts';
 
 export interface NodeHead {
   readonly uid: string;
@@ -26,7 +21,7 @@ export interface NodeHead {
 }
 
 interface Parts {
-  readonly guests: Map<number, GuestView>;
+  readonly guests: ReadonlyMap<number, GuestView>;
   readonly storages: Map<string, StorageView>;
   readonly datasets: Map<string, DatasetView>;
   readonly gpus: GpuView[];
@@ -49,10 +44,10 @@ export function platformArchitecture(text: string): string {
   return ARCHITECTURES[text] ?? text;
 }
 
-/** Pure; the order of the objects does not matter, kinds that decide nothing are passed over. */
-export function buildNodeSnapshot(head: NodeHead, objects: Iterable<InventoryObject>): NodeSnapshot {
+/** Pure; the order of the documents does not matter, kinds that decide nothing are passed over. */
+export function buildNodeSnapshot(head: NodeHead, { guests, documents }: NodeContents): NodeSnapshot {
   const parts: Parts = {
-    guests: new Map(),
+    guests: new Map(guests.map((guest) => [guest.vmid, guest])),
     storages: new Map(),
     datasets: new Map(),
     gpus: [],
@@ -61,7 +56,7 @@ export function buildNodeSnapshot(head: NodeHead, objects: Iterable<InventoryObj
     images: new Set(),
     templates: new Set(),
   };
-  for (const object of objects) takeObject(parts, object);
+  for (const { document } of documents) if (document !== undefined) takeDocument(parts, document);
   parts.gpus.sort((a, b) => (a.address < b.address ? -1 : 1));
   return {
     uid: head.uid,
@@ -96,18 +91,18 @@ function facts(document: NodeDocument | undefined): Facts {
   };
 }
 
-type DocumentValue = NonNullable<NonNullable<InventoryObject['document']>['document']>;
+type DocumentValue = NonNullable<InventoryDocument['document']>;
 
-function takeObject(parts: Parts, object: InventoryObject): void {
-  const document = object.document?.document;
-  if (document === undefined) return;
+type Shared = (text: string) => string;
+
+/** undefined for what is no guest. `shared` may give one string for equal ones: guests have few states and images. */
+export function guestViewOf({ document }: InventoryDocument, shared: Shared = (text) => text): GuestView | undefined {
+  if (document?.$case === 'container') return containerView(document.value, shared);
+  return document?.$case === 'vm' ? vmView(document.value, shared) : undefined;
+}
+
+function takeDocument(parts: Parts, document: DocumentValue): void {
   switch (document.$case) {
-    case 'container':
-      parts.guests.set(document.value.vmid, containerView(document.value));
-      break;
-    case 'vm':
-      parts.guests.set(document.value.vmid, vmView(document.value));
-      break;
     case 'storage':
       parts.storages.set(document.value.id, storageView(document.value));
       break;
@@ -133,38 +128,41 @@ function takeHardware(parts: Parts, document: DocumentValue): void {
   if (document.$case === 'network' && document.value.type === 'bridge') parts.bridges.add(document.value.name);
 }
 
-function containerView(doc: ContainerDocument): GuestView {
+/** Most guests have no devices: they share this. */
+const NO_PATHS: readonly string[] = [];
+
+function containerView(doc: ContainerDocument, shared: Shared): GuestView {
   return {
     kind: 'container',
     vmid: doc.vmid,
     name: doc.name,
-    status: doc.status,
+    status: shared(doc.status),
     guestUid: doc.guestUid,
     cores: doc.cores,
     memoryBytes: Number(doc.memoryBytes),
     template: doc.template,
     protection: doc.protection,
-    lock: doc.lock,
-    imageDigest: doc.imageDigest,
-    devicePaths: doc.devices.map((device) => device.path),
+    lock: shared(doc.lock),
+    imageDigest: shared(doc.imageDigest),
+    devicePaths: doc.devices.length === 0 ? NO_PATHS : doc.devices.map((device) => device.path),
   };
 }
 
-function vmView(doc: VmDocument): GuestView {
-  const { vmid, name, status, cores, template, lock } = doc;
+function vmView(doc: VmDocument, shared: Shared): GuestView {
+  const { vmid, name, cores, template } = doc;
   return {
     kind: 'vm',
     vmid,
     name,
-    status,
+    status: shared(doc.status),
     guestUid: '',
     cores,
     memoryBytes: Number(doc.memoryBytes),
     template,
     protection: false,
-    lock,
+    lock: shared(doc.lock),
     imageDigest: '',
-    devicePaths: [],
+    devicePaths: NO_PATHS,
   };
 }
 

@@ -1,4 +1,5 @@
 /** What the scheduler knows of one node. Sizes are plain numbers of bytes (all below 2^53). */
+import type { GuestView } from './guest.ts';
 import type { Presence } from './node-state.ts';
 
 export interface StorageView {
@@ -30,21 +31,6 @@ export interface GpuView {
   readonly devicePaths: readonly string[];
   /** Guests whose config names one of its nodes. */
   readonly usedBy: readonly number[];
-}
-
-export interface GuestView {
-  readonly kind: 'container' | 'vm';
-  readonly vmid: number;
-  readonly name: string;
-  readonly status: string;
-  readonly guestUid: string;
-  readonly cores: number;
-  readonly memoryBytes: number;
-  readonly template: boolean;
-  readonly protection: boolean;
-  readonly lock: string;
-  readonly imageDigest: string;
-  readonly devicePaths: readonly string[];
 }
 
 /** One node at one moment: immutable, replaced as a whole when something of it changes. */

@@ -1,9 +1,10 @@
 /** An action about devices with nothing left to choose: which nodes are given or taken, and what the ledger holds for it. */
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import type { GuestView } from '../domain/guest.ts';
 import type { PlacementPolicy } from '../domain/placement.ts';
 import type { PlainAction } from '../domain/plan.ts';
 import type { DeviceClaim } from '../domain/reservation.ts';
-import type { GuestView, NodeSnapshot } from '../domain/snapshot.ts';
+import type { NodeSnapshot } from '../domain/snapshot.ts';
 import { devicesToTake, offerDevices } from '../schedule/fit-change.ts';
 import type { ReservationStore } from '../store/reservations.ts';
 import { holdingsOn } from './free-devices.ts';

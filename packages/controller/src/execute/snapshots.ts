@@ -1,24 +1,9 @@
 /** The fleet as the scheduler reads it: one snapshot per node, built anew only when something of the node changed. */
 
-import type { InventoryKind } from '@pxmgr/contract';
-import type { InventoryObject } from '@pxmgr/contract/common';
 import type { FleetView } from '../domain/fleet-view.ts';
 import type { NodeState } from '../domain/node-state.ts';
 import type { NodeSnapshot } from '../domain/snapshot.ts';
 import { buildNodeSnapshot } from '../domain/snapshot-build.ts';
-
-/** Kinds that decide something about placement; the node's own document comes with its state. */
-const KINDS: readonly InventoryKind[] = [
-  'container',
-  'vm',
-  'storage',
-  'dataset',
-  'template',
-  'image',
-  'gpu',
-  'usb',
-  'network',
-];
 
 interface Entry {
   readonly state: NodeState;
@@ -94,13 +79,9 @@ export class Snapshots {
   #of(state: NodeState): NodeSnapshot {
     const known = this.#entries.get(state.uid);
     if (known !== undefined && isSame(known.state, state)) return known.snapshot;
-    const snapshot = buildNodeSnapshot(state, this.#objects(state.uid));
+    const snapshot = buildNodeSnapshot(state, this.#view.contents(state.uid));
     this.#entries.set(state.uid, { state, snapshot });
     return snapshot;
-  }
-
-  #objects(nodeUid: string): InventoryObject[] {
-    return KINDS.flatMap((kind) => this.#view.objects(kind, nodeUid));
   }
 }
 

@@ -272,8 +272,7 @@ export class StormWatch {
     const { fleet } = this.#hosts;
     const foreign = fleet.guests(uidOf(one.node)).filter(({ guestUid }) => !this.#byGuest.has(guestUid));
     const ours = union.filter(({ node }) => node === one.node);
-    const memory =
-      total(ours, ({ memoryBytes }) => memoryBytes) + total(foreign, ({ memoryBytes }) => Number(memoryBytes));
+    const memory = total(ours, ({ memoryBytes }) => memoryBytes) + total(foreign, ({ memoryBytes }) => memoryBytes);
     const limit = this.#hosts.sketch(one.node).memoryGib * GIB - DEFAULT_POLICY.hostMemoryBytes;
     if (memory > limit) throw new Error(`${one.node}: ${one.guestUid} was placed over the memory of visible guests`);
     if (fleet.guestsByVmid(one.vmid).some(({ guestUid }) => guestUid !== one.guestUid))

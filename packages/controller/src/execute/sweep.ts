@@ -29,7 +29,7 @@ export function sweep(parts: SweepParts): Swept {
   return parts.records.database.transaction(() => ({
     plans: expirePlans(parts, parts.records.plans.expiredDrafts(parts.clock.now().getTime()), 'plan expired'),
     reservations: endReservations(parts),
-    devices: parts.snapshots.nodes().reduce((sum, node) => sum + freeDevices(parts.records.reservations, node), 0),
+    devices: freeAllDevices(parts),
     records: prune(parts),
   }));
 }
@@ -43,6 +43,21 @@ type Expiring = Pick<SweepParts, 'records' | 'clock'>;
 export function endDrafts(parts: Expiring): number {
   const { database, plans } = parts.records;
   return database.transaction(() => expirePlans(parts, plans.drafts(), 'the controller was restarted'));
+}
+
+/** Only nodes that hold any are looked at. */
+function freeAllDevices({ records, snapshots }: SweepParts): number {
+  let count = 0;
+  for (const uid of new Set(
+    records.reservations
+      .claims()
+      .settled()
+      .map((device) => device.nodeUid),
+  )) {
+    const node = snapshots.node(uid);
+    if (node !== undefined) count += freeDevices(records.reservations, node);
+  }
+  return count;
 }
 
 function expirePlans({ records, clock }: Expiring, ids: readonly string[], reason: string): number {

@@ -160,7 +160,7 @@ export function createTestInventory(
   const changes = new ChangeStore(database);
   const cursors = new CursorStore(database);
   const metrics = new MetricsBoard();
-  const view = new View(registry, metrics);
+  const view = new View(registry, metrics, objects);
   loadView(view, objects);
   const gaps = new GapTracker();
   const nameOf = (uid: string): string | undefined => registry.nameOf(uid);

@@ -48,6 +48,39 @@ describe('the view', () => {
     expect(rest).toEqual(['alpha 1100', 'beta 105']);
   });
 
+  it('tells what was last known of an object that is gone, and shows the newest state of one that is there', () => {
+    const test = createTestInventory();
+    test.deliver(test.alice.say('container', '101', containerDocument(101, { name: 'web', osType: 'debian' })));
+    const seen: unknown[] = [];
+    test.view.watch(({ action, object }) => seen.push([action, object.revision, object.document]));
+    const alpine = containerDocument(101, { name: 'web', osType: 'alpine' });
+    test.deliver(test.alice.say('container', '101', alpine));
+    expect(test.view.object(ALICE, 'container', '101')).toMatchObject({ revision: 2n, document: alpine });
+    test.deliver(test.alice.gone('container', '101'));
+    expect(test.view.object(ALICE, 'container', '101')).toBeUndefined();
+    expect(seen).toEqual([
+      ['updated', 2n, alpine],
+      ['deleted', 2n, alpine],
+    ]);
+  });
+
+  it('has of a node what decisions need, in a fixed order, as after a start', () => {
+    const test = createTestInventory();
+    test.deliver(
+      test.alice.say('container', '1000', containerDocument(1000)),
+      test.alice.say('storage', 'local', storageDocument('local')),
+      test.alice.say('storage', 'big', storageDocument('big')),
+      test.alice.say('container', '101', containerDocument(101, { imageDigest: 'sha256:1' })),
+    );
+    const contents = test.view.contents(ALICE);
+    expect(contents.guests.map(({ vmid, imageDigest }) => [vmid, imageDigest])).toEqual([
+      [101, 'sha256:1'],
+      [1000, ''],
+    ]);
+    expect(contents.documents).toEqual([storageDocument('big'), storageDocument('local')]);
+    expect(createTestInventory({}, test.database).view.contents(ALICE)).toEqual(contents);
+  });
+
   it('forgets a node that left, and tells it', () => {
     const test = createTestInventory();
     test.deliver(

@@ -3,64 +3,72 @@
  * gaps and differences are repaired from the agents. It never invents: an object exists because its node said so.
  * May call store, fleet and bus; is read through domain/fleet-view.ts by everybody else.
  */
-import type { InventoryKind, Position } from '@pxmgr/contract';
-import type { InventoryObject, NodeDocument } from '@pxmgr/contract/common';
-import type { FleetView, ViewAction, ViewListener } from '../domain/fleet-view.ts';
+import { INVENTORY_KINDS, type InventoryKind } from '@pxmgr/contract';
+import { InventoryDocument, type InventoryObject, type NodeDocument } from '@pxmgr/contract/common';
+import type { FleetView, NodeContents, ViewAction, ViewListener } from '../domain/fleet-view.ts';
 import type { GuestKeyInput, GuestSummary } from '../domain/guest.ts';
 import type { NodeState } from '../domain/node-state.ts';
 import type { KnownNode, Registry } from '../fleet/registry.ts';
+import type { LoadedObject, ObjectStore } from '../store/objects.ts';
 import { findContainer } from './find.ts';
 import type { MetricsBoard } from './metrics.ts';
-import { documentOf, type EntrySource, toEntry, toInventoryObject, type ViewEntry } from './view-entry.ts';
+import { type EntryKey, type ObjectState, toEntry, toInventoryObject, type ViewEntry } from './view-entry.ts';
 
-/** A committed write, in the order of the transaction. */
-export type ViewWrite =
-  | { readonly action: 'created' | 'updated'; readonly source: EntrySource }
-  | {
-      readonly action: 'deleted';
-      readonly key: { readonly nodeUid: string; readonly kind: InventoryKind; readonly id: string };
-    }
-  /** Same content, newer position. */
-  | {
-      readonly action: 'touched';
-      readonly key: { readonly nodeUid: string; readonly kind: InventoryKind; readonly id: string };
-      readonly position: Position;
-    };
+/** A committed write, in the order of the transaction; of what is gone the last state. */
+export interface ViewWrite {
+  readonly action: ViewAction;
+  readonly object: ObjectState;
+}
 
 type Shelf = Map<string, ViewEntry>;
 type NodeShelves = Map<InventoryKind, Shelf>;
 
-/** Index of everything observed, in memory. Written only after COMMIT. */
+/** What no document of its own is kept of. */
+const GUEST_KINDS = ['container', 'vm'] as const;
+const OTHER_KINDS = INVENTORY_KINDS.filter((kind) => kind !== 'node' && kind !== 'container' && kind !== 'vm');
+
+/**
+ * Index of everything observed, in memory: enough to find and to decide. Written only after COMMIT, so that the rows it
+ * reads whole objects from are never behind it.
+ */
 export class View implements FleetView {
   readonly #registry: Registry;
   readonly #metrics: MetricsBoard;
+  readonly #objects: Pick<ObjectStore, 'get'>;
   readonly #nodes = new Map<string, NodeShelves>();
   readonly #byVmid = new Map<number, Set<ViewEntry>>();
   readonly #listeners = new Set<ViewListener>();
   readonly #counts = new Map<InventoryKind, number>();
+  readonly #strings = new Map<string, string>();
 
-  constructor(registry: Registry, metrics: MetricsBoard) {
+  constructor(registry: Registry, metrics: MetricsBoard, objects: Pick<ObjectStore, 'get'>) {
     this.#registry = registry;
     this.#metrics = metrics;
+    this.#objects = objects;
   }
 
   /** Fills an empty view at start; tells nobody. Objects of nodes that left are skipped. */
-  load(sources: Iterable<EntrySource>): void {
-    for (const source of sources) if (this.#registry.isMember(source.nodeUid)) this.#put(toEntry(source));
+  load(objects: Iterable<LoadedObject>): void {
+    for (const object of objects)
+      if (this.#registry.isMember(object.nodeUid)) this.#put(object, InventoryDocument.decode(object.document));
   }
 
   write(writes: readonly ViewWrite[]): void {
-    for (const write of writes) {
-      if (write.action === 'deleted') this.#remove(write.key);
-      else if (write.action === 'touched') this.#touch(write.key, write.position);
-      else this.#replace(write.action, write.source);
+    for (const { action, object } of writes) {
+      if (action !== 'deleted') this.#put(object, object.document);
+      else if (!this.#remove(object)) continue;
+      this.#tell(action, object);
     }
   }
 
   /** Everything of a node that left; watchers see it go. */
   forget(nodeUid: string): void {
     const entries = [...(this.#nodes.get(nodeUid)?.values() ?? [])].flatMap((shelf) => [...shelf.values()]);
-    for (const entry of entries) this.#remove(entry);
+    for (const entry of entries) {
+      const object = this.#stateOf(entry);
+      this.#remove(entry);
+      if (object !== undefined) this.#tell('deleted', object);
+    }
     this.#nodes.delete(nodeUid);
   }
 
@@ -105,32 +113,55 @@ export class View implements FleetView {
     const shelf: Shelf = this.#nodes.get(node.uid)?.get(kind) ?? new Map<string, ViewEntry>();
     for (const id of [...shelf.keys()].sort(compareIds)) {
       const entry = afterId === undefined || compareIds(id, afterId) > 0 ? shelf.get(id) : undefined;
-      if (entry !== undefined) yield toInventoryObject(entry, node.name);
+      const object = entry === undefined ? undefined : this.#stateOf(entry);
+      if (object !== undefined) yield toInventoryObject(object, node.name);
     }
   }
 
   object(nodeUid: string, kind: InventoryKind, id: string): InventoryObject | undefined {
     const entry = this.#nodes.get(nodeUid)?.get(kind)?.get(id);
-    return entry === undefined ? undefined : toInventoryObject(entry, this.#nameOf(nodeUid));
+    const object = entry === undefined ? undefined : this.#stateOf(entry);
+    return object === undefined ? undefined : toInventoryObject(object, this.#nameOf(nodeUid));
+  }
+
+  #stateOf({ nodeUid, kind, id, document }: ViewEntry): ObjectState | undefined {
+    const stored = this.#objects.get({ nodeUid, kind, id });
+    if (stored?.document === undefined) return undefined;
+    const { hash, observedAt, position, document: bytes } = stored;
+    return { nodeUid, kind, id, hash, observedAt, position, document: document ?? InventoryDocument.decode(bytes) };
+  }
+
+  contents(nodeUid: string): NodeContents {
+    const shelves = this.#nodes.get(nodeUid);
+    const entriesOf = (kind: InventoryKind): ViewEntry[] => [...(shelves?.get(kind)?.values() ?? [])];
+    return {
+      guests: GUEST_KINDS.flatMap(entriesOf)
+        .flatMap(({ guest }) => guest ?? [])
+        .sort((a, b) => a.vmid - b.vmid),
+      documents: OTHER_KINDS.flatMap((kind) => entriesOf(kind).sort((a, b) => compareIds(a.id, b.id))).flatMap(
+        ({ document }) => document ?? [],
+      ),
+    };
   }
 
   guests(nodeUid?: string): readonly GuestSummary[] {
     const found: GuestSummary[] = [];
     const uids = nodeUid === undefined ? this.#registry.list().map((node) => node.uid) : [nodeUid];
     for (const uid of uids) {
-      for (const kind of ['container', 'vm'] as const) {
-        for (const entry of this.#nodes.get(uid)?.get(kind)?.values() ?? [])
-          if (entry.guest !== undefined) found.push({ ...entry.guest, nodeName: this.#nameOf(uid) });
-      }
+      for (const kind of GUEST_KINDS)
+        for (const entry of this.#nodes.get(uid)?.get(kind)?.values() ?? []) found.push(...this.#summary(entry));
     }
     return found;
   }
 
   guestsByVmid(vmid: number): readonly GuestSummary[] {
     const found: GuestSummary[] = [];
-    for (const entry of this.#byVmid.get(vmid) ?? [])
-      if (entry.guest !== undefined) found.push({ ...entry.guest, nodeName: this.#nameOf(entry.nodeUid) });
+    for (const entry of this.#byVmid.get(vmid) ?? []) found.push(...this.#summary(entry));
     return found;
+  }
+
+  #summary({ guest, nodeUid }: ViewEntry): GuestSummary[] {
+    return guest === undefined ? [] : [{ ...guest, nodeUid, nodeName: this.#nameOf(nodeUid) }];
   }
 
   container(key: GuestKeyInput): InventoryObject {
@@ -164,7 +195,7 @@ export class View implements FleetView {
 
   #nodeDocument(uid: string): NodeDocument | undefined {
     for (const entry of this.#nodes.get(uid)?.get('node')?.values() ?? []) {
-      const inner = documentOf(entry).document;
+      const inner = entry.document?.document;
       if (inner?.$case === 'node') return inner.value;
     }
     return undefined;
@@ -174,13 +205,8 @@ export class View implements FleetView {
     return this.#registry.nameOf(uid) ?? uid;
   }
 
-  #replace(action: 'created' | 'updated', source: EntrySource): void {
-    const entry = toEntry(source);
-    this.#put(entry);
-    this.#tell(action, entry);
-  }
-
-  #put(entry: ViewEntry): void {
+  #put(key: EntryKey, document: InventoryDocument): void {
+    const entry = toEntry(key, document, (text) => getOrMake(this.#strings, text, () => text));
     const shelves = getOrMake(this.#nodes, entry.nodeUid, () => new Map<InventoryKind, Shelf>());
     const shelf = getOrMake(shelves, entry.kind, () => new Map<string, ViewEntry>());
     const old = shelf.get(entry.id);
@@ -190,19 +216,15 @@ export class View implements FleetView {
     if (entry.guest !== undefined) getOrMake(this.#byVmid, entry.guest.vmid, () => new Set<ViewEntry>()).add(entry);
   }
 
-  #touch(key: { nodeUid: string; kind: InventoryKind; id: string }, position: Position): void {
-    const entry = this.#nodes.get(key.nodeUid)?.get(key.kind)?.get(key.id);
-    if (entry !== undefined) entry.position = position;
-  }
-
-  #remove(key: { nodeUid: string; kind: InventoryKind; id: string }): void {
+  /** False when it was not there. */
+  #remove(key: EntryKey): boolean {
     const shelf = this.#nodes.get(key.nodeUid)?.get(key.kind);
     const entry = shelf?.get(key.id);
-    if (entry === undefined) return;
+    if (entry === undefined) return false;
     shelf?.delete(key.id);
     this.#unindex(entry);
     this.#count(key.kind, -1);
-    this.#tell('deleted', entry);
+    return true;
   }
 
   #unindex(entry: ViewEntry): void {
@@ -216,9 +238,9 @@ export class View implements FleetView {
     this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + by);
   }
 
-  #tell(action: ViewAction, entry: ViewEntry): void {
+  #tell(action: ViewAction, state: ObjectState): void {
     if (this.#listeners.size === 0) return;
-    const object = toInventoryObject(entry, this.#nameOf(entry.nodeUid));
+    const object = toInventoryObject(state, this.#nameOf(state.nodeUid));
     for (const listener of this.#listeners) listener({ action, object });
   }
 }

@@ -1,4 +1,4 @@
-import { comparePositions, type InventoryKind, type Position } from '@pxmgr/contract';
+import { comparePositions, type Position } from '@pxmgr/contract';
 import { InventoryDocument } from '@pxmgr/contract/common';
 import type { DescribeChange } from '../domain/change.ts';
 import type { ChangeStore } from '../store/changes.ts';
@@ -43,7 +43,10 @@ export class ObjectWriter {
         ? undefined
         : 'late';
     if (observed.document === undefined) return this.#writeGone(observed, stored, rules);
-    if (stored !== undefined && !stored.deleted && stored.hash === observed.hash) return this.#touch(observed, stored);
+    if (stored !== undefined && !stored.deleted && stored.hash === observed.hash) {
+      this.#touch(observed, stored);
+      return undefined;
+    }
     return this.#writeState({ ...observed, document: observed.document }, stored, rules);
   }
 
@@ -69,10 +72,10 @@ export class ObjectWriter {
     return rules.upTo !== undefined && comparePositions(stored, rules.upTo) <= 0;
   }
 
-  #touch(observed: Observed, stored: StoredObject): ViewWrite | undefined {
-    if (comparePositions(observed.position, stored.position) <= 0) return undefined;
+  /** Same content, newer position: nothing that the view shows. */
+  #touch(observed: Observed, stored: StoredObject): void {
+    if (comparePositions(observed.position, stored.position) <= 0) return;
     this.#options.objects.put({ ...stored, position: observed.position });
-    return { action: 'touched', key: keyOf(observed), position: observed.position };
   }
 
   #writeState(
@@ -89,7 +92,7 @@ export class ObjectWriter {
     if (!isBeginning) this.#record(observed, before, rules);
     return {
       action: before === undefined ? 'created' : 'updated',
-      source: { nodeUid, kind, id, hash, observedAt, position, bytes, document },
+      object: { nodeUid, kind, id, hash, observedAt, position, document },
     };
   }
 
@@ -107,9 +110,13 @@ export class ObjectWriter {
       document: undefined,
     });
     const before = beforeOf(stored);
-    if (before === undefined) return undefined;
+    if (stored === undefined || before === undefined) return undefined;
     this.#record(observed, before, rules);
-    return { action: 'deleted', key: keyOf(observed) };
+    const { hash, observedAt: lastSeenAt, position: last } = stored;
+    return {
+      action: 'deleted',
+      object: { nodeUid, kind, id, hash, observedAt: lastSeenAt, position: last, document: before },
+    };
   }
 
   #record(observed: Observed, before: InventoryDocument | undefined, rules: WriteRules): void {
@@ -118,10 +125,6 @@ export class ObjectWriter {
     const change = this.#options.describe({ nodeUid, nodeName, kind, id, observedAt, before, after, cause });
     if (change !== undefined) this.#options.changes.insert(change, rules.recordedAt);
   }
-}
-
-function keyOf(observed: Observed): { nodeUid: string; kind: InventoryKind; id: string } {
-  return { nodeUid: observed.nodeUid, kind: observed.kind, id: observed.id };
 }
 
 function beforeOf(stored: StoredObject | undefined): InventoryDocument | undefined {

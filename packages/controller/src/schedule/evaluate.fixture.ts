@@ -1,6 +1,6 @@
 /** For tests: snapshots of sketched nodes, and wishes held against them. */
 import { ContainerSpec } from '@pxmgr/contract/common';
-import { type NodeSketch, SketchedFleet, sketchObjects, uidOf } from '../domain/fleet.fixture.ts';
+import { type NodeSketch, SketchedFleet, uidOf } from '../domain/fleet.fixture.ts';
 import { askOf, DEFAULT_POLICY, fillDefaults } from '../domain/placement.ts';
 import { type Claim, type Holdings, sumHoldings } from '../domain/reservation.ts';
 import type { NodeSnapshot } from '../domain/snapshot.ts';
@@ -14,7 +14,7 @@ export function snapshots(sketches: readonly NodeSketch[]): NodeSnapshot[] {
   return sketches.map((sketch) => {
     const state = fleet.node(sketch.name);
     if (state === undefined) throw new Error('no such node');
-    return buildNodeSnapshot(state, sketchObjects(sketch));
+    return buildNodeSnapshot(state, fleet.contents(state.uid));
   });
 }
 

@@ -1,9 +1,10 @@
 /** Devices for a guest that exists: what a wish gets on the guest's node, and what a name means there. Pure. */
 import { type AttachDevices, ContainerSpec, type DetachDevices, type Device } from '@pxmgr/contract/common';
 import { PlacementConstraints, type Reason } from '@pxmgr/contract/controller';
+import type { GuestView } from '../domain/guest.ts';
 import { askOf, type PlacementPolicy } from '../domain/placement.ts';
 import type { DeviceClaim, Holdings } from '../domain/reservation.ts';
-import type { GuestView, NodeSnapshot } from '../domain/snapshot.ts';
+import type { NodeSnapshot } from '../domain/snapshot.ts';
 import { checkDevices, deviceClaims, fitGpus, ownNodes } from './fit-device.ts';
 import { refusal } from './reason.ts';
 import { resolveDevices } from './resolve.ts';

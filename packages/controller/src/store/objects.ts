@@ -20,6 +20,11 @@ export interface ObjectKey {
   readonly id: string;
 }
 
+/** What a view is filled from. */
+export interface LoadedObject extends ObjectKey {
+  readonly document: Uint8Array;
+}
+
 interface ObjectRow {
   node_uid: string;
   kind: InventoryKind;
@@ -89,7 +94,11 @@ export class ObjectStore {
       INSERT INTO object (node_uid, kind, id, generation, revision, hash, observed_ms, deleted, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (node_uid, kind, id) DO UPDATE SET generation = excluded.generation, revision = excluded.revision, hash = excluded.hash,
         observed_ms = excluded.observed_ms, deleted = excluded.deleted, document = excluded.document`);
-    this.#all = sql.prepare<[], ObjectRow>('SELECT * FROM object WHERE deleted = 0');
+    this.#all = sql
+      .prepare<[], [string, InventoryKind, string, Buffer]>(
+        'SELECT node_uid, kind, id, document FROM object WHERE deleted = 0 AND document IS NOT NULL',
+      )
+      .raw();
     this.#manifest = sql.prepare<[string, string], ManifestEntry>(
       'SELECT id, hash FROM object WHERE node_uid = ? AND kind = ? AND deleted = 0',
     );
@@ -137,8 +146,8 @@ export class ObjectStore {
   }
 
   /** Everything that exists; an iterator, so 100,000 rows are never held at once. */
-  *all(): IterableIterator<StoredObject> {
-    for (const row of this.#all.iterate()) yield toObject(row);
+  *all(): IterableIterator<LoadedObject> {
+    for (const [nodeUid, kind, id, document] of this.#all.iterate()) yield { nodeUid, kind, id, document };
   }
 
   manifest(nodeUid: string, kind: InventoryKind): ManifestEntry[] {
