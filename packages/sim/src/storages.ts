@@ -7,7 +7,7 @@ import { ToolError } from './tool.ts';
 import { backendOf } from './volume-backend.ts';
 import { storageRoot } from './volume-dir.ts';
 import { parseVolumeId, parseVolumeName, type VolumeName } from './volume-names.ts';
-import type { SpaceRow, VolumeBackend, VolumeRequest } from './volumes.ts';
+import type { SpaceRow, VolumeAt, VolumeBackend, VolumeRequest } from './volumes.ts';
 
 export function storageOf(host: Host, id: string): Storage {
   const storage = host.storages().find((s) => s.id === id);
@@ -82,6 +82,17 @@ export async function volumeDirectory(host: Host, volid: string): Promise<string
   if (!(await backend.exists({ host, storage, volname })))
     throw new ToolError(backend.missingText?.({ host, storage, volname }) ?? `volume '${volid}' does not exist\n`);
   return backend.directory({ host, storage, volname });
+}
+
+/** Only a volume's newest snapshot can be gone back to (pve-storage, volume_rollback_is_possible of the plugins). */
+export async function requireNewestSnapshot(
+  at: VolumeAt & { readonly backend: VolumeBackend },
+  name: string,
+): Promise<void> {
+  const volid = `${at.storage.id}:${at.volname}`;
+  const newer = await at.backend.newerSnapshots(at, name);
+  if (newer === undefined) throw new ToolError(`can't rollback, snapshot '${name}' does not exist on '${volid}'\n`);
+  if (newer.length > 0) throw new ToolError(`can't rollback, '${name}' is not most recent snapshot on '${volid}'\n`);
 }
 
 const FOLDERS: Readonly<Record<string, string>> = {

@@ -3,7 +3,7 @@ import type { Host } from './host.ts';
 import { readJson, writeFileAtomicSync } from './sim-file.ts';
 
 export interface Switches {
-  /** The post-stop hook writes the guest's config again that many ms after the stop, without the lock, as upstream's does. */
+  /** The post-stop hook writes the guest's config back that many ms after it has read it, without the lock; default 0. */
   readonly postStopRewriteMs?: number;
   /** Each tool waits that long at its start (a Perl start costs about 450 ms). */
   readonly startUpMs?: number;

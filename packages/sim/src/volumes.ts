@@ -70,8 +70,8 @@ export interface VolumeBackend {
   snapshot(at: VolumeAt, name: string): Promise<void>;
   /** The directory that holds the files of a snapshot; only where the storage shows them. */
   snapshotDirectory?(at: VolumeAt, name: string): Promise<string>;
-  /** Names of snapshots newer than `name` (rollback is refused while there is one). */
-  newerSnapshots(at: VolumeAt, name: string): Promise<string[]>;
+  /** Names of snapshots newer than `name` (rollback is refused while there is one); undefined: the volume has none of that name. */
+  newerSnapshots(at: VolumeAt, name: string): Promise<string[] | undefined>;
   rollback(at: VolumeAt, name: string): Promise<void>;
   deleteSnapshot(at: VolumeAt, name: string): Promise<void>;
   space(host: Host, storage: Storage): Promise<SpaceRow>;

@@ -2,6 +2,7 @@
 import type { GuestConfig } from '../config-text.ts';
 import type { Host } from '../host.ts';
 import type { FieldErrors } from '../schema/property.ts';
+import type { PropertyValues } from '../schema/property-split.ts';
 import { findVolume, freeVolume, volumeBackend } from '../storages.ts';
 import { switchesOf } from '../switches.ts';
 import { errorText, ToolError } from '../tool.ts';
@@ -122,10 +123,13 @@ async function deleteUnused(config: GuestConfig, work: ApplyWork, key: string): 
   if (!isVolumeInUse(config, volid)) await deleteOwnedVolume(work, volid);
 }
 
-/** The volume of a mount point that goes stays as `unusedN`. */
+/**
+ * The volume of a mount point that goes stays as `unusedN`, also when a snapshot still holds it: upstream looks for the
+ * whole value among the volume ids, which never finds it. The writer drops what the config itself still uses.
+ */
 function retire(config: GuestConfig, key: string): void {
   const point = parseMountPoint(key, config.values.get(key) ?? '');
-  if (point.kind === 'volume' && !isVolumeInUse(config, point.volume, key)) addUnused(config, point.volume);
+  if (point.kind === 'volume') addUnused(config, point.volume);
 }
 
 /** A new volume is made, an existing one measured; the replaced one becomes unused. Returns the stored form. */
@@ -137,16 +141,11 @@ async function settleMountPoint(config: GuestConfig, work: ApplyWork, key: strin
     await createDisks(work, new Map([[key, text]]), { owner: config, into });
   } else {
     const values = { ...point.values };
-    if (point.kind === 'volume') values['size'] = String(await sizeOf(work, point.volume));
+    if (point.kind === 'volume') await measure(work, point.volume, values);
     into.set(key, printMountPoint(key, values));
   }
-  const stored = into.get(key) ?? text;
-  if (config.values.has(key)) {
-    const old = parseMountPoint(key, config.values.get(key) ?? '');
-    const isSame = old.volume === parseMountPoint(key, stored).volume;
-    if (old.kind === 'volume' && !isSame && !isVolumeInUse(config, old.volume, key)) addUnused(config, old.volume);
-  }
-  return stored;
+  if (config.values.has(key)) retire(config, key);
+  return into.get(key) ?? text;
 }
 
 /** A volume made for it goes again where it cannot be mounted into the running guest. */
@@ -175,7 +174,14 @@ export function strayStatus(errors: FieldErrors): number {
   return key === undefined ? 2 : key.startsWith('mp') ? 39 : 1;
 }
 
-async function sizeOf(work: ApplyWork, volid: string): Promise<number> {
+/** A volume that cannot be measured keeps the size that was given. */
+async function measure(work: ApplyWork, volid: string, values: PropertyValues): Promise<void> {
   const { storage, volname } = findVolume(work.host, volid);
-  return (await volumeBackend(storage)).sizeBytes({ host: work.host, storage, volname });
+  const at = { host: work.host, storage, volname };
+  const backend = await volumeBackend(storage);
+  if (await backend.exists(at)) values['size'] = String(await backend.sizeBytes(at));
+  else if (backend.missingText === undefined) {
+    work.warn(`failed to stat '${backend.inHostPath(at)}'\n`);
+    delete values['size'];
+  } else work.warn(`Could not rescan volume size - ${backend.missingText(at)}\n`);
 }

@@ -3,6 +3,7 @@ import type { GuestSection } from '../config-text.ts';
 import type { PropertyValues } from '../schema/property-split.ts';
 import { printPropertyString } from '../schema/property-string.ts';
 import { parsePropertyString } from '../schema/value.ts';
+import { ToolError } from '../tool.ts';
 
 export interface MountPoint {
   readonly key: string;
@@ -79,12 +80,14 @@ export function isVolumeInUse(
   return inSection(config) || inSection(config.pending) || [...config.snapshots.values()].some(inSection);
 }
 
-/** The lowest free `unusedN`; nothing is added twice. */
-export function addUnused(section: GuestSection, volume: string): void {
-  for (let n = 0; n < 256; n++) {
-    const key = `unused${n}`;
-    const held = section.values.get(key);
-    if (held === volume) return;
-    if (held === undefined) return void section.values.set(key, volume);
-  }
+const MAX_UNUSED = 256;
+
+/** The lowest free `unusedN`, or the one that holds the volume already. */
+export function addUnused(section: GuestSection, volume: string): string {
+  const keys = Array.from({ length: MAX_UNUSED }, (_, n) => `unused${n}`);
+  const held = keys.find((key) => section.values.get(key) === volume);
+  const key = held ?? keys.find((one) => !section.values.has(one));
+  if (key === undefined) throw new ToolError('Too many unused volumes - please delete them first.\n');
+  section.values.set(key, volume);
+  return key;
 }

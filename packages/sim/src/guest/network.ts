@@ -9,6 +9,7 @@ import { readText } from '../sim-file.ts';
 import { ToolError } from '../tool.ts';
 
 const DEFAULT_PREFIX = 'BC:24:11';
+const DEFAULT_MTU = 1500;
 
 /** type is always set, a missing hwaddr is drawn with the datacenter's prefix. */
 export function storedNetwork(host: Host, text: string): string {
@@ -30,18 +31,24 @@ function drawMac(host: Host): string {
 /** What is refused before anything changes: an MTU above the bridge's, automatic IPv6 on a host-managed interface. */
 export function checkNetwork(host: Host, key: string, text: string): void {
   const values = parsePropertyString('lxc.net', text);
-  const bridgeMtu = Number(readText(host.path(`/sys/class/net/${values['bridge'] ?? ''}/mtu`)) ?? 1500);
   const mtu = Number(values['mtu'] ?? 0);
-  if (mtu > bridgeMtu) throw new ToolError(`${key}: MTU size '${mtu}' is bigger than bridge MTU '${bridgeMtu}'\n`);
+  const limit = mtu > 0 ? bridgeMtu(host, values['bridge'] ?? '') : Infinity;
+  if (mtu > limit) throw new ToolError(`${key}: MTU size '${mtu}' is bigger than bridge MTU '${limit}'\n`);
   if (values['link_down'] !== '1' && values['host-managed'] === '1' && values['ip6'] === 'auto') {
     throw new ToolError(`${key}: SLAAC is not supported for host-managed network configuration.\n`);
   }
 }
 
+/** A bridge without a file that tells its MTU is one that does not exist (pve-common src/PVE/Network.pm read_bridge_mtu). */
+export function bridgeMtu(host: Host, bridge: string): number {
+  const folder = host.path(`/sys/class/net/${bridge}`);
+  if (bridge === '' || !existsSync(folder)) throw new ToolError(`bridge '${bridge}' does not exist\n`, 2);
+  return Number(readText(`${folder}/mtu`) ?? DEFAULT_MTU);
+}
+
 export function requireBridge(host: Host, text: string): void {
   const bridge = parsePropertyString('lxc.net', text)['bridge'];
-  if (bridge !== undefined && !existsSync(host.path(`/sys/class/net/${bridge}`)))
-    throw new ToolError(`bridge '${bridge}' does not exist\n`);
+  if (bridge !== undefined) bridgeMtu(host, bridge);
 }
 
 /** How often upstream writes the config while it changes an interface of a running guest (pve-container src/PVE/LXC.pm update_net). */

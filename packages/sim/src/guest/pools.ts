@@ -19,6 +19,19 @@ export function addToPool(host: Host, pool: string | undefined, vmid: number): v
   writePveFile(host, { path: 'user.cfg', text: changed.join('\n') });
 }
 
+/** What a guest that goes leaves behind in user.cfg: its place in a pool, and the rights over it. */
+export function removeFromPool(host: Host, vmid: number): void {
+  const before = lines(host);
+  const after = before.flatMap((line) => {
+    if (new RegExp(`^acl:[^:]*:/vms/${vmid}:`).test(line)) return [];
+    const [kind, name = '', comment = '', guests = '', ...rest] = line.split(':');
+    if (kind !== 'pool' || !guests.split(',').includes(String(vmid))) return [line];
+    const left = guests.split(',').filter((id) => id !== String(vmid));
+    return [[kind, name, comment, left.join(','), ...rest].join(':')];
+  });
+  if (after.join('\n') !== before.join('\n')) writePveFile(host, { path: 'user.cfg', text: after.join('\n') });
+}
+
 function lines(host: Host): string[] {
   return (readPveFile(host, 'user.cfg') ?? '').split('\n');
 }

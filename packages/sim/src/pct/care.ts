@@ -1,17 +1,16 @@
-/** fstrim, df, fsck, rescan, cpusets, console, suspend, resume (pve-container src/PVE/CLI/pct.pm). No block device is behind a volume, so counts are played. */
+/** fstrim, df, fsck, cpusets, console, suspend, resume (pve-container src/PVE/CLI/pct.pm). No block device is behind a volume, so counts are played. */
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ext4Space } from '../ext4.ts';
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
-import { type MountPoint, mountPoints, parseMountPoint, printMountPoint } from '../guest/mount-point.ts';
+import { type MountPoint, mountPoints, parseMountPoint } from '../guest/mount-point.ts';
 import type { Host } from '../host.ts';
 import { findGuest } from '../pmxcfs.ts';
 import { runningGuests } from '../running.ts';
 import { parseSize } from '../size.ts';
-import { findVolume, volumeBackend, volumePath } from '../storages.ts';
-import { ToolError, type ToolIo } from '../tool.ts';
+import { findVolume, volumeBackend, volumeDirectory, volumePath } from '../storages.ts';
+import { ToolError } from '../tool.ts';
 import { exit, flag, isRunning, locked, lockedInTask, taskOf, text, type Verb } from './context.ts';
-import { ownContainers } from './show.ts';
 
 /** The guest's config carries the lock while upstream mounts it. */
 async function mountedFor(verb: Verb): Promise<void> {
@@ -25,9 +24,18 @@ async function mountedFor(verb: Verb): Promise<void> {
   });
 }
 
+/** Bind mounts and read-only mount points are passed over, a file system without discard only says so. */
 export async function fstrim(verb: Verb): Promise<number> {
   await mountedFor(verb);
-  verb.io.out(`/var/lib/lxc/${verb.vmid}/rootfs/: 0 B (0 bytes) trimmed\n`);
+  const config = loadConfig(verb.host, verb.vmid, () => undefined);
+  for (const point of mountPoints(config)) {
+    if (point.kind === 'bind' || point.values['ro'] === '1') continue;
+    if (flag(verb, 'ignore-mountpoints') && point.key !== 'rootfs') continue;
+    const path = `/var/lib/lxc/${verb.vmid}/rootfs${point.target}`;
+    if (point.kind === 'volume' && findVolume(verb.host, point.volume).parsed.format === 'subvol')
+      verb.io.err(`fstrim: ${path}: the discard operation is not supported\n`);
+    else verb.io.out(`${path}: 0 B (0 bytes) trimmed\n`);
+  }
   return 0;
 }
 
@@ -72,18 +80,31 @@ function usedBytes(path: string): number {
 }
 
 export async function fsck(verb: Verb): Promise<number> {
+  await locked(verb, async () => {
+    const point = checkable(verb);
+    await volumeDirectory(verb.host, point.volume);
+    const blocks = Math.floor((parseSize(point.values['size'] ?? '') ?? 0) / 1024);
+    const path = await volumePath(verb.host, point.volume);
+    const counts = flag(verb, 'force')
+      ? `${path}: 11/${Math.floor(blocks / 4)} files (0.0% non-contiguous), ${Math.floor(blocks / 16)}/${blocks} blocks`
+      : `${path}: clean, 11/${Math.floor(blocks / 4)} files, ${Math.floor(blocks / 16)}/${blocks} blocks`;
+    verb.io.out(`fsck from util-linux 2.41.5\n${counts}\n`);
+  });
+  return 0;
+}
+
+/** The volume to check, or why it cannot be. */
+function checkable(verb: Verb): MountPoint {
   const config = loadConfig(verb.host, verb.vmid, verb.io.err);
   const key = text(verb, 'device') ?? 'rootfs';
-  const { volume } = parseMountPoint(key, config.values.get(key) ?? '');
-  const { format } = findVolume(verb.host, volume).parsed;
-  if (format !== 'raw') throw new ToolError(`unable to run fsck for '${volume}' (format == ${format})\n`);
-  if (isRunning(verb)) throw new ToolError('cannot run fsck on active container\n');
-  const { size = '' } = parseMountPoint(key, config.values.get(key) ?? '').values;
-  const blocks = Math.floor((parseSize(size) ?? 0) / 1024);
-  verb.io.out(
-    `fsck from util-linux 2.41.5\n${await volumePath(verb.host, volume)}: clean, 11/${Math.floor(blocks / 4)} files, ${Math.floor(blocks / 16)}/${blocks} blocks\n`,
-  );
-  return 0;
+  const value = config.values.get(key);
+  if (value === undefined) throw new ToolError(`cannot run command on non-existing mount point ${key}\n`);
+  const point = parseMountPoint(key, value);
+  if (isRunning(verb)) throw new ToolError('cannot run fsck when container is running\n');
+  if (point.kind !== 'volume') throw new ToolError(`path '${point.volume}' does not point to a block device\n`);
+  const { format } = findVolume(verb.host, point.volume).parsed;
+  if (format !== 'raw') throw new ToolError(`unable to run fsck for '${point.volume}' (format == ${format})\n`);
+  return point;
 }
 
 export async function suspend(verb: Verb): Promise<number> {
@@ -100,6 +121,7 @@ export async function suspend(verb: Verb): Promise<number> {
 /** Nothing can be resumed here, so what is missing is told as lxc-checkpoint tells it. */
 export async function resume(verb: Verb): Promise<number> {
   const { host, vmid } = verb;
+  if (isRunning(verb)) throw new ToolError(`CT ${vmid} already running\n`);
   const end = await taskOf(verb, 'vzresume', async (task) => {
     const isDefined = findGuest(host, vmid)?.node === host.name;
     task.log(
@@ -125,41 +147,13 @@ export async function console(verb: Verb): Promise<number> {
 /** Cores given to each running guest; the stand-in pins none. */
 export async function cpusets(verb: Verb): Promise<number> {
   const running = runningGuests(verb.host).filter((guest) => guest.kind === 'lxc');
-  if (running.length === 0) return 0;
+  if (running.length === 0) {
+    verb.io.out('no running containers\n');
+    return 0;
+  }
   const all = Array.from({ length: verb.host.identity.cores }, (_, n) => String(n)).join(' ');
   const rows = running.map((guest) => `${guest.vmid}:  ${all}`);
   const line = '-'.repeat(Math.max(...rows.map((row) => row.length)));
   verb.io.out(`${line}\n${rows.join('\n')}\n${line}\n`);
   return 0;
-}
-
-/** Sizes and unused volumes are taken over from the storages (pve-container src/PVE/LXC.pm rescan). */
-export async function rescan(verb: Verb): Promise<number> {
-  const { host, io } = verb;
-  const isDry = flag(verb, 'dryrun');
-  if (isDry) io.out("NOTE: running in dry-run mode, won't write changes out!\n");
-  io.out('rescan volumes...\n');
-  const ids = verb.vmid > 0 ? [verb.vmid] : ownContainers(verb);
-  for (const vmid of ids) await locked({ ...verb, vmid }, () => rescanGuest({ host, vmid }, isDry, io));
-  return 0;
-}
-
-async function rescanGuest(at: { host: Host; vmid: number }, isDry: boolean, io: ToolIo): Promise<void> {
-  const config = loadConfig(at.host, at.vmid, io.err);
-  requireUnlocked(config);
-  let isChanged = false;
-  for (const point of mountPoints(config)) {
-    if (point.kind !== 'volume') continue;
-    const { storage, volname } = findVolume(at.host, point.volume);
-    const volume = { host: at.host, storage, volname };
-    const backend = await volumeBackend(storage);
-    if (!(await backend.exists(volume))) continue;
-    const bytes = await backend.sizeBytes(volume);
-    const value = printMountPoint(point.key, { ...point.values, size: String(bytes) });
-    if (value === config.values.get(point.key)) continue;
-    io.out(`CT ${at.vmid}: updated volume size of '${point.volume}' in config.\n`);
-    config.values.set(point.key, value);
-    isChanged = true;
-  }
-  if (isChanged && !isDry) storeConfig(at.host, at.vmid, config);
 }

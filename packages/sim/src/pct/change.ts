@@ -12,7 +12,10 @@ import {
   storeInSteps,
 } from '../guest/config-store.ts';
 import { deleteOwnedVolume, destroyDisks } from '../guest/disks.ts';
+import { isConfigured, leaveCommand, removeResource } from '../guest/ha.ts';
+import { requireLxcConfig } from '../guest/lxc-config.ts';
 import { mountPoints } from '../guest/mount-point.ts';
+import { removeFromPool } from '../guest/pools.ts';
 import { clampCpuUnits, configProperty } from '../guest/syntax.ts';
 import { parameterError } from '../schema/command.ts';
 import { splitList } from '../schema/format.ts';
@@ -57,7 +60,7 @@ export async function set(verb: Verb): Promise<number> {
     if (Object.keys(errors).length > 0) throw parameterError(call, errors, isRunning(verb) ? strayStatus(errors) : 255);
     await atPoint(verb, 'before-config');
     storeInSteps(host, { vmid, steps }, config);
-    loadConfig(host, vmid, io.err);
+    requireLxcConfig(host, loadConfig(host, vmid, io.err));
   });
   return 0;
 }
@@ -112,7 +115,8 @@ export async function destroy(verb: Verb): Promise<number> {
       if (isRunning(verb)) {
         if (!flag(verb, 'force')) throw new ToolError(refusal);
         task.log(`forced to stop CT ${vmid} before destroying!\n`);
-        await killGuest(verb, task, config);
+        if (isConfigured(host, vmid)) leaveCommand(host, `stop ct:${vmid} 120`);
+        else await killGuest(verb, task, config);
       }
       await remove(verb, task, config);
     }),
@@ -123,6 +127,8 @@ export async function destroy(verb: Verb): Promise<number> {
 function checkDestroy(verb: Verb, config: GuestConfig): void {
   requireUnprotected(config, `can't remove CT ${verb.vmid}`);
   requireUnlocked(config);
+  if (isConfigured(verb.host, verb.vmid) && !flag(verb, 'purge'))
+    throw new ToolError(`unable to remove CT ${verb.vmid} - used in HA resources and purge parameter not set.\n`);
 }
 
 async function remove(verb: Verb, task: Task, config: GuestConfig): Promise<void> {
@@ -149,9 +155,17 @@ async function remove(verb: Verb, task: Task, config: GuestConfig): Promise<void
   const stub = emptyConfig();
   stub.values.set('lock', 'destroyed');
   storeConfig(host, vmid, stub);
+  removeFromPool(host, vmid);
   rmSync(host.clusterPath('firewall', `${vmid}.fw`), { force: true });
-  if (flag(verb, 'purge')) task.log(`purging CT ${vmid} from related configurations..\n`);
+  if (flag(verb, 'purge')) purge(verb, task);
   removeConfig(host, vmid);
+}
+
+function purge({ host, vmid }: Verb, task: Task): void {
+  task.log(`purging CT ${vmid} from related configurations..\n`);
+  if (!isConfigured(host, vmid)) return;
+  removeResource(host, vmid);
+  task.log(`NOTE: removed CT ${vmid} from HA resource configuration.\n`);
 }
 
 async function unreferenced(verb: Verb): Promise<string[]> {

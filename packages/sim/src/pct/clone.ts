@@ -1,23 +1,20 @@
 /** clone and template (pve-container src/PVE/API2/LXC.pm clone_vm, template; src/PVE/LXC/Config.pm volumes of both). */
-import { emptySection, type GuestConfig, type GuestSection } from '../config-text.ts';
+import { copyFileSync, existsSync, rmSync } from 'node:fs';
+import { emptyConfig, type GuestConfig, type GuestSection } from '../config-text.ts';
 import { hasTemplateMark } from '../guest/change.ts';
-import {
-  configPath,
-  loadConfig,
-  removeConfig,
-  requireUnlocked,
-  storeConfig,
-  storeInSteps,
-} from '../guest/config-store.ts';
+import { configPath, loadConfig, removeConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { createDisks, destroyDisks, resolveMounts } from '../guest/disks.ts';
 import { type MountPoint, mountPoints, printMountPoint } from '../guest/mount-point.ts';
 import { storedNetwork } from '../guest/network.ts';
-import { findGuest, requireQuorum, writePveFile } from '../pmxcfs.ts';
+import { addToPool, requirePool } from '../guest/pools.ts';
+import type { Host } from '../host.ts';
+import { guestFile, movePveFile, readCluster, requireQuorum, writePveFile } from '../pmxcfs.ts';
 import { copyTree } from '../pool/files.ts';
+import type { PropertyValues } from '../schema/property-split.ts';
 import { isShared } from '../storage-cfg.ts';
-import { enabledStorage, findVolume, volumeBackend } from '../storages.ts';
+import { enabledStorage, findVolume, storageOf, volumeBackend, volumeDirectory } from '../storages.ts';
 import type { Task } from '../task.ts';
-import { ToolError } from '../tool.ts';
+import { errorText, ToolError } from '../tool.ts';
 import { atPoint, exit, flag, isRunning, locked, lockedInTask, taskOf, text, type Verb } from './context.ts';
 
 const GIB = 1024 ** 3;
@@ -27,122 +24,182 @@ interface Plan {
   readonly section: GuestSection;
   readonly newId: number;
   readonly isFull: boolean;
+  readonly target: string | undefined;
 }
+
+/** ENOENT of the firewall file that most guests have not; every refusal after it ends with that number. */
+const NO_FILE = 2;
 
 /** Upstream takes the new id and locks the source before it looks at the volumes; both go back when it then refuses. */
 export async function clone(verb: Verb): Promise<number> {
+  requirePool(verb.host, text(verb, 'pool'));
+  const target = targetNode(verb);
+  requireStorage(verb, target);
   requireQuorum(verb.host);
-  const plan = checkedClone(verb);
-  const storage = text(verb, 'storage');
-  if (storage !== undefined) enabledStorage(verb.host, storage);
   await atPoint(verb, 'before-lock');
-  await locked(verb, async () => {
-    writePveFile(verb.host, { path: configPath(verb.host, plan.newId), text: 'lock: create\n', isNew: true });
-    lockSource(verb, true);
-  });
+  const plan = await reserved(verb, target);
   try {
-    for (const point of mountPoints(plan.section)) await checkVolume(verb, point, plan.isFull);
-    checkTarget(verb, plan.section);
+    storeConfig(verb.host, plan.newId, await checkedCopy(verb, plan));
   } catch (err) {
-    lockSource(verb, false);
-    removeConfig(verb.host, plan.newId);
+    await lockSource(verb, false);
+    removeNew(verb, plan);
     throw err;
   }
-  const end = await taskOf(verb, 'vzclone', async (task) => {
-    try {
-      await copyGuest(verb, task, plan);
-    } finally {
-      lockSource(verb, false);
-    }
-  });
+  const end = await taskOf(verb, 'vzclone', (task) => copyGuest(verb, task, plan));
   return exit(end);
 }
 
-function lockSource(verb: Verb, isLocked: boolean): void {
-  const config = loadConfig(verb.host, verb.vmid, () => undefined);
-  if (isLocked) config.values.set('lock', 'disk');
-  else config.values.delete('lock');
-  storeConfig(verb.host, verb.vmid, config);
+function targetNode(verb: Verb): string | undefined {
+  const target = text(verb, 'target');
+  if (target === undefined || target === verb.host.name || target === 'localhost') return undefined;
+  if (readCluster(verb.host).members[target] === undefined) throw new ToolError(`no such cluster node '${target}'\n`);
+  return target;
 }
 
-function checkedClone(verb: Verb): Plan {
-  const { host, vmid, io } = verb;
+function requireStorage(verb: Verb, target: string | undefined): void {
+  const id = text(verb, 'storage');
+  if (id === undefined) return;
+  const storage = enabledStorage(verb.host, id);
+  if (target === undefined) return;
+  enabledStorage(verb.host, id, target);
+  if (!isShared(storage)) throw new ToolError(`can't clone to non-shared storage '${id}'\n`);
+}
+
+/** The source is locked, and the new id is ours. */
+async function reserved(verb: Verb, target: string | undefined): Promise<Plan> {
+  const { host } = verb;
   const newId = Number(text(verb, 'newid') ?? 0);
-  const source = loadConfig(host, vmid, io.err);
-  requireUnlocked(source);
+  const source = await lockSource(verb, true);
+  try {
+    writePveFile(host, { path: configPath(host, newId), text: 'lock: create\n', isNew: true });
+  } catch (err) {
+    await lockSource(verb, false);
+    throw err;
+  }
+  await atPoint(verb, 'after-lock');
+  const isFull = text(verb, 'full') === undefined ? !hasTemplateMark(source) : flag(verb, 'full');
+  return { source, section: source, newId, isFull, target };
+}
+
+async function lockSource(verb: Verb, isLocked: boolean): Promise<GuestConfig> {
+  return locked(verb, async () => {
+    const config = loadConfig(verb.host, verb.vmid, isLocked ? verb.io.err : () => undefined);
+    if (isLocked) requireUnlocked(config);
+    if (isLocked) config.values.set('lock', 'disk');
+    else config.values.delete('lock');
+    storeConfig(verb.host, verb.vmid, config);
+    return config;
+  });
+}
+
+function removeNew({ host }: Verb, { newId }: Plan): void {
+  removeConfig(host, newId);
+  rmSync(firewallFile(host, newId), { force: true });
+}
+
+function firewallFile(host: Host, vmid: number): string {
+  return host.clusterPath('firewall', `${vmid}.fw`);
+}
+
+/** The config of the copy without its volumes; every option is looked at in the order of the keys. */
+async function checkedCopy(verb: Verb, plan: Plan): Promise<GuestConfig> {
+  const { host, vmid } = verb;
+  if (existsSync(firewallFile(host, vmid))) copyFileSync(firewallFile(host, vmid), firewallFile(host, plan.newId));
+  if (text(verb, 'storage') !== undefined && !plan.isFull)
+    throw new ToolError("parameter 'storage' not allowed for linked clones\n", NO_FILE);
+  const config = newConfig(verb, sectionOf(verb, plan));
+  let isShareable = true;
+  for (const point of mountPoints(sectionOf(verb, plan)).sort((a, b) => (a.key < b.key ? -1 : 1)))
+    isShareable = checkVolume(verb, point, plan) && isShareable;
+  if (plan.target !== undefined && !isShareable)
+    throw new ToolError(`can't clone CT to node '${plan.target}' (CT uses local storage)\n`, NO_FILE);
+  return config;
+}
+
+function sectionOf(verb: Verb, { source }: Plan): GuestSection {
   const name = text(verb, 'snapname');
   const section = name === undefined ? source : source.snapshots.get(name);
-  if (section === undefined) throw new ToolError(`snapshot '${name ?? ''}' does not exist\n`);
-  const taken = findGuest(host, newId);
-  if (taken !== undefined)
-    throw new ToolError(
-      `unable to create CT ${newId}: config file already exists\n${taken.type === 'qemu' ? 'VM' : 'CT'} ${newId} already exists on node '${taken.node}'\n`,
-      2,
-    );
-  const isFull = flag(verb, 'full') || !hasTemplateMark(source);
-  if (isFull && isRunning(verb) && name === undefined)
-    throw new ToolError('Full clone of a running container is only possible from a snapshot\n', 2);
-  return { source, section, newId, isFull };
+  if (section === undefined) throw new ToolError(`snapshot '${name ?? ''}' does not exist\n`, NO_FILE);
+  return section;
 }
 
-async function checkVolume(verb: Verb, point: MountPoint, isFull: boolean): Promise<void> {
+/** Whether the copy can be used from another node. */
+function checkVolume(verb: Verb, point: MountPoint, { isFull, target }: Plan): boolean {
   if (point.kind !== 'volume')
-    throw new ToolError(`unable to clone mountpoint '${point.key}' (type ${point.kind})\n`, 2);
-  const { storage } = findVolume(verb.host, point.volume);
-  if (!isFull && storage.type !== 'zfspool')
-    throw new ToolError(`Linked clone feature for '${point.volume}' is not available\n`, 2);
+    throw new ToolError(`unable to clone mountpoint '${point.key}' (type ${point.kind})\n`, NO_FILE);
+  const { storage, parsed } = findVolume(verb.host, point.volume);
+  const where = text(verb, 'storage');
+  const isUsable = isShared(where === undefined ? storage : storageOf(verb.host, where));
+  if (!isUsable && target !== undefined) verb.io.err(`found non-shared volume: ${point.volume}\n`);
+  const isSnapshot = text(verb, 'snapname') !== undefined;
+  if (isFull && isRunning(verb) && !isSnapshot)
+    throw new ToolError('Full clone of a running container is only possible from a snapshot\n', NO_FILE);
+  if (!isFull && (storage.type !== 'zfspool' || isSnapshot || !parsed.isBase))
+    throw new ToolError(`Linked clone feature for '${point.volume}' is not available\n`, NO_FILE);
+  return isUsable;
 }
 
-function checkTarget(verb: Verb, section: GuestSection): void {
-  const target = text(verb, 'target');
-  if (target === undefined || target === verb.host.name) return;
-  for (const point of mountPoints(section)) {
-    if (isShared(findVolume(verb.host, point.volume).storage)) continue;
-    verb.io.err(`found non-shared volume: ${point.volume}\n`);
-    throw new ToolError(`can't clone CT to node '${target}' (CT uses local storage)\n`, 2);
+/** Everything is taken over but the volumes, what belongs to snapshots, and the addresses of the interfaces. */
+function newConfig(verb: Verb, from: GuestSection): GuestConfig {
+  const dropped = /^(?:rootfs|mp\d+|unused\d+|parent|template|snaptime|snapstate)$/;
+  const values = new Map([...from.values].filter(([key]) => !dropped.test(key)));
+  for (const [key, value] of values)
+    if (/^net\d+$/.test(key)) values.set(key, storedNetwork(verb.host, value.replace(/,?hwaddr=[^,]*/, '')));
+  for (const key of ['hostname', 'description']) {
+    const given = text(verb, key) ?? '';
+    if (given !== '') values.set(key, given);
   }
+  values.set('lock', 'create');
+  return { ...emptyConfig(), values, raw: [...from.raw] };
+}
+
+/** Under the lock of the copy's own config, which must still say that it is being made. */
+async function changeNew(
+  verb: Verb,
+  task: Task,
+  at: { plan: Plan; change: (config: GuestConfig) => void },
+): Promise<void> {
+  const { newId } = at.plan;
+  await lockedInTask({ ...verb, vmid: newId }, task, async () => {
+    const config = loadConfig(verb.host, newId, task.log);
+    if (config.values.get('lock') !== 'create') throw new ToolError("Lost 'create' config lock, aborting.\n");
+    at.change(config);
+    storeConfig(verb.host, newId, config);
+  });
 }
 
 async function copyGuest(verb: Verb, task: Task, plan: Plan): Promise<void> {
   const { host, vmid } = verb;
-  const { newId } = plan;
+  const { newId, target } = plan;
   task.log(`creating a clone of container ${vmid} with ID ${newId}\n`);
-  const config: GuestConfig = {
-    ...plan.source,
-    ...newSection(verb, plan),
-    pending: emptySection(),
-    snapshots: new Map(),
-  };
   const made: string[] = [];
   try {
-    for (const point of mountPoints(plan.section)) {
-      const volid = plan.isFull
-        ? await fullCopy(verb, task, { plan, point, config })
-        : await link(verb, task, { plan, point });
-      made.push(volid);
-      config.values.set(point.key, printMountPoint(point.key, { ...point.values, volume: volid }));
-      await atPoint(verb, 'after-volume');
-    }
-    await atPoint(verb, 'before-config');
-    // Once with the lock still there, once per volume, and once without the lock.
-    storeInSteps(host, { vmid: newId, steps: 2 + made.length }, config);
+    await copyVolumes(verb, task, { plan, made });
+    addToPool(host, text(verb, 'pool'), newId);
   } catch (err) {
+    await lockSource(verb, false);
     await destroyDisks({ host, vmid: newId, log: task.log }, made);
-    removeConfig(host, newId);
-    throw err;
+    removeNew(verb, plan);
+    throw new ToolError(`clone failed: ${errorText(err)}\n`);
   }
+  await lockSource(verb, false);
+  await atPoint(verb, 'before-config');
+  await changeNew(verb, task, { plan, change: (config) => config.values.delete('lock') });
+  if (target !== undefined) movePveFile(host, configPath(host, newId), guestFile(target, 'lxc', newId));
 }
 
-function newSection(verb: Verb, plan: Plan): GuestSection {
-  const dropped = /^(?:unused\d+|parent|template|lock|snaptime|snapstate|protection)$/;
-  const values = new Map([...plan.section.values].filter(([key]) => !dropped.test(key)));
-  for (const [key, value] of values)
-    if (/^net\d+$/.test(key)) values.set(key, storedNetwork(verb.host, value.replace(/,?hwaddr=[^,]*/, '')));
-  const hostname = text(verb, 'hostname');
-  if (hostname !== undefined) values.set('hostname', hostname);
-  const description = text(verb, 'description');
-  if (description !== undefined) values.set('description', description);
-  return { values, raw: [...plan.section.raw] };
+async function copyVolumes(verb: Verb, task: Task, at: { plan: Plan; made: string[] }): Promise<void> {
+  const { plan, made } = at;
+  const section = sectionOf(verb, plan);
+  for (const point of mountPoints(section)) await volumeDirectory(verb.host, point.volume);
+  for (const point of mountPoints(section)) {
+    const copy = { plan: { ...plan, section }, point };
+    const values = plan.isFull ? await fullCopy(verb, task, copy) : await link(verb, task, copy);
+    made.push(values['volume'] ?? '');
+    const value = printMountPoint(point.key, { ...point.values, ...values });
+    await changeNew(verb, task, { plan, change: (config) => config.values.set(point.key, value) });
+    await atPoint(verb, 'after-volume');
+  }
 }
 
 interface Copy {
@@ -150,7 +207,8 @@ interface Copy {
   readonly point: MountPoint;
 }
 
-async function fullCopy(verb: Verb, task: Task, copy: Copy & { config: GuestConfig }): Promise<string> {
+/** The new volume and its size. */
+async function fullCopy(verb: Verb, task: Task, copy: Copy): Promise<PropertyValues> {
   const { host } = verb;
   const { plan, point } = copy;
   const { storage, volname } = findVolume(host, point.volume);
@@ -162,7 +220,7 @@ async function fullCopy(verb: Verb, task: Task, copy: Copy & { config: GuestConf
   const wanted = new Map([
     [point.key, `${target}:${bytes / GIB}${point.key === 'rootfs' ? '' : `,mp=${point.target}`}`],
   ]);
-  const [volid = ''] = await createDisks(work, wanted, { owner: copy.config, into });
+  const [volid = ''] = await createDisks(work, wanted, { owner: plan.section, into });
   const from = await filesOf(verb, plan, point);
   const to = findVolume(host, volid);
   const directory = await (await volumeBackend(to.storage)).directory({
@@ -172,7 +230,7 @@ async function fullCopy(verb: Verb, task: Task, copy: Copy & { config: GuestConf
   });
   if (from !== undefined) await copyTree(from, directory, new Set());
   task.log(RSYNC_SUMMARY);
-  return volid;
+  return { volume: volid, size: String(bytes) };
 }
 
 /** Of a snapshot the files of that moment. */
@@ -184,11 +242,12 @@ async function filesOf(verb: Verb, { section }: Plan, point: MountPoint): Promis
   return await (await volumeBackend(storage)).snapshotDirectory?.({ host: verb.host, storage, volname }, name);
 }
 
-async function link(verb: Verb, task: Task, { plan, point }: Copy): Promise<string> {
+async function link(verb: Verb, task: Task, { plan, point }: Copy): Promise<PropertyValues> {
   const { host } = verb;
   const { storage, volname } = findVolume(host, point.volume);
   task.log(`create linked clone of mount point ${point.key} (${point.volume})\n`);
-  return `${storage.id}:${await (await volumeBackend(storage)).linkedClone({ host, storage, volname }, plan.newId)}`;
+  const made = await (await volumeBackend(storage)).linkedClone({ host, storage, volname }, plan.newId);
+  return { volume: `${storage.id}:${made}` };
 }
 
 /** rsync --stats prints counts of what it moved; ours are not counted. */
@@ -197,32 +256,31 @@ export const RSYNC_SUMMARY =
 
 /** Exits 0 although its task failed; checks before the task still give a status. */
 export async function template(verb: Verb): Promise<number> {
-  checkedTemplate(verb, loadConfig(verb.host, verb.vmid, verb.io.err));
-  await taskOf(verb, 'vztemplate', (task) => lockedInTask(verb, task, () => convert(verb, task)));
+  await locked(verb, async () => {
+    const config = loadConfig(verb.host, verb.vmid, verb.io.err);
+    requireUnlocked(config);
+    if (config.snapshots.size > 0) throw new ToolError('unable to create template, because CT contains snapshots\n');
+    if (hasTemplateMark(config)) throw new ToolError("you can't convert a template to a template\n");
+    if (isRunning(verb)) throw new ToolError("you can't convert a CT to template if the CT is running\n");
+    await taskOf(verb, 'vztemplate', () => convert(verb, config));
+  });
   return 0;
 }
 
-function checkedTemplate(verb: Verb, config: GuestConfig): void {
-  requireUnlocked(config);
-  if (config.snapshots.size > 0) throw new ToolError('unable to create template, because CT contains snapshots\n');
-  if (hasTemplateMark(config)) throw new ToolError("you can't convert a template to a template\n");
-  if (isRunning(verb)) throw new ToolError(`you can't convert a running CT to a template\n`);
-}
-
-async function convert(verb: Verb, task: Task): Promise<void> {
+async function convert(verb: Verb, config: GuestConfig): Promise<void> {
   const { host, vmid } = verb;
-  const config = loadConfig(host, vmid, task.log);
-  checkedTemplate(verb, config);
   const points = mountPoints(config);
   for (const point of points)
-    if (point.kind !== 'volume') throw new ToolError(`Template feature is not available for '${point.volume}'\n`);
-  config.values.set('template', '1');
-  storeConfig(host, vmid, config);
+    if (point.kind !== 'volume' || findVolume(host, point.volume).parsed.isBase)
+      throw new ToolError(`Template feature is not available for '${point.volume}'\n`);
   for (const point of points) {
+    await volumeDirectory(host, point.volume);
     const { storage, volname } = findVolume(host, point.volume);
     const base = await (await volumeBackend(storage)).makeBase({ host, storage, volname });
     config.values.set(point.key, printMountPoint(point.key, { ...point.values, volume: `${storage.id}:${base}` }));
     await atPoint(verb, 'after-volume');
   }
+  storeConfig(host, vmid, config);
+  config.values.set('template', '1');
   storeConfig(host, vmid, config);
 }

@@ -7,12 +7,13 @@ import type { Extracted } from '../extract.ts';
 import { applyChange } from '../guest/change.ts';
 import { loadConfig, removeConfig, storeConfig, storeNewConfig } from '../guest/config-store.ts';
 import { createDisks, destroyDisks, idBase, type MountedVolume, resolveMounts } from '../guest/disks.ts';
+import { addResource } from '../guest/ha.ts';
 import { isVolumeKey, parseMountPoint } from '../guest/mount-point.ts';
 import { applyOciSettings } from '../guest/oci-settings.ts';
 import { detectOs, setUpOs } from '../guest/os-setup.ts';
 import { addToPool, requirePool } from '../guest/pools.ts';
 import { clampCpuUnits } from '../guest/syntax.ts';
-import { findGuest, readPveFile, requireQuorum, syncCluster, writePveFile } from '../pmxcfs.ts';
+import { findGuest, requireQuorum, syncCluster } from '../pmxcfs.ts';
 import { parameterError } from '../schema/command.ts';
 import { readText } from '../sim-file.ts';
 import { enabledStorage, findVolume, holdsContainers, volumeBackend, volumePath } from '../storages.ts';
@@ -20,7 +21,7 @@ import type { Task } from '../task.ts';
 import { errorText, ToolError } from '../tool.ts';
 import { parseVolumeId } from '../volume-names.ts';
 import { atPoint, exit, flag, locked, lockedInTask, taskOf, text, type Verb } from './context.ts';
-import { start } from './power.ts';
+import { startWithin } from './power.ts';
 
 /** Parameters of the call that are not part of the config. */
 const CALL_ONLY = new Set([
@@ -59,18 +60,12 @@ export async function create(verb: Verb): Promise<number> {
   const end = await taskOf(verb, 'vzcreate', async (task) => {
     await lockedInTask(verb, task, () => build(verb, task, wanted));
     addToPool(verb.host, text(verb, 'pool'), verb.vmid);
-    // A task of its own inside this one: what it says, its error included, is output here and no failure.
-    if (flag(verb, 'start')) await start({ ...verb, io: { ...verb.io, out: logOf(task), err: logOf(task) } });
-    if (flag(verb, 'ha-managed')) addToHa(verb, task);
+    if (flag(verb, 'start')) await startWithin(verb, task);
+    if (!flag(verb, 'ha-managed')) return;
+    task.log('Add as HA resource\n');
+    addResource(verb.host, verb.vmid, flag(verb, 'start') ? 'started' : 'stopped');
   });
   return exit(end);
-}
-
-/** `ha-manager add ct:<id>` as a section of ha/resources.cfg. */
-function addToHa(verb: Verb, task: Task): void {
-  task.log('Add as HA resource\n');
-  const before = readPveFile(verb.host, 'ha/resources.cfg') ?? '';
-  writePveFile(verb.host, { path: 'ha/resources.cfg', text: `${before}ct: ${verb.vmid}\n\n` });
 }
 
 const SSH_KEY =
@@ -221,10 +216,6 @@ function dropConfig({ host, vmid }: Verb, task: Task): void {
       task.log(`${errorText(problem)}\n`);
     }
   }
-}
-
-function logOf(task: Task): (data: string | Uint8Array) => void {
-  return (data) => task.log(Buffer.from(data).toString());
 }
 
 function stopIfTold(task: Task): void {

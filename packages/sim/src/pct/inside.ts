@@ -9,12 +9,15 @@ import { runtimeOf } from '../runtime-of.ts';
 import { ToolError } from '../tool.ts';
 import { flag, isRunning, locked, taskOf, text, type Verb } from './context.ts';
 
+/** Ids of the default map; others cannot be given to a file from inside. */
+const MAPPED_IDS = 65_536;
+
 export async function exec(verb: Verb): Promise<number> {
   const words = verb.call.params['extra-args'];
   const argv = Array.isArray(words) ? words.map(String) : [];
   loadConfig(verb.host, verb.vmid, verb.io.err);
   if (!isRunning(verb)) throw new ToolError(`container '${verb.vmid}' not running!\n`);
-  if (argv.length === 0) throw new ToolError('missing command\n');
+  if (argv.length === 0) throw new ToolError('missing command at /usr/share/perl5/PVE/CLI/pct.pm line 246.\n');
   const runtime = await runtimeOf(verb.host);
   return runtime.exec(verb.host, verb.vmid, { argv, keepEnv: text(verb, 'keep-env') !== '0', io: verb.io });
 }
@@ -44,14 +47,17 @@ export async function push(verb: Verb): Promise<number> {
 /** Exits 0 whatever becomes of its task. */
 export async function pull(verb: Verb): Promise<number> {
   await locked(verb, async () => {
-    if (!isRunning(verb)) throw new ToolError('can only pull files from a running VM\n');
+    if (!isRunning(verb))
+      throw new ToolError('can only pull files from a running VM at /usr/share/perl5/PVE/CLI/pct.pm line 664.\n');
     const config = loadConfig(verb.host, verb.vmid, verb.io.err);
     await taskOf(verb, 'pull_file', async () => {
       const given = text(verb, 'destination') ?? '';
       const target = existsSync(dirname(verb.host.path(given))) ? verb.host.path(given) : given;
       if (!existsSync(dirname(target)))
         throw new ToolError(`failed to create file: ${given}: No such file or directory\n`);
-      writeFileSync(target, '', { mode: modeOf(verb) });
+      const mode = modeOf(verb);
+      writeFileSync(target, '', mode === undefined ? {} : { mode });
+      if (mode !== undefined) chmodSync(target, mode);
       const source = await insidePath(verb, config, text(verb, 'path') ?? '');
       if (source === undefined)
         throw new ToolError(`failed to open ${text(verb, 'path') ?? ''}: No such file or directory\n`);
@@ -67,9 +73,14 @@ function hostFile(verb: Verb, path: string): string {
   return existsSync(own) ? own : path;
 }
 
-function modeOf(verb: Verb): number {
-  const perms = text(verb, 'perms') ?? '0644';
-  return /^0x/i.test(perms) ? Number(perms) : Number.parseInt(perms, 8);
+/** Octal unless it begins with 0x; undefined: as the file has it, or as the umask makes it. */
+function modeOf(verb: Verb): number | undefined {
+  const given = text(verb, 'perms');
+  if (given === undefined) return undefined;
+  const perms = given.startsWith('0') ? given : `0${given}`;
+  if (/^0x[0-9a-f]+$/i.test(perms)) return Number(perms);
+  if (!/^0[0-7]*$/.test(perms)) throw new ToolError(`invalid mode: '${perms}'\n`);
+  return Number.parseInt(perms, 8);
 }
 
 /** The directory that the guest sees at that path: its root or the innermost mount point, links kept inside. */
@@ -90,22 +101,22 @@ async function writeInside(
   config: GuestConfig,
   file: { path: string; bytes: string | Uint8Array },
 ): Promise<void> {
+  const owner = { user: await accountId(verb, config, 'user'), group: await accountId(verb, config, 'group') };
+  const mode = modeOf(verb);
   const folder = await insidePath(verb, config, dirname(file.path));
   if (folder === undefined) throw new ToolError(`failed to create file: ${file.path}: No such file or directory\n`);
-  const owner = { user: await accountId(verb, config, 'user'), group: await accountId(verb, config, 'group') };
   // A link that is already there is followed, as upstream does from inside the guest.
   const target = (await insidePath(verb, config, file.path)) ?? join(folder, basename(file.path));
   writeFileSync(target, file.bytes);
-  chmodSync(target, modeOf(verb));
+  if (mode !== undefined) chmodSync(target, mode);
+  for (const id of [owner.user, owner.group])
+    if (id >= MAPPED_IDS) throw new ToolError('failed to change file owner: Invalid argument\n');
   if (process.getuid?.() === 0) chownSync(target, idBase(config) + owner.user, idBase(config) + owner.group);
 }
 
 async function accountId(verb: Verb, config: GuestConfig, kind: 'user' | 'group'): Promise<number> {
   const given = text(verb, kind) ?? '0';
-  if (/^\d+$/.test(given)) {
-    if (Number(given) >= 65_536) throw new ToolError('failed to change file owner: Invalid argument\n');
-    return Number(given);
-  }
+  if (/^\d+$/.test(given)) return Number(given);
   const table = await insidePath(verb, config, kind === 'user' ? '/etc/passwd' : '/etc/group');
   const rows =
     table === undefined

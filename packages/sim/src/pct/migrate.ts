@@ -19,7 +19,7 @@ import type { Task } from '../task.ts';
 import { errorText, ToolError } from '../tool.ts';
 import type { VolumeFormat } from '../volumes.ts';
 import { atPoint, exit, flag, isRunning, lockedInTask, taskOf, text, type Verb } from './context.ts';
-import { bringUp, halt, start } from './power.ts';
+import { bringUp, halt, startWithin } from './power.ts';
 
 const SHUTDOWN_SECONDS = 180;
 
@@ -145,7 +145,8 @@ async function move(migration: Migration, config: GuestConfig, wasRunning: boole
   storeConfig(there, vmid, config);
   if (!wasRunning) return;
   say('start container on target node');
-  await startOn(verb, there, task);
+  // A command of its own on the other node; what it says is output of this task.
+  await startWithin(verb, task, there);
 }
 
 /** A volume of a shared storage, or of no storage at all, stays where it is. */
@@ -210,12 +211,6 @@ async function takeBack(
   if (!wasRunning) return;
   say('start container on source node');
   await bringUp(verb, task, config);
-}
-
-/** A command of its own on the other node; what it says is output of this task. */
-async function startOn(verb: Verb, host: Host, task: Task): Promise<void> {
-  const put = (data: string | Uint8Array): void => task.log(Buffer.from(data).toString());
-  await start({ ...verb, host, io: { ...verb.io, out: put, err: put } });
 }
 
 function localTime(): string {

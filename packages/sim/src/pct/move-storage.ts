@@ -1,13 +1,14 @@
 /** move-volume to another storage: a full copy, then the config (pve-container src/PVE/API2/LXC.pm move_volume). */
 import type { GuestConfig } from '../config-text.ts';
+import { hasTemplateMark } from '../guest/change.ts';
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
-import { createDisks, deleteOwnedVolume } from '../guest/disks.ts';
-import { addUnused, type MountPoint, parseMountPoint, printMountPoint } from '../guest/mount-point.ts';
+import { createDisks } from '../guest/disks.ts';
+import { addUnused, type MountPoint, parseMountPoint, printMountPoint, usedVolumes } from '../guest/mount-point.ts';
 import { clusterLog } from '../pmxcfs.ts';
 import { copyTree } from '../pool/files.ts';
-import { enabledStorage, findVolume, volumeBackend, volumeDirectory } from '../storages.ts';
+import { enabledStorage, findVolume, freeVolume, volumeBackend, volumeDirectory } from '../storages.ts';
 import type { Task } from '../task.ts';
-import { ToolError } from '../tool.ts';
+import { errorText, ToolError } from '../tool.ts';
 import { RSYNC_SUMMARY } from './clone.ts';
 import { exit, flag, isRunning, locked, lockedInTask, taskOf, text, type Verb } from './context.ts';
 import { requireDigest } from './volume.ts';
@@ -39,20 +40,22 @@ export async function moveToStorage(verb: Verb, storage: string): Promise<number
 
 function checkedPoint(verb: Verb, config: GuestConfig, key: string): MountPoint {
   if (isRunning(verb)) throw new ToolError('cannot move volumes of a running container\n');
+  if (key.startsWith('unused'))
+    throw new ToolError(`cannot move volume '${key}', only configured volumes can be moved to another storage\n`);
+  const point = parseMountPoint(key, config.values.get(key) ?? '');
+  const isInSnapshot = [...config.snapshots.values()].some((section) => usedVolumes(section).includes(point.volume));
+  if (flag(verb, 'delete') && isInSnapshot)
+    throw new ToolError("you can't move a volume with snapshots and delete the source\n");
   requireDigest(text(verb, 'digest'), config, '');
-  const value = config.values.get(key);
-  if (value === undefined) throw new ToolError(`volume '${key}' for container '${verb.vmid}' does not exist\n`);
-  const point = parseMountPoint(key, value);
-  if (point.kind !== 'volume')
-    throw new ToolError(`you can't move a volume of type '${point.kind === 'bind' ? 'bind' : 'device'}'\n`);
   return point;
 }
 
 async function copyVolume(verb: Verb, task: Task, move: { key: string; storage: string }): Promise<void> {
   const { host, vmid } = verb;
-  enabledStorage(host, move.storage);
   const config = loadConfig(host, vmid, task.log);
   const point = parseMountPoint(move.key, config.values.get(move.key) ?? '');
+  await volumeDirectory(host, point.volume);
+  enabledStorage(host, move.storage);
   const { storage, volname } = findVolume(host, point.volume);
   const bytes = await (await volumeBackend(storage)).sizeBytes({ host, storage, volname });
   const into = new Map<string, string>();
@@ -62,14 +65,35 @@ async function copyVolume(verb: Verb, task: Task, move: { key: string; storage: 
   const [volid = ''] = await createDisks(work, wanted, { owner: config, into });
   await copyTree(await volumeDirectory(host, point.volume), await volumeDirectory(host, volid), new Set());
   task.log(RSYNC_SUMMARY);
+  const moved = hasTemplateMark(config) ? await asBase(verb, volid) : volid;
   await lockedInTask(verb, task, async () => {
     const fresh = loadConfig(host, vmid, task.log);
-    fresh.values.set(move.key, printMountPoint(move.key, { ...point.values, volume: volid, size: String(bytes) }));
+    fresh.values.set(move.key, printMountPoint(move.key, { ...point.values, volume: moved, size: String(bytes) }));
     if (!flag(verb, 'delete')) addUnused(fresh, point.volume);
     storeConfig(host, vmid, fresh);
   });
-  if (flag(verb, 'delete')) await deleteOwnedVolume(work, point.volume);
+  if (flag(verb, 'delete')) await freeSource(verb, task, point.volume);
   unlockDisk(verb);
+}
+
+async function asBase({ host }: Verb, volid: string): Promise<string> {
+  const { storage, volname } = findVolume(host, volid);
+  return `${storage.id}:${await (await volumeBackend(storage)).makeBase({ host, storage, volname })}`;
+}
+
+/** A source that does not go stays as an unused volume. */
+async function freeSource(verb: Verb, task: Task, volid: string): Promise<void> {
+  const { host, vmid } = verb;
+  try {
+    await freeVolume(host, volid);
+  } catch (err) {
+    task.log(`${errorText(err)}\n`);
+    await lockedInTask(verb, task, async () => {
+      const config = loadConfig(host, vmid, task.log);
+      addUnused(config, volid);
+      storeConfig(host, vmid, config);
+    });
+  }
 }
 
 function unlockDisk(verb: Verb): void {

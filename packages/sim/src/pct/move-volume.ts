@@ -3,6 +3,7 @@ import { deathSignal } from '../call.ts';
 import type { GuestConfig } from '../config-text.ts';
 import { applyChange, hasTemplateMark } from '../guest/change.ts';
 import { loadConfig, requireUnlocked, storeConfig, withGuestLock } from '../guest/config-store.ts';
+import { requireLxcConfig } from '../guest/lxc-config.ts';
 import { type MountPoint, parseMountPoint, printMountPoint, usedVolumes } from '../guest/mount-point.ts';
 import { findGuest } from '../pmxcfs.ts';
 import { runningGuest } from '../running.ts';
@@ -94,13 +95,18 @@ function checkKeys(from: string, to: string): void {
 function checkVolume(verb: Verb, source: GuestConfig, point: MountPoint): void {
   const isInSnapshot = [...source.snapshots.values()].some((section) => usedVolumes(section).includes(point.volume));
   if (isInSnapshot) refuse('Cannot move volume used by a snapshot to another container');
-  if (point.kind !== 'volume') refuse('Cannot move a bindmount or device mount to another container');
-  const { parsed, storage } = findVolume(verb.host, point.volume);
-  if (storage.type === 'dir' && parsed.format === 'subvol')
-    refuse('Storage does not support moving of this disk to another container');
+  // A path has no storage that could rename it, and so its own refusal is never reached.
+  const isMovable = point.kind === 'volume' && canRename(verb, point.volume);
+  if (!isMovable) refuse('Storage does not support moving of this disk to another container');
   const isUsed = !point.key.startsWith('unused');
   if (isRunning(verb) && isUsed)
     refuse('Cannot move in-use volume while the source CT is running - detach or shutdown first');
+}
+
+/** Feature `rename` of the storage types (pve-storage, volume_has_feature): no base volume, and no directory of a `dir` storage. */
+function canRename(verb: Verb, volid: string): boolean {
+  const { parsed, storage } = findVolume(verb.host, volid);
+  return !parsed.isBase && (storage.type === 'zfspool' || parsed.format !== 'subvol');
 }
 
 async function reassign(verb: Verb, task: Task, move: { from: string; to: Target }): Promise<void> {
@@ -131,5 +137,6 @@ async function reassign(verb: Verb, task: Task, move: { from: string; to: Target
     for (const reason of Object.values(errors)) task.warn(reason.trimEnd());
   }
   storeConfig(host, to.vmid, target);
+  if (!to.key.startsWith('unused')) requireLxcConfig(host, target);
   task.log(`target container '${to.vmid}' updated with '${to.key}'\n`);
 }

@@ -4,16 +4,18 @@ import { parseUpid } from '@pxmgr/contract/upid';
 import type { GuestConfig } from '../config-text.ts';
 import { switchesOf } from '../fault.ts';
 import { applyNow } from '../guest/apply.ts';
-import { hasTemplateMark, requireDevice } from '../guest/change.ts';
+import { hasTemplateMark } from '../guest/change.ts';
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { idBase, resolveMounts } from '../guest/disks.ts';
+import { isHaManaged, leaveCommand, requestStart } from '../guest/ha.ts';
 import { runHook } from '../guest/hook.ts';
 import { failDhcp } from '../guest/host-dhcp.ts';
-import { usedVolumes } from '../guest/mount-point.ts';
-import { requireBridge } from '../guest/network.ts';
+import { requireLxcConfig } from '../guest/lxc-config.ts';
+import { mountPoints, usedVolumes } from '../guest/mount-point.ts';
 import { requireQuorum } from '../pmxcfs.ts';
 import { runningGuest } from '../running.ts';
 import { runtimeOf } from '../runtime-of.ts';
+import { parameterError } from '../schema/command.ts';
 import { findVolume, holdsContainers } from '../storages.ts';
 import { runningTasks, type Task } from '../task.ts';
 import { ToolError } from '../tool.ts';
@@ -22,6 +24,7 @@ import { atPoint, exit, flag, isRunning, lockedInTask, taskOf, text, type Verb }
 export async function start(verb: Verb): Promise<number> {
   if (isRunning(verb)) throw new ToolError(`CT ${verb.vmid} already running\n`);
   requireQuorum(verb.host);
+  if (isHaManaged(verb.host, verb.vmid)) return askHa(verb, 'start', () => requestStart(verb.host, verb.vmid));
   const end = await taskOf(verb, 'vzstart', (task) =>
     lockedInTask(verb, task, async () => {
       // Upstream asks systemd to start a unit that already runs, and waits for a change of state that does not come.
@@ -32,10 +35,32 @@ export async function start(verb: Verb): Promise<number> {
       const config = loadConfig(verb.host, verb.vmid, task.log);
       if (hasTemplateMark(config)) throw new ToolError("you can't start a CT if it's a template\n");
       if (!flag(verb, 'skiplock') && config.values.get('lock') !== 'mounted') requireUnlocked(config);
+      requireNoQuota(config);
       await bringUp(verb, task, config);
     }),
   );
   return exit(end);
+}
+
+/** A task inside another one: what it says, its error included, is output there, and its failure is none. */
+export async function startWithin(verb: Verb, task: Task, host = verb.host): Promise<void> {
+  const put = (data: string | Uint8Array): void => task.log(Buffer.from(data).toString());
+  await start({ ...verb, host, io: { ...verb.io, out: put, err: put } });
+}
+
+/** A guest that HA manages is started and stopped by its manager; the tool only asks. */
+async function askHa(verb: Verb, what: 'start' | 'stop', ask: () => void): Promise<number> {
+  const end = await taskOf(verb, `ha${what}`, async (task) => {
+    task.log(`Requesting HA ${what} for CT ${verb.vmid}\n`);
+    ask();
+  });
+  return exit(end);
+}
+
+function requireNoQuota(config: GuestConfig): void {
+  const hasQuota = mountPoints(config).some((point) => point.values['quota'] === '1');
+  if (config.values.get('unprivileged') === '1' && hasQuota)
+    throw new ToolError('Quotas are not supported by unprivileged containers.\n');
 }
 
 export async function bringUp(verb: Verb, task: Task, config: GuestConfig): Promise<void> {
@@ -45,12 +70,7 @@ export async function bringUp(verb: Verb, task: Task, config: GuestConfig): Prom
     storeConfig(host, vmid, config);
   }
   await atPoint(verb, 'before-start');
-  if (!config.values.has('arch'))
-    throw new ToolError("missing 'arch' - internal error at /usr/share/perl5/PVE/LXC.pm line 729.\n");
-  for (const [key, value] of config.values) {
-    if (/^dev\d+$/.test(key)) requireDevice(host, value);
-    if (/^net\d+$/.test(key)) requireBridge(host, value);
-  }
+  requireLxcConfig(host, config);
   const [root, ...mounts] = await resolveMounts(host, config);
   requireContent(verb, task, config);
   if (root === undefined) throw new ToolError("missing 'rootfs' configuration\n");
@@ -86,6 +106,11 @@ function requireContent(verb: Verb, task: Task, config: GuestConfig): void {
 
 export async function stop(verb: Verb): Promise<number> {
   if (!isRunning(verb)) throw new ToolError(`CT ${verb.vmid} not running\n`);
+  if (isHaManaged(verb.host, verb.vmid)) {
+    if (flag(verb, 'overrule-shutdown'))
+      throw parameterError(verb.call, { 'overrule-shutdown': 'Not applicable for HA resources.' });
+    return askHa(verb, 'stop', () => leaveCommand(verb.host, `stop ct:${verb.vmid} 0`));
+  }
   const end = await taskOf(verb, 'vzstop', async (task) => {
     if (flag(verb, 'overrule-shutdown')) overruleShutdowns(verb, task);
     await lockedInTask(verb, task, async () => {
@@ -110,21 +135,38 @@ export async function killGuest(verb: Verb, task: Task, config: GuestConfig): Pr
   const { host, vmid } = verb;
   if (runningGuest(host, vmid) === undefined) return;
   await runHook({ host, vmid, config, log: task.log, signal: task.signal }, 'pre-stop');
-  await (await runtimeOf(host)).stop(host, vmid, task.log);
-  await afterStop(verb);
+  await kill(verb, task);
 }
 
-/** Upstream's post-stop hook loads the config, and writes it back some time later without any lock. */
-async function afterStop(verb: Verb): Promise<void> {
-  const delayMs = switchesOf(verb.host).postStopRewriteMs;
-  if (delayMs === undefined) return;
-  const config = loadConfig(verb.host, verb.vmid, () => undefined);
-  await sleep(delayMs);
-  storeConfig(verb.host, verb.vmid, config);
+async function kill(verb: Verb, task: Task): Promise<void> {
+  await (await runtimeOf(verb.host)).stop(verb.host, verb.vmid, task.log);
+  await afterStop(verb, task);
+}
+
+/**
+ * LXC's post-stop hook, which nobody's lock covers: the config is read, what waits in it is applied, and it is written
+ * back in any case, before the command ends. What it says is lost (pve-container src/lxc-pve-poststop-hook).
+ */
+async function afterStop(verb: Verb, task: Task): Promise<void> {
+  const { host, vmid } = verb;
+  const unheard = (): void => undefined;
+  const config = loadConfig(host, vmid, unheard);
+  await sleep(switchesOf(host).postStopRewriteMs ?? 0);
+  try {
+    await applyNow(config, { host, vmid, log: unheard, warn: unheard });
+    storeConfig(host, vmid, config);
+  } catch (err) {
+    if (!(err instanceof ToolError)) throw err;
+  }
+  await runHook({ host, vmid, config, log: unheard, signal: task.signal }, 'post-stop');
 }
 
 export async function shutdown(verb: Verb): Promise<number> {
   if (!isRunning(verb)) throw new ToolError(`CT ${verb.vmid} not running\n`);
+  if (isHaManaged(verb.host, verb.vmid)) {
+    const command = `stop ct:${verb.vmid} ${text(verb, 'timeout') ?? '60'}`;
+    return askHa(verb, 'stop', () => leaveCommand(verb.host, command));
+  }
   const end = await taskOf(verb, 'vzshutdown', (task) =>
     lockedInTask(verb, task, async () => {
       const config = loadConfig(verb.host, verb.vmid, task.log);
@@ -154,11 +196,11 @@ export async function halt(verb: Verb, task: Task, { config, timeoutSeconds, the
   const runtime = await runtimeOf(host);
   const wait = (timeoutMs: number, signal: AbortSignal): Promise<boolean> =>
     runtime.shutdown(host, vmid, { timeoutMs, log: task.log, signal });
-  if (await wait(timeoutSeconds * 1000, task.signal)) return afterStop(verb);
-  if (thenKill) return killGuest(verb, task, config);
+  if (await wait(timeoutSeconds * 1000, task.signal)) return afterStop(verb, task);
+  if (thenKill) return kill(verb, task);
   const reason = task.signal.aborted ? 'received interrupt' : 'exit code 1';
   task.log(`command 'lxc-stop -n ${vmid} --nokill --timeout ${timeoutSeconds}' failed: ${reason}\n`);
-  if (await wait((timeoutSeconds + 5) * 1000, task.signal)) return afterStop(verb);
+  if (await wait((timeoutSeconds + 5) * 1000, task.signal)) return afterStop(verb, task);
   throw new ToolError('container did not stop\n');
 }
 

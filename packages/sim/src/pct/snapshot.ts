@@ -4,12 +4,12 @@ import { hasTemplateMark } from '../guest/change.ts';
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { addUnused, type MountPoint, mountPoints } from '../guest/mount-point.ts';
 import { clusterLog } from '../pmxcfs.ts';
-import { findVolume, volumeBackend } from '../storages.ts';
+import { enabledStorage, findVolume, requireNewestSnapshot, volumeBackend } from '../storages.ts';
 import type { Task } from '../task.ts';
 import { errorText, ToolError } from '../tool.ts';
 import type { VolumeAt, VolumeBackend } from '../volumes.ts';
 import { atPoint, exit, flag, isRunning, lockedInTask, taskOf, text, type Verb } from './context.ts';
-import { killGuest, start } from './power.ts';
+import { killGuest, startWithin } from './power.ts';
 
 const NOT_COPIED = /^(?:snapstate|snaptime|vmstate|lock|description|unused\d+)$/;
 
@@ -40,6 +40,14 @@ async function backed(verb: Verb, volid: string): Promise<VolumeAt & { backend: 
   return { ...found, host: verb.host, backend: await volumeBackend(found.storage) };
 }
 
+/** Refused when one of the snapshot's storages is off. */
+async function activateStorages(verb: Verb, section: GuestSection): Promise<void> {
+  await eachVolume(verb, section, async (_, v) => {
+    enabledStorage(verb.host, v.storage.id);
+    await v.backend.activate?.(verb.host, v.storage);
+  });
+}
+
 async function canSnapshot(verb: Verb, section: GuestSection): Promise<boolean> {
   for (const point of mountPoints(section)) {
     if (point.kind !== 'volume') return false;
@@ -62,16 +70,18 @@ export async function snapshot(verb: Verb): Promise<number> {
     tell(verb, `snapshot container ${verb.vmid}: ${name}`);
     await edit(verb, task, (config) => prepare(verb, { config, name, task }));
     await atPoint(verb, 'after-prepare');
+    const taken: string[] = [];
     try {
       const section = loadConfig(verb.host, verb.vmid, task.log).snapshots.get(name) ?? emptySection();
-      await eachVolume(verb, section, (_, v) => v.backend.snapshot(v, name));
+      await activateStorages(verb, section);
+      await eachVolume(verb, section, async (point, v) => {
+        await v.backend.snapshot(v, name);
+        taken.push(point.key);
+      });
     } catch (err) {
       task.log('snapshot create failed: starting cleanup\n');
-      await edit(verb, task, (config) => {
-        config.snapshots.delete(name);
-        config.values.delete('lock');
-      });
-      throw err;
+      await removeSnapshot(verb, task, { name, isForced: true, only: taken });
+      throw new ToolError(`${errorText(err)}\n\n`);
     }
     await atPoint(verb, 'before-config');
     await edit(verb, task, (config) => {
@@ -114,31 +124,55 @@ export async function delsnapshot(verb: Verb): Promise<number> {
   const isForced = flag(verb, 'force');
   const end = await taskOf(verb, 'vzdelsnapshot', async (task) => {
     tell(verb, `delete snapshot VM ${verb.vmid}: ${name}`);
-    requireSnapshot(loadConfig(verb.host, verb.vmid, task.log), name);
+    await activateStorages(verb, requireSnapshot(loadConfig(verb.host, verb.vmid, task.log), name));
     await edit(verb, task, (config) => {
       requireUnlocked(config);
-      if (hasTemplateMark(config)) throw new ToolError("you can't delete a snapshot if vm is a template\n");
-      requireSnapshot(config, name).values.set('snapstate', 'delete');
       config.values.set('lock', 'snapshot-delete');
     });
-    await atPoint(verb, 'after-lock');
-    const section = requireSnapshot(loadConfig(verb.host, verb.vmid, task.log), name);
-    await eachVolume(verb, section, async (_, v) => {
-      try {
-        await v.backend.deleteSnapshot(v, name);
-      } catch (err) {
-        if (!isForced) throw err;
-        task.log(`${errorText(err)}\n`);
-      }
-    });
-    await edit(verb, task, (config) => dropSnapshot(config, name, section));
+    await removeSnapshot(verb, task, { name, isForced });
   });
   return exit(end);
 }
 
+interface Removal {
+  readonly name: string;
+  /** What a volume refuses is only told. */
+  readonly isForced: boolean;
+  /** Keys of the volumes that have the snapshot; undefined: all. */
+  readonly only?: readonly string[];
+}
+
+/** The lock is there. Without force each volume leaves the snapshot's section as soon as it has lost its own snapshot. */
+async function removeSnapshot(verb: Verb, task: Task, { name, isForced, only }: Removal): Promise<void> {
+  await edit(verb, task, (config) => {
+    if (hasTemplateMark(config)) throw new ToolError("you can't delete a snapshot if vm is a template\n");
+    requireSnapshot(config, name).values.set('snapstate', 'delete');
+  });
+  await atPoint(verb, 'after-lock');
+  const section = requireSnapshot(loadConfig(verb.host, verb.vmid, task.log), name);
+  const freed: string[] = [];
+  await eachVolume(verb, section, async (point, v) => {
+    try {
+      if (only?.includes(point.key) === false) return;
+      await v.backend.deleteSnapshot(v, name);
+      freed.push(point.volume);
+    } catch (err) {
+      if (!isForced) throw err;
+      task.log(`${errorText(err)}\n`);
+    }
+    if (isForced) return;
+    await edit(verb, task, (config) => {
+      const left = requireSnapshot(config, name);
+      left.values.delete(point.key);
+      addUnused(left, point.volume);
+    });
+  });
+  await edit(verb, task, (config) => dropSnapshot(config, name, freed));
+}
+
 /** Volumes that only the snapshot had stay as unused ones. */
-function dropSnapshot(config: GuestConfig, name: string, section: GuestSection): void {
-  const parent = section.values.get('parent');
+function dropSnapshot(config: GuestConfig, name: string, freed: readonly string[]): void {
+  const parent = requireSnapshot(config, name).values.get('parent');
   for (const holder of [config, ...config.snapshots.values()]) {
     if (holder.values.get('parent') !== name) continue;
     if (parent === undefined) holder.values.delete('parent');
@@ -146,7 +180,7 @@ function dropSnapshot(config: GuestConfig, name: string, section: GuestSection):
   }
   config.snapshots.delete(name);
   config.values.delete('lock');
-  for (const point of mountPoints(section)) if (point.kind === 'volume') addUnused(config, point.volume);
+  for (const volume of freed) addUnused(config, volume);
 }
 
 export async function rollback(verb: Verb): Promise<number> {
@@ -158,8 +192,8 @@ export async function rollback(verb: Verb): Promise<number> {
     const section = requireSnapshot(loadConfig(verb.host, verb.vmid, task.log), name);
     await eachVolume(verb, section, (_, v) => v.backend.rollback(v, name));
     await edit(verb, task, (config) => applySnapshot(config, name));
+    if (flag(verb, 'start')) await startWithin(verb, task);
   });
-  if (!end.isError && flag(verb, 'start')) await start(verb);
   return exit(end);
 }
 
@@ -167,11 +201,8 @@ async function prepareRollback(verb: Verb, at: { config: GuestConfig; name: stri
   const { config, name, task } = at;
   if (hasTemplateMark(config)) throw new ToolError("you can't rollback if vm is a template\n");
   const section = requireSnapshot(config, name);
-  await eachVolume(verb, section, async (point, v) => {
-    if ((await v.backend.newerSnapshots(v, name)).length > 0) {
-      throw new ToolError(`can't rollback, '${name}' is not most recent snapshot on '${point.volume}'\n`);
-    }
-  });
+  await activateStorages(verb, section);
+  await eachVolume(verb, section, (_, v) => requireNewestSnapshot(v, name));
   const state = section.values.get('snapstate');
   if (state !== undefined) throw new ToolError(`unable to rollback to incomplete snapshot (snapstate = ${state})\n`);
   requireUnlocked(config);

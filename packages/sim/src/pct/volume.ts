@@ -30,7 +30,7 @@ export async function resize(verb: Verb): Promise<number> {
       await (await volumeBackend(storage)).resize({ host: verb.host, storage, volname }, bytes, task.log);
       if (parsed.format === 'raw')
         task.log(
-          `Image resized.\n${isRunning(verb) ? '' : grownText(await volumePath(verb.host, point.volume), bytes)}`,
+          `Image resized.\n${isRunning(verb) ? grownWhileUsed(bytes) : grownText(await volumePath(verb.host, point.volume), bytes)}`,
         );
       config.values.set(point.key, printMountPoint(point.key, { ...point.values, size: String(bytes) }));
       storeConfig(verb.host, verb.vmid, config);
@@ -56,6 +56,16 @@ The filesystem on ${path} is now ${blocks} (1k) blocks long.
 `;
 }
 
+/** The file system of a running guest grows under its loop device. */
+function grownWhileUsed(bytes: number): string {
+  return `resize2fs 1.47.2 (1-Jan-2025)
+Filesystem at /dev/loop0 is mounted on /tmp; on-line resizing required
+old_desc_blocks = 1, new_desc_blocks = 1
+The filesystem on /dev/loop0 is now ${Math.floor(bytes / 1024)} (1k) blocks long.
+
+`;
+}
+
 async function checkedResize(verb: Verb, warn: (line: string) => void): Promise<Resize> {
   const { host, vmid } = verb;
   const config = loadConfig(host, vmid, warn);
@@ -65,7 +75,9 @@ async function checkedResize(verb: Verb, warn: (line: string) => void): Promise<
   const point = parseMountPoint(key, config.values.get(key) ?? '');
   const { storage, volname, parsed } = findVolume(host, point.volume);
   if (parsed.vmid !== vmid)
-    throw new ToolError(`can't resize mount point owned by another container (${parsed.vmid ?? ''})\n`);
+    throw new ToolError(
+      `can't resize mount point owned by another container (${parsed.vmid ?? ''}) at /usr/share/perl5/PVE/API2/LXC.pm line 2386.\n`,
+    );
   if (!(await (await volumeBackend(storage)).exists({ host, storage, volname })))
     throw new ToolError(`volume '${point.volume}' does not exist\n`, 2);
   const given = text(verb, 'size') ?? '';

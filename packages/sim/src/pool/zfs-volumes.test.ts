@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Host } from '../host.ts';
@@ -69,6 +69,9 @@ describe('volumes on a zfspool storage', () => {
     writeFileSync(file, 'after');
     await zfsVolumes.resize({ host, storage, volname: name }, 40 * MIB);
     await zfsVolumes.rollback({ host, storage, volname: name }, 's1');
+    // Upstream leaves it unmounted until its next use (pve-storage src/PVE/Storage/ZFSPoolPlugin.pm volume_snapshot_rollback).
+    expect(existsSync(file)).toBe(false);
+    await zfsVolumes.directory({ host, storage, volname: name });
     expect(readFileSync(file, 'utf8')).toBe('before');
     expect(await zfsVolumes.sizeBytes({ host, storage, volname: name })).toBe(20 * MIB);
     await zfsVolumes.snapshot({ host, storage, volname: name }, 's2');

@@ -11,7 +11,7 @@ import { ToolError } from '../tool.ts';
 import { parseVolumeName } from '../volume-names.ts';
 import type { SpaceRow, VolumeAt, VolumeBackend, VolumeRequest, VolumeRow } from '../volumes.ts';
 import { destroyDataset, destroySnapshots } from './destroy.ts';
-import { attach, mountsItself } from './mounting.ts';
+import { attach, mountsItself, unmountDataset } from './mounting.ts';
 import type { Pairs } from './refuse.ts';
 import { renameDataset } from './rename.ts';
 import { setProperties } from './settings.ts';
@@ -147,17 +147,22 @@ async function rollbackVolume({ host, storage, volname }: VolumeAt, name: string
   ];
   if (quota !== undefined)
     await asStorage(() => setProperties(host, dataset, [['refquota', quota === '0' ? 'none' : quota]]));
+  // Left unmounted, so that the kernel forgets what it held of it; the next use mounts it.
+  changePools(host, (state) => {
+    const found = findDataset(state, dataset);
+    if (found?.mountedAt !== undefined) unmountDataset(host, state, dataset);
+  });
 }
 
-async function newerSnapshots({ host, storage, volname }: VolumeAt, name: string): Promise<string[]> {
+async function newerSnapshots({ host, storage, volname }: VolumeAt, name: string): Promise<string[] | undefined> {
   const names = (findDataset(readPools(host), datasetName(storage, volname))?.snapshots ?? []).map(
     (entry) => entry.name,
   );
-  return names.includes(name) ? names.slice(names.indexOf(name) + 1) : [];
+  return names.includes(name) ? names.slice(names.indexOf(name) + 1) : undefined;
 }
 
 async function rename({ host, storage, volname }: VolumeAt, targetVmid: number): Promise<string> {
-  const { format } = parseVolumeName('zfspool', volname);
+  const { format, base } = parseVolumeName('zfspool', volname);
   const name = freeName(host, storage, {
     vmid: targetVmid,
     format: format === 'subvol' ? 'subvol' : 'raw',
@@ -171,18 +176,18 @@ async function rename({ host, storage, volname }: VolumeAt, targetVmid: number):
       { parents: false, unmounted: false },
     ),
   );
-  return name;
+  return base === undefined ? name : `${base}/${name}`;
 }
 
 async function makeBase({ host, storage, volname }: VolumeAt): Promise<string> {
-  const { name } = parseVolumeName('zfspool', volname);
+  const { name, base: origin } = parseVolumeName('zfspool', volname);
   const base = name.replace(/^subvol-/, 'basevol-').replace(/^vm-/, 'base-');
   const to = `${poolName(storage)}/${base}`;
   await asStorage(() =>
     renameDataset(host, { from: datasetName(storage, volname), to }, { parents: false, unmounted: false }),
   );
-  await asStorage(() => takeSnapshots(host, [`${to}@__base__`]));
-  return base;
+  await snapshot({ host, storage, volname: base }, '__base__');
+  return origin === undefined ? base : `${origin}/${base}`;
 }
 
 async function linkedClone({ host, storage, volname }: VolumeAt, targetVmid: number): Promise<string> {

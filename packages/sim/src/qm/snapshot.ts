@@ -2,6 +2,7 @@
 import { exit, isRunning, taskOf, text, type Verb } from '../pct/context.ts';
 import { printSnapshotTree } from '../pct/snapshot.ts';
 import { publishStopped } from '../running.ts';
+import { requireNewestSnapshot } from '../storages.ts';
 import type { Task } from '../task.ts';
 import { ToolError } from '../tool.ts';
 import { disksOf, type VmConfig } from '../vm-config.ts';
@@ -102,10 +103,7 @@ async function goBack(verb: Verb, task: Task, name: string): Promise<void> {
   await editVm(verb, task, async (config) => {
     if (isTemplate(config)) throw new ToolError("you can't rollback if vm is a template\n");
     const section = sectionOf(config, name);
-    await eachVolume(verb, section, async (volume, volid) => {
-      if ((await volume.backend.newerSnapshots(volume, name)).length > 0)
-        throw new ToolError(`can't rollback, '${name}' is not most recent snapshot on '${volid}'\n`);
-    });
+    await eachVolume(verb, section, (volume) => requireNewestSnapshot(volume, name));
     requireUnlocked(config);
     if (isRunning(verb)) publishStopped(verb.host, verb.vmid);
     config.values.set('lock', 'rollback');
