@@ -47,6 +47,7 @@ export async function hotplug(config: GuestConfig, work: ApplyWork): Promise<Fie
     if (!selected(key) || !(CONFIG_ONLY.has(key) || LIVE_DELETE.test(key))) continue;
     await attempt(errors, { key, text: `unable to hotplug ${key}: ` }, async () => {
       if (key.startsWith('unused')) await deleteUnused(config, work, key);
+      if (key.startsWith('net')) work.log(`delete ips from ${key}\n`);
       config.values.delete(key);
       dropPendingDelete(config, key);
     });

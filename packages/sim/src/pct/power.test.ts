@@ -80,6 +80,19 @@ describe('a guest that HA manages', () => {
   });
 });
 
+describe('an interface of a running guest', () => {
+  it('goes at once, and its addresses are told of', async () => {
+    await pct('set', '100', '--net1', 'name=eth1,bridge=vmbr0');
+    await pct('start', '100');
+    expect(await pct('set', '100', '--delete', 'net1')).toEqual({
+      status: 0,
+      stdout: 'delete ips from net1\n',
+      stderr: '',
+    });
+    expect(stored()).not.toContain('net1');
+  });
+});
+
 describe('what speaks against it', () => {
   it('a missing bridge is told by every change of a stopped guest, which is stored all the same', async () => {
     const set = await pct('set', '100', '--net0', 'name=eth0,bridge=vmbr77');
