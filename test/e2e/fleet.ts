@@ -51,6 +51,7 @@ export interface ContainerView {
   readonly status: string;
   readonly node: string;
   readonly guestUid: string;
+  readonly description: string;
   readonly imageReference: string;
   readonly imageDigest: string;
   readonly config: Readonly<Record<string, string>>;

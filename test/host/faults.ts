@@ -1,6 +1,7 @@
 /** Things that go wrong on a host that is otherwise fine; afterwards everything is whole or gone. */
 import assert from 'node:assert/strict';
 import type { Course, Step } from './course.ts';
+import { WEB } from './names.ts';
 import { toolText } from './target.ts';
 
 const VICTIM = 'pxmgr-test-victim';
@@ -37,6 +38,22 @@ export const FAULTS: readonly Step[] = [
         await course.succeeds(['container', 'destroy', VICTIM, '--yes']);
       } else assert.match(operation.problem?.code ?? '', /^PXM_/);
       assert.ok(await isGone(course, vmid));
+    },
+  },
+  {
+    title: 'is stopped and started again: guests run on, and what happened meanwhile is told',
+    run: async (course) => {
+      const vmid = course.vmid(0);
+      const init = await toolText(course.target, 'lxc-info', '-n', vmid, '-p');
+      await course.target.stopAgent();
+      await toolText(course.target, 'pct', 'set', vmid, '--description', 'changed while nobody looked');
+      await course.target.startAgent();
+      await course.nodeIsUp();
+      await course.waitFor('the change is known', async () =>
+        (await course.container(WEB)).description.includes('nobody looked') ? true : undefined,
+      );
+      assert.equal(await course.status(vmid), 'status: running');
+      assert.equal(await toolText(course.target, 'lxc-info', '-n', vmid, '-p'), init);
     },
   },
   {

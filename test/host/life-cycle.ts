@@ -5,9 +5,10 @@
 import assert from 'node:assert/strict';
 import { tarOf } from '@pxmgr/sim/oci/image-writer';
 import { busyboxTree } from '../e2e/busybox-tree.ts';
-import { CHANGES, WEB } from './changes.ts';
+import { CHANGES } from './changes.ts';
 import type { Step } from './course.ts';
 import { FAULTS } from './faults.ts';
+import { WEB } from './names.ts';
 import { toolText, tracesOf } from './target.ts';
 
 const TINY = 'pxmgr-test-tiny';

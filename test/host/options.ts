@@ -7,8 +7,8 @@ import { MARKER } from './target.ts';
 
 export const HELP = `npm run test:host -- --address root@HOST[:PORT] --vmids FIRST-LAST --storage ID [options]
 
-Runs the life cycle of an agent (join, inventory, containers from an image and from a template, start, exec, changes,
-stop, destroy, faults) on a real Proxmox VE host, over ssh. The host must carry the file ${MARKER}. Only ids of the
+Runs the life cycle of an agent (join, inventory, containers from an image and from a template, start, exec, set,
+snapshots, clones, devices, stop, destroy, faults) on a real Proxmox VE host, over ssh. The host must carry the file ${MARKER}. Only ids of the
 given range and the given storages are used; everything is removed at the end.
 
   --address USER@HOST[:PORT]  the host; ssh as root, key login, host key in known_hosts

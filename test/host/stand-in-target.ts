@@ -27,7 +27,7 @@ export class StandInTarget implements Target {
       storage: node.name === 'pve2' ? 'local-zfs' : 'local',
       templateStorage: 'local',
       bridge: 'vmbr0',
-      device: '/dev/fuse',
+      device: node.name === 'pve2' ? '/dev/kfd' : '/dev/nvidia0',
     };
   }
 
