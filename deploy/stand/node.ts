@@ -126,6 +126,17 @@ export class NodeProcess {
     });
   }
 
+  /** A second agent on the same configuration: what it says before it ends by itself. */
+  async startAnother(): Promise<string> {
+    const result = await this.options.dir.runner.run({
+      file: process.execPath,
+      args: [bundle('pxmgr-agent'), '--config', this.configFile],
+      purpose: `run a second agent on ${this.name}`,
+      timeoutMs: START_LIMIT_MS,
+    });
+    return result.stderr;
+  }
+
   async waitUp(): Promise<void> {
     await waitFor(`${this.name} is up`, START_LIMIT_MS, async () => {
       if (this.daemon?.ended !== undefined)

@@ -15,6 +15,7 @@ import { createNotifier } from '@pxmgr/kit/lifecycle/notify';
 import { forStderr } from '@pxmgr/kit/log/journal';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import { createLogger } from '@pxmgr/kit/log/logger';
+import { requireFree } from '@pxmgr/kit/rpc/listen';
 import { createRpcServer } from '@pxmgr/kit/rpc/server';
 import type { TlsMaterial } from '@pxmgr/kit/rpc/tls';
 import type { AgentConfigValues } from './config.ts';
@@ -172,6 +173,7 @@ class RunningAgent {
   async start(): Promise<void> {
     const { config, identity, logger } = this.#core;
     this.#lock = await acquireLockFile(join(config.stateDir, 'lock'), 'pxmgr-agent');
+    await requireFree(config.listen);
     this.#parts = await createParts(this.#core);
     this.#publishing = this.#parts.events.run(this.#stop.signal);
     await this.#installHook();

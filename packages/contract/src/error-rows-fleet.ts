@@ -237,6 +237,11 @@ export const FLEET_ROWS = {
     'database {path} is damaged: {reason}',
     'restore a backup; the inventory itself comes back from the agents',
   ),
+  PXM_STATE_DAMAGED: row(
+    FAULT,
+    '{path} is damaged: {reason}',
+    'restore it from a backup; an agent can join anew instead: pxmgr-agent join --force TOKEN',
+  ),
   PXM_LISTEN_FAILED: row(
     FAULT,
     'cannot listen on {address}: {reason}',

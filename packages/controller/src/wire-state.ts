@@ -5,6 +5,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '@pxmgr/kit/clock';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { removeTemporaries, writeFileAtomic } from '@pxmgr/kit/fs/atomic';
 import { acquireLockFile, type LockFile } from '@pxmgr/kit/fs/lock-file';
 import type { KeyedCertificate } from '@pxmgr/kit/pki/ca';
@@ -45,7 +46,7 @@ export interface State {
   close(): Promise<void>;
 }
 
-/** Errors: PXM_ALREADY_RUNNING, PXM_DATABASE_CORRUPT. */
+/** Errors: PXM_ALREADY_RUNNING, PXM_DATABASE_CORRUPT, PXM_STATE_DAMAGED. */
 export async function openState(config: Config, clock: Clock): Promise<State> {
   await mkdir(config.state_dir, { recursive: true, mode: 0o700 });
   const lock = await acquireLockFile(join(config.state_dir, 'controller.lock'), CONFIG_PROGRAM);
@@ -60,13 +61,14 @@ export async function openState(config: Config, clock: Clock): Promise<State> {
 async function openUnderLock(config: Config, clock: Clock, lock: LockFile): Promise<State> {
   for (const folder of [config.state_dir, pkiFolder(config), busFolder(config)])
     if (existsSync(folder)) await removeTemporaries(folder);
-  const pki = await openPki(pkiFolder(config), clock);
+  const databasePath = config.database === '' ? join(config.state_dir, 'controller.db') : config.database;
+  const pki = await openPki(pkiFolder(config), clock, !existsSync(databasePath));
   const names = reachableNames(config);
   const controllerCertificate = await pki.issueController({ names });
   const busCertificate = await pki.issueBus({ names });
   const externalBusCa = config.nats_ca_file === '' ? undefined : await readFile(config.nats_ca_file, 'utf8');
   const seal = createSeal(await sealKey(join(config.state_dir, 'plan.key')));
-  const database = openDatabase(config.database === '' ? join(config.state_dir, 'controller.db') : config.database);
+  const database = openDatabase(databasePath);
   const stores = openStores(database);
   stores.audit.endInterrupted();
   return {
@@ -88,7 +90,11 @@ async function openUnderLock(config: Config, clock: Clock, lock: LockFile): Prom
 /** Made at the first start. Not in the database, so a copy of that alone does not open what plans have sealed. */
 async function sealKey(path: string): Promise<Buffer> {
   if (!existsSync(path)) await writeFileAtomic(path, randomBytes(SEAL_KEY_BYTES), { mode: 0o600 });
-  return await readFile(path);
+  const key = await readFile(path);
+  if (key.length === SEAL_KEY_BYTES && key.some((byte) => byte !== 0)) return key;
+  const reason =
+    'it does not hold a key; without the file another is made, and plans that wait with an environment fail';
+  throw new PxmError('PXM_STATE_DAMAGED', { path, reason });
 }
 
 function openStores(database: Database): Stores {

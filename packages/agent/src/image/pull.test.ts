@@ -208,9 +208,6 @@ describe('pullImage against a real registry', () => {
     const blob = parts.cache.blobPath(record.config.layerDigests[1]!);
     const bytes = await readFile(blob);
     await writeFile(blob, Buffer.alloc(bytes.length));
-    await expect(pullImage(parts, { image: image(name), storage: '' }, new RecordingWork())).rejects.toMatchObject({
-      code: 'PXM_IMAGE_REJECTED',
-    });
     await pullImage(parts, { image: image(name), storage: '' }, new RecordingWork());
     expect(await readFile(blob)).toEqual(bytes);
   });

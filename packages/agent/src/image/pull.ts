@@ -100,13 +100,10 @@ export async function pullImage(parts: PullParts, request: PullRequest, work: Pu
     return finish(record, work);
   }
   await parts.cache.prepare();
-  await work.step('fetch', `fetch ${resolved.source.reference} (${formatSize(resolved.source.sizeBytes)})`, () =>
-    fetchBlobs(parts, resolved, work),
-  );
   try {
-    const verified = await work.step('verify', 'check every blob, layer and string', () =>
-      verifyFetched(parts, resolved, work),
-    );
+    const first = await fetchAndVerify(parts, resolved, work);
+    // What a power cut or a bad disk has damaged in the cache is gone now: the second fetch brings it anew.
+    const verified = first.damaged.length === 0 ? first.image() : (await fetchAndVerify(parts, resolved, work)).image();
     const record = await work.step('publish', `write the archive into storage ${target.storage.id}`, () =>
       publish(parts, { resolved, verified, target }, work),
     );
@@ -217,11 +214,22 @@ async function watchProgress(
   work.bytes('fetch', Math.min(await parts.cache.measure(what.digest, what.blobs), what.total), what.total);
 }
 
-async function verifyFetched(
-  parts: PullParts,
-  resolved: ResolvedImage,
-  work: PullWork,
-): Promise<VerifiedImage & { manifestDigest: string; manifestBytes: number }> {
+type FetchedImage = VerifiedImage & { manifestDigest: string; manifestBytes: number };
+
+interface Fetched {
+  /** Blobs that were not what they are named; skopeo checks what it fetches, so they lay in the cache before. */
+  readonly damaged: readonly string[];
+  /** Errors: PXM_IMAGE_REJECTED. */
+  readonly image: () => FetchedImage;
+}
+
+async function fetchAndVerify(parts: PullParts, resolved: ResolvedImage, work: PullWork): Promise<Fetched> {
+  const { reference, sizeBytes } = resolved.source;
+  await work.step('fetch', `fetch ${reference} (${formatSize(sizeBytes)})`, () => fetchBlobs(parts, resolved, work));
+  return await work.step('verify', 'check every blob, layer and string', () => verifyFetched(parts, resolved, work));
+}
+
+async function verifyFetched(parts: PullParts, resolved: ResolvedImage, work: PullWork): Promise<Fetched> {
   const { source } = resolved;
   const index = Index.safeParse(await parts.cache.readIndex(source.digest));
   const [entry, ...others] = index.success ? index.data.manifests : [];
@@ -237,15 +245,19 @@ async function verifyFetched(
     onBadBlob: (digest) => bad.push(digest),
   });
   for (const digest of bad) await parts.cache.dropBlob(digest);
-  if (!result.ok) throw rejected(source.reference, result.problems.join('; '));
-  return { ...result.value, manifestDigest: entry.digest, manifestBytes: entry.size };
+  const image = (): FetchedImage => {
+    if (!result.ok) throw rejected(source.reference, result.problems.join('; '));
+    return { ...result.value, manifestDigest: entry.digest, manifestBytes: entry.size };
+  };
+  if (bad.length === 0) image();
+  return { damaged: bad, image };
 }
 
 async function publish(
   parts: PullParts,
   what: {
     resolved: ResolvedImage;
-    verified: VerifiedImage & { manifestDigest: string; manifestBytes: number };
+    verified: FetchedImage;
     target: Target;
   },
   work: PullWork,

@@ -3,13 +3,14 @@
  * never leave the machine. Nothing but `join`, main and wire uses this room.
  * This file keeps the identity: one folder, replaced as a whole, readable only by its owner.
  */
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { syncFolder, writeFileAtomic } from '@pxmgr/kit/fs/atomic';
 import { registerSecret } from '@pxmgr/kit/log/redact';
 import * as z from 'zod';
+import { isAbsent } from '../host/paths.ts';
 
 const Membership = z.object({
   version: z.literal(1),
@@ -45,21 +46,48 @@ function folderOf(stateDir: string): string {
   return join(stateDir, 'identity');
 }
 
-/** The stored identity; undefined when this agent has not joined. Its secrets are registered with the log redactor. */
+/** What a file holds, checked. PXM_STATE_DAMAGED: a file that was emptied or zeroed must not look like a strange peer. */
+function whole<T>(path: string, read: (text: string) => T): T {
+  try {
+    return read(readFileSync(path, 'utf8'));
+  } catch (error) {
+    const reason = isAbsent(error) ? 'it is missing' : 'it does not hold what it should';
+    throw new PxmError('PXM_STATE_DAMAGED', { path, reason }, { cause: error });
+  }
+}
+
+function certificate(text: string): string {
+  new X509Certificate(text);
+  return text;
+}
+
+function privateKey(text: string): string {
+  createPrivateKey(text);
+  return text;
+}
+
+function line(text: string): string {
+  const word = text.trim();
+  if (!/^[\w.-]+$/.test(word)) throw new Error('one line of letters is expected');
+  return word;
+}
+
+/**
+ * The stored identity; undefined when this agent has not joined. Its secrets are registered with the log redactor.
+ * PXM_STATE_DAMAGED.
+ */
 export function readIdentity(stateDir: string): Identity | undefined {
   const folder = folderOf(stateDir);
   // A crash between the two renames of `writeIdentity` leaves only the old folder.
   if (!existsSync(folder) && existsSync(`${folder}.old`)) renameSync(`${folder}.old`, folder);
   if (!existsSync(join(folder, 'membership.json'))) return undefined;
-  const membership = Membership.parse(JSON.parse(readFileSync(join(folder, 'membership.json'), 'utf8')));
-  const text = (name: keyof typeof FILES): string => readFileSync(join(folder, FILES[name]), 'utf8');
-  const identity: Identity = {
-    ...membership,
-    caCertificate: text('caCertificate'),
-    certificate: text('certificate'),
-    privateKey: text('privateKey'),
-    natsJwt: text('natsJwt').trim(),
-    natsSeed: text('natsSeed').trim(),
+  const identity = {
+    ...whole(join(folder, 'membership.json'), (text) => Membership.parse(JSON.parse(text))),
+    caCertificate: whole(join(folder, FILES.caCertificate), certificate),
+    certificate: whole(join(folder, FILES.certificate), certificate),
+    privateKey: whole(join(folder, FILES.privateKey), privateKey),
+    natsJwt: whole(join(folder, FILES.natsJwt), line),
+    natsSeed: whole(join(folder, FILES.natsSeed), line),
   };
   registerSecrets(identity);
   return identity;
@@ -69,7 +97,7 @@ function registerSecrets(identity: Identity): void {
   for (const secret of [identity.privateKey, identity.natsSeed, identity.natsJwt]) registerSecret(secret.trim());
 }
 
-/** Errors: PXM_NOT_JOINED. */
+/** Errors: PXM_NOT_JOINED, PXM_STATE_DAMAGED. */
 export function requireIdentity(stateDir: string): Identity {
   const identity = readIdentity(stateDir);
   if (identity === undefined) throw new PxmError('PXM_NOT_JOINED');

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -155,6 +155,24 @@ describe('joinFleet', () => {
     expect(second.natsSeed).not.toBe(first.natsSeed);
     expect(readIdentity(options.stateDir)?.natsSeed).toBe(second.natsSeed);
   });
+
+  it.each(['membership.json', 'ca.crt', 'agent.crt', 'agent.key', 'nats.jwt', 'nats.seed'])(
+    'names %s when it is damaged, and joining anew gets over it',
+    async (name) => {
+      const options = optionsOf(tokenOf());
+      await joinFleet(options);
+      const path = join(options.stateDir, 'identity', name);
+      for (const text of ['', '\0'.repeat(statSync(path).size), undefined]) {
+        if (text === undefined) rmSync(path);
+        else writeFileSync(path, text);
+        // Without its membership an agent has not joined at all.
+        const code = name === 'membership.json' && text === undefined ? 'PXM_NOT_JOINED' : 'PXM_STATE_DAMAGED';
+        expect(() => requireIdentity(options.stateDir)).toThrow(expect.objectContaining({ code }));
+      }
+      const again = await joinFleet({ ...options, force: true });
+      expect(requireIdentity(options.stateDir).natsSeed).toBe(again.natsSeed);
+    },
+  );
 
   it('takes the old identity when a replacement was interrupted', async () => {
     const options = optionsOf(tokenOf());

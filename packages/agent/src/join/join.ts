@@ -80,8 +80,9 @@ async function ask(token: JoinToken, options: JoinOptions): Promise<Answer> {
  * and what the controller answers. A failed join leaves an earlier identity untouched.
  */
 export async function joinFleet(options: JoinOptions): Promise<Identity> {
-  const before = readIdentity(options.stateDir);
-  if (before !== undefined && !options.force) {
+  // A damaged identity is no reason not to get another.
+  const before = options.force ? undefined : readIdentity(options.stateDir);
+  if (before !== undefined) {
     throw new PxmError('PXM_ALREADY_JOINED', { node: before.nodeName, uid: before.nodeUid });
   }
   const token = readToken(options.token, options.nodeName, options.clock);

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Order } from '@pxmgr/contract/common';
@@ -31,3 +31,17 @@ it('refuses what a newer order has overtaken, per resource, also after a restart
   await restarted.check('vmid:101', order(0n));
   await restarted.check('vmid:101', undefined);
 });
+
+it.each(['', '\0\0\0\0', '{"vmid:101":{"token"', '[]'])(
+  'puts a damaged file aside and takes orders: %j',
+  async (text) => {
+    const path = join(directory, 'fence.json');
+    await writeFile(path, text);
+    const told: string[] = [];
+    const fence = new Fence(path, 'pve1', (where) => told.push(where));
+    await fence.check('vmid:101', order(5n));
+    await expect(fence.check('vmid:101', order(4n))).rejects.toMatchObject({ code: 'PXM_GENERATION_OLD' });
+    expect(told).toEqual([`${path}.damaged`]);
+    expect(await readFile(`${path}.damaged`, 'utf8')).toBe(text);
+  },
+);

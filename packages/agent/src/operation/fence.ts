@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rename } from 'node:fs/promises';
 import type { Order } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { writeFileAtomic } from '@pxmgr/kit/fs/atomic';
@@ -19,11 +19,13 @@ const MAX_ENTRIES = 4096;
 export class Fence {
   readonly #path: string;
   readonly #node: string;
+  readonly #onDamage: (path: string, error: unknown) => void;
   #seen: Map<string, z.infer<typeof Seen>> | undefined;
 
-  constructor(path: string, node: string) {
+  constructor(path: string, node: string, onDamage: (path: string, error: unknown) => void = () => undefined) {
     this.#path = path;
     this.#node = node;
+    this.#onDamage = onDamage;
   }
 
   /** Remembers the order as the newest for `resource` ("vmid:101"), or throws PXM_GENERATION_OLD. Token 0 is not fenced. */
@@ -53,15 +55,24 @@ export class Fence {
 
   async #load(): Promise<Map<string, z.infer<typeof Seen>>> {
     if (this.#seen !== undefined) return this.#seen;
-    try {
-      const stored = Stored.parse(JSON.parse(await readFile(this.#path, 'utf8')));
-      this.#seen = new Map(Object.entries(stored));
-    } catch (error) {
-      if (!isAbsent(error))
-        throw new PxmError('PXM_INTERNAL', {}, { cause: error, detail: `${this.#path} is damaged` });
-      this.#seen = new Map();
-    }
+    this.#seen = await this.#read();
     return this.#seen;
+  }
+
+  /**
+   * A damaged file is put aside: without it an order is only taken that a controller sent before it was overtaken and
+   * that arrives now, and with it no order at all.
+   */
+  async #read(): Promise<Map<string, z.infer<typeof Seen>>> {
+    try {
+      return new Map(Object.entries(Stored.parse(JSON.parse(await readFile(this.#path, 'utf8')))));
+    } catch (error) {
+      if (isAbsent(error)) return new Map();
+      if (!(error instanceof SyntaxError) && !(error instanceof z.ZodError)) throw error;
+      await rename(this.#path, `${this.#path}.damaged`);
+      this.#onDamage(`${this.#path}.damaged`, error);
+      return new Map();
+    }
   }
 }
 

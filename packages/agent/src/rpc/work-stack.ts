@@ -83,7 +83,9 @@ export async function createWorkStack(parts: WorkStackParts): Promise<WorkStack>
   const { templateStorage, imageCacheSize: cacheBytes, stateDir } = options;
   return {
     store,
-    fence: new Fence(join(stateDir, 'fence.json'), node),
+    fence: new Fence(join(stateDir, 'fence.json'), node, (path, error) => {
+      logger.error({ path, err: error }, 'what orders were seen cannot be read and was put aside');
+    }),
     guests,
     images,
     image: { pull, runner: parts.runner, store, templateStorage, cacheBytes },

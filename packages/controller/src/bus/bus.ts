@@ -226,7 +226,12 @@ async function openKeys(folder: string): Promise<BusKeys> {
   try {
     return readBusKeys(path);
   } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
+    if (systemCode(error) !== 'ENOENT')
+      throw new PxmError(
+        'PXM_STATE_DAMAGED',
+        { path, reason: 'it does not hold the keys of the bus' },
+        { cause: error },
+      );
   }
   const keys = createBusKeys();
   await writeFileAtomic(path, renderBusKeys(keys), { mode: 0o600 });

@@ -3,7 +3,7 @@
  * each agent to its own subjects, streams, the durable consumer. Knows messages as bytes with a subject; what they
  * mean is inventory's matter. Never touches SQLite: it hands batches up and acknowledges when the call returns.
  */
-import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
@@ -192,15 +192,35 @@ export class NatsServer {
 
   /** After SIGKILL of the controller its nats-server lives on and holds port and store; only ours is ended. */
   async #endOrphan(): Promise<void> {
-    const pid = Number(await readFile(this.#path('server.pid'), 'utf8').catch(() => ''));
-    if (!Number.isInteger(pid) || pid <= 1) return;
-    const isOurs = async (): Promise<boolean> =>
-      (await readFile(`/proc/${String(pid)}/cmdline`, 'utf8').catch(() => '')).includes(this.#path('server.conf'));
-    if (!(await isOurs())) return;
-    this.#options.logger.warn({ pid }, 'ending the nats-server that an earlier controller left behind');
-    process.kill(pid, 'SIGTERM');
-    for (let tries = 0; tries < 100 && (await isOurs()); tries += 1) await this.#options.clock.sleep(50);
-    if (await isOurs()) process.kill(pid, 'SIGKILL');
+    const { logger, clock } = this.#options;
+    const config = this.#path('server.conf');
+    for (const pid of await serversOf(config)) {
+      logger.warn({ pid }, 'ending the nats-server that an earlier controller left behind');
+      signal(pid, 'SIGTERM');
+      const isThere = async (): Promise<boolean> => (await wordsOf(pid)).includes(config);
+      for (let tries = 0; tries < 100 && (await isThere()); tries += 1) await clock.sleep(50);
+      if (await isThere()) signal(pid, 'SIGKILL');
+    }
+  }
+}
+
+/** Found by their configuration file: the pid file may be gone, or from before a restart of the machine. */
+async function serversOf(config: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const words = await Promise.all(pids.map(wordsOf));
+  return pids.filter((_pid, index) => words[index]?.includes('-c') === true && words[index].includes(config));
+}
+
+/** Empty for one that has ended. */
+async function wordsOf(pid: number): Promise<string[]> {
+  return (await readFile(`/proc/${String(pid)}/cmdline`, 'utf8').catch(() => '')).split('\0');
+}
+
+function signal(pid: number, name: 'SIGTERM' | 'SIGKILL'): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // Ended in this moment.
   }
 }
 

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { mkdtemp, rm, stat, unlink } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '@pxmgr/kit/clock';
@@ -29,10 +29,25 @@ describe('the CA', () => {
     expect((await stat(join(folder, 'pki'))).mode & 0o777).toBe(0o700);
   });
 
-  it('is not replaced silently when its key is gone', async () => {
+  it.each(['ca.key', 'ca.crt'])('is not replaced silently when %s is gone', async (name) => {
     await openPki(folder, systemClock);
-    await unlink(join(folder, 'ca.key'));
-    await expect(openPki(folder, systemClock)).rejects.toThrow(/would lock out every agent/);
+    await unlink(join(folder, name));
+    await expect(openPki(folder, systemClock, false)).rejects.toMatchObject({
+      code: 'PXM_STATE_DAMAGED',
+      fields: { path: join(folder, name) },
+    });
+    expect(await readdir(folder)).toHaveLength(1);
+  });
+
+  it.each([
+    ['ca.key', ''],
+    ['ca.crt', ''],
+    ['ca.key', '\0'.repeat(240)],
+    ['ca.crt', '-----BEGIN CERTIFICATE-----\nMIIB'],
+  ])('is refused with the name of the file when %s holds %j', async (name, text) => {
+    await openPki(folder, systemClock);
+    await writeFile(join(folder, name), text);
+    await expect(openPki(folder, systemClock)).rejects.toMatchObject({ fields: { path: join(folder, name) } });
   });
 
   it('decides who a node is, whatever its request says', async () => {

@@ -1,7 +1,9 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '@pxmgr/kit/clock';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { systemCode } from '@pxmgr/kit/error/to-problem';
 import { writeFileAtomic } from '@pxmgr/kit/fs/atomic';
 import { createCa, issueCertificate, type KeyedCertificate, signCsr } from '@pxmgr/kit/pki/ca';
@@ -80,21 +82,42 @@ export class Pki {
   }
 }
 
-/** Opens the CA in a folder, making it on the first start (mode 0700, keys 0600). */
-export async function openPki(folder: string, clock: Clock): Promise<Pki> {
+/**
+ * Opens the CA in a folder, making it on the first start (mode 0700, keys 0600). `isFirst` false: there is a fleet, which
+ * a new CA would lock out. Errors: PXM_STATE_DAMAGED.
+ */
+export async function openPki(folder: string, clock: Clock, isFirst = true): Promise<Pki> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const paths = { certificate: join(folder, 'ca.crt'), key: join(folder, 'ca.key') };
   const [certificate, privateKey] = await Promise.all([readOrUndefined(paths.certificate), readOrUndefined(paths.key)]);
-  if (certificate !== undefined && privateKey !== undefined) return new Pki({ certificate, privateKey }, clock);
-  if (certificate !== undefined)
-    throw new Error(
-      `${paths.key} is missing beside ${paths.certificate}: a new CA would lock out every agent; restore it, or remove both`,
-    );
+  if (certificate !== undefined && privateKey !== undefined) {
+    checkPair(paths, { certificate, privateKey });
+    return new Pki({ certificate, privateKey }, clock);
+  }
+  if (certificate !== undefined) throw damaged(paths.key, 'it is missing beside ca.crt');
+  if (!isFirst) throw damaged(paths.certificate, 'it is missing, and a new CA would lock out every agent');
   const ca = await createCa({ commonName: 'pxmgr fleet CA', now: clock.now() });
   // The key first: a crash in between leaves no certificate, and the next start makes a new pair.
   await writeFileAtomic(paths.key, ca.privateKey, { mode: 0o600 });
   await writeFileAtomic(paths.certificate, ca.certificate, { mode: 0o644 });
   return new Pki(ca, clock);
+}
+
+function checkPair(paths: { certificate: string; key: string }, { certificate, privateKey }: KeyedCertificate): void {
+  const parse = <T>(path: string, read: () => T): T => {
+    try {
+      return read();
+    } catch (error) {
+      throw damaged(path, 'it does not hold what it should', error);
+    }
+  };
+  const key = parse(paths.key, () => createPrivateKey(privateKey));
+  const ca = parse(paths.certificate, () => new X509Certificate(certificate));
+  if (!ca.checkPrivateKey(key)) throw damaged(paths.key, 'it is not the key of ca.crt');
+}
+
+function damaged(path: string, reason: string, cause?: unknown): PxmError {
+  return new PxmError('PXM_STATE_DAMAGED', { path, reason }, { cause });
 }
 
 async function readOrUndefined(path: string): Promise<string | undefined> {

@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import { chmod, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import { messageOf } from '../error/chain.ts';
 import { PxmError } from '../error/pxm-error.ts';
+import { splitAddress } from './probe.ts';
 
 /** Binds and gives the port (0 for a UNIX socket). PXM_LISTEN_FAILED when the address is taken or not ours. */
 export function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
@@ -12,6 +14,23 @@ export function bind(server: Server, address: string, credentials: ServerCredent
       else reject(new PxmError('PXM_LISTEN_FAILED', { address, reason: reasonOf(messageOf(error)) }, { cause: error }));
     });
   });
+}
+
+/**
+ * Asked before work that only one process may do: a lock file can be unlinked under the process that holds it, an
+ * address cannot. PXM_LISTEN_FAILED when somebody listens there.
+ */
+export async function requireFree(address: string): Promise<void> {
+  const { host, port } = splitAddress(address);
+  const server = createServer();
+  try {
+    server.listen({ host, port, exclusive: true });
+    await once(server, 'listening');
+  } catch (error) {
+    throw new PxmError('PXM_LISTEN_FAILED', { address, reason: reasonOf(messageOf(error)) }, { cause: error });
+  } finally {
+    server.close();
+  }
 }
 
 function reasonOf(text: string): string {
