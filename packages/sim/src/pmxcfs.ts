@@ -19,6 +19,9 @@ import { switchesOf } from './switches.ts';
 import { ToolError } from './tool.ts';
 
 const LOG_LENGTH = 50;
+/** Priorities of syslog. */
+const ERROR = 3;
+const INFO = 6;
 
 /** Changes the state as this node sees it, and renews the dot files of every node that sees the same. */
 export function changeCluster<T>(host: Host, change: (state: ClusterState) => T): T {
@@ -175,13 +178,16 @@ export function bumpTasklist(host: Host): void {
   });
 }
 
-export function clusterLog(host: Host, entry: { tag: string; pid: number; user: string; msg: string }): void {
+export function clusterLog(
+  host: Host,
+  entry: { tag: string; pid: number; user: string; msg: string; isError?: boolean },
+): void {
   changeCluster(host, (state) => {
     const uid = (state.log[0]?.uid ?? 0) + 1;
     state.log.unshift({
       uid,
       time: Math.floor(Date.now() / 1000),
-      pri: 6,
+      pri: entry.isError === true ? ERROR : INFO,
       tag: entry.tag,
       pid: entry.pid,
       node: host.name,

@@ -154,6 +154,7 @@ function startTask(host: Host, io: ToolIo, spec: TaskSpec): Started {
 function endTask(host: Host, io: ToolIo, ended: Started & { spec: TaskSpec; status: string }): void {
   const { upid, logFile, spec, status, pid } = ended;
   const warnings = warningsOf(status);
+  const isError = status !== 'OK' && warnings === undefined;
   if (status === 'OK') appendFileSync(logFile, 'TASK OK\n');
   else if (warnings !== undefined) {
     io.err(`Task finished with ${warnings} warning(s)!\n`);
@@ -165,7 +166,7 @@ function endTask(host: Host, io: ToolIo, ended: Started & { spec: TaskSpec; stat
   }
   hideProcess(host.path(`/proc/${pid}`));
   updateActive(host, undefined, upid);
-  clusterLog(host, { tag: spec.tool, pid, user: userOf(io, spec), msg: `end task ${upid} ${status}` });
+  clusterLog(host, { tag: spec.tool, pid, user: userOf(io, spec), msg: `end task ${upid} ${status}`, isError });
   bumpTasklist(host);
 }
 

@@ -31,6 +31,11 @@ const MARKS: readonly (readonly [RegExp, string])[] = [
   [/\nNumber of files:[\s\S]*?speedup is [\d.]+\n/g, '<rsync statistics>\n'],
   [/\.tmp\.\d+/g, '.tmp.<pid>'],
   [/: [\d.]+ \w+ \(\d+ bytes\) trimmed/g, ': <n> trimmed'],
+  [/time="[^"]+" (?=level=)/g, 'time="<t>" '],
+  [/read udp \[::1\]:\d+->/g, 'read udp <port>->'],
+  [/^--[\d-]+ [\d:]+-- /gm, '--<time>-- '],
+  // corosync-quorumtool
+  [/^(Date|Ring ID): +.*$/gm, '$1: <t>'],
   [/\[\d+\] aa-exec:/g, '[<pid>] aa-exec:'],
   [/\/proc\/\d+\/root/g, '/proc/<pid>/root'],
   [/\bctime=\d+/g, 'ctime=<t>'],
@@ -99,11 +104,21 @@ function isRunningRow(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'status' in value && value.status === 'running';
 }
 
+/** Processor, kernel, memory and boot of a node: only which fields there are is compared. */
+const OF_THE_MACHINE = /^(?:boot-info|cpuinfo|current-kernel|kversion|ksm|loadavg|memory|rootfs|swap|idle|wait)$/;
+
+function keysOf(value: unknown): unknown {
+  return value !== null && typeof value === 'object' ? Object.keys(value).sort() : '<n>';
+}
+
+function normalRows(value: readonly unknown[]): unknown[] {
+  const rows = value.map((row) => normal(row, '', false));
+  return typeof value[0] === 'object' ? rows.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)) : rows;
+}
+
 function normal(value: unknown, key: string, isMeasured: boolean): unknown {
-  if (Array.isArray(value)) {
-    const rows = value.map((row) => normal(row, '', false));
-    return typeof value[0] === 'object' ? rows.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)) : rows;
-  }
+  if (OF_THE_MACHINE.test(key) && isMeasured) return keysOf(value);
+  if (Array.isArray(value)) return normalRows(value);
   if (value !== null && typeof value === 'object') {
     const hasFigures = isRunningRow(value) || !('maxdisk' in value) || 'plugintype' in value;
     const entries = Object.entries(value).map(([name, inner]): [string, unknown] => [

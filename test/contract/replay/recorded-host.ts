@@ -49,19 +49,19 @@ export function seedLab(setUp: LabSetUp): Lab {
   seedGuests(host, setUp);
   seedStore(host, setUp);
   seedListed(host, step);
-  seedTasks(host, setUp);
+  seedTasks(hosts, setUp);
   turnSwitches(host, switchesFor(step));
   syncCluster(host);
   cutOff(hosts, step);
   return { host, hosts, started: [], remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-/** The lab had cgroup v1, no AppArmor, one certificate, and a status daemon that could not tell of its node. */
+/** The lab had cgroup v1, no AppArmor, no network outside, one certificate, and a status daemon that could not tell of its node. */
 function seedNode(host: Host, template: Template): void {
   seedFiles(host, template);
   rmSync(host.path('/sys/fs/cgroup/cgroup.controllers'));
   if (host.name !== 'pve1') rmSync(host.clusterPath('nodes', host.name, 'pve-ssl.pem'));
-  setSwitches(host, { noNodeReport: true, noApparmor: true });
+  setSwitches(host, { noNodeReport: true, noApparmor: true, noNetwork: true });
 }
 
 function createHosts(step: RecordedStep, { folder, runtime }: { folder: string; runtime: RuntimeKind }) {

@@ -11,8 +11,10 @@ import { PVE_REPOID, PVE_VERSION } from '../tool/pveversion.ts';
 import { ToolError } from '../tool.ts';
 import type { SpaceRow } from '../volumes.ts';
 import { contentAnswer, interfaces } from './guest-reads.ts';
-import { nodes, resources } from './resources.ts';
-import { taskLog, taskRows, taskStatus } from './tasks.ts';
+import { clusterLogRows, firewallOptions, nodeStatus, templateIndex } from './node-answers.ts';
+import { repositoryTags } from './registry.ts';
+import { nodes, reportingHosts, resources } from './resources.ts';
+import { clusterTasks, taskLog, taskRows, taskStatus } from './tasks.ts';
 
 export interface Asked {
   readonly params: ReadonlyMap<string, string>;
@@ -34,12 +36,17 @@ const ROWS: readonly (readonly [pattern: RegExp, answer: Answer])[] = [
     (host, _, { params, hasRights }) => resources(host, { type: params.get('type'), hasRights }),
   ],
   [/^cluster\/status$/, (host) => clusterStatus(host)],
+  [/^cluster\/log$/, (host, _, { params }) => clusterLogRows(host, Number(params.get('max') ?? 0))],
+  [/^cluster\/tasks$/, (host) => clusterTasks(reportingHosts(host))],
   [/^nodes$/, (host, _, { warn }) => nodes(host, warn)],
   [/^nodes\/([^/]+)\/status$/, (host) => nodeStatus(host)],
   [
     /^nodes\/([^/]+)\/version$/,
     () => ({ release: PVE_VERSION.split('.').slice(0, 2).join('.'), repoid: PVE_REPOID, version: PVE_VERSION }),
   ],
+  [/^nodes\/([^/]+)\/aplinfo$/, (host, _, { warn }) => templateIndex(host, warn)],
+  [/^nodes\/([^/]+)\/lxc\/(\d+)\/firewall\/options$/, (host, match) => firewallOptions(host, Number(match[2]))],
+  [/^nodes\/([^/]+)\/query-oci-repo-tags$/, (host, _, asked) => repositoryTags(host, asked)],
   [/^nodes\/([^/]+)\/storage$/, (host) => storageRows(host)],
   [/^nodes\/([^/]+)\/lxc$/, (host) => ownRows(host)],
   [/^nodes\/([^/]+)\/lxc\/(\d+)\/config$/, (host, match) => guestConfig(host, Number(match[2]))],
@@ -124,20 +131,6 @@ function clusterStatus(host: Host): unknown[] {
     },
     ...nodes,
   ];
-}
-
-function nodeStatus(host: Host): Record<string, unknown> {
-  const { cores, memoryBytes, cpuModel, startTime } = host.identity;
-  const used = Math.floor(memoryBytes * 0.2);
-  return {
-    cpu: 0.01,
-    cpuinfo: { cores, cpus: cores, sockets: 1, model: cpuModel, mhz: '3000.000', hvm: '1', user_hz: 100 },
-    loadavg: ['0.10', '0.12', '0.09'],
-    memory: { total: memoryBytes, used, free: memoryBytes - used, available: memoryBytes - used },
-    swap: { total: 8 * 1024 ** 3, used: 0, free: 8 * 1024 ** 3 },
-    pveversion: `pve-manager/${PVE_VERSION}/${PVE_REPOID}`,
-    uptime: Math.floor(Date.now() / 1000) - startTime + 1000,
-  };
 }
 
 function statusOf(host: Host, vmid: number): Record<string, unknown> {

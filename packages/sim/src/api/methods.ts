@@ -14,7 +14,14 @@ import { ToolError, type ToolIo } from '../tool.ts';
 export type HttpVerb = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 const CONTAINER = String.raw`nodes/(?<node>[^/]+)/lxc/(?<vmid>\d+)`;
+const STORAGE = String.raw`nodes/(?<node>[^/]+)/storage/(?<storage>[^/]+)`;
+/** Methods that no tool has as a sub-command. */
+const STORAGE_METHODS: Readonly<Record<string, () => Promise<VerbHandler>>> = {
+  'oci-registry-pull': async () => (await import('./registry.ts')).ociRegistryPull,
+  'download-url': async () => (await import('./registry.ts')).downloadUrl,
+};
 const ROWS: readonly (readonly [verb: HttpVerb, path: string, command: string])[] = [
+  ...Object.keys(STORAGE_METHODS).map((name) => ['POST', `${STORAGE}/${name}`, name] as const),
   ['POST', String.raw`nodes/(?<node>[^/]+)/lxc`, 'create'],
   ['PUT', `${CONTAINER}/config`, 'set'],
   ['DELETE', CONTAINER, 'destroy'],
@@ -43,7 +50,7 @@ export function findMethod(verb: HttpVerb, path: string): ApiMethod | undefined 
   const clean = path.replace(/^\/+|\/+$/g, '');
   for (const { verb: wanted, pattern, command } of METHODS) {
     const match = wanted === verb ? pattern.exec(clean) : null;
-    const schema = toolSchema('pct')[command];
+    const schema = toolSchema(Object.hasOwn(STORAGE_METHODS, command) ? 'storage' : 'pct')[command];
     if (match !== null && schema !== undefined) return { command, schema, fixed: { ...match.groups } };
   }
   return undefined;
@@ -86,7 +93,7 @@ export async function callMethod(
 }
 
 async function handlerOf(command: string): Promise<VerbHandler> {
-  const load = CONTAINER_VERBS[command];
+  const load = STORAGE_METHODS[command] ?? CONTAINER_VERBS[command];
   if (load === undefined) throw new ToolError(`${command} is not part of this stand-in\n`);
   return load();
 }

@@ -72,6 +72,13 @@ function fingerprint(host: Host, node: string, warn: (line: string) => void): st
   return digest.replace(/..(?=.)/g, '$&:');
 }
 
+/** Nodes whose last reports are known here. */
+export function reportingHosts(host: Host): Host[] {
+  return Object.entries(readCluster(host).members)
+    .map(([name, member]) => reporting(host, name, member))
+    .filter((node) => node !== undefined);
+}
+
 /** The node whose last report is still known here. */
 function reporting(host: Host, name: string, member: Member): Host | undefined {
   if (name === host.name) return host;

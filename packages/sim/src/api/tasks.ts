@@ -5,13 +5,12 @@ import { readText } from '../sim-file.ts';
 import { isRunning, readStatus } from '../task.ts';
 import { ToolError } from '../tool.ts';
 
-function required(host: Host, upid: string): Upid {
+const PVESH_USAGE = 'pvesh get <api_path> [OPTIONS] [FORMAT_OPTIONS]\n';
+
+function required(host: Host, upid: string, usage: string): Upid {
   const fields = parseUpid(upid);
   const refuse = (reason: string, status: number): never => {
-    throw new ToolError(
-      `400 Parameter verification failed.\nupid: ${reason}\npvesh get <api_path> [OPTIONS] [FORMAT_OPTIONS]\n`,
-      status,
-    );
+    throw new ToolError(`400 Parameter verification failed.\nupid: ${reason}\n${usage}`, status);
   };
   if (fields === undefined) return refuse('unable to parse worker upid', 255);
   return readText(host.path(taskLogPath(fields))) === undefined ? refuse('no such task', 2) : fields;
@@ -33,35 +32,84 @@ function fieldsOf(upid: string, fields: Upid): Record<string, unknown> {
   };
 }
 
-export function taskStatus(host: Host, upid: string): Record<string, unknown> {
-  const fields = fieldsOf(upid, required(host, upid));
+export function taskStatus(host: Host, upid: string, usage = PVESH_USAGE): Record<string, unknown> {
+  const fields = fieldsOf(upid, required(host, upid, usage));
   if (isRunning(host, upid)) return { ...fields, status: 'running' };
   return { ...fields, status: 'stopped', exitstatus: readStatus(host, upid) };
 }
 
-export function taskLog(host: Host, upid: string): unknown[] {
-  const text = readText(host.path(taskLogPath(required(host, upid)))) ?? '';
+export interface LogLine {
+  readonly n: number;
+  readonly t: string;
+}
+
+export function taskLog(host: Host, upid: string, usage = PVESH_USAGE): LogLine[] {
+  const text = readText(host.path(taskLogPath(required(host, upid, usage)))) ?? '';
   const lines = text.replace(/\n$/, '').split('\n');
   return lines.map((t, n) => ({ n: n + 1, t }));
 }
 
-/** Finished tasks, newest first; `source=active` those that run. */
-export function taskRows(host: Host, params: ReadonlyMap<string, string>): unknown[] {
-  const isActive = params.get('source') === 'active';
-  const text = readText(host.path(`/var/log/pve/tasks/${isActive ? 'active' : 'index'}`)) ?? '';
-  const rows = text
-    .split('\n')
-    .reverse()
-    .map((line) => taskRow(line, isActive))
-    .filter((row) => row !== undefined)
-    .filter((row) => params.get('errors') !== '1' || row['status'] !== 'OK');
-  return rows.slice(0, Number(params.get('limit') ?? 50));
+type Row = Record<string, unknown>;
+
+/** Finished tasks, newest first; `source=active` those that run, `all` both. */
+export function taskRows(host: Host, params: ReadonlyMap<string, string>): Row[] {
+  const source = params.get('source') ?? 'archive';
+  const rows = [
+    ...(source === 'archive' ? [] : linesOf(host, 'active').map((line) => runningRow(host, line))),
+    ...(source === 'active' ? [] : linesOf(host, 'index').reverse().map(finishedRow)),
+  ].filter((row) => row !== undefined);
+  const start = Number(params.get('start') ?? 0);
+  return rows.filter((row) => isWanted(row, params)).slice(start, start + Number(params.get('limit') ?? 50));
 }
 
-function taskRow(line: string, isActive: boolean): Record<string, unknown> | undefined {
+function linesOf(host: Host, name: 'active' | 'index'): string[] {
+  return (readText(host.path(`/var/log/pve/tasks/${name}`)) ?? '').split('\n');
+}
+
+function isWanted(row: Row, params: ReadonlyMap<string, string>): boolean {
+  const start = Number(row['starttime']);
+  const same = (name: string, key: string): boolean => !params.has(name) || params.get(name) === row[key];
+  const isFailed = !/^(?:OK|RUNNING|WARNINGS: \d+)$/.test(String(row['status']));
+  return (
+    (params.get('errors') !== '1' || isFailed) &&
+    same('vmid', 'id') &&
+    same('typefilter', 'type') &&
+    String(row['user']).includes(params.get('userfilter') ?? '') &&
+    start >= Number(params.get('since') ?? 0) &&
+    start <= Number(params.get('until') ?? Number.POSITIVE_INFINITY)
+  );
+}
+
+function runningRow(host: Host, line: string): Row | undefined {
+  const [upid = '', saved] = line.split(' ');
+  const fields = parseUpid(upid);
+  if (fields === undefined || saved !== '0' || !isRunning(host, upid)) return undefined;
+  return { ...fieldsOf(upid, fields), status: 'RUNNING' };
+}
+
+function finishedRow(line: string): Row | undefined {
   const [upid = '', end = '', ...status] = line.split(' ');
   const fields = parseUpid(upid);
-  if (fields === undefined || (isActive && end !== '0')) return undefined;
-  const row = fieldsOf(upid, fields);
-  return isActive ? row : { ...row, endtime: Number.parseInt(end, 16), status: status.join(' ') };
+  if (fields === undefined) return undefined;
+  return { ...fieldsOf(upid, fields), endtime: Number.parseInt(end, 16), status: status.join(' ') };
+}
+
+/** What every node last told of its tasks: the lines of its `active` file. */
+export function clusterTasks(hosts: readonly Host[]): Row[] {
+  return hosts
+    .flatMap((host) => linesOf(host, 'active'))
+    .map(toldRow)
+    .filter((row) => row !== undefined);
+}
+
+function toldRow(line: string): Row | undefined {
+  const [upid = '', saved = '', end, ...status] = line.split(' ');
+  const fields = parseUpid(upid);
+  if (fields === undefined) return undefined;
+  const { pid: _pid, pstart: _pstart, ...told } = fieldsOf(upid, fields);
+  return {
+    ...told,
+    saved,
+    ...(end === undefined ? {} : { endtime: Number.parseInt(end, 16), status: status.join(' ') }),
+  };
 }

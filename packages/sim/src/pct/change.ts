@@ -17,6 +17,7 @@ import { requireLxcConfig } from '../guest/lxc-config.ts';
 import { mountPoints } from '../guest/mount-point.ts';
 import { removeFromPool } from '../guest/pools.ts';
 import { clampCpuUnits, configProperty } from '../guest/syntax.ts';
+import { countWrites } from '../pmxcfs.ts';
 import { parameterError } from '../schema/command.ts';
 import { splitList } from '../schema/format.ts';
 import { enabledStorage, volumeBackend } from '../storages.ts';
@@ -163,6 +164,7 @@ async function remove(verb: Verb, task: Task, config: GuestConfig): Promise<void
 
 function purge({ host, vmid }: Verb, task: Task): void {
   task.log(`purging CT ${vmid} from related configurations..\n`);
+  countWrites(host, ['replication.cfg', 'vzdump.cron']);
   if (!isConfigured(host, vmid)) return;
   removeResource(host, vmid);
   task.log(`NOTE: removed CT ${vmid} from HA resource configuration.\n`);

@@ -55,11 +55,21 @@ export function parameterError(call: Call, errors: FieldErrors, status = 255): C
   return new CallError(`${new FieldError('400 Parameter verification failed.', errors).message}${call.usage}`, status);
 }
 
+/** Of every command whose answer is printed (pve-common src/PVE/RESTHandler.pm standard_output_options). */
+const FORMAT_OPTIONS: Properties = {
+  'output-format': { type: 'string', optional: 1, enum: ['text', 'json', 'json-pretty', 'yaml'] },
+  quiet: { type: 'boolean', optional: 1 },
+  'human-readable': { type: 'boolean', optional: 1 },
+  noborder: { type: 'boolean', optional: 1 },
+  noheader: { type: 'boolean', optional: 1 },
+};
+
 function rulesOf(schema: CommandSchema, nodeName: string): OptionRules {
   const fixed = Object.fromEntries(
     Object.entries(schema.fixed ?? {}).map(([key, value]) => [key, value === '' ? nodeName : value]),
   );
-  return { params: schema.params ?? {}, positional: schema.positional ?? [], fixed };
+  const params = schema.isFormatted === 1 ? { ...FORMAT_OPTIONS, ...schema.params } : (schema.params ?? {});
+  return { params, positional: schema.positional ?? [], fixed };
 }
 
 interface Resolved {

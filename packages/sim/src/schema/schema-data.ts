@@ -59,6 +59,11 @@ export function toolSchema(tool: string): ToolSchema {
   return (load(tool) as { commands: ToolSchema }).commands;
 }
 
+/** Path of the API -> its HTTP verbs. */
+export function apiPaths(): Readonly<Record<string, string>> {
+  return (load('api') as { paths: Record<string, string> }).paths;
+}
+
 export function propertyFormat(name: string): Properties {
   const format = (load('formats') as Readonly<Record<string, Properties>>)[name];
   if (format === undefined) throw new Error(`unknown format: ${name}`);

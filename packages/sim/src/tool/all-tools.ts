@@ -5,6 +5,8 @@ export const TOOLS: Readonly<Record<string, () => Promise<Tool>>> = {
   pct: async () => (await import('./pct.ts')).pct,
   pvesm: async () => (await import('./pvesm.ts')).pvesm,
   pveam: async () => (await import('./pveam.ts')).pveam,
+  pvecm: async () => (await import('./pvecm.ts')).pvecm,
+  pvenode: async () => (await import('./pvenode.ts')).pvenode,
   pvesh: async () => (await import('./pvesh.ts')).pvesh,
   qm: async () => (await import('./qm.ts')).qm,
   zfs: async () => (await import('./zfs.ts')).zfs,

@@ -1,6 +1,7 @@
 /** `pveam` (pve-manager PVE/CLI/pveam.pm). There is no catalogue and no network: `available` is empty, `update` fails as offline. */
 import { existsSync, rmSync } from 'node:fs';
-import { text, type Verb, type VerbHandler } from '../pct/context.ts';
+import { templateIndex } from '../api/node-answers.ts';
+import { text, type VerbHandler } from '../pct/context.ts';
 import { parameterError } from '../schema/command.ts';
 import { contentRows } from '../storage-content.ts';
 import { enabledStorage, findVolume, volumePath } from '../storages.ts';
@@ -24,15 +25,8 @@ const remove: VerbHandler = async (verb) => {
   return 0;
 };
 
-const INDEXES = ['download.proxmox.com', 'releases.turnkeylinux.org'] as const;
-
-function readIndexes(verb: Verb): void {
-  for (const index of INDEXES)
-    verb.io.err(`unable to open file '/var/lib/pve-manager/apl-info/${index}' - No such file or directory\n`);
-}
-
 const available: VerbHandler = async (verb) => {
-  readIndexes(verb);
+  templateIndex(verb.host, verb.io.err);
   return 0;
 };
 
@@ -42,7 +36,7 @@ const update: VerbHandler = async (verb) => {
 };
 
 const download: VerbHandler = async (verb) => {
-  readIndexes(verb);
+  templateIndex(verb.host, verb.io.err);
   throw parameterError(verb.call, { template: 'no such template' }, 2);
 };
 

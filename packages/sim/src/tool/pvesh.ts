@@ -1,43 +1,50 @@
 /** `pvesh get|ls` for the paths our programs ask (pve-manager PVE/CLI/pvesh.pm); everything else is "no handler". */
 import { answerOf } from '../api/answers.ts';
 import { type ApiMethod, callMethod, findMethod, type HttpVerb } from '../api/methods.ts';
+import { childNames, isFolder, listedLine, methodsOf } from '../api/tree.ts';
 import { text, type Verb, type VerbHandler } from '../pct/context.ts';
 import { FieldError, type Parameters, parseBoolean } from '../schema/property.ts';
 import { propertyOf } from '../schema/schema-data.ts';
 import { type Tool, ToolError } from '../tool.ts';
+import { printAnswer } from './printed-answer.ts';
 import { runCommands } from './run-commands.ts';
 
 const OWN_OPTIONS = new Set(['output-format', 'human-readable', 'noborder', 'noheader', 'noproxy', 'quiet']);
 
-/** JSON with sorted keys on one line, as upstream prints it. */
-export function canonicalJson(value: unknown, indent?: number): string {
-  const sorted = (v: unknown): unknown => {
-    if (Array.isArray(v)) return v.map(sorted);
-    if (v === null || typeof v !== 'object') return v;
-    return Object.fromEntries(
-      Object.entries(v)
-        .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([key, inner]) => [key, sorted(inner)]),
-    );
-  };
-  return JSON.stringify(sorted(value), undefined, indent);
-}
-
-const get: VerbHandler = async (verb: Verb) => {
-  const path = text(verb, 'api_path') ?? '';
-  const params = new Map(
+function ownParams(verb: Verb): ReadonlyMap<string, string> {
+  return new Map(
     Object.entries(verb.call.params)
       .filter(([key]) => key !== 'api_path' && !OWN_OPTIONS.has(key))
       .map(([key, value]) => [key, String(value)]),
   );
-  const answer = await answerOf(verb.host, path, { params, warn: verb.io.err, hasRights: true });
-  if (answer === undefined) throw new ToolError(`No 'get' handler defined for '${path}'\n`, 1);
-  if (text(verb, 'quiet') === '1') return 0;
-  const format = text(verb, 'output-format') ?? 'text';
-  if (format === 'json-pretty') verb.io.out(`${canonicalJson(answer, 3)}\n`);
-  else if (format === 'yaml') verb.io.out(`--- ${typeof answer === 'string' ? answer : canonicalJson(answer)}\n`);
-  else if (format === 'json') verb.io.out(`${canonicalJson(answer)}\n`);
-  else verb.io.out(`${typeof answer === 'string' ? answer : canonicalJson(answer)}\n`);
+}
+
+async function answered(verb: Verb, command: string): Promise<unknown> {
+  const path = text(verb, 'api_path') ?? '';
+  try {
+    const asked = { params: ownParams(verb), warn: verb.io.err, hasRights: true };
+    const answer = await answerOf(verb.host, path, asked);
+    if (answer !== undefined) return answer;
+  } catch (err) {
+    if (err instanceof FieldError)
+      throw new ToolError(`${err.message}pvesh ${command} <api_path> [OPTIONS] [FORMAT_OPTIONS]\n`);
+    throw err;
+  }
+  if (methodsOf(path)?.includes('GET') === true) throw new ToolError(`${path} is not part of this stand-in\n`, 1);
+  throw new ToolError(`No '${command}' handler defined for '${path}'\n`, 1);
+}
+
+const get: VerbHandler = async (verb) => {
+  printAnswer(verb, await answered(verb, 'get'));
+  return 0;
+};
+
+const ls: VerbHandler = async (verb) => {
+  const path = text(verb, 'api_path') ?? '';
+  const rows = await answered(verb, 'get');
+  if (!isFolder(path) || !Array.isArray(rows))
+    throw new ToolError(`resource '${path}' does not define child links\n`, 1);
+  for (const name of childNames(rows)) verb.io.out(listedLine(path, name));
   return 0;
 };
 
@@ -88,6 +95,7 @@ export const pvesh: Tool = async (host, argv, io) => {
     io,
     verbs: {
       get: async () => (verb) => get({ ...verb, call: { ...verb.call, params: { ...verb.call.params, ...path } } }),
+      ls: async () => ls,
       create: async () => (verb) => change(verb, 'POST', path),
       set: async () => (verb) => change(verb, 'PUT', path),
       delete: async () => (verb) => change(verb, 'DELETE', path),
