@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import type { Host } from '../host.ts';
 import { destroyIfDeferred } from './deferred.ts';
 import { detach, requireIdle } from './mounting.ts';
+import { openText } from './names.ts';
 import { refuse } from './refuse.ts';
 import { sending } from './send.ts';
 import {
@@ -28,40 +29,41 @@ export interface DestroyOptions {
 
 /** What a destroy of that dataset would remove, in ZFS's order: children, snapshots, itself. Holds are not looked at. */
 export function destroyPlan(state: PoolState, name: string, options: DestroyOptions): string[] {
-  if (findDataset(state, name) === undefined) refuse(`cannot open '${name}': dataset does not exist`);
-  const all = subtree(state, name);
-  const below = [
-    ...all.slice(1).map((dataset) => dataset.name),
-    ...all.flatMap((dataset) => dataset.snapshots.map((snapshot) => `${dataset.name}@${snapshot.name}`)),
-  ];
+  const target = findDataset(state, name) ?? refuse(openText(name, 'dataset'));
   const isWholePool = parentOf(name) === undefined;
-  if (isWholePool)
+  if (isWholePool && !options.recursive)
     refuse(
       `cannot destroy '${name}': operation does not apply to pools\nuse 'zfs destroy -r ${name}' to destroy all datasets in the pool\nuse 'zpool destroy ${name}' to destroy the pool itself`,
     );
-  if (below.length > 0 && !options.recursive)
+  const below = dependents(state, name).slice(0, -1);
+  const isOwn = (entry: string): boolean => entry.startsWith(`${name}/`) || entry.startsWith(`${name}@`);
+  const [own, clones] = [below.filter(isOwn), below.filter((entry) => !isOwn(entry))];
+  const failed = (what: string, letter: string, names: readonly string[]): never =>
     refuse(
-      `cannot destroy '${name}': filesystem has children\nuse '-r' to destroy the following datasets:\n${below.join('\n')}`,
+      `cannot destroy '${name}': ${target.type} has ${what}\nuse '-${letter}' to destroy the following datasets:\n${names.join('\n')}`,
     );
-  const clones = below
-    .filter((entry) => entry.includes('@'))
-    .flatMap((entry) => clonesOf(state, entry))
-    .filter((clone) => !all.some((dataset) => dataset.name === clone));
-  if (clones.length > 0 && options.withClones !== true)
-    refuse(
-      `cannot destroy '${name}': filesystem has dependent clones\nuse '-R' to destroy the following datasets:\n${clones.join('\n')}`,
-    );
-  return [...clones, ...childrenFirst(state, name)];
+  if (own.length > 0 && !options.recursive) failed('children', 'r', own);
+  if (clones.length > 0 && options.withClones !== true) failed('dependent clones', 'R', clones);
+  // The pool's own file system stays.
+  return isWholePool ? below : [...below, name];
 }
 
-function childrenFirst(state: PoolState, name: string): string[] {
+/** A dataset behind everything that hangs on it: children, then snapshots, each behind its clones. */
+export function dependents(state: PoolState, name: string): string[] {
   const children = sorted(state.datasets.filter((dataset) => parentOf(dataset.name) === name));
   const own = findDataset(state, name);
-  return [
-    ...children.flatMap((child) => childrenFirst(state, child.name)),
-    ...(own === undefined ? [] : snapshotNames(own)),
+  const snapshots = own === undefined ? [] : snapshotNames(own);
+  const all = [
+    ...children.flatMap((child) => dependents(state, child.name)),
+    ...snapshots.flatMap((snapshot) => [...cloneDependents(state, snapshot), snapshot]),
     name,
   ];
+  return [...new Set(all)];
+}
+
+/** Clones of a snapshot, each behind what hangs on it. */
+export function cloneDependents(state: PoolState, snapshot: string): string[] {
+  return clonesOf(state, snapshot).flatMap((clone) => dependents(state, clone));
 }
 
 /** All of it or nothing: a busy mount or a held snapshot anywhere stops it. */
@@ -97,7 +99,7 @@ function heldText(name: string): string {
 /** Full names of the snapshots a `dataset@a,b` argument means, with -r those of the datasets below too; only what exists. */
 export function matchingSnapshots(state: PoolState, argument: string, recursive = false): string[] {
   const [name = '', list = ''] = argument.split('@');
-  if (findDataset(state, name) === undefined) refuse(`cannot open '${name}': dataset does not exist`);
+  if (findDataset(state, name) === undefined) refuse(openText(name, 'dataset'));
   const datasets = recursive ? subtree(state, name) : subtree(state, name).slice(0, 1);
   const found = datasets.flatMap((dataset) =>
     list
@@ -153,7 +155,7 @@ function requireFree(
   if (busy !== undefined) refuse(`cannot destroy snapshot ${busy}: dataset is busy`);
   if (at.mayWait) return;
   for (const name of names) {
-    const clones = clonesOf(state, name);
+    const clones = cloneDependents(state, name);
     if (clones.length > 0)
       refuse(
         `cannot destroy '${name}': snapshot has dependent clones\nuse '-R' to destroy the following datasets:\n${clones.join('\n')}`,

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync } from 'node:
 import { dirname } from 'node:path';
 import type { Host } from '../host.ts';
 import { isBusy } from './files.ts';
+import { openText } from './names.ts';
 import { refuse } from './refuse.ts';
 import { type DatasetRecord, findDataset, mountpointOf, type PoolState, parentOf, poolOf, subtree } from './state.ts';
 
@@ -89,7 +90,7 @@ export function remounting(host: Host, state: PoolState, at: { name: string; wor
 }
 
 export function mountDataset(host: Host, state: PoolState, name: string): void {
-  const dataset = findDataset(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
+  const dataset = findDataset(state, name) ?? refuse(openText(name, 'dataset'));
   if (dataset.type === 'volume') refuse(`cannot open '${name}': operation not applicable to datasets of this type`);
   const mountpoint = mountpointOf(state, dataset);
   const failed = (reason: string): never => refuse(`cannot mount '${name}': ${reason}`);
@@ -113,9 +114,7 @@ export function unmountDataset(host: Host, state: PoolState, argument: string): 
   const dataset = argument.startsWith('/') ? mountedOn(state, argument) : findDataset(state, argument);
   if (dataset === undefined)
     refuse(
-      argument.startsWith('/')
-        ? `cannot unmount '${argument}': not currently mounted`
-        : `cannot open '${argument}': dataset does not exist`,
+      argument.startsWith('/') ? `cannot unmount '${argument}': not currently mounted` : openText(argument, 'dataset'),
     );
   if (dataset.type === 'volume') refuse(`cannot open '${argument}': operation not applicable to datasets of this type`);
   const mountpoint = mountpointOf(state, dataset);

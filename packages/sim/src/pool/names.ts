@@ -10,6 +10,13 @@ export function nameProblem(name: string, kind: 'dataset' | 'snapshot'): string 
   return shapeProblem(name) ?? componentProblem(name);
 }
 
+/** What ZFS says of something that cannot be opened; `%` belongs to names that it makes itself. */
+export function openText(name: string, kind: 'dataset' | 'snapshot' | 'any'): string {
+  const problem = nameProblem(name, kind === 'any' ? (name.includes('@') ? 'snapshot' : 'dataset') : kind);
+  const isOwn = problem === 'invalid character % in name';
+  return `cannot open '${name}': ${problem === undefined || isOwn ? 'dataset does not exist' : problem}`;
+}
+
 function shapeProblem(name: string): string | undefined {
   if ((name.match(/[@#]/g) ?? []).length > 1) return "multiple '@' and/or '#' delimiters in name";
   if (name.startsWith('/')) return 'leading slash in name';
@@ -25,5 +32,7 @@ function componentProblem(name: string): string | undefined {
   if (components.includes('..')) return "parent reference, '..' is found in name";
   const odd = /[^A-Za-z0-9\-_.: /@#]/.exec(name)?.[0];
   if (odd === '%') return 'invalid character % in name';
-  return odd === undefined ? undefined : `invalid character '${odd}' in name`;
+  // One byte is printed as it stands, and half a character is none.
+  const shown = odd !== undefined && odd > '\u007f' ? '\ufffd' : odd;
+  return shown === undefined ? undefined : `invalid character '${shown}' in name`;
 }

@@ -23,20 +23,24 @@ export function isKnownProperty(name: string): boolean {
   );
 }
 
+export type DatasetKind = 'filesystem' | 'volume';
+
 /** The stored form. Throws Error with the reason as it stands after `cannot create 'X': `. */
-export function storedValue(name: string, value: string, isNew = false): string {
+export function storedValue(name: string, value: string, at: { kind: DatasetKind; isNew: boolean }): string {
   if (isUserProperty(name)) return storedUserValue(name, value);
   const rule = NATIVE.get(name);
   if (rule === undefined) throw new Error(`invalid property '${name}'`);
-  if (isOnlyRead(rule) || (!rule.isEditable && !isNew)) throw new Error(`'${name}' is readonly`);
-  return storedByKind(rule, value);
+  if (!rule.kinds.includes(at.kind === 'volume' ? 'v' : 'f'))
+    throw new Error(`'${name}' does not apply to datasets of this type`);
+  if (isOnlyRead(rule) || (!rule.isEditable && !at.isNew)) throw new Error(`'${name}' is readonly`);
+  return storedByKind(rule, value, at.kind);
 }
 
-function storedByKind(rule: NativeProperty, value: string): string {
+function storedByKind(rule: NativeProperty, value: string, kind: DatasetKind): string {
   if (rule.name === 'mountpoint') return storedMountpoint(value);
-  if (/<size>/.test(rule.values)) return storedSize(rule.name, value);
+  if (/<size>/.test(rule.values)) return storedSize(rule.name, value, kind);
   if (/power of 2/.test(rule.values)) return storedBlockSize(rule.name, value);
-  if (/<count>|<iters>/.test(rule.values)) return storedCount(value);
+  if (/<count>|<iters>/.test(rule.values)) return storedCount(rule.name, value);
   return rule.values.includes('<') || /share options/.test(rule.values) ? value : storedWord(rule, value);
 }
 
@@ -52,31 +56,39 @@ function storedMountpoint(value: string): string {
   return value;
 }
 
-function storedSize(name: string, value: string): string {
-  if (value === 'none' && name !== 'volsize') return '0';
-  if (value === 'auto' && name === 'refreservation') return 'auto';
-  const bytes = sizeBytes(value);
-  if (bytes === undefined) throw new Error(`bad numeric value '${value}'`);
-  if (bytes === 0 && /quota$/.test(name)) throw new Error("use 'none' to disable quota/refquota");
-  if (bytes === 0 && name === 'volsize') throw new Error('volume size cannot be zero');
+function storedSize(name: string, value: string, kind: DatasetKind): string {
+  if (value === 'auto' && name === 'refreservation') {
+    if (kind === 'volume') return 'auto';
+    throw new Error("'refreservation=auto' only allowed on volumes");
+  }
+  const bytes = storedNumber(name, value);
+  if (bytes === 0 && value !== 'none' && /quota$/.test(name)) throw new Error("use 'none' to disable quota/refquota");
   return String(bytes);
+}
+
+/** `none` is 0. */
+function storedNumber(name: string, value: string): number {
+  if (value === 'none') return 0;
+  if (value === 'auto') throw new Error(`'auto' is invalid value for '${name}'`);
+  const bytes = sizeBytes(value);
+  if (bytes === undefined) throw new Error(sizeProblem(value));
+  return bytes;
 }
 
 const MAX_BLOCK = 16 * 1024 ** 2;
 
 function storedBlockSize(name: string, value: string): string {
-  const bytes = sizeBytes(value);
-  if (bytes === undefined) throw new Error(`bad numeric value '${value}'`);
+  const bytes = storedNumber(name, value);
   const isPower = bytes >= 512 && bytes <= MAX_BLOCK && Number.isInteger(Math.log2(bytes));
-  if (!isPower && !(bytes === 0 && name === 'special_small_blocks'))
-    throw new Error(`'${name}' must be power of 2 from 512B to 16M`);
+  if (name === 'special_small_blocks') {
+    if (!isPower && bytes !== 0)
+      throw new Error(`invalid '${name}=${bytes}' property: must be zero or a power of 2 from 512B to 16M`);
+  } else if (!isPower) throw new Error(`'${name}' must be power of 2 from 512B to 16M`);
   return String(bytes);
 }
 
-function storedCount(value: string): string {
-  if (value === 'none') return value;
-  if (!/^\d+$/.test(value)) throw new Error(`bad numeric value '${value}'`);
-  return value;
+function storedCount(name: string, value: string): string {
+  return value === 'none' && name.endsWith('_limit') ? value : String(storedNumber(name, value));
 }
 
 function storedWord(rule: NativeProperty, value: string): string {
@@ -99,12 +111,25 @@ function matches(word: string, value: string): boolean {
 }
 
 const UNITS = 'BKMGTPE';
+const LARGEST = 2 ** 64;
 
-/** `20m`, `1.5G`, `51200k`, `1048576`. */
+/** `20m`, `1.5G`, `51200k`, `.5GiB`, `1048576`; what fits into 64 bits. */
 export function sizeBytes(text: string): number | undefined {
-  const parts = /^(\d+(?:\.\d+)?)(?:([bkmgtpe])(?:i?b)?)?$/i.exec(text);
+  const parts = /^(\d+\.?\d*|\.\d*)(?:b|([kmgtpe])(?:i?b)?)?$/i.exec(text);
   if (parts?.[1] === undefined) return undefined;
-  return Math.floor(Number(parts[1]) * 1024 ** Math.max(0, UNITS.indexOf((parts[2] ?? 'B').toUpperCase())));
+  const bytes = Math.floor(
+    Number(`0${parts[1]}`) * 1024 ** Math.max(0, UNITS.indexOf((parts[2] ?? 'B').toUpperCase())),
+  );
+  return bytes < LARGEST ? bytes : undefined;
+}
+
+/** Why the text is no size (openzfs/zfs lib/libzfs/libzfs_util.c zfs_nicestrtonum, str2shift). */
+export function sizeProblem(text: string): string {
+  if (!/^[\d.]/.test(text)) return `bad numeric value '${text}'`;
+  const suffix = text.replace(/^\d*(?:\.\d*)?/, '');
+  return /^(?:b|[kmgtpez](?:i?b)?)?$/i.test(suffix)
+    ? 'numeric value is too large'
+    : `invalid numeric suffix '${suffix}'`;
 }
 
 /** Five characters at most, as `zfs list` prints without -p. */

@@ -6,7 +6,7 @@ import { destroyDataset } from './destroy.ts';
 import { copyTree, emptyDirectory } from './files.ts';
 import { attach, mountsItself } from './mounting.ts';
 import { nameProblem } from './names.ts';
-import { storedValue } from './properties.ts';
+import { type DatasetKind, storedValue } from './properties.ts';
 import { type Pairs, refuse } from './refuse.ts';
 import { tokenOf } from './send.ts';
 import { isChangedSince } from './snapshot-space.ts';
@@ -249,7 +249,7 @@ function newRecord(
   at: { head: StreamHead; options: ReceiveOptions; name: string },
 ): DatasetRecord {
   const { head, options, name } = at;
-  const own = Object.fromEntries(options.properties.map(([key, value]) => [key, checked(key, value)]));
+  const own = Object.fromEntries(options.properties.map(([key, value]) => [key, checked(head.type, key, value)]));
   const dataset = newDataset(host, state, { name, type: head.type, properties: own });
   const received = Object.entries(head.properties).filter(([key]) => !options.excluded.includes(key));
   if (received.length > 0) dataset.received = Object.fromEntries(received);
@@ -257,9 +257,9 @@ function newRecord(
   return dataset;
 }
 
-function checked(key: string, value: string): string {
+function checked(kind: DatasetKind, key: string, value: string): string {
   try {
-    return storedValue(key, value, true);
+    return storedValue(key, value, { kind, isNew: true });
   } catch (err) {
     throw new ToolError(`cannot receive: ${(err as Error).message}\n`, 1);
   }

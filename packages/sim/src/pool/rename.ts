@@ -2,7 +2,7 @@
 import { rmdirSync } from 'node:fs';
 import type { Host } from '../host.ts';
 import { remounting } from './mounting.ts';
-import { nameProblem } from './names.ts';
+import { nameProblem, openText } from './names.ts';
 import { type FromTo, refuse } from './refuse.ts';
 import { sameSnapshots } from './settings.ts';
 import {
@@ -14,7 +14,7 @@ import {
   type PoolState,
   poolOf,
 } from './state.ts';
-import { requireParent } from './verbs.ts';
+import { requireParents } from './verbs.ts';
 
 export interface RenameOptions {
   readonly parents: boolean;
@@ -29,13 +29,11 @@ export function renameDataset(host: Host, names: FromTo, options: RenameOptions)
     renameSnapshot(host, names, options.recursive === true);
     return;
   }
-  const failed = (reason: string): never => refuse(`cannot rename to '${to}': ${reason}`);
   changePools(host, (state) => {
-    if (findDataset(state, from) === undefined) refuse(`cannot open '${from}': dataset does not exist`);
-    const problem = renameProblem(names);
-    if (problem !== undefined) failed(problem);
-    if (findDataset(state, to) !== undefined) failed('dataset already exists');
-    requireParent(host, state, { name: to, failed, make: options.parents });
+    if (findDataset(state, from) === undefined) refuse(openText(from, 'dataset'));
+    if (from === to) return;
+    requireTarget(host, state, { names, options });
+    if (findDataset(state, to) !== undefined) refuse(`cannot rename '${from}': dataset already exists`);
     const work = (): void => {
       state.datasets = state.datasets.map((entry) => Object.assign(entry, renamed(entry, from, to)));
     };
@@ -56,10 +54,14 @@ function removeDirectories(host: Host, state: PoolState, { from, to }: FromTo): 
   }
 }
 
-function renameProblem({ from, to }: FromTo): string | undefined {
-  if (nameProblem(to, 'dataset') !== undefined) return nameProblem(to, 'dataset');
-  if (poolOf(from) !== poolOf(to)) return 'datasets must be within same pool';
-  return to.startsWith(`${from}/`) ? 'New dataset name cannot be a descendant of current dataset name' : undefined;
+function requireTarget(host: Host, state: PoolState, at: { names: FromTo; options: RenameOptions }): void {
+  const { from, to } = at.names;
+  const failed = (reason: string): never => refuse(`cannot rename to '${to}': ${reason}`);
+  const problem = nameProblem(to, 'dataset');
+  if (problem !== undefined) failed(problem);
+  requireParents(host, state, { name: to, make: at.options.parents });
+  if (poolOf(from) !== poolOf(to)) failed('datasets must be within same pool');
+  if (to.startsWith(`${from}/`)) failed('New dataset name cannot be a descendant of current dataset name');
 }
 
 function renamed(entry: DatasetRecord, from: string, to: string): Partial<DatasetRecord> {
@@ -76,16 +78,17 @@ function renameSnapshot(host: Host, { from, to }: FromTo, recursive: boolean): v
   const [target = '', tag = ''] = to.includes('@') ? to.split('@') : [of, to];
   changePools(host, (state) => {
     const found = findSnapshot(state, from);
-    if (found === undefined) refuse(`cannot open '${from}': dataset does not exist`);
+    if (found === undefined) refuse(openText(from, 'snapshot'));
     const failed = (name: string, reason: string): never => refuse(`cannot rename to '${name}': ${reason}`);
     if (target !== '' && target !== of) failed(to, 'snapshots must be part of same dataset');
     const problem = nameProblem(`${of}@${tag}`, 'snapshot');
     if (problem !== undefined) failed(`${of}@${tag}`, problem);
     const targets = sameSnapshots(state, { name: from, recursive });
-    for (const { name } of targets) {
-      const full = `${name.split('@')[0] ?? ''}@${tag}`;
-      if (findSnapshot(state, full) !== undefined) failed(full, 'dataset already exists');
-    }
+    const taken = targets.find(({ name }) => findSnapshot(state, `${name.split('@')[0] ?? ''}@${tag}`) !== undefined);
+    if (taken !== undefined && from !== `${of}@${tag}`)
+      refuse(
+        `cannot rename '${taken.name}': ${recursive ? 'a child dataset already has a snapshot with the new name' : 'dataset already exists'}`,
+      );
     for (const { name } of targets) renameOne(state, name, tag);
   });
 }

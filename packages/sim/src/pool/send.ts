@@ -4,6 +4,7 @@ import type { Host } from '../host.ts';
 import { readJson } from '../sim-file.ts';
 import { ToolError } from '../tool.ts';
 import { findBookmark } from './clone-verbs.ts';
+import { openText } from './names.ts';
 import { isUserProperty } from './properties.ts';
 import { NATIVE } from './property-table.ts';
 import { refuse } from './refuse.ts';
@@ -55,9 +56,10 @@ function estimate(bytes: number): number {
 
 export function planSend(host: Host, name: string, options: SendOptions): SendStep[] {
   const state = readPools(host);
+  if (!name.includes('@') && findDataset(state, name) === undefined) refuse(openText(name, 'dataset'));
   if (!name.includes('@'))
     refuse(`warning: cannot send '${name}': target is busy; if a filesystem, it must not be mounted`);
-  const { dataset, snapshot } = findSnapshot(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
+  const { dataset, snapshot } = findSnapshot(state, name) ?? refuse(openText(name, 'snapshot'));
   if (options.replicate !== true) return stepsOf(state, { dataset, snapshot }, options);
   return subtree(state, dataset.name).flatMap((one) => {
     const last = one.snapshots.find((entry) => entry.name === snapshot.name);
@@ -107,7 +109,7 @@ interface Start {
 function startOf(state: PoolState, { dataset, snapshot }: Source, from: string): Start {
   const fullName = /^[@#]/.test(from) ? `${dataset.name}${from}` : /[@#]/.test(from) ? from : `${dataset.name}@${from}`;
   const found = findSnapshot(state, fullName)?.snapshot ?? findBookmark(state, fullName);
-  if (found === undefined) return refuse(`cannot open '${fullName}': dataset does not exist`);
+  if (found === undefined) return refuse(openText(fullName, 'any'));
   const isOrigin = dataset.origin === fullName;
   const isSame = fullName.split(/[@#]/)[0] === dataset.name;
   if (!isOrigin && (!isSame || found.createtxg >= snapshot.createtxg))

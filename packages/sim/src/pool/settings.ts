@@ -2,8 +2,9 @@
 import type { Host } from '../host.ts';
 import { destroyIfDeferred } from './deferred.ts';
 import { attach, mountedBelow, mountsItself, remounting } from './mounting.ts';
-import { isUserProperty, storedValue } from './properties.ts';
-import { isOnlyRead, NATIVE } from './property-table.ts';
+import { openText } from './names.ts';
+import { type DatasetKind, humanSize, isUserProperty, storedValue } from './properties.ts';
+import { NATIVE } from './property-table.ts';
 import { type Pairs, refuse } from './refuse.ts';
 import {
   changePools,
@@ -15,7 +16,7 @@ import {
   subtree,
 } from './state.ts';
 import { usageOf } from './usage.ts';
-import { roundedVolume, volumeReservation } from './volume.ts';
+import { blockSize, volumeReservation } from './volume.ts';
 
 /** All pairs or none; `zfs set` ends with 255. */
 export function setProperties(host: Host, name: string, pairs: Pairs): void {
@@ -23,24 +24,28 @@ export function setProperties(host: Host, name: string, pairs: Pairs): void {
   changePools(host, (state) => {
     const snapshot = findSnapshot(state, name)?.snapshot;
     const dataset = snapshot === undefined ? findDataset(state, name) : undefined;
-    const target = snapshot ?? dataset ?? refuse(`cannot open '${name}': dataset does not exist`);
-    const values = pairs.map(([key, value]) => [key, checkedValue(key, value, failed)] as const);
+    const target = snapshot ?? dataset ?? refuse(openText(name, 'any'));
+    if (dataset === undefined && pairs.some(([key]) => !isUserProperty(key)))
+      failed('this property can not be modified for snapshots');
+    const kind = dataset?.type ?? 'filesystem';
+    const values = pairs.map(([key, value]) => [key, checkedValue(key, value, { kind, failed })] as const);
     if (dataset === undefined) {
-      if (values.some(([key]) => !isUserProperty(key))) failed('this property can not be modified for snapshots');
       for (const [key, value] of values) target.properties[key] = value;
       return;
     }
-    requireFit(dataset, values, failed);
+    requireVolumeSize(dataset, values, failed);
     requireRoom(host, state, { dataset, values, failed });
     change(host, state, { dataset, values });
   });
 }
 
-/** Properties of another kind of dataset. */
-function requireFit(dataset: DatasetRecord, values: Pairs, failed: (reason: string) => never): void {
-  const kind = dataset.type === 'volume' ? 'v' : 'f';
-  const odd = values.find(([key]) => NATIVE.get(key)?.kinds.includes(kind) === false);
-  if (odd !== undefined) failed(`'${odd[0]}' does not apply to datasets of this type`);
+/** Nothing is rounded here, unlike at creation. */
+function requireVolumeSize(dataset: DatasetRecord, values: Pairs, failed: (reason: string) => never): void {
+  const bytes = Number(values.find(([key]) => key === 'volsize')?.[1] ?? Number.NaN);
+  const block = blockSize(dataset);
+  if (bytes % block !== 0 && !Number.isNaN(bytes))
+    failed(`'volsize' must be a multiple of volume block size (${humanSize(block)})`);
+  if (bytes === 0) failed("'volsize' cannot be zero");
 }
 
 function change(host: Host, state: PoolState, at: { dataset: DatasetRecord; values: Pairs }): void {
@@ -58,16 +63,20 @@ function change(host: Host, state: PoolState, at: { dataset: DatasetRecord; valu
 
 function writeOne(dataset: DatasetRecord, key: string, value: string): void {
   const isThick = Number(dataset.properties['refreservation'] ?? '0') > 0;
-  dataset.properties[key] = key === 'volsize' ? String(roundedVolume(dataset, Number(value))) : value;
+  dataset.properties[key] = value;
   if ((key === 'volsize' && isThick) || value === 'auto')
     dataset.properties['refreservation'] = String(volumeReservation(dataset));
 }
 
-function checkedValue(key: string, value: string, failed: (reason: string) => never): string {
+function checkedValue(
+  key: string,
+  value: string,
+  at: { kind: DatasetKind; failed: (reason: string) => never },
+): string {
   try {
-    return storedValue(key, value);
+    return storedValue(key, value, { kind: at.kind, isNew: false });
   } catch (err) {
-    return failed((err as Error).message);
+    return at.failed((err as Error).message);
   }
 }
 
@@ -79,7 +88,8 @@ function requireRoom(
   const usage = usageOf(host, state).get(at.dataset.name);
   if (usage === undefined) return;
   for (const [key, value] of at.values) {
-    if (key.endsWith('reservation') && Number(value) > usage.available + usage.used) at.failed('out of space');
+    if (key.endsWith('reservation') && Number(value) > usage.available + usage.used)
+      at.failed('size is greater than available space');
     const held = key === 'refquota' ? usage.referenced : key === 'quota' ? usage.used : 0;
     if (value !== '0' && Number(value) < held) at.failed('size is less than current used or reserved space');
   }
@@ -97,7 +107,9 @@ export function inheritProperty(
     );
   }
   const rule = NATIVE.get(property);
-  if (rule !== undefined && isOnlyRead(rule)) refuse(`${property} property is read-only`);
+  if (rule !== undefined && !rule.isEditable) refuse(`${property} property is read-only`);
+  if (at.toReceived && /^(volsize|version)$/.test(property))
+    refuse(`'${property}' property cannot be reverted to a received value`);
   if (rule !== undefined && !rule.isInherited && !at.toReceived && property !== 'canmount')
     refuse(`'${property}' property cannot be inherited`);
   changePools(host, (state) => {
@@ -124,7 +136,7 @@ function isDataset(target: DatasetRecord | SnapshotRecord): target is DatasetRec
 function holdersOf(state: PoolState, name: string, recursive: boolean): (DatasetRecord | SnapshotRecord)[] {
   const snapshot = findSnapshot(state, name)?.snapshot;
   if (snapshot !== undefined) return [snapshot];
-  const dataset = findDataset(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
+  const dataset = findDataset(state, name) ?? refuse(openText(name, 'dataset'));
   return recursive ? subtree(state, name) : [dataset];
 }
 
@@ -132,10 +144,12 @@ export function hold(host: Host, tag: string, at: { name: string; recursive: boo
   if (!at.name.includes('@')) refuse(`'${at.name}' is not a snapshot`);
   changePools(host, (state) => {
     const failed = (name: string, reason: string): never => refuse(`cannot hold snapshot '${name}': ${reason}`);
+    requireDataset(state, at.name);
     const targets = sameSnapshots(state, at);
     if (targets.length === 0) failed(at.name, 'dataset does not exist');
-    for (const { name, snapshot } of targets)
-      if (snapshot.holds.some((entry) => entry.tag === tag)) failed(name, 'tag already exists on this dataset');
+    const held = targets.filter(({ snapshot }) => snapshot.holds.some((entry) => entry.tag === tag));
+    if (held.length > 0)
+      refuse(held.map(({ name }) => `cannot hold snapshot '${name}': tag already exists on this dataset`).join('\n'));
     for (const { snapshot } of targets) snapshot.holds.push({ tag, time: Math.floor(Date.now() / 1000) });
   });
 }
@@ -145,6 +159,7 @@ export function release(host: Host, tag: string, at: { name: string; recursive: 
   changePools(host, (state) => {
     const failed = (name: string, reason: string): never =>
       refuse(`cannot release hold from snapshot '${name}': ${reason}`);
+    requireDataset(state, at.name);
     const targets = sameSnapshots(state, at);
     if (targets.length === 0) failed(at.name, 'dataset does not exist');
     const holding = targets.filter(({ snapshot }) => snapshot.holds.some((entry) => entry.tag === tag));
@@ -154,6 +169,11 @@ export function release(host: Host, tag: string, at: { name: string; recursive: 
       destroyIfDeferred(host, state, name);
     }
   });
+}
+
+function requireDataset(state: PoolState, snapshot: string): void {
+  const [of = ''] = snapshot.split('@');
+  if (findDataset(state, of) === undefined) refuse(openText(of, 'dataset'));
 }
 
 /** The snapshot, and with -r the one of that name of every dataset below. */
@@ -171,7 +191,7 @@ export function sameSnapshots(
 
 export function loadKey(host: Host, name: string, passphrase: string): void {
   changePools(host, (state) => {
-    const dataset = findDataset(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
+    const dataset = findDataset(state, name) ?? refuse(openText(name, 'dataset'));
     const failed = (reason: string): never => refuse(`Key load error: ${reason}`, 255);
     if (dataset.key === undefined) return failed('Dataset not encrypted.');
     if (dataset.key.isLoaded) failed(`Key already loaded for '${name}'.`);
@@ -182,7 +202,7 @@ export function loadKey(host: Host, name: string, passphrase: string): void {
 
 export function unloadKey(host: Host, name: string): void {
   changePools(host, (state) => {
-    const dataset = findDataset(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
+    const dataset = findDataset(state, name) ?? refuse(openText(name, 'dataset'));
     const failed = (reason: string): never => refuse(`Key unload error: ${reason}`, 255);
     if (dataset.key === undefined) return failed('Dataset not encrypted.');
     if (!dataset.key.isLoaded) failed(`Key already unloaded for '${name}'.`);

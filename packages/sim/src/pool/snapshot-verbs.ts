@@ -1,9 +1,9 @@
 /** Taking, rolling back and cloning snapshots: files are copied outside the lock, records change inside. */
 import type { Host } from '../host.ts';
-import { destroyBookmark, destroyDataset, destroySnapshots } from './destroy.ts';
+import { cloneDependents, destroyBookmark, destroyDataset, destroySnapshots } from './destroy.ts';
 import { copyTree, emptyDirectory } from './files.ts';
 import { attach, mountsItself } from './mounting.ts';
-import { nameProblem } from './names.ts';
+import { nameProblem, openText } from './names.ts';
 import { isUserProperty } from './properties.ts';
 import { type FromTo, type Pairs, refuse } from './refuse.ts';
 import {
@@ -23,7 +23,7 @@ import {
 } from './state.ts';
 import { mountDirectories } from './trees.ts';
 import { referencedBytes } from './usage.ts';
-import { requireParent, stored } from './verbs.ts';
+import { requireParents, stored } from './verbs.ts';
 
 /** Several at once are one step: either all or none. */
 export async function takeSnapshots(
@@ -33,6 +33,9 @@ export async function takeSnapshots(
 ): Promise<void> {
   const state = readPools(host);
   const all = names.flatMap((name) => snapshotTargets(state, name, options.recursive === true));
+  const datasets = names.map((name) => name.split('@')[0] ?? '');
+  if (new Set(datasets).size < datasets.length || new Set(datasets.map(poolOf)).size > 1)
+    refuse('cannot create snapshots : multiple snapshots of same fs not allowed\nno snapshots were created');
   const many = names.length > 1 || options.recursive === true ? '\nno snapshots were created' : '';
   for (const name of all)
     if (findSnapshot(state, name) !== undefined)
@@ -70,7 +73,7 @@ function snapshotTargets(state: PoolState, name: string, recursive: boolean): st
   if (problem !== undefined) refuse(`cannot create snapshot '${name}': ${problem}`);
   const [of = '', tag = ''] = name.split('@');
   // zfs answers this one as a usage error.
-  if (findDataset(state, of) === undefined) refuse(`cannot open '${of}': dataset does not exist`, 2);
+  if (findDataset(state, of) === undefined) refuse(openText(of, 'dataset'), 2);
   return recursive ? subtree(state, of).map((dataset) => `${dataset.name}@${tag}`) : [name];
 }
 
@@ -79,15 +82,17 @@ export async function rollback(
   name: string,
   options: { destroyNewer: boolean; withClones: boolean },
 ): Promise<void> {
-  if (!name.includes('@')) refuse(`cannot open '${name}': missing '@' delimiter in snapshot name`);
   const state = readPools(host);
-  const { dataset, snapshot } = findSnapshot(state, name) ?? refuse(`cannot open '${name}': dataset does not exist`);
+  const { dataset, snapshot } = findSnapshot(state, name) ?? refuse(openText(name, 'snapshot'));
   const later = dataset.snapshots.slice(dataset.snapshots.indexOf(snapshot) + 1);
   const newer = later.map((entry) => `${dataset.name}@${entry.name}`);
   const marks = dataset.bookmarks.filter((entry) => entry.createtxg > snapshot.createtxg);
   const inTheWay = [...newer, ...marks.map((entry) => `${dataset.name}#${entry.name}`)];
   const clones = newer.flatMap((entry) => clonesOf(state, entry));
-  requireNewest(name, { newer: options.destroyNewer ? [] : inTheWay, clones: options.withClones ? [] : clones });
+  requireNewest(name, {
+    newer: options.destroyNewer ? [] : inTheWay,
+    clones: options.withClones ? [] : newer.flatMap((entry) => cloneDependents(state, entry)),
+  });
   for (const clone of clones) destroyDataset(host, clone, { recursive: true, withClones: true });
   for (const entry of newer) destroyUnlessHeld(host, entry);
   for (const mark of marks) destroyBookmark(host, `${dataset.name}#${mark.name}`);
@@ -134,16 +139,16 @@ export async function cloneSnapshot(
   { from, to }: FromTo,
   options: { properties: Pairs; parents: boolean; unmounted?: boolean },
 ): Promise<void> {
-  if (!from.includes('@')) refuse(`cannot open '${from}': missing '@' delimiter in snapshot name`);
   const failed = (reason: string): never => refuse(`cannot create '${to}': ${reason}`);
-  const source = findSnapshot(readPools(host), from) ?? refuse(`cannot open '${from}': dataset does not exist`);
-  const problem =
-    nameProblem(to, 'dataset') ?? (poolOf(from) === poolOf(to) ? undefined : 'source and target pools differ');
+  const source = findSnapshot(readPools(host), from) ?? refuse(openText(from, 'snapshot'));
+  const problem = nameProblem(to, 'dataset');
   if (problem !== undefined) failed(problem);
-  const properties = stored(options.properties, failed);
+  if (options.parents && findDataset(readPools(host), to) !== undefined) return;
   const made = changePools(host, (state) => {
+    requireParents(host, state, { name: to, make: options.parents });
+    const properties = stored(options.properties, { kind: source.dataset.type, failed });
+    if (poolOf(from) !== poolOf(to)) failed('source and target pools differ');
     if (findDataset(state, to) !== undefined) failed('dataset already exists');
-    requireParent(host, state, { name: to, failed, make: options.parents });
     const { volsize, volblocksize } = source.dataset.properties;
     const dataset = newDataset(host, state, {
       name: to,

@@ -2,9 +2,18 @@
 import type { Host } from '../host.ts';
 import { attach, mountsItself } from './mounting.ts';
 import { nameProblem } from './names.ts';
-import { storedValue } from './properties.ts';
+import { type DatasetKind, storedValue } from './properties.ts';
 import { type Pairs, refuse } from './refuse.ts';
-import { changePools, type DatasetRecord, findDataset, newDataset, type PoolState, parentOf, poolOf } from './state.ts';
+import {
+  changePools,
+  type DatasetRecord,
+  findDataset,
+  newDataset,
+  type PoolState,
+  parentOf,
+  poolOf,
+  readPools,
+} from './state.ts';
 import { usageOf } from './usage.ts';
 import { roundedVolume, volumeReservation } from './volume.ts';
 
@@ -21,38 +30,49 @@ export interface CreateOptions {
 }
 
 /** Given properties in their stored form. */
-export function stored(properties: Pairs, failed: (reason: string) => never): Record<string, string> {
+export function stored(
+  properties: Pairs,
+  at: { kind: DatasetKind; failed: (reason: string) => never },
+): Record<string, string> {
   const result: Record<string, string> = {};
   for (const [name, value] of properties) {
-    if (result[name] !== undefined) refuse(`property '${name}' specified multiple times`);
     try {
-      result[name] = storedValue(name, value, true);
+      result[name] = storedValue(name, value, { kind: at.kind, isNew: true });
     } catch (err) {
-      failed((err as Error).message);
+      at.failed((err as Error).message);
     }
   }
   return result;
 }
 
+/** What `zfs create` looks at before anything else when it makes a volume, or only tells what it would make. */
+export function verifyEarly(
+  host: Host,
+  name: string,
+  at: { properties: Pairs; isVolume: boolean; isDry: boolean },
+): void {
+  const pool = poolOf(name);
+  if (!readPools(host).pools.some((one) => one.name === pool)) refuse(`cannot open '${pool}': no such pool`);
+  const failed = (reason: string): never => refuse(`cannot ${at.isDry ? 'verify' : 'create'} '${name}': ${reason}`);
+  stored(at.properties, { kind: at.isVolume ? 'volume' : 'filesystem', failed });
+}
+
 /** The text of a mount that failed after all the rest was done, or undefined. */
 export function createDataset(host: Host, name: string, options: CreateOptions): string | undefined {
   const failed = (reason: string): never => refuse(`cannot create '${name}': ${reason}`);
-  const problem = nameProblem(name, 'dataset') ?? (name.includes('/') ? undefined : 'missing dataset name');
+  const problem = nameProblem(name, 'dataset');
   if (problem !== undefined) failed(problem);
-  const properties = stored(options.properties, failed);
-  if (options.volumeBytes === 0) failed('volume size cannot be zero');
-  if (options.volumeBytes !== undefined) sizeVolume(properties, options.volumeBytes, options.sparse === true);
+  const kind = options.volumeBytes === undefined ? 'filesystem' : 'volume';
   return changePools(host, (state) => {
-    if (!state.pools.some((pool) => pool.name === poolOf(name))) failed(`no such pool '${poolOf(name)}'`);
-    if (findDataset(state, name) !== undefined) {
-      if (options.parents === true) return undefined;
-      failed('dataset already exists');
-    }
-    requireParent(host, state, { name, failed, make: options.parents === true });
+    if (options.parents === true && findDataset(state, name) !== undefined) return undefined;
+    requireParents(host, state, { name, make: options.parents === true });
+    if (findDataset(state, name) !== undefined) failed('dataset already exists');
+    const properties = stored(options.properties, { kind, failed });
+    if (options.volumeBytes === 0) failed('volume size cannot be zero');
+    if (options.volumeBytes !== undefined) sizeVolume(properties, options.volumeBytes, options.sparse === true);
     requireSpace(host, state, { name, properties, failed });
     const key = keyOf(properties, options.passphrase, failed);
-    const type = options.volumeBytes === undefined ? 'filesystem' : 'volume';
-    const made = record(host, state, { name, type, properties });
+    const made = record(host, state, { name, type: kind, properties });
     if (key !== undefined) made.key = key;
     return options.unmounted === true ? undefined : mountNew(host, state, made);
   });
@@ -101,19 +121,23 @@ function keyOf(
   return { passphrase: passphrase ?? '', isLoaded: true };
 }
 
-/** The parent must be there; `make` makes it, and its parents. */
-export function requireParent(
-  host: Host,
-  state: PoolState,
-  at: { name: string; failed: (reason: string) => never; make: boolean },
-): void {
-  const parent = parentOf(at.name);
-  const found = parent === undefined ? undefined : findDataset(state, parent);
-  if (found?.type === 'volume') at.failed('parent is not a filesystem');
-  if (parent === undefined || found !== undefined) return;
-  if (!at.make) at.failed('parent does not exist');
-  requireParent(host, state, { ...at, name: parent });
-  add(host, state, { name: parent, type: 'filesystem', properties: {} });
+/**
+ * What must be there for a new name, or is made for it: whoever asks for it, the text says `create` (openzfs/zfs
+ * lib/libzfs/libzfs_dataset.c check_parents).
+ */
+export function requireParents(host: Host, state: PoolState, { name, make }: { name: string; make: boolean }): void {
+  const failed = (reason: string): never => refuse(`cannot create '${name}': ${reason}`);
+  if (!name.includes('/')) failed('missing dataset name');
+  if (!state.pools.some((pool) => pool.name === poolOf(name))) failed(`no such pool '${poolOf(name)}'`);
+  const missing: string[] = [];
+  for (let parent = parentOf(name); parent !== undefined; parent = parentOf(parent)) {
+    const found = findDataset(state, parent);
+    if (found?.type === 'volume') failed('parent is not a filesystem');
+    if (found !== undefined) break;
+    if (!make) failed('parent does not exist');
+    missing.unshift(parent);
+  }
+  for (const one of missing) add(host, state, { name: one, type: 'filesystem', properties: {} });
 }
 
 interface NewRecord {

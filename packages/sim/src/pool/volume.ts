@@ -5,16 +5,20 @@ const BLOCK = 16_384;
 const POINTERS_PER_BLOCK = 1024;
 const INDIRECT_BLOCK = 131_072;
 
+export function blockSize({ properties }: Pick<DatasetRecord, 'properties'>): number {
+  return Number(properties['volblocksize'] ?? BLOCK);
+}
+
 /** Up to the next block. */
 export function roundedVolume(dataset: Pick<DatasetRecord, 'properties'>, bytes: number): number {
-  const block = Number(dataset.properties['volblocksize'] ?? BLOCK);
+  const block = blockSize(dataset);
   return Math.ceil(bytes / block) * block;
 }
 
 /** What a volume that is not sparse reserves: its size and the metadata for it, written twice. */
-export function volumeReservation({ properties }: Pick<DatasetRecord, 'properties'>): number {
-  const size = Number(properties['volsize'] ?? '0');
-  let blocks = Math.floor(size / Number(properties['volblocksize'] ?? BLOCK));
+export function volumeReservation(dataset: Pick<DatasetRecord, 'properties'>): number {
+  const size = Number(dataset.properties['volsize'] ?? '0');
+  let blocks = Math.floor(size / blockSize(dataset));
   let metadata = 7;
   while (blocks > 1) {
     blocks = Math.floor((blocks + POINTERS_PER_BLOCK - 1) / POINTERS_PER_BLOCK);

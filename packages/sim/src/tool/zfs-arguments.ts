@@ -1,26 +1,39 @@
 /** Arguments that several commands of `zfs` read in the same way. */
 import type { Pairs } from '../pool/refuse.ts';
-import type { ToolIo } from '../tool.ts';
+import { ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, GetoptError } from './getopt.ts';
 
 export function missing(text: string): never {
   throw new GetoptError(text);
 }
 
-export function operand(call: Getopt, index: number): string {
-  return (
-    call.operands[index] ?? missing(index === 0 ? 'missing source dataset argument' : 'missing target dataset argument')
-  );
+/** Exactly that many operands; each that is missing has a text of its own. */
+export function operands(call: Getopt, ...texts: readonly string[]): readonly string[] {
+  for (const [index, text] of texts.entries()) if (call.operands[index] === undefined) missing(text);
+  if (call.operands.length > texts.length) missing('too many arguments');
+  return call.operands;
 }
 
-/** The values of -o. */
+export function fromTo(call: Getopt): { from: string; to: string } {
+  const [from = '', to = ''] = operands(call, 'missing source dataset argument', 'missing target dataset argument');
+  return { from, to };
+}
+
+/** The values of -o. A wrong one ends the call without the usage text. */
 export function pairs(call: Getopt): Pairs {
-  return (call.options.get('o') ?? []).map(pairOf);
+  return pairsOf(call.options.get('o') ?? [], 1);
 }
 
-export function pairOf(text: string): readonly [string, string] {
-  const at = text.indexOf('=');
-  return at > 0 ? [text.slice(0, at), text.slice(at + 1)] : missing("missing '=' for property=value argument");
+export function pairsOf(words: readonly string[], status: number): Pairs {
+  const found = new Map<string, string>();
+  for (const word of words) {
+    const at = word.indexOf('=');
+    if (at < 0) throw new ToolError("missing '=' for property=value argument\n", status);
+    const name = word.slice(0, at);
+    if (found.has(name)) throw new ToolError(`property '${name}' specified multiple times\n`, status);
+    found.set(name, word.slice(at + 1));
+  }
+  return [...found];
 }
 
 /** A passphrase that is not typed at a terminal. */

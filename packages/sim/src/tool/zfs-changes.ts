@@ -1,22 +1,31 @@
 /** `zfs destroy`, `zfs set` and `zfs inherit`: several objects per call, dry runs, and texts that add up. */
 import type { Host } from '../host.ts';
 import { destroyBookmark, destroyDataset, destroyPlan, destroySnapshots, matchingSnapshots } from '../pool/destroy.ts';
-import { humanSize, isKnownProperty } from '../pool/properties.ts';
-import { propertyName } from '../pool/property-table.ts';
+import { humanSize, isKnownProperty, isUserProperty } from '../pool/properties.ts';
+import { NATIVE, propertyName } from '../pool/property-table.ts';
 import { inheritProperty, setProperties } from '../pool/settings.ts';
 import { uniqueBytes } from '../pool/snapshot-space.ts';
 import { findDataset, findSnapshot, type PoolState, readPools } from '../pool/state.ts';
 import { ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, has } from './getopt.ts';
-import { missing, pairOf } from './zfs-arguments.ts';
+import { missing, pairsOf } from './zfs-arguments.ts';
 
 export function destroy(host: Host, call: Getopt, io: ToolIo): void {
   const name = call.operands[0] ?? missing('missing dataset argument');
   if (call.operands.length > 1) missing('too many arguments');
   if (name.includes('#')) {
+    for (const [letters, what] of [
+      ['n', 'dryrun'],
+      ['d', 'defer destroy'],
+      ['rR', 'recursive'],
+    ] as const)
+      if ([...letters].some((letter) => has(call, letter)))
+        throw new ToolError(`${what} is not supported with bookmark\n`, 255);
     destroyBookmark(host, name);
     return;
   }
+  if (has(call, 'd') && !name.includes('@'))
+    throw new ToolError(`cannot open '${name}': missing '@' delimiter in snapshot name\n`, 1);
   const isOfSnapshots = name.includes('@');
   const options = { recursive: has(call, 'r') || has(call, 'R'), withClones: has(call, 'R'), defer: has(call, 'd') };
   if (has(call, 'n') || has(call, 'v')) tellPlan(host, { call, io, name, options });
@@ -61,15 +70,14 @@ function reclaimText(host: Host, state: PoolState, at: { call: Getopt; plan: rea
 
 /** Several datasets are set one by one: a missing one is reported, the others are changed all the same. */
 export function set(host: Host, call: Getopt): void {
-  const end = call.operands.findIndex((word) => !word.includes('='));
-  const settings = end < 0 ? call.operands : call.operands.slice(0, end);
-  const names = end < 0 ? [] : call.operands.slice(end);
-  if (settings.length === 0) missing('missing property=value argument(s)');
-  if (names.length === 0) missing('missing dataset name(s)');
-  const pairs = settings.map(pairOf);
-  const twice = pairs.find(([key], i) => pairs.findIndex(([other]) => other === key) < i);
-  if (twice !== undefined) throw new ToolError(`property '${twice[0]}' specified multiple times\n`, 1);
-  eachOf(names, (name) => {
+  const words = call.operands;
+  const end = words.findIndex((word) => !word.includes('='));
+  if (words.length === 0) missing('missing arguments');
+  if (words.length === 1) missing(end === 0 ? 'missing property=value argument(s)' : 'missing dataset name(s)');
+  if (end > 0 && words.slice(end).some((word) => word.includes('='))) missing('invalid argument order');
+  if (end < 0) missing('missing dataset name(s)');
+  const pairs = pairsOf(words.slice(0, end), 255);
+  eachOf(words.slice(end), (name) => {
     setProperties(host, name, pairs);
   });
 }
@@ -77,14 +85,15 @@ export function set(host: Host, call: Getopt): void {
 export function inherit(host: Host, call: Getopt): void {
   const property = propertyName(call.operands[0] ?? missing('missing property argument'));
   if (call.operands.length < 2) missing('missing dataset argument');
-  if (!isKnownProperty(property)) missing(`invalid property '${property}'`);
+  if (!(isUserProperty(property) && isKnownProperty(property)) && !NATIVE.has(property))
+    missing(`invalid property '${property}'`);
   eachOf(call.operands.slice(1), (name) => {
     inheritProperty(host, property, { name, recursive: has(call, 'r'), toReceived: has(call, 'S') });
   });
 }
 
 /** Goes on after a failure; all texts together, with the last status. */
-function eachOf(names: readonly string[], work: (name: string) => void): void {
+export function eachOf(names: readonly string[], work: (name: string) => void): void {
   const failures: ToolError[] = [];
   for (const name of names) {
     try {

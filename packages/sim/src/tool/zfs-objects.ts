@@ -1,4 +1,8 @@
 /** Which objects `zfs list` and `zfs get` speak of: names, paths, types and depth (cmd/zfs/zfs_iter.c). */
+
+import { openText } from '../pool/names.ts';
+import { isKnownProperty } from '../pool/properties.ts';
+import { propertyName } from '../pool/property-table.ts';
 import { type Getopt, GetoptError, has, last } from './getopt.ts';
 import { type ObjectType, typeOf, type View, type ZfsObject } from './zfs-object.ts';
 import { allObjects, objectNamed, valueOf } from './zfs-table.ts';
@@ -47,7 +51,7 @@ function isWanted(found: ZfsObject, asked: ZfsObject, types: ReadonlySet<ObjectT
 }
 
 function missingText(name: string): string {
-  return name.startsWith('/') ? `'${name}': not a ZFS filesystem\n` : `cannot open '${name}': dataset does not exist\n`;
+  return name.startsWith('/') ? `'${name}': not a ZFS filesystem\n` : `${openText(name, 'any')}\n`;
 }
 
 function typeProblem(
@@ -72,7 +76,8 @@ function refuseType(word: string): never {
 /** Snapshots or bookmarks alone mean those of the named datasets, one level down. */
 function depthOf(call: Getopt, types: ReadonlySet<ObjectType>): number {
   const given = last(call, 'd');
-  if (given !== undefined && !/^\d+$/.test(given)) throw new GetoptError(`${given} is not an integer`);
+  if (given !== undefined && !/^-?\d+$/.test(given)) throw new GetoptError(`${given} is not an integer`);
+  if (given?.startsWith('-') === true) throw new GetoptError('Depth can not be negative.');
   if (given !== undefined) return Number(given);
   if (has(call, 'r')) return Number.POSITIVE_INFINITY;
   return types.size === 1 && (types.has('snapshot') || types.has('bookmark')) ? 1 : 0;
@@ -95,6 +100,8 @@ export function sortRows(view: View, call: Getopt, objects: readonly ZfsObject[]
   const keys = ['s', 'S'].flatMap((letter) =>
     (call.options.get(letter) ?? []).map((property) => ({ property, sign: letter === 's' ? 1 : -1 })),
   );
+  const odd = keys.find(({ property }) => !isKnownProperty(propertyName(property)));
+  if (odd !== undefined) throw new GetoptError(`invalid property '${odd.property}'`);
   const compare = (a: ZfsObject, b: ZfsObject): number => {
     for (const { property, sign } of keys) {
       const [left, right] = [a, b].map((object) => valueOf(view, object, { property, exact: true }));

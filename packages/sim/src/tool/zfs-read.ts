@@ -187,6 +187,8 @@ function printGet(
 
 function getFields(list: string | undefined): readonly string[] {
   if (list === undefined) return FIELDS;
+  if (list.includes(',') && list.split(',').includes('all'))
+    throw new GetoptError('"all" conflicts with specific fields given to -o option');
   const fields = list
     .split(',')
     .flatMap((word) => (word === 'all' ? ['name', 'property', 'value', 'received', 'source'] : [word]));

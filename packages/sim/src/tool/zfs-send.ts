@@ -3,17 +3,22 @@ import type { Host } from '../host.ts';
 import { humanSize } from '../pool/properties.ts';
 import { abandon, receive } from '../pool/receive.ts';
 import { planSend, resumePlan, type SendOptions, type SendStep, sendSteps } from '../pool/send.ts';
-import type { ToolIo } from '../tool.ts';
+import { ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, has, last } from './getopt.ts';
-import { missing, pairs } from './zfs-arguments.ts';
+import { missing, pairsOf } from './zfs-arguments.ts';
 
 const NO_TYPE =
   "Warning: incremental source didn't specify type, assuming snapshot. Use '@' or '#' prefix to avoid ambiguity.\n";
 
 export async function send(host: Host, call: Getopt, io: ToolIo): Promise<void> {
   const token = last(call, 't');
-  const options = optionsOf(call, io);
+  if (token !== undefined && [...'RIiXpbhs'].some((letter) => has(call, letter)))
+    missing('invalid flags combined with -t');
+  if (call.operands.length > (token === undefined ? 1 : 0)) missing('too many arguments');
+  if (has(call, 'X') && !has(call, 'R'))
+    throw new ToolError('Cannot specify dataset exclusion (-X) on a non-recursive send.\n', 1);
   const name = token === undefined ? (call.operands[0] ?? missing('missing snapshot argument')) : '';
+  const options = optionsOf(call, io);
   const steps = token === undefined ? planSend(host, name, options) : resumePlan(host, token);
   const isVerbose = has(call, 'v');
   if (isVerbose || has(call, 'P')) (has(call, 'n') ? io.out : io.err)(planText(steps, has(call, 'P')));
@@ -84,9 +89,9 @@ export async function receiveStream(host: Host, call: Getopt, io: ToolIo): Promi
     abandon(host, target);
     return;
   }
-  if (has(call, 'd') && has(call, 'e')) missing('invalid option combination');
+  if (has(call, 'd') && has(call, 'e')) missing('invalid option combination: -d and -e are mutually exclusive');
   const append = has(call, 'd') ? 'd' : has(call, 'e') ? 'e' : undefined;
-  const properties = pairs(call).filter(([key]) => key !== 'origin');
+  const properties = pairsOf(call.options.get('o') ?? [], 2).filter(([key]) => key !== 'origin');
   await receive(host, target, {
     stdin: io.stdin,
     options: {

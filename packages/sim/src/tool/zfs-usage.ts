@@ -36,14 +36,30 @@ const USAGES: readonly (readonly [command: string, usage: string])[] = [
     'get [-rHp] [-j [--json-int]] [-d max] [-o "all" | field[,...]]\n\t    [-t type[,...]] [-s source[,...]]\n\t    <"all" | property[,...]> [filesystem|volume|snapshot|bookmark] ...',
   ],
   ['inherit', 'inherit [-rS] <property> <filesystem|volume|snapshot> ...'],
+  ['upgrade', 'upgrade [-v]\n\tupgrade [-r] [-V version] <-a | filesystem ...>'],
   ['', ''],
   [
     'userspace',
     'userspace [-Hinp] [-o field[,...]] [-s field] ...\n\t    [-S field] ... [-t type[,...]] <filesystem|snapshot|path>',
   ],
+  [
+    'groupspace',
+    'groupspace [-Hinp] [-o field[,...]] [-s field] ...\n\t    [-S field] ... [-t type[,...]] <filesystem|snapshot|path>',
+  ],
+  [
+    'projectspace',
+    'projectspace [-Hp] [-o field[,...]] [-s field] ... \n\t    [-S field] ... <filesystem|snapshot|path>',
+  ],
   ['', ''],
-  ['mount', 'mount\n\tmount [-flvO] [-o opts] <-a|-R filesystem|filesystem>'],
+  [
+    'project',
+    'project [-d|-r] <directory|file ...>\n\tproject -c [-0] [-d|-r] [-p id] <directory|file ...>\n\tproject -C [-k] [-r] <directory ...>\n\tproject [-p id] [-r] [-s] <directory ...>',
+  ],
+  ['', ''],
+  ['mount', 'mount [-j]\n\tmount [-flvO] [-o opts] <-a|-R filesystem|filesystem>'],
   ['unmount', 'unmount [-fu] <-a | filesystem|mountpoint>'],
+  ['share', 'share [-l] <-a [nfs|smb] | filesystem>'],
+  ['unshare', 'unshare <-a [nfs|smb] | filesystem|mountpoint>'],
   ['', ''],
   [
     'send',
@@ -51,8 +67,9 @@ const USAGES: readonly (readonly [command: string, usage: string])[] = [
   ],
   [
     'receive',
-    'receive [-vMnsFhu] [-o <property>=<value>] ... [-x <property>] ...\n\t    <filesystem|volume|snapshot>\n\treceive [-vMnsFhu] [-o <property>=<value>] ... [-x <property>] ...\n\t    [-d | -e] <filesystem>\n\treceive -A <filesystem|volume>',
+    'receive [-vMnsFhu] [-o <property>=<value>] ... [-x <property>] ...\n\t    <filesystem|volume|snapshot>\n\treceive [-vMnsFhu] [-o <property>=<value>] ... [-x <property>] ... \n\t    [-d | -e] <filesystem>\n\treceive -A <filesystem|volume>',
   ],
+  ['redact', 'redact <snapshot> <bookmark> <redaction_snapshot> ...'],
   ['', ''],
   [
     'allow',
@@ -69,6 +86,20 @@ const USAGES: readonly (readonly [command: string, usage: string])[] = [
   ['', ''],
   ['load-key', 'load-key [-rn] [-L <keylocation>] <-a | filesystem|volume>'],
   ['unload-key', 'unload-key [-r] <-a | filesystem|volume>'],
+  [
+    'change-key',
+    'change-key [-l] [-o keyformat=<value>]\n\t    [-o keylocation=<value>] [-o pbkdf2iters=<value>]\n\t    <filesystem|volume>\n\tchange-key -i [-l] <filesystem|volume>',
+  ],
+  ['', ''],
+  [
+    'program',
+    'program [-jn] [-t <instruction limit>] [-m <memory limit (b)>]\n\t    <pool> <program file> [lua args...]',
+  ],
+  ['rewrite', 'rewrite [-rvx] [-o <offset>] [-l <length>] <directory|file ...>'],
+  ['wait', 'wait [-t <activity>] <filesystem>'],
+  ['', ''],
+  ['zone', 'zone <nsfile> <filesystem>'],
+  ['unzone', 'unzone <nsfile> <filesystem>'],
 ];
 
 const END =
@@ -80,7 +111,7 @@ export function usageText(command: string | undefined): string {
   const own = USAGES.find(([name]) => name === command)?.[1];
   if (own === undefined || command === undefined) {
     const lines = USAGES.map(([, usage]) => (usage === '' ? '\n' : `\t${usage}\n`));
-    return `usage: zfs command args ...\nwhere 'command' is one of the following:\n\n${lines.join('')}${END}`;
+    return `usage: zfs command args ...\nwhere 'command' is one of the following:\n\n${lines.join('')}\nEach dataset is of the form: pool/[dataset/]*dataset[@name]\n${END}`;
   }
   return `usage:\n\t${own}\n${WITH_PROPERTIES.has(command) ? `\n${propertyUsage()}` : END}`;
 }

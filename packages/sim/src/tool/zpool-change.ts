@@ -19,7 +19,7 @@ import {
 import { stored } from '../pool/verbs.ts';
 import { ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, GetoptError, has, last } from './getopt.ts';
-import { pairOf } from './zfs-arguments.ts';
+import { pairsOf } from './zfs-arguments.ts';
 import { layoutText } from './zpool-status.ts';
 
 /** Changes one pool of the host. */
@@ -56,7 +56,7 @@ export function create(host: Host, call: Getopt, io: ToolIo): void {
     io.out(`would create '${name}' with the following layout:\n\n${plainLayout(name, vdevs)}`);
     return;
   }
-  const properties = stored((call.options.get('O') ?? []).map(pairOf), failed);
+  const properties = stored(pairsOf(call.options.get('O') ?? [], 1), { kind: 'filesystem', failed });
   changePools(host, (now) => {
     forget(host, now, name);
     addPool(host, now, { name, sizeBytes: NEW_POOL_BYTES, vdevs, mountpoint, properties });
@@ -97,8 +97,14 @@ function plainLayout(name: string, vdevs: readonly Vdev[]): string {
   return `\t${name}\n${lines(vdevs, 1).join('')}`;
 }
 
+/** More words than a command takes. */
+function atMost(call: Getopt, count: number): void {
+  if (call.operands.length > count) throw new GetoptError('too many arguments');
+}
+
 export function destroy(host: Host, call: Getopt, io: ToolIo): void {
   const name = operand(call, 0, 'pool argument');
+  atMost(call, 1);
   changePool(host, name, (_pool, state) => {
     const last = mountedBelow(state, name).at(-1);
     const failed = `could not destroy '${name}': could not unmount datasets`;
@@ -118,14 +124,17 @@ export function destroy(host: Host, call: Getopt, io: ToolIo): void {
 }
 
 export function exportPool(host: Host, call: Getopt): void {
-  if (call.operands.length === 0) throw new GetoptError('missing pool argument');
-  for (const name of call.operands)
+  if (has(call, 'a')) atMost(call, 0);
+  else operand(call, 0, 'pool argument');
+  const names = has(call, 'a') ? readPools(host).pools.map((pool) => pool.name) : call.operands;
+  for (const name of names)
     changePool(host, name, (_pool, state) => {
       takeAway(host, state, { name, isDestroyed: false });
     });
 }
 
 export function importPool(host: Host, call: Getopt, io: ToolIo): void {
+  atMost(call, has(call, 'a') ? 0 : 2);
   const state = readPools(host);
   const folders = call.options.get('d');
   const found = (state.away ?? []).filter(
@@ -203,6 +212,7 @@ export function online(host: Host, call: Getopt): void {
 
 export function attachDevice(host: Host, call: Getopt, verb: 'attach' | 'replace'): void {
   const [name, device] = [operand(call, 0, 'pool name argument'), operand(call, 1, '<device> specification')];
+  atMost(call, 3);
   const other = verb === 'attach' ? operand(call, 2, '<new_device> specification') : (call.operands[2] ?? device);
   changePool(host, name, (pool, state) => {
     if (other !== device) requireFree(host, state, { device: other, force: has(call, 'f') });
@@ -237,8 +247,12 @@ export function detachDevice(host: Host, call: Getopt): void {
 }
 
 export function clear(host: Host, call: Getopt): void {
-  changePool(host, operand(call, 0, 'pool name'), (pool) => {
-    for (const { name } of leaves(pool.vdevs))
+  const [name, device] = [operand(call, 0, 'pool name'), call.operands[1]];
+  atMost(call, 2);
+  changePool(host, name, (pool) => {
+    const cleared = leaves(pool.vdevs).filter((vdev) => device === undefined || vdev.name === device);
+    if (cleared.length === 0) refuse(`cannot clear errors for ${device ?? ''}: no such device in pool`);
+    for (const { name } of cleared)
       setVdevs(
         pool,
         changed(pool.vdevs, name, ({ checksumErrors: _gone, ...vdev }) => vdev),
@@ -247,9 +261,15 @@ export function clear(host: Host, call: Getopt): void {
 }
 
 export function scrub(host: Host, call: Getopt): void {
+  if (has(call, 's') && has(call, 'p'))
+    throw new GetoptError('invalid option combination: -s and -p are mutually exclusive');
+  if (has(call, 'w') && (has(call, 's') || has(call, 'p')))
+    throw new GetoptError('invalid option combination: -w cannot be used with -p or -s');
   if (call.operands.length === 0) throw new GetoptError('missing pool name argument');
   for (const name of call.operands)
     changePool(host, name, (pool, state) => {
+      if (has(call, 'p') && !isScanning(pool)) refuse(`cannot pause scrubbing ${name}: there is no active scrub`);
+      if (has(call, 'p')) return;
       if (has(call, 's')) {
         if (!isScanning(pool)) refuse(`cannot cancel scrubbing ${name}: there is no active scrub`);
         delete pool.scan;
@@ -260,9 +280,16 @@ export function scrub(host: Host, call: Getopt): void {
 }
 
 const POLL_MS = 100;
+const ACTIVITIES = new Set([
+  ...['discard', 'free', 'initialize', 'replace', 'remove', 'resilver', 'scrub', 'trim', 'raidz_expand'],
+]);
 
 export async function wait(host: Host, call: Getopt): Promise<void> {
+  const activities = (last(call, 't') ?? 'scrub').split(',');
+  const odd = activities.find((word) => !ACTIVITIES.has(word));
+  if (odd !== undefined) throw new GetoptError(`invalid activity '${odd}'`);
   const name = operand(call, 0, "'pool' argument");
+  atMost(call, 1);
   const scanning = (): boolean => {
     const pool = readPools(host).pools.find((entry) => entry.name === name);
     return isScanning(pool ?? refuse(`cannot open '${name}': no such pool`));
@@ -271,7 +298,9 @@ export async function wait(host: Host, call: Getopt): Promise<void> {
 }
 
 export function checkpoint(host: Host, call: Getopt): void {
+  if (has(call, 'w') && !has(call, 'd')) throw new GetoptError('--wait only valid when --discard also specified');
   const name = operand(call, 0, 'pool argument');
+  atMost(call, 1);
   changePool(host, name, (pool, state) => {
     if (has(call, 'd')) {
       if (pool.checkpointBytes === undefined)

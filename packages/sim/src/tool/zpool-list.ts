@@ -7,7 +7,7 @@ import { changePools, type PoolRecord, readPools, type Vdev } from '../pool/stat
 import { usageOf } from '../pool/usage.ts';
 import type { ToolIo } from '../tool.ts';
 import { type Getopt, GetoptError, has, last } from './getopt.ts';
-import { pairOf } from './zfs-arguments.ts';
+import { pairsOf } from './zfs-arguments.ts';
 import { bare, chosenPools, jsonText } from './zpool-pools.ts';
 
 const COLUMNS = [
@@ -244,10 +244,12 @@ function leftTable(rows: readonly (readonly string[])[]): string {
 
 export function set(host: Host, call: Getopt): void {
   const [pair = '', name = ''] = call.operands;
-  if (!pair.includes('=')) throw new GetoptError('missing value in property=value argument');
+  if (pair === '') throw new GetoptError('missing property=value argument');
   if (name === '') throw new GetoptError('missing pool name');
+  if (call.operands.length > 3) throw new GetoptError('too many pool names');
+  if (!pair.includes('=')) throw new GetoptError('missing value in property=value argument');
   chosenPools(host, [name]);
-  const [property, value] = pairOf(pair);
+  const [[property, value] = ['', '']] = pairsOf([pair], 1);
   const problem = valueProblem(property, value);
   if (problem !== undefined) refuse(`cannot set property for '${name}': ${problem}`);
   changePools(host, (state) => {
