@@ -33,13 +33,7 @@ export async function takeSnapshots(
 ): Promise<void> {
   const state = readPools(host);
   const all = names.flatMap((name) => snapshotTargets(state, name, options.recursive === true));
-  const datasets = names.map((name) => name.split('@')[0] ?? '');
-  if (new Set(datasets).size < datasets.length || new Set(datasets.map(poolOf)).size > 1)
-    refuse('cannot create snapshots : multiple snapshots of same fs not allowed\nno snapshots were created');
-  const many = names.length > 1 || options.recursive === true ? '\nno snapshots were created' : '';
-  for (const name of all)
-    if (findSnapshot(state, name) !== undefined)
-      refuse(`cannot create snapshot '${name}': dataset already exists${many}`);
+  requireNew(state, names, all);
   if ((options.properties ?? []).some(([name]) => !isUserProperty(name)))
     refuse('cannot create snapshots : this property can not be modified for snapshots');
   const made: { name: string; guid: string; bytes: number }[] = [];
@@ -66,6 +60,16 @@ export async function takeSnapshots(
       });
     }
   });
+}
+
+/** One snapshot of a file system at a time, all of one pool. `all`: with those of the datasets below. */
+function requireNew(state: PoolState, names: readonly string[], all: readonly string[]): void {
+  const none = all.length > 1 ? '\nno snapshots were created' : '';
+  const datasets = names.map((name) => name.split('@')[0] ?? '');
+  if (new Set(datasets).size < datasets.length || new Set(datasets.map(poolOf)).size > 1)
+    refuse(`cannot create snapshots : multiple snapshots of same fs not allowed${none}`);
+  const taken = all.find((name) => findSnapshot(state, name) !== undefined);
+  if (taken !== undefined) refuse(`cannot create snapshot '${taken}': dataset already exists${none}`);
 }
 
 function snapshotTargets(state: PoolState, name: string, recursive: boolean): string[] {

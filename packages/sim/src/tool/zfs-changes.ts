@@ -14,13 +14,7 @@ export function destroy(host: Host, call: Getopt, io: ToolIo): void {
   const name = call.operands[0] ?? missing('missing dataset argument');
   if (call.operands.length > 1) missing('too many arguments');
   if (name.includes('#')) {
-    for (const [letters, what] of [
-      ['n', 'dryrun'],
-      ['d', 'defer destroy'],
-      ['rR', 'recursive'],
-    ] as const)
-      if ([...letters].some((letter) => has(call, letter)))
-        throw new ToolError(`${what} is not supported with bookmark\n`, 255);
+    requirePlain(call);
     destroyBookmark(host, name);
     return;
   }
@@ -32,6 +26,18 @@ export function destroy(host: Host, call: Getopt, io: ToolIo): void {
   if (has(call, 'n')) return;
   if (isOfSnapshots) destroySnapshots(host, name, options);
   else destroyDataset(host, name, options);
+}
+
+const NOT_OF_BOOKMARKS = [
+  ['n', 'dryrun'],
+  ['d', 'defer destroy'],
+  ['r', 'recursive'],
+  ['R', 'recursive'],
+] as const;
+
+function requirePlain(call: Getopt): void {
+  const given = NOT_OF_BOOKMARKS.find(([letter]) => has(call, letter));
+  if (given !== undefined) throw new ToolError(`${given[1]} is not supported with bookmark\n`, 255);
 }
 
 /** Refuses what cannot be planned, also when nothing is printed. */

@@ -4,6 +4,7 @@ import { bookmark, promote } from '../pool/clone-verbs.ts';
 import { mountAll, mountDataset, unmountDataset, unmountPool } from '../pool/mounting.ts';
 import { nameProblem } from '../pool/names.ts';
 import { sizeBytes, sizeProblem } from '../pool/properties.ts';
+import type { Pairs } from '../pool/refuse.ts';
 import { renameDataset } from '../pool/rename.ts';
 import { hold, loadKey, release, sameSnapshots, unloadKey } from '../pool/settings.ts';
 import { cloneSnapshot, rollback, takeSnapshots } from '../pool/snapshot-verbs.ts';
@@ -92,7 +93,14 @@ function keyed(call: Getopt): string {
   return operands(call, 'Missing dataset argument or -a option')[0] ?? '';
 }
 
-async function create(host: Host, call: Getopt, io: ToolIo): Promise<void> {
+/** Arguments of a create, as far as they can be looked at without the pool. */
+interface Creation {
+  readonly name: string;
+  readonly properties: Pairs;
+  readonly volumeBytes: number | undefined;
+}
+
+function creationOf(call: Getopt): Creation {
   const volumeBytes = givenSize(call, 'V', 'bad volume size');
   const blockBytes = givenSize(call, 'b', 'bad volume block size');
   const given = pairs(call);
@@ -100,10 +108,16 @@ async function create(host: Host, call: Getopt, io: ToolIo): Promise<void> {
   if ((has(call, 's') || has(call, 'b')) && !isVolume) missing("'-s' and '-b' can only be used when creating a volume");
   if (has(call, 'u') && isVolume) missing("'-u' can only be used when creating a filesystem");
   const [name = ''] = operands(call, isVolume ? 'missing volume argument' : 'missing filesystem argument');
-  const properties = [...given, ...(blockBytes === undefined ? [] : [['volblocksize', String(blockBytes)] as const])];
+  const block = blockBytes === undefined ? [] : [['volblocksize', String(blockBytes)] as const];
+  return { name, volumeBytes, properties: [...given, ...block] };
+}
+
+async function create(host: Host, call: Getopt, io: ToolIo): Promise<void> {
+  const { name, properties, volumeBytes } = creationOf(call);
+  const isVolume = volumeBytes !== undefined;
   if (has(call, 'n') || isVolume) verifyEarly(host, name, { properties, isVolume, isDry: has(call, 'n') });
-  if (has(call, 'p') && nameProblem(name, 'dataset') === undefined && findDataset(readPools(host), name) !== undefined)
-    return;
+  const isThere = nameProblem(name, 'dataset') === undefined && findDataset(readPools(host), name) !== undefined;
+  if (has(call, 'p') && isThere) return;
   if (has(call, 'P') || has(call, 'v')) io.out(createText(call, name));
   if (has(call, 'n')) return;
   const isEncrypted = properties.some(([key, value]) => key === 'encryption' && value !== 'off');

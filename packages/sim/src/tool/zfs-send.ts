@@ -5,18 +5,14 @@ import { abandon, receive } from '../pool/receive.ts';
 import { planSend, resumePlan, type SendOptions, type SendStep, sendSteps } from '../pool/send.ts';
 import { ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, has, last } from './getopt.ts';
-import { missing, pairsOf } from './zfs-arguments.ts';
+import { missing, operands, pairsOf } from './zfs-arguments.ts';
 
 const NO_TYPE =
   "Warning: incremental source didn't specify type, assuming snapshot. Use '@' or '#' prefix to avoid ambiguity.\n";
 
 export async function send(host: Host, call: Getopt, io: ToolIo): Promise<void> {
   const token = last(call, 't');
-  if (token !== undefined && [...'RIiXpbhs'].some((letter) => has(call, letter)))
-    missing('invalid flags combined with -t');
-  if (call.operands.length > (token === undefined ? 1 : 0)) missing('too many arguments');
-  if (has(call, 'X') && !has(call, 'R'))
-    throw new ToolError('Cannot specify dataset exclusion (-X) on a non-recursive send.\n', 1);
+  requireUsable(call, token !== undefined);
   const name = token === undefined ? (call.operands[0] ?? missing('missing snapshot argument')) : '';
   const options = optionsOf(call, io);
   const steps = token === undefined ? planSend(host, name, options) : resumePlan(host, token);
@@ -25,6 +21,15 @@ export async function send(host: Host, call: Getopt, io: ToolIo): Promise<void> 
   if (has(call, 'n')) return;
   const write = isVerbose ? progressing(call, io, steps) : plain(io);
   await sendSteps(host, steps, { options: { ...options, isResumed: token !== undefined }, write });
+}
+
+const NOT_WITH_TOKEN = ['R', 'I', 'i', 'X', 'p', 'b', 'h', 's'];
+
+function requireUsable(call: Getopt, isResumed: boolean): void {
+  if (isResumed && NOT_WITH_TOKEN.some((letter) => has(call, letter))) missing('invalid flags combined with -t');
+  if (call.operands.length > (isResumed ? 0 : 1)) missing('too many arguments');
+  if (has(call, 'X') && !has(call, 'R'))
+    throw new ToolError('Cannot specify dataset exclusion (-X) on a non-recursive send.\n', 1);
 }
 
 function optionsOf(call: Getopt, io: ToolIo): SendOptions {
@@ -83,8 +88,7 @@ function progressing(call: Getopt, io: ToolIo, steps: readonly SendStep[]): (dat
 }
 
 export async function receiveStream(host: Host, call: Getopt, io: ToolIo): Promise<void> {
-  const target = call.operands[0] ?? missing('missing snapshot argument');
-  if (call.operands.length > 1) missing('too many arguments');
+  const [target = ''] = operands(call, 'missing snapshot argument');
   if (has(call, 'A')) {
     abandon(host, target);
     return;
