@@ -90,8 +90,7 @@ function activeOperations(work: WorkStack): number {
 }
 
 function busSettings(identity: Identity): BusSettings {
-  const { natsUrl: url, nodeUid, caCertificate: ca, natsJwt: jwt } = identity;
-  const seed = new TextEncoder().encode(identity.natsSeed);
+  const { natsUrl: url, nodeUid, caCertificate: ca, natsJwt: jwt, natsSeed: seed } = identity;
   return { url, nodeUid, ca, credentials: () => ({ jwt, seed }) };
 }
 

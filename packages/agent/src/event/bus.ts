@@ -4,8 +4,9 @@ import { jetstream } from '@nats-io/jetstream';
 import { inboxPrefix } from '@pxmgr/contract';
 import type { Clock } from '@pxmgr/kit/clock';
 import type { Logger } from '@pxmgr/kit/log/logger';
+import { nkeySigner } from '@pxmgr/kit/pki/nkey';
 import type { ConnectionOptions, NatsConnection } from 'nats';
-import { connect, jwtAuthenticator } from 'nats';
+import { connect } from 'nats';
 
 export interface BusSettings {
   /** tls://host:4222, several separated by commas; plain nats:// only where nobody else is on the wire. */
@@ -14,7 +15,7 @@ export interface BusSettings {
   /** PEM of the fleet's CA; undefined for a bus without TLS. */
   readonly ca: string | undefined;
   /** Asked at each connection, since the JWT is renewed now and then. undefined = no authentication. */
-  readonly credentials: (() => { readonly jwt: string; readonly seed: Uint8Array }) | undefined;
+  readonly credentials: (() => { readonly jwt: string; readonly seed: string }) | undefined;
 }
 
 export interface Bus {
@@ -36,7 +37,7 @@ function optionsOf(settings: BusSettings, credentials: Credentials): ConnectionO
     ...(settings.ca === undefined ? {} : { tls: { ca: settings.ca } }),
     ...(settings.credentials === undefined
       ? {}
-      : { authenticator: jwtAuthenticator(() => credentials().jwt, credentials().seed) }),
+      : { authenticator: (nonce?: string) => proofOf(credentials(), nonce ?? '') }),
     maxReconnectAttempts: -1,
     reconnectTimeWait: 500,
     // A whole fleet comes back at once after a restart of the server.
@@ -47,6 +48,10 @@ function optionsOf(settings: BusSettings, credentials: Credentials): ConnectionO
     timeout: 5_000,
     ignoreAuthErrorAbort: true,
   };
+}
+
+function proofOf({ jwt, seed }: ReturnType<Credentials>, nonce: string): { jwt: string; sig: string } {
+  return { jwt, sig: Buffer.from(nkeySigner(seed)(Buffer.from(nonce))).toString('base64url') };
 }
 
 /** Asked anew: the signal may have been aborted while something was awaited. */

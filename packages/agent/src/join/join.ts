@@ -7,6 +7,7 @@ import { JoinServiceClient } from '@pxmgr/contract/controller';
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { registerSecret } from '@pxmgr/kit/log/redact';
+import { createCsr } from '@pxmgr/kit/pki/csr';
 import { createChannel } from '@pxmgr/kit/rpc/channel';
 import type { Identity } from './identity.ts';
 import { readIdentity, writeIdentity } from './identity.ts';
@@ -53,8 +54,6 @@ interface Answer {
 
 async function ask(token: JoinToken, options: JoinOptions): Promise<Answer> {
   const { caCertificate, localAddress } = await fetchPinnedCa(token.address, token.caFingerprint);
-  // Loaded here only: a running agent does without its libraries.
-  const { createCsr } = await import('@pxmgr/kit/pki/csr');
   const csr = await createCsr({ commonName: options.nodeName });
   const user = createUser();
   const agentAddress = addressFor(options, localAddress);

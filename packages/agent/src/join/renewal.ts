@@ -8,6 +8,7 @@ import type { RenewNodeResponse } from '@pxmgr/contract/controller';
 import { FleetServiceClient } from '@pxmgr/contract/controller';
 import type { Clock } from '@pxmgr/kit/clock';
 import type { Logger } from '@pxmgr/kit/log/logger';
+import { createCsr } from '@pxmgr/kit/pki/csr';
 import { createChannel } from '@pxmgr/kit/rpc/channel';
 import { identityOf } from '@pxmgr/kit/rpc/identity';
 import type { Identity } from './identity.ts';
@@ -92,8 +93,6 @@ export class Renewal {
 }
 
 async function renew(identity: Identity, signal: AbortSignal): Promise<Identity> {
-  // Loaded here only: it is needed once in weeks.
-  const { createCsr } = await import('@pxmgr/kit/pki/csr');
   const csr = await createCsr({ commonName: identity.nodeName });
   const channel = createChannel({
     address: identity.controllerAddress,

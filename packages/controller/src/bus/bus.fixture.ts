@@ -97,7 +97,7 @@ export async function startTestBus(): Promise<TestBus> {
       keep(
         await connectBus(
           { url, ca },
-          { name: 'controller', jwt: await controllerUserJwt(keys), seed: keys.controllerUser.getSeed() },
+          { name: 'controller', jwt: await controllerUserJwt(keys), keys: keys.controllerUser },
           silentLogger(),
         ),
       ),

@@ -73,7 +73,7 @@ export class Bus {
     const keys = external === undefined ? await openKeys(folder) : parseBusKeys(external.keys);
     this.#keys = keys;
     if (external === undefined) this.#server = await this.#startServer(keys);
-    const user = { name: 'controller', jwt: await controllerUserJwt(keys), seed: keys.controllerUser.getSeed() };
+    const user = { name: 'controller', jwt: await controllerUserJwt(keys), keys: keys.controllerUser };
     try {
       this.#connection = await connectBus(this.#address(), user, this.#options.logger);
     } catch (error) {

@@ -1,6 +1,7 @@
+import type { KeyPair } from '@nats-io/nkeys';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Logger } from '@pxmgr/kit/log/logger';
-import { connect, jwtAuthenticator, type NatsConnection } from 'nats';
+import { connect, type NatsConnection } from 'nats';
 
 export interface BusAddress {
   /** tls://host:port, several separated by commas. */
@@ -12,7 +13,7 @@ export interface BusAddress {
 export interface BusUser {
   readonly name: string;
   readonly jwt: string;
-  readonly seed: Uint8Array;
+  readonly keys: Pick<KeyPair, 'sign'>;
 }
 
 /**
@@ -25,7 +26,7 @@ export async function connectBus(address: BusAddress, user: BusUser, logger: Log
       name: user.name,
       servers: address.url.split(',').map((server) => server.trim()),
       tls: { ca: address.ca },
-      authenticator: jwtAuthenticator(user.jwt, user.seed),
+      authenticator: (nonce?: string) => proofOf(user, nonce ?? ''),
       maxReconnectAttempts: -1,
       reconnectTimeWait: 500,
       reconnectJitterTLS: 500,
@@ -39,6 +40,10 @@ export async function connectBus(address: BusAddress, user: BusUser, logger: Log
   } catch (error) {
     throw new PxmError('PXM_NATS_DOWN', { url: address.url }, { cause: error });
   }
+}
+
+function proofOf({ jwt, keys }: BusUser, nonce: string): { jwt: string; sig: string } {
+  return { jwt, sig: Buffer.from(keys.sign(Buffer.from(nonce))).toString('base64url') };
 }
 
 async function report(connection: NatsConnection, logger: Logger): Promise<void> {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createAccount, createOperator, createUser, fromSeed, type KeyPair } from '@nats-io/nkeys';
 import { registerSecret } from '@pxmgr/kit/log/redact';
+import { nkeySigner } from '@pxmgr/kit/pki/nkey';
 
 /** Key pairs of our NATS operator. Whoever has them owns the bus; they live in one file of mode 0600. */
 export interface BusKeys {
@@ -43,7 +44,7 @@ export function parseBusKeys(json: string): BusKeys {
   const seeds = JSON.parse(json) as Seeds;
   const pair = (name: keyof BusKeys): KeyPair => {
     registerSecret(seeds[name]);
-    return withPublicKey(fromSeed(new TextEncoder().encode(seeds[name])));
+    return quick(fromSeed(new TextEncoder().encode(seeds[name])), seeds[name]);
   };
   return {
     operator: pair('operator'),
@@ -55,10 +56,11 @@ export function parseBusKeys(json: string): BusKeys {
   };
 }
 
-/** The library derives the public key at each call, milliseconds of pure JavaScript, and its encoder asks again and again. */
-function withPublicKey(pair: KeyPair): KeyPair {
+/** The library computes both at each call, in JavaScript, and its encoder asks for the public key again and again. */
+function quick(pair: KeyPair, seed: string): KeyPair {
   const publicKey = pair.getPublicKey();
   pair.getPublicKey = () => publicKey;
+  pair.sign = nkeySigner(seed);
   return pair;
 }
 

@@ -26,7 +26,7 @@ export class Revoker {
     const user = {
       name: 'controller-sys',
       jwt: await systemUserJwt(this.#keys),
-      seed: this.#keys.systemUser.getSeed(),
+      keys: this.#keys.systemUser,
     };
     const connection = await connectBus(this.#address, user, silentLogger());
     try {

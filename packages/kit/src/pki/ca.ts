@@ -12,8 +12,8 @@ import {
   X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
-import { readRequest } from './csr.ts';
 import { exportPrivateKey, generateKeys, importKeys, type PkiKey, randomSerial, SIGNING_ALGORITHM } from './keys.ts';
+import { readRequest } from './request.ts';
 
 /** Certificate and private key, both PEM. */
 export interface KeyedCertificate {

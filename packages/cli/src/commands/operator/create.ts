@@ -4,6 +4,7 @@ import { AccessServiceClient, type CreateOperatorResponse } from '@pxmgr/contrac
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { systemCode } from '@pxmgr/kit/error/to-problem';
 import { writeFileAtomic } from '@pxmgr/kit/fs/atomic';
+import { createCsr } from '@pxmgr/kit/pki/csr';
 import { controllerOf } from '../../client.ts';
 import { argument, command } from '../../command.ts';
 import { exactTime } from '../../render/time.ts';
@@ -35,8 +36,6 @@ export const operatorCreate = command({
   run: async (context, input) => {
     const name = argument(input, 0);
     const role = input.options.role ?? 'viewer';
-    // Loaded here only: no other command needs its libraries.
-    const { createCsr } = await import('@pxmgr/kit/pki/csr');
     const { request: certificateRequest, privateKey } = await createCsr({ commonName: 'operator' });
     const made = await controllerOf(context).ask(AccessServiceClient, 'createOperator', {
       name,
