@@ -8,7 +8,7 @@ import { stringify } from 'yaml';
 import type { ControllerProcess } from './controller.ts';
 import { Daemon, importOf } from './daemon.ts';
 import { freePorts } from './ports.ts';
-import { bundle, type StandDir, SYSTEM_PATH } from './stand-dir.ts';
+import { bundle, launcher, type StandDir, SYSTEM_PATH } from './stand-dir.ts';
 import { waitFor } from './wait.ts';
 
 const START_LIMIT_MS = 30_000;
@@ -118,10 +118,17 @@ export class NodeProcess {
   }
 
   startOnly(): void {
+    const { preload } = this.options;
+    // Its launcher holds settings of Node that are part of how it is shipped.
+    const program =
+      preload === undefined
+        ? [launcher('pxmgr-agent')]
+        : [process.execPath, ...importOf(preload), bundle('pxmgr-agent')];
+    const [file = '', ...args] = program;
     this.daemon = new Daemon(this.options.dir.runner, {
       name: `pxmgr-agent on ${this.name}`,
-      file: process.execPath,
-      args: [...importOf(this.options.preload), bundle('pxmgr-agent'), '--config', this.configFile],
+      file,
+      args: [...args, '--config', this.configFile],
       logFile: join(this.options.dir.logs, `agent-${this.name}.log`),
     });
   }

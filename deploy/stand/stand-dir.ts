@@ -47,3 +47,8 @@ export function bundle(name: 'pxmgr' | 'pxmgr-agent' | 'pxmgr-controller' | 'pxm
   if (!existsSync(path)) throw new Error(`${path} is not there; run "npm run build" first`);
   return path;
 }
+
+/** What an administrator starts: Node with the settings of the program. */
+export function launcher(name: 'pxmgr-agent'): string {
+  return bundle(name).replace(/\.js$/, '');
+}

@@ -8,7 +8,6 @@ import type { AgentDoor } from '@pxmgr/controller/execute/agent-door';
 import { DEFAULT_LIMITS } from '@pxmgr/controller/execute/run-context';
 import { buildWork, type Work } from '@pxmgr/controller/execute/work';
 import { Registry } from '@pxmgr/controller/fleet/registry';
-import { loadView } from '@pxmgr/controller/inventory/load';
 import { MetricsBoard } from '@pxmgr/controller/inventory/metrics';
 import { View } from '@pxmgr/controller/inventory/view';
 import { NodeStore } from '@pxmgr/controller/store/nodes';
@@ -81,7 +80,7 @@ export function openStage(size: FleetSize, seed: number, image: { digest: string
       for (const object of sourcesOf(node)) objects.put(object);
     }
   });
-  loadView(view, objects);
+  for (const node of registry.list()) view.load(objects.ofNode(node.uid));
   const work = buildWork({
     database,
     seal: createSeal(randomBytes(SEAL_KEY_BYTES)),

@@ -8,7 +8,6 @@ import type { ChangeRecord } from '@pxmgr/controller/domain/change';
 import { Registry } from '@pxmgr/controller/fleet/registry';
 import { GapTracker } from '@pxmgr/controller/inventory/gaps';
 import { Ingest } from '@pxmgr/controller/inventory/ingest';
-import { loadView } from '@pxmgr/controller/inventory/load';
 import { MetricsBoard } from '@pxmgr/controller/inventory/metrics';
 import { Repair, type RepairSources } from '@pxmgr/controller/inventory/repair';
 import { View } from '@pxmgr/controller/inventory/view';
@@ -95,7 +94,7 @@ class Life {
     const { objects, changes, gaps } = this;
     this.view = new View(registry, new MetricsBoard(), objects);
     const { view } = this;
-    loadView(view, objects);
+    for (const node of registry.list()) view.load(objects.ofNode(node.uid));
     const nameOf = (uid: string): string | undefined => registry.nameOf(uid);
     const writer = new ObjectWriter({ objects, changes, describe: describeChange, nameOf });
     const cursors = new CursorStore(database);

@@ -16,6 +16,7 @@ import { MetricsBoard } from './inventory/metrics.ts';
 import { Repair } from './inventory/repair.ts';
 import { View } from './inventory/view.ts';
 import { ObjectWriter } from './inventory/write-object.ts';
+import type { ObjectStore } from './store/objects.ts';
 import type { ControllerDeps } from './wire-deps.ts';
 import { busFolder, type State } from './wire-state.ts';
 
@@ -45,7 +46,6 @@ export function buildFleet(deps: ControllerDeps, state: State): Fleet {
   const registry = new Registry(stores.nodes, clock, logger);
   const metrics = new MetricsBoard();
   const view = new View(registry, metrics, stores.objects);
-  loadView(view, stores.objects);
   const dialer = new Dialer({
     registry,
     tls: { ca: pki.caCertificate, cert: controllerCertificate.certificate, key: controllerCertificate.privateKey },
@@ -89,7 +89,7 @@ export function buildFleet(deps: ControllerDeps, state: State): Fleet {
     view,
     repair,
     clockSkewMs: (uid) => skew.get(uid),
-    ...connection(deps, { ...members, bus, ingest }),
+    ...connection(deps, { ...members, bus, ingest, objects: stores.objects }),
     ...departures(deps, state, { ...members, bus, dialer }),
   };
 }
@@ -106,16 +106,18 @@ interface Members {
 
 function connection(
   deps: ControllerDeps,
-  parts: Members & { ingest: Ingest },
+  parts: Members & { ingest: Ingest; objects: ObjectStore },
 ): Pick<Fleet, 'start' | 'stop' | 'committed'> {
   const { clock, logger } = deps;
-  const { bus, registry, metrics, repair, skew } = parts;
+  const { bus, registry, metrics, repair, skew, view, objects } = parts;
   let consumer: InventoryConsumer | undefined;
   let unlisten: () => void = () => undefined;
   return {
     committed: () => consumer?.committed ?? 0,
     start: async () => {
-      await bus.start();
+      const uids = registry.list().map((node) => node.uid);
+      // Both take a moment, and neither needs the other.
+      await Promise.all([bus.start(), loadView(view, objects, uids)]);
       unlisten = listenLive(
         bus.connection,
         {

@@ -14,7 +14,6 @@ import { ObjectStore } from '../store/objects.ts';
 import { type Database, openDatabase } from '../store/open.ts';
 import { GapTracker } from './gaps.ts';
 import { Ingest } from './ingest.ts';
-import { loadView } from './load.ts';
 import { MetricsBoard } from './metrics.ts';
 import { Repair, type RepairSources } from './repair.ts';
 import { View } from './view.ts';
@@ -161,7 +160,7 @@ export function createTestInventory(
   const cursors = new CursorStore(database);
   const metrics = new MetricsBoard();
   const view = new View(registry, metrics, objects);
-  loadView(view, objects);
+  for (const node of registry.list()) view.load(objects.ofNode(node.uid));
   const gaps = new GapTracker();
   const nameOf = (uid: string): string | undefined => registry.nameOf(uid);
   const writer = new ObjectWriter({ objects, changes, describe: describeChange, nameOf });

@@ -47,10 +47,9 @@ export class View implements FleetView {
     this.#objects = objects;
   }
 
-  /** Fills an empty view at start; tells nobody. Objects of nodes that left are skipped. */
-  load(objects: Iterable<LoadedObject>): void {
-    for (const object of objects)
-      if (this.#registry.isMember(object.nodeUid)) this.#put(object, InventoryDocument.decode(object.document));
+  /** Fills an empty view at start; tells nobody. */
+  load(objects: readonly LoadedObject[]): void {
+    for (const object of objects) this.#put(object, InventoryDocument.decode(object.document));
   }
 
   write(writes: readonly ViewWrite[]): void {

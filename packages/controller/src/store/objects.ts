@@ -73,7 +73,7 @@ function toObject(row: ObjectRow): StoredObject {
 export class ObjectStore {
   readonly #get;
   readonly #put;
-  readonly #all;
+  readonly #ofNode;
   readonly #manifest;
   readonly #ofNodeKind;
   readonly #purge;
@@ -94,9 +94,9 @@ export class ObjectStore {
       INSERT INTO object (node_uid, kind, id, generation, revision, hash, observed_ms, deleted, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (node_uid, kind, id) DO UPDATE SET generation = excluded.generation, revision = excluded.revision, hash = excluded.hash,
         observed_ms = excluded.observed_ms, deleted = excluded.deleted, document = excluded.document`);
-    this.#all = sql
-      .prepare<[], [string, InventoryKind, string, Buffer]>(
-        'SELECT node_uid, kind, id, document FROM object WHERE deleted = 0 AND document IS NOT NULL',
+    this.#ofNode = sql
+      .prepare<[string], [InventoryKind, string, Buffer]>(
+        'SELECT kind, id, document FROM object WHERE node_uid = ? AND deleted = 0 AND document IS NOT NULL',
       )
       .raw();
     this.#manifest = sql.prepare<[string, string], ManifestEntry>(
@@ -145,9 +145,9 @@ export class ObjectStore {
     );
   }
 
-  /** Everything that exists; an iterator, so 100,000 rows are never held at once. */
-  *all(): IterableIterator<LoadedObject> {
-    for (const [nodeUid, kind, id, document] of this.#all.iterate()) yield { nodeUid, kind, id, document };
+  /** Everything of a node that exists. */
+  ofNode(nodeUid: string): LoadedObject[] {
+    return this.#ofNode.all(nodeUid).map(([kind, id, document]) => ({ nodeUid, kind, id, document }));
   }
 
   manifest(nodeUid: string, kind: InventoryKind): ManifestEntry[] {
