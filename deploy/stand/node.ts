@@ -1,5 +1,5 @@
 /** One stand-in Proxmox host with a real agent process on it. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { installTools } from '@pxmgr/sim/door/exec';
 import type { Host, HostSpec } from '@pxmgr/sim/host';
@@ -21,6 +21,13 @@ export interface NodeOptions {
   readonly agent?: Readonly<Record<string, unknown>>;
   /** A module that Node loads before the agent. */
   readonly preload?: string;
+  /** What lies between this node and everybody else; nothing: the machine itself. */
+  readonly network?: Network;
+}
+
+/** Gives the port that leads to another one. */
+export interface Network {
+  forward(port: number): Promise<number>;
 }
 
 export class NodeProcess {
@@ -63,13 +70,13 @@ export class NodeProcess {
     const configFile = dir.path(`agent-${host.name}.yaml`);
     const node = new NodeProcess(options, host, configFile);
     mkdirSync(node.stateDir, { recursive: true, mode: 0o700 });
-    const [port] = await freePorts(1);
+    const [port = 0] = await freePorts(1);
     const config = {
       host_root: host.root,
       path: `${join(host.root, 'bin')}:${SYSTEM_PATH}`,
       state_dir: node.stateDir,
-      listen: `127.0.0.1:${port ?? 0}`,
-      advertise: `127.0.0.1:${port ?? 0}`,
+      listen: `127.0.0.1:${port}`,
+      advertise: `127.0.0.1:${(await options.network?.forward(port)) ?? port}`,
       command_log: node.commandLog,
       log_level: 'debug',
       ...options.agent,
@@ -109,6 +116,15 @@ export class NodeProcess {
       timeoutMs: 30_000,
     });
     if (result.exitCode !== 0) throw new Error(`${this.name} could not join: ${result.stderr}${result.stdout}`);
+    if (this.options.network !== undefined) await this.leadBusThrough(this.options.network);
+  }
+
+  private async leadBusThrough(network: Network): Promise<void> {
+    const file = join(this.stateDir, 'identity', 'membership.json');
+    const membership = JSON.parse(readFileSync(file, 'utf8')) as { natsUrl: string };
+    const url = new URL(membership.natsUrl);
+    url.port = String(await network.forward(Number(url.port)));
+    writeFileSync(file, JSON.stringify({ ...membership, natsUrl: url.toString() }), { mode: 0o600 });
   }
 
   /** Starts the agent; returns when the controller sees it up. */

@@ -1,6 +1,5 @@
 /** A real agent on a stand-in host, ordered about by the test itself: no controller, so that each point costs little. */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GuestServiceClient, ImageServiceClient, OperationServiceClient } from '@pxmgr/contract/agent';
 import {
@@ -23,8 +22,7 @@ import { waitFor } from '../../deploy/stand/wait.ts';
 import { TestFleet, WAIT_LIMIT_MS } from '../e2e/fleet.ts';
 import { agentScratch, guestLocks, hostTree, mountsBelow, processesOf, runningTasks, treeOf } from '../e2e/traces.ts';
 import type { Preload } from '../support/preload.ts';
-
-export const TEMPLATE = 'local:vztmpl/small_1_amd64.tar.gz';
+import { makeTemplate } from '../support/small-template.ts';
 
 /** A guest that a scenario works on. */
 export interface Subject {
@@ -233,18 +231,6 @@ async function resolve(channel: Channel, reference: string): Promise<ImageSource
   const { image } = await channel.call(client, 'resolveImage', request, LIMIT);
   if (image === undefined) throw new Error(`${reference} was not resolved`);
   return image;
-}
-
-function makeTemplate(node: NodeProcess): void {
-  const tree = mkdtempSync(join(node.host.root, '..', 'template-'));
-  for (const folder of ['etc', 'bin', 'sbin', 'usr', 'var', 'run']) execFileSync('mkdir', ['-p', join(tree, folder)]);
-  writeFileSync(join(tree, 'etc/debian_version'), '12.5\n');
-  writeFileSync(join(tree, 'etc/os-release'), 'ID=debian\nVERSION_ID="12"\n');
-  writeFileSync(join(tree, 'etc/group'), 'root:x:0:\nvideo:x:44:\n');
-  writeFileSync(join(tree, 'sbin/init'), '#!/bin/sh\n', { mode: 0o755 });
-  execFileSync('mkdir', ['-p', node.host.path('/var/lib/vz/template/cache')]);
-  execFileSync('tar', ['-C', tree, '-czf', node.host.path('/var/lib/vz/template/cache/small_1_amd64.tar.gz'), '.']);
-  rmSync(tree, { recursive: true });
 }
 
 export function specOf(part: Parameters<typeof ContainerSpec.fromPartial>[0]): ContainerSpec {

@@ -2,7 +2,8 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Device, type Order, SetOptions } from '@pxmgr/contract/common';
-import { type AgentBench, type Subject, specOf, TEMPLATE } from './agent-bench.ts';
+import { TEMPLATE } from '../support/small-template.ts';
+import { type AgentBench, type Subject, specOf } from './agent-bench.ts';
 
 export interface Scenario {
   readonly kind: string;

@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CommandResult } from '@pxmgr/kit/exec/command';
 import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/fault';
+import type { HostSpec } from '@pxmgr/sim/host';
 import { buildDemoImage } from '@pxmgr/sim/image-fixture';
 import { furnish, HOSTS, type Runtime, runtimeHere } from '../../deploy/demo/furnish.ts';
 import { ControllerProcess } from '../../deploy/stand/controller.ts';
-import { NodeProcess } from '../../deploy/stand/node.ts';
+import { type Network, NodeProcess } from '../../deploy/stand/node.ts';
 import { pushImage } from '../../deploy/stand/push-image.ts';
 import { Registry } from '../../deploy/stand/registry.ts';
 import { bundle, StandDir } from '../../deploy/stand/stand-dir.ts';
@@ -17,8 +18,14 @@ import { Preload } from '../support/preload.ts';
 import { killTools } from './traces.ts';
 
 export interface FleetOptions {
-  /** Some of pve1 (NVIDIA card), pve2 (AMD card, pool with a dataset), pve3 (Intel, USB). */
+  /** Some of pve1 (NVIDIA card), pve2 (AMD card, pool with a dataset), pve3 (Intel, USB), or of `hosts`. */
   readonly nodes: readonly string[];
+  /** Instead of those of the demo and of what these have. */
+  readonly hosts?: (dir: StandDir) => readonly Omit<HostSpec, 'runtime'>[];
+  /** A module that Node loads before the agent of a host; its path. */
+  readonly preload?: (dir: StandDir, name: string) => Promise<string>;
+  /** By node; see NodeOptions. */
+  readonly networks?: ReadonlyMap<string, Network>;
   /** Played containers start at once and need no rights; 'here' = really started where the machine can. */
   readonly runtime: 'played' | 'here';
   readonly agent?: Readonly<Record<string, unknown>>;
@@ -196,9 +203,11 @@ export class TestFleet {
   }
 
   private async addNode(name: string, options: FleetOptions): Promise<NodeProcess> {
-    const spec = HOSTS.find((host) => host.name === name);
-    if (spec === undefined) throw new Error(`${name} is none of ${HOSTS.map((host) => host.name).join(', ')}`);
-    const preload = this.preloads.get('agent')?.module;
+    const hosts = options.hosts?.(this.dir) ?? HOSTS;
+    const spec = hosts.find((host) => host.name === name);
+    if (spec === undefined) throw new Error(`${name} is none of ${hosts.map((host) => host.name).join(', ')}`);
+    const network = options.networks?.get(name);
+    const preload = (await options.preload?.(this.dir, name)) ?? this.preloads.get('agent')?.module;
     const node = await NodeProcess.create({
       dir: this.dir,
       controller: this.controller,
@@ -209,8 +218,9 @@ export class TestFleet {
         ...options.agent,
       },
       ...(preload === undefined ? {} : { preload }),
+      ...(network === undefined ? {} : { network }),
     });
-    await furnish(node);
+    if (options.hosts === undefined) await furnish(node);
     await options.furnish?.(node);
     const token = (await this.cli.text(['node', 'token', 'create', '--node', name])).trim();
     this.joinTokens.push(token);

@@ -77,7 +77,7 @@ export const FLEET_ROWS = {
   PXM_NO_QUORUM: row(
     STATE,
     'node {node} is cut off from its cluster (no quorum); nothing may be changed on it',
-    'restore the cluster network first',
+    'see what it sees with "pvecm status" on it, and bring the network of the cluster back; new containers go to other nodes meanwhile',
   ),
   PXM_DATASET_BUSY: row(STATE, 'dataset {dataset} is busy', 'stop what uses it and try again'),
   PXM_STORAGE_DISABLED: row(

@@ -38,6 +38,8 @@ function copyForItself(host: Host): void {
     !path.startsWith(join(sharedDir, '.sim/')) || isRecord(path) || path.includes('/.sim/rrd.');
   const unready = host.simPath('cut-off.new');
   cpSync(sharedDir, unready, { recursive: true, preserveTimestamps: true, filter: isOwnFile });
+  // What the tools write blocks until the cut is noticed; who writes without them is denied at once, and nothing of it stays.
+  setWritable(unready, false);
   renameSync(unready, host.simPath('cut-off'));
 }
 
@@ -57,7 +59,6 @@ export function noticeCut(host: Host): void {
       state.members[name] = name === host.name ? { ...member, online: true } : gone(member);
     state.clinfo += 1;
   });
-  setWritable(host.simPath('cut-off'), false);
   setOnline(host, false);
 }
 

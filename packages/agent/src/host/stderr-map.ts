@@ -132,7 +132,11 @@ export const STDERR_TABLE: readonly StderrRow[] = [
     source: 'proxmox/pve-common src/PVE/Tools.pm',
   },
   { pattern: /dataset is busy/, code: 'PXM_DATASET_BUSY', source: 'openzfs/zfs lib/libzfs/libzfs_util.c' },
-  { pattern: /dataset does not exist/, code: 'PXM_DATASET_NOT_FOUND', source: 'openzfs/zfs lib/libzfs/libzfs_util.c' },
+  {
+    pattern: /(?:'(?<dataset>[^'@]+)[^']*': )?dataset does not exist/,
+    code: 'PXM_DATASET_NOT_FOUND',
+    source: 'openzfs/zfs lib/libzfs/libzfs_util.c',
+  },
   { pattern: /too ?many ?requests/i, code: 'PXM_REGISTRY_LIMIT', source: REGISTRY },
   {
     pattern: /is rejected by policy|Source image rejected|A signature was required/,

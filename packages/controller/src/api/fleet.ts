@@ -97,8 +97,16 @@ function problemOf(failure: Error | undefined): Problem[] {
   return failure === undefined ? [] : [toProblem(failure)];
 }
 
-/** What the node itself says that it could not read or write, under its name. */
-function problemsOf({ name, document }: NodeState): Problem[] {
+/** What the node itself says that it could not read or write, under its name. A silent one may have quorum by now. */
+function problemsOf({ name, presence, document }: NodeState): Problem[] {
+  const isCutOff = presence === 'up' && document?.quorate === false;
+  return [
+    ...(isCutOff ? [toProblem(new PxmError('PXM_NO_QUORUM', { node: name }))] : []),
+    ...failuresOf(name, document),
+  ];
+}
+
+function failuresOf(name: string, document: NodeState['document']): Problem[] {
   return (document?.failures ?? []).flatMap(({ source, problem }) =>
     problem === undefined ? [] : [{ ...problem, message: `${name}: ${source}: ${problem.message}` }],
   );

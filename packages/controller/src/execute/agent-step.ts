@@ -17,7 +17,9 @@ export interface AgentWork {
   readonly issue: (attempt: number) => Promise<Accepted>;
   /** The operation's end has to be known before the plan may end; see Patience. */
   readonly mustKnow: boolean;
-  /** The order may be given once more when the agent undid it after its own crash. */
+  /** See Patience. */
+  readonly outlastsCut: boolean;
+  /** The order may be given once more when the agent undid it after its own crash, or after it was cut off. */
   readonly mayReissue: boolean;
 }
 
@@ -43,7 +45,7 @@ export async function carryOut(context: RunContext, work: AgentWork): Promise<Op
     trace = await ensureSent(context, work, { trace, isFirst: known === undefined });
     const ended = await follow(context, work, trace);
     log.absorb(ended);
-    if (ended.recovery === 'resumed') log.note(work.step, 'the agent was restarted meanwhile and finished the work');
+    if (ended.recovery === 'resumed') log.note(work.step, 'it was interrupted on the node, and finished there');
     const isUndone = ended.state === OperationState.OPERATION_STATE_FAILED && ended.recovery === 'undone';
     if (
       !isUndone ||
@@ -54,10 +56,16 @@ export async function carryOut(context: RunContext, work: AgentWork): Promise<Op
       log.trace({ ...trace, state: ended.state === OperationState.OPERATION_STATE_DONE ? 'done' : 'failed' });
       return ended;
     }
-    log.note(work.step, 'the agent was restarted and undid its work; the order is given once more', 'warning');
+    log.note(work.step, `${undoneBecause(ended)}; the order is given once more`, 'warning');
     trace = { ...trace, attempt: trace.attempt + 1, agentOperationId: '', agentSeq: 0 };
     log.trace(trace);
   }
+}
+
+function undoneBecause({ problem, nodeName }: Operation): string {
+  return problem?.code === 'PXM_NO_QUORUM'
+    ? `${nodeName} has quorum again and has taken back what it had begun`
+    : 'the agent was restarted and undid its work';
 }
 
 interface Sending {

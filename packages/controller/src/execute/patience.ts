@@ -34,6 +34,11 @@ export interface PatienceOptions {
    * until it is back or has left the fleet; giving up would leave a guest, or a promise, that nobody answers for.
    */
   readonly mustKnow: boolean;
+  /**
+   * There is a guest of this plan, which has to be finished or taken back: a node that is cut off from its cluster can do
+   * neither, and is asked until it can. Otherwise its refusal is the answer.
+   */
+  readonly outlastsCut: boolean;
 }
 
 /** One conversation with an agent: how long it has been silent, and when to give up. */
@@ -42,6 +47,7 @@ export class Patience {
   readonly #options: PatienceOptions;
   #silentSinceMs: number | undefined;
   #isLong = false;
+  #isCutOff = false;
 
   constructor(context: RunContext, options: PatienceOptions) {
     this.#context = context;
@@ -52,6 +58,7 @@ export class Patience {
   sawLife(): void {
     this.#silentSinceMs = undefined;
     this.#isLong = false;
+    this.#isCutOff = false;
   }
 
   /**
@@ -68,13 +75,23 @@ export class Patience {
         return answer;
       } catch (error) {
         throwIfAborted(stop);
-        if (!isAway(error)) throw error;
-        if (this.#silentSinceMs === undefined) pause = limits.retryMinMs;
-        this.#bear(error);
+        const isCutOff = this.#options.outlastsCut && isPxmError(error, 'PXM_NO_QUORUM');
+        if (!isCutOff && !isAway(error)) throw error;
+        if (isCutOff ? !this.#isCutOff : this.#silentSinceMs === undefined) pause = limits.retryMinMs;
+        if (isCutOff) this.#bearCut(error);
+        else this.#bear(error);
       }
       await clock.sleep(pause, stop);
       pause = Math.min(pause * 2, limits.retryMaxMs);
     }
+  }
+
+  /** It answers, so it is not silent; how long a network is away is for people to decide. */
+  #bearCut(error: PxmError): void {
+    const { plan } = this.#context;
+    this.#silentSinceMs = undefined;
+    if (!this.#isCutOff) this.#warn(`${messageOf(error)}; ${plan.nodeName} is asked again until it has quorum`);
+    this.#isCutOff = true;
   }
 
   #bear(error: unknown): void {

@@ -99,7 +99,8 @@ export class Run {
       step: step.index,
       way: 'forward',
       mustKnow: changesGuest(step),
-      mayReissue: mayReissue(step),
+      outlastsCut: this.#hasMadeGuest(),
+      mayReissue: mayReissue(step) || this.#hasMadeGuest(),
       issue: (attempt) => issue(agents, this.#record, orderOf(plan, step.index, { way: 'forward', attempt })),
     });
     if (ended.state === OperationState.OPERATION_STATE_DONE) return;
@@ -167,6 +168,11 @@ export class Run {
         warnings: left.map((what) => `still there: ${what}`),
       });
     });
+  }
+
+  #hasMadeGuest(): boolean {
+    const step = makingStep(this.#context.plan);
+    return step !== undefined && this.#context.log.step(step.index).state === OperationState.OPERATION_STATE_DONE;
   }
 
   #mayHaveMade(): boolean {

@@ -42,6 +42,7 @@ async function undoStep(context: RunContext, record: PlanRecord, step: PlanStep)
       step: step.index,
       way: 'undo',
       mustKnow: true,
+      outlastsCut: true,
       mayReissue: true,
       issue: (attempt) => undo.issue(agents, record, orderOf(plan, step.index, { way: 'undo', attempt, fencingToken })),
     });

@@ -257,6 +257,8 @@ export const zfsVolumes: VolumeBackend = {
   },
   sizeBytes: async ({ host, storage, volname }) => sizeOf(host, datasetName(storage, volname)),
   destroy: async ({ host, storage, volname }) => {
+    // As upstream: what is gone already is no failure (pve-storage src/PVE/Storage/ZFSPoolPlugin.pm zfs_delete_zvol).
+    if (findDataset(readPools(host), datasetName(storage, volname)) === undefined) return;
     requireNoClones(host, storage, volname);
     await asStorage(() => destroyDataset(host, datasetName(storage, volname), { recursive: true }));
   },

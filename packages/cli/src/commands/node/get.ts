@@ -5,23 +5,20 @@ import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { controllerOf } from '../../client.ts';
 import { argument, command } from '../../command.ts';
 import { renderPairs } from '../../render/table.ts';
-import { paintState, type Theme } from '../../render/theme.ts';
+import type { Theme } from '../../render/theme.ts';
 import { exactTime, relativeTime } from '../../render/time.ts';
 import { detail } from '../../result.ts';
 import { themeOf } from '../page.ts';
-import { nodeJson, presenceWord } from './list.ts';
+import { nodeJson, stateText } from './list.ts';
 
-function factPairs(document: NodeDocument, theme: Theme): (readonly [string, string])[] {
+function factPairs(document: NodeDocument): (readonly [string, string])[] {
   return [
     ['proxmox', document.pveVersion],
     ['kernel', document.kernel],
     ['system', document.systemModel],
     ['processor', `${document.cpuModel} (${document.cpuCores} cores, ${document.architecture})`],
     ['memory', formatSize(document.memoryBytes)],
-    [
-      'cluster',
-      document.cluster === '' ? '' : `${document.cluster}${document.quorate ? '' : theme.bad(' (no quorum)')}`,
-    ],
+    ['cluster', document.cluster],
     ['agent', `${document.agentVersion} at ${document.agentAddress}`],
     ['abilities', document.capabilities.join(', ')],
     [
@@ -45,10 +42,7 @@ function lines(node: Node, theme: Theme, now: Date): string[] {
     ...renderPairs([
       ['node', node.name],
       ['uid', node.uid],
-      [
-        'state',
-        `${paintState(theme, presenceWord(node.presence))}, last heard of ${relativeTime(node.lastSeenAt, now)}`,
-      ],
+      ['state', `${stateText(node, theme)}, last heard of ${relativeTime(node.lastSeenAt, now)}`],
       ['joined', exactTime(node.joinedAt)],
       ['certificate until', exactTime(node.certificateExpiresAt)],
       ['up for', node.uptimeSeconds === 0n ? '' : formatDuration(Number(node.uptimeSeconds) * 1000)],
@@ -61,7 +55,7 @@ function lines(node: Node, theme: Theme, now: Date): string[] {
       ],
       ['containers', `${node.containers}, ${node.containersRunning} running`],
       ['gpus', String(node.gpus)],
-      ...(node.document === undefined ? [] : factPairs(node.document, theme)),
+      ...(node.document === undefined ? [] : factPairs(node.document)),
     ]),
     ...(node.document === undefined ? [] : failureLines(node.document, theme)),
   ];

@@ -2,7 +2,7 @@ import { formatSize } from '@pxmgr/contract';
 import { FleetServiceClient, type Node, Presence } from '@pxmgr/contract/controller';
 import { controllerOf } from '../../client.ts';
 import { command } from '../../command.ts';
-import { paintState } from '../../render/theme.ts';
+import { paintState, type Theme } from '../../render/theme.ts';
 import { relativeTime } from '../../render/time.ts';
 import { list } from '../../result.ts';
 import { themeOf } from '../page.ts';
@@ -16,6 +16,12 @@ const PRESENCE_WORDS: Readonly<Record<number, string>> = {
 
 export function presenceWord(presence: Presence): string {
   return PRESENCE_WORDS[presence] ?? 'unknown';
+}
+
+/** One that is cut off answers, and can do nothing. */
+export function stateText(node: Node, theme: Theme): string {
+  const isCutOff = node.presence === Presence.PRESENCE_UP && node.document?.quorate === false;
+  return `${paintState(theme, presenceWord(node.presence))}${isCutOff ? theme.bad(', no quorum') : ''}`;
 }
 
 export function nodeJson(node: Node): unknown {
@@ -41,7 +47,7 @@ export const nodeList = command({
       rows: [...nodes].sort((a, b) => a.name.localeCompare(b.name)),
       columns: [
         { head: 'NODE', value: (node) => node.name },
-        { head: 'STATE', value: (node) => paintState(theme, presenceWord(node.presence)) },
+        { head: 'STATE', value: (node) => stateText(node, theme) },
         { head: 'CORES', align: 'right', value: (node) => String(node.document?.cpuCores ?? '-') },
         { head: 'MEMORY', align: 'right', value: memory },
         {
