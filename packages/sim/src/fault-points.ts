@@ -7,6 +7,7 @@ export const FAULT_POINTS = {
   'after-prepare': 'a snapshot is prepared in the config, none is taken',
   mkfs: 'a raw volume exists, its file system is made',
   'after-volume': 'a volume was made, copied, converted or deleted',
+  listing: 'a template is about to be looked through, before anything of it is unpacked',
   'mid-extract': 'between two entries of the archive',
   'before-config': 'everything is done but the last write of the config',
   'between-configs': 'the volume has left one config and is not yet in the other',

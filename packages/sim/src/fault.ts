@@ -15,9 +15,9 @@ export { type Switches, setSwitches, switchesOf } from './switches.ts';
 
 /**
  * `die`: the command and its worker at once; `die-worker`: the worker alone, the command tells of it; `die-front`: the
- * command alone, its worker goes on to its next line of output.
+ * command alone, its worker goes on to its next line of output; `die-tar`: the program that unpacks.
  */
-export type FaultAction = 'delay' | 'hang' | 'fail' | 'enospc' | 'die' | 'die-worker' | 'die-front';
+export type FaultAction = 'delay' | 'hang' | 'fail' | 'enospc' | 'die' | 'die-worker' | 'die-front' | 'die-tar';
 
 export interface FaultRule {
   /** `tool subcommand` (`pct create`) or the tool alone; `*` for any. */
@@ -40,6 +40,9 @@ export interface FaultRule {
 
 /** How often a hanging tool looks whether its rule is gone. */
 const RELEASE_LOOK_MS = 25;
+
+/** The program that unpacks an archive was killed. */
+export class TarKilledError extends Error {}
 
 /** A write that found no space left. Each door that writes turns it into the text its program has for that. */
 export class NoSpaceError extends Error {
@@ -101,6 +104,7 @@ export function reachNow(host: Host, point: FaultPointName): void {
 function act(rule: FaultRule, point: string): void {
   const worker = currentCall()?.worker;
   if (rule.do === 'enospc') throw new NoSpaceError();
+  if (rule.do === 'die-tar') throw new TarKilledError();
   if (rule.do === 'fail') throw new ToolError(rule.message ?? `fault at ${point}`, rule.status ?? 255);
   if (rule.do === 'die' || (rule.do === 'die-front' && worker === undefined)) dieNow();
   if (rule.do === 'die-front' && worker !== undefined) worker.isAlone = true;

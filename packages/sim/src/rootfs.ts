@@ -8,6 +8,7 @@ import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import type { Header } from 'tar-stream';
 import type { Extract, Extracted, ExtractOptions, OciSettings } from './extract.ts';
+import { TarKilledError } from './fault.ts';
 import { commandOf, machineRunner } from './machine.ts';
 import { applyWhiteouts, isLayerContent, unpack } from './oci/apply-layer.ts';
 import { GuestTree, OutsideError, pathParts } from './oci/guest-tree.ts';
@@ -15,6 +16,8 @@ import { type Descriptor, type OciImage, openImage, type RawImageConfig } from '
 import { ImageError, ioText } from './oci/image-error.ts';
 import { decompressed, digestOf, layerCompression, openLayer } from './oci/layer-stream.ts';
 import { ToolError } from './tool.ts';
+
+const INTERRUPTED = 'received interrupt';
 
 export type ListingOptions = Pick<ExtractOptions, 'host' | 'log' | 'signal'>;
 
@@ -37,11 +40,10 @@ export async function isOciArchive(archive: string, options: ListingOptions): Pr
       else if (line.startsWith('blobs/')) found.add('blobs');
     },
   });
-  if (options.signal.aborted) throw new ToolError('received interrupt');
-  if (result.exitCode !== 0)
-    throw new ToolError(
-      `command 'tar -tf ${quoted(options.host.inHost(archive))}' failed: exit code ${result.exitCode ?? 255}`,
-    );
+  const failed = (reason: string): ToolError =>
+    new ToolError(`command 'tar -tf ${quoted(options.host.inHost(archive))}' failed: ${reason}`);
+  if (options.signal.aborted) throw failed(INTERRUPTED);
+  if (result.exitCode !== 0) throw failed(`exit code ${result.exitCode ?? 255}`);
   return found.size === 3;
 }
 
@@ -111,8 +113,12 @@ function entryFailure(path: string, err: unknown): Error {
 }
 
 async function progress(options: ExtractOptions, bytes: number): Promise<void> {
-  if (options.signal.aborted) throw new ToolError('received interrupt');
+  const stopIfTold = (): void => {
+    if (options.signal.aborted) throw new ToolError(INTERRUPTED);
+  };
+  stopIfTold();
   await options.onProgress?.(bytes);
+  stopIfTold();
 }
 
 function settingsOf(image: OciImage): OciSettings {
@@ -159,6 +165,8 @@ async function extractPlain(archive: string, root: string, options: ExtractOptio
   options.log(`extracting archive '${shown}'\n`);
   const tree = new GuestTree({ root, mounts: options.mounts, idBase: options.idBase });
   const began = Date.now();
+  const failed = (reason: string): ToolError =>
+    new ToolError(`command '${tarCommand(options, match[1])}' failed: ${reason}`);
   try {
     const bytes = await unpack(tree, source, {
       accepts: isOutsideDev,
@@ -173,9 +181,11 @@ async function extractPlain(archive: string, root: string, options: ExtractOptio
     );
     return { detected: 'tar', bytes, warnings: [] };
   } catch (err) {
-    if (err instanceof ToolError) throw err;
+    // Upstream looks at the status of a program that ended, not at the signal that ended it.
+    if (err instanceof TarKilledError) return { detected: 'tar', bytes: 0, warnings: [] };
+    if (err instanceof ToolError) throw err.message === INTERRUPTED ? failed(INTERRUPTED) : err;
     options.log(tarFailure(err as Error, match[1]));
-    throw new ToolError(`command '${tarCommand(options, match[1])}' failed: exit code 2`);
+    throw failed('exit code 2');
   }
 }
 

@@ -11,6 +11,8 @@ import type { LogEntry } from '../../../packages/sim/src/pmxcfs-state.ts';
 import type { History } from './history.ts';
 import type { RecordedStep } from './recorded-step.ts';
 
+const ACTIVE = '/var/log/pve/tasks/active';
+
 interface Past {
   readonly step: RecordedStep;
   readonly history: History;
@@ -18,6 +20,7 @@ interface Past {
 
 export function seedTasks(hosts: ReadonlyMap<string, Host>, { step, history }: Past): void {
   const host = hosts.get(step.host);
+  if (host !== undefined) seedLost(host, step);
   if (host === undefined || !/^(?:pvesh|pvenode|curl)$/.test(step.argv[0] ?? '')) return;
   for (const [upid, log] of history.tasks) put(host, upid, log);
   seedAsked(host, step, history);
@@ -30,6 +33,15 @@ export function seedTasks(hosts: ReadonlyMap<string, Host>, { step, history }: P
   }
   if (step.argv[2] === '/cluster/log' && typeof step.stdout === 'string')
     seedLog(host, JSON.parse(step.stdout) as ListedEntry[]);
+}
+
+/** Workers that died before: the next task of the node finds them in the list of running ones. */
+function seedLost(host: Host, { effects }: RecordedStep): void {
+  const own = new Set((effects?.tasks ?? []).map((task) => task.upid));
+  for (const line of effects?.index_added ?? []) {
+    const [upid = ''] = line.split(' ');
+    if (!own.has(upid) && line.endsWith(' unexpected status')) appendFileSync(host.path(ACTIVE), `${upid} 0\n`);
+  }
 }
 
 function seedAsked(host: Host, step: RecordedStep, history: History): void {
@@ -51,7 +63,7 @@ function put(host: Host, upid: string, log: string): void {
 function putLines(host: Host, upid: string, { end, status }: { end: number; status: string }): void {
   const hex = end.toString(16).toUpperCase().padStart(8, '0');
   appendFileSync(host.path('/var/log/pve/tasks/index'), `${upid} ${hex} ${status}\n`);
-  appendFileSync(host.path('/var/log/pve/tasks/active'), `${upid} 1 ${hex} ${status}\n`);
+  appendFileSync(host.path(ACTIVE), `${upid} 1 ${hex} ${status}\n`);
 }
 
 interface ListedTask {

@@ -28,8 +28,9 @@ export interface Given {
   readonly stdin?: string | undefined;
   readonly uid?: number | undefined;
   readonly env?: Readonly<Record<string, string>>;
-  /** The call can die while this process lives on; its status is then that of SIGKILL. */
-  readonly isMortal?: boolean;
+  /** The call can die while this process lives on, of that signal. */
+  readonly diesOf?: number;
+  readonly signal?: AbortSignal;
   readonly onText?: (text: string) => void;
 }
 
@@ -37,15 +38,15 @@ export async function runHere(host: Host, argv: readonly string[], given: Given 
   const load = TOOLS[argv[0] ?? ''];
   if (load === undefined) throw new Error(`no tool ${argv[0] ?? ''}`);
   const { io, said } = ioOf(given);
-  const { death, killed } = given.isMortal === true ? mortal() : {};
+  const { death, killed } = given.diesOf === undefined ? {} : mortal(given.diesOf);
   const running = (await load())(host, argv.slice(1), death === undefined ? io : { ...io, death });
   const exit = killed === undefined ? await running : await Promise.race([running, killed]);
   return { exit, stdout: said.stdout, stderr: said.stderr };
 }
 
-function mortal(): { death: NonNullable<ToolIo['death']>; killed: Promise<number> } {
+function mortal(signal: number): { death: NonNullable<ToolIo['death']>; killed: Promise<number> } {
   const dying = new AbortController();
-  const killed = new Promise<number>((resolve) => dying.signal.addEventListener('abort', () => resolve(-9)));
+  const killed = new Promise<number>((resolve) => dying.signal.addEventListener('abort', () => resolve(-signal)));
   return { death: { signal: dying.signal, die: () => dying.abort() }, killed };
 }
 
@@ -64,7 +65,7 @@ export function ioOf(given: Given): { io: ToolIo; said: { stdout: string; stderr
     })(),
     out: (data) => hear('stdout', data),
     err: (data) => hear('stderr', data),
-    signal: new AbortController().signal,
+    signal: given.signal ?? new AbortController().signal,
     env: { ...ENVIRONMENT, ...given.env },
     worker: { pid: nextPid, startTicks: nextPid },
     ...(given.uid === undefined ? {} : { uid: given.uid }),

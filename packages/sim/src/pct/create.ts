@@ -292,6 +292,7 @@ interface Unpacking {
 
 async function unpack(verb: Verb, task: Task, { wanted, root, mounts }: Unpacking): Promise<Extracted> {
   const archive = await archivePath(verb, task, wanted.template);
+  await atPoint(verb, 'listing');
   const { extract } = await import('../rootfs.ts');
   return extract(verb.host.path(archive), root, {
     host: verb.host,
