@@ -141,6 +141,11 @@ export const FLEET_ROWS = {
     'update the older of the two',
   ),
   // out of reach
+  PXM_STORAGE_SILENT: row(
+    REACH,
+    '{what} does not answer',
+    'see its server and the network to it; what lies elsewhere on the node is not affected',
+  ),
   PXM_NODE_UNREACHABLE: row(
     REACH,
     'the agent on {node} does not answer',

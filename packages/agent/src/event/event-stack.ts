@@ -48,6 +48,10 @@ function createFeed(parts: EventStackParts, view: View): { feed: InventoryFeed; 
   const inventory = createInventory(parts.inventory, {
     failures: () => later.feed?.failures() ?? [],
     onGpuFailure: (error) => later.feed?.noteFailure('nvidia-smi', error),
+    onSilence: (source, error) => {
+      if (error === undefined) later.feed?.noteSuccess(source);
+      else later.feed?.noteFailure(source, error);
+    },
   });
   const feed = new InventoryFeed({
     collectors: inventory.collectors,

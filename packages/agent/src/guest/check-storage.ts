@@ -15,7 +15,7 @@ export interface StorageWish {
 /**
  * Every storage is there, holds containers, has room, and no volume of an earlier guest with this id: an undo could
  * not tell that one from its own. Errors: PXM_STORAGE_NOT_FOUND, PXM_STORAGE_DISABLED, PXM_INPUT_INVALID,
- * PXM_VMID_TAKEN, PXM_STORAGE_FULL.
+ * PXM_VMID_TAKEN, PXM_STORAGE_FULL, PXM_STORAGE_SILENT.
  */
 export async function checkStorages(parts: VolumeParts, wish: StorageWish): Promise<void> {
   for (const id of wish.storages) {
@@ -44,8 +44,10 @@ function findStorage({ paths, node }: VolumeParts, id: string): StorageDefinitio
 /** undefined when nobody knows: then Proxmox finds out. Directories are asked at once, others through pvestatd's figures. */
 async function freeBytes({ paths, node }: VolumeParts, storage: StorageDefinition): Promise<number | undefined> {
   if (storage.type === 'dir' && storage.path !== undefined) {
-    const space = await statfs(paths.at(storage.path)).catch(() => undefined);
-    return space === undefined ? undefined : space.bavail * space.bsize;
+    return await paths.look(`storage ${storage.id}`, storage.path, async (real) => {
+      const space = await statfs(real).catch(() => undefined);
+      return space === undefined ? undefined : space.bavail * space.bsize;
+    });
   }
   const row = readStorageRows(paths, node).get(storage.id);
   return row === undefined ? undefined : Number(row.totalBytes - row.usedBytes);

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import type { DatasetName } from '@pxmgr/contract';
 import type { ContainerSpec, Device } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
@@ -33,7 +34,7 @@ export async function prepareCreate(
   parts.cluster.requireQuorum();
   parts.files.requireFree(request.vmid);
   const spec = withPlainPaths(request.spec);
-  checkHostThings(parts, spec);
+  await checkHostThings(parts, spec);
   const facts = await factsOf(parts, spec, options.run);
   const devices = planDevices(await wantedDevices(parts, spec), facts.accounts, parts.paths);
   if (needsAutodevHook(devices.entries)) requireAutodevHook(parts.paths, parts.files.node);
@@ -74,17 +75,20 @@ async function wantedDevices(parts: GuestParts, spec: ContainerSpec): Promise<De
 }
 
 /** What Proxmox would accept at create and refuse at each start. */
-function checkHostThings(parts: GuestParts, spec: ContainerSpec): void {
-  const { paths } = parts;
-  const problems = [
-    ...spec.networks
-      .filter((network) => !paths.exists(`/sys/class/net/${network.bridge}`))
-      .map((network) => `bridge ${network.bridge} is not on ${parts.files.node}`),
-    ...spec.mounts.flatMap((mount) => {
-      if (mount.source?.$case !== 'bind' || paths.exists(mount.source.value)) return [];
-      return [`mount ${mount.target}: ${mount.source.value} does not exist on ${parts.files.node}`];
-    }),
-  ];
+async function checkHostThings({ paths, files }: GuestParts, spec: ContainerSpec): Promise<void> {
+  const problems = spec.networks
+    .filter((network) => !paths.exists(`/sys/class/net/${network.bridge}`))
+    .map((network) => `bridge ${network.bridge} is not on ${files.node}`);
+  for (const { source, target } of spec.mounts) {
+    if (source?.$case !== 'bind') continue;
+    const isThere = await paths.look(`directory ${source.value}`, source.value, (real) =>
+      stat(real).then(
+        () => true,
+        () => false,
+      ),
+    );
+    if (!isThere) problems.push(`mount ${target}: ${source.value} does not exist on ${files.node}`);
+  }
   if (problems.length > 0)
     throw new PxmError('PXM_INPUT_INVALID', { count: String(problems.length), problems: problems.join('; ') });
 }

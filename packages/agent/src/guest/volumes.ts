@@ -41,7 +41,8 @@ export function parseVolumeList(text: string, storageId: string): string[] {
 
 async function volumesInDirectory(parts: VolumeParts, storage: StorageDefinition, vmid: number): Promise<string[]> {
   try {
-    const names = await readdir(parts.paths.at(`${storage.path ?? ''}/images/${vmid}`));
+    const folder = `${storage.path ?? ''}/images/${vmid}`;
+    const names = await parts.paths.look(`storage ${storage.id}`, folder, async (real) => await readdir(real));
     return names.map((name) => `${storage.id}:${vmid}/${name}`);
   } catch (error) {
     if (isAbsent(error)) return [];

@@ -3,11 +3,12 @@
  * (`/` on a real node, a directory for a stand-in) in front of each path; the room never forks a Perl tool and never
  * changes anything. Reading is synchronous: the dot files of pmxcfs and procfs answer in microseconds
  * (a whole scan of 100 guests is about 5 ms), while the asynchronous form costs a thread switch per file.
- * Storage paths may be dead network mounts: those are read asynchronously by the rooms that need them.
+ * Storage paths may be dead network mounts, where a synchronous call would stop the whole agent: those go through `look`.
  * Imports: contract and kit only.
  */
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join, normalize } from 'node:path';
+import { LimitedLooks, liesElsewhere } from './limited-looks.ts';
 
 /** True for the errors that mean "there is nothing there". */
 export function isAbsent(error: unknown): boolean {
@@ -24,6 +25,7 @@ export function isDenied(error: unknown): boolean {
 /** Reads the host's files; every path argument is a path inside the host, e.g. `/etc/pve/.version`. */
 export class HostPaths {
   readonly root: string;
+  readonly #looks = new LimitedLooks();
 
   constructor(root = '/') {
     this.root = normalize(root);
@@ -71,6 +73,22 @@ export class HostPaths {
       if (isAbsent(error)) return [];
       throw error;
     }
+  }
+
+  /**
+   * Asynchronous reading of what may lie on a dead server, with a limit; `body` gets the real path. `of`: "storage nas".
+   * Errors: PXM_STORAGE_SILENT, those of `body`.
+   */
+  async look<T>(of: string, path: string, body: (real: string) => Promise<T>): Promise<T> {
+    return await this.#looks.look(of, { isElsewhere: this.liesElsewhere(path) }, () => body(this.at(path)));
+  }
+
+  /**
+   * On a file system that may stop to answer: nothing there may be read, or watched, in a synchronous call. Always this
+   * machine's own mounts: those are what a call of this process meets.
+   */
+  liesElsewhere(path: string): boolean {
+    return liesElsewhere(readFileSync('/proc/self/mountinfo', 'utf8'), this.at(path));
   }
 
   exists(path: string): boolean {

@@ -82,7 +82,8 @@ export class TemplateStore {
     const record = this.#records.get(digest);
     if (record === undefined) return undefined;
     try {
-      const { size } = await stat(this.#paths.at(record.archivePath));
+      const storage = `storage ${record.document.volumeId.split(':', 1)[0] ?? ''}`;
+      const { size } = await this.#paths.look(storage, record.archivePath, async (real) => await stat(real));
       return size === record.archiveBytes ? record : undefined;
     } catch (error) {
       if (isAbsent(error)) return undefined;

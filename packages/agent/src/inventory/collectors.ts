@@ -38,6 +38,8 @@ export interface InventoryParts {
 export interface FailureReports {
   readonly failures: () => readonly SourceFailure[];
   readonly onGpuFailure: (error: unknown) => void;
+  /** `error` undefined: the source answers again. */
+  readonly onSilence: (source: string, error: unknown) => void;
 }
 
 export interface Inventory {
@@ -52,7 +54,12 @@ export interface Inventory {
 export function createInventory(parts: InventoryParts, reports: FailureReports): Inventory {
   const { paths, runner, nodeName } = parts;
   const datasets = new DatasetCollector(runner, Object.hasOwn(parts.tools, 'zfs'));
-  const storage: StorageContext = { paths, nodeName, datasetSpace: (pool) => datasets.space(pool) };
+  const storage: StorageContext = {
+    paths,
+    nodeName,
+    datasetSpace: (pool) => datasets.space(pool),
+    onSilence: reports.onSilence,
+  };
   const guests = new GuestCollectors(parts.guests, parts.containers);
   const gpus = new GpuCollector({
     paths,

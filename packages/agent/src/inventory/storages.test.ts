@@ -23,7 +23,7 @@ dir: away
 function contextOf(tree: HostTree) {
   const datasetSpace = (pool: string) =>
     pool === 'tank/ct' ? { totalBytes: 100n * 1024n ** 2n, usedBytes: 10n * 1024n ** 2n } : undefined;
-  return { paths: tree.paths, nodeName: 'pve1', datasetSpace };
+  return { paths: tree.paths, nodeName: 'pve1', datasetSpace, onSilence: () => undefined };
 }
 
 describe('storages', () => {

@@ -1,7 +1,7 @@
 /** Storages with their space, and the template files that lie in them. */
 import { readdir, stat, statfs } from 'node:fs/promises';
 import type { StorageDocument } from '@pxmgr/contract/common';
-import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { isPxmError } from '@pxmgr/kit/error/pxm-error';
 import type { HostPaths } from '../host/paths.ts';
 import { isAbsent } from '../host/paths.ts';
 import type { StorageSpace } from '../host/rrd.ts';
@@ -16,18 +16,41 @@ export interface StorageContext {
   readonly nodeName: string;
   /** Space of a dataset as last listed; for zfspool storages without a row in `.rrd`. */
   readonly datasetSpace: (pool: string) => StorageSpace | undefined;
+  /** Part of one storage does not answer, or (undefined) does again; `source` for people: "space of storage nas". */
+  readonly onSilence: (source: string, error: unknown) => void;
 }
 
 /** Types whose directory lies on this host's own disks: looking at it cannot hang on a dead server. */
 const LOCAL_DIRECTORY_TYPES = new Set(['dir', 'btrfs']);
 
-async function directorySpace(paths: HostPaths, path: string): Promise<StorageSpace | undefined> {
+async function directorySpace(storage: StorageDefinition, context: StorageContext): Promise<StorageSpace | undefined> {
+  const { path = '' } = storage;
   try {
-    const { bsize, blocks, bavail } = await statfs(paths.at(path), { bigint: true });
-    return { totalBytes: blocks * bsize, usedBytes: (blocks - bavail) * bsize };
+    return await askedOf(context, { id: storage.id, part: 'space', path }, async (real) => {
+      const { bsize, blocks, bavail } = await statfs(real, { bigint: true });
+      return { totalBytes: blocks * bsize, usedBytes: (blocks - bavail) * bsize };
+    });
   } catch (error) {
     if (isAbsent(error)) return undefined;
     throw error;
+  }
+}
+
+/** Undefined when the storage does not answer, which is told; the others are none the worse for it. */
+async function askedOf<T>(
+  { paths, onSilence }: StorageContext,
+  { id, part, path }: { id: string; part: string; path: string },
+  body: (real: string) => Promise<T>,
+): Promise<T | undefined> {
+  const source = `${part} of storage ${id}`;
+  try {
+    const found = await paths.look(`storage ${id}`, path, body);
+    onSilence(source, undefined);
+    return found;
+  } catch (error) {
+    if (!isPxmError(error, 'PXM_STORAGE_SILENT')) throw error;
+    onSilence(source, error);
+    return undefined;
   }
 }
 
@@ -37,7 +60,7 @@ async function spaceOf(storage: StorageDefinition, rows: ReadonlyMap<string, Sto
   if (row !== undefined) return row;
   if (storage.type === 'zfspool' && storage.pool !== undefined) return context.datasetSpace(storage.pool);
   if (storage.path === undefined || !LOCAL_DIRECTORY_TYPES.has(storage.type)) return undefined;
-  return await directorySpace(context.paths, storage.path);
+  return await directorySpace(storage, context);
 }
 
 function documentOf(storage: StorageDefinition, space: StorageSpace | undefined, nodeName: string): StorageDocument {
@@ -74,12 +97,13 @@ export function storageCollector(context: StorageContext): Collector {
     kind: 'storage',
     async collect(): Promise<readonly Observed[]> {
       const rows = readStorageRows(context.paths, context.nodeName);
-      const found: Observed[] = [];
-      for (const storage of readStorages(context.paths)) {
-        const space = isUsable(storage, context.nodeName) ? await spaceOf(storage, rows, context) : undefined;
-        const value = documentOf(storage, space, context.nodeName);
-        found.push({ id: storage.id, document: { document: { $case: 'storage', value } } });
-      }
+      const found = await Promise.all(
+        readStorages(context.paths).map(async (storage): Promise<Observed> => {
+          const space = isUsable(storage, context.nodeName) ? await spaceOf(storage, rows, context) : undefined;
+          const value = documentOf(storage, space, context.nodeName);
+          return { id: storage.id, document: { document: { $case: 'storage', value } } };
+        }),
+      );
       return found.sort((a, b) => (a.id < b.id ? -1 : 1));
     },
   };
@@ -88,9 +112,13 @@ export function storageCollector(context: StorageContext): Collector {
 /** Where template files appear without any task; a folder on a dead server must not even be watched. */
 export function localTemplateFolders({ paths, nodeName }: StorageContext): string[] {
   try {
-    return readStorages(paths)
-      .filter((storage) => isUsable(storage, nodeName) && LOCAL_DIRECTORY_TYPES.has(storage.type))
-      .flatMap((storage) => templateDir(storage) ?? []);
+    return (
+      readStorages(paths)
+        .filter((storage) => isUsable(storage, nodeName) && LOCAL_DIRECTORY_TYPES.has(storage.type))
+        .flatMap((storage) => templateDir(storage) ?? [])
+        // A storage of type dir may have its directory on a server all the same.
+        .filter((folder) => !paths.liesElsewhere(folder))
+    );
   } catch {
     // The collector of the storages tells why they cannot be read.
     return [];
@@ -100,13 +128,11 @@ export function localTemplateFolders({ paths, nodeName }: StorageContext): strin
 /** Accepted by `vztmpl` stores, in any letter case: proxmox/pve-storage src/PVE/Storage.pm. */
 const TEMPLATE_NAME = /\.tar(?:\.(?:gz|xz|zst|bz2))?$/i;
 
-/** A storage whose folder has not answered yet must not be asked again: each try would hold one more thread. */
-const DEAD_AFTER_MS = 5_000;
-
 class TemplateCollector implements Collector {
   readonly kind = 'template';
   readonly #context: StorageContext;
-  readonly #waiting = new Map<string, Promise<Observed[]>>();
+  /** By storage: what a silent one had stands until it answers. */
+  readonly #last = new Map<string, readonly Observed[]>();
 
   constructor(context: StorageContext) {
     this.#context = context;
@@ -114,51 +140,35 @@ class TemplateCollector implements Collector {
 
   async collect(): Promise<readonly Observed[]> {
     const { paths, nodeName } = this.#context;
-    const storages = readStorages(paths).filter((storage) => isUsable(storage, nodeName));
-    const found: Observed[] = [];
-    for (const storage of storages) {
-      const folder = templateDir(storage);
-      if (folder !== undefined) found.push(...(await this.#guarded(storage.id, folder)));
-    }
-    return found.sort((a, b) => (a.id < b.id ? -1 : 1));
+    const storages = readStorages(paths).filter((one) => isUsable(one, nodeName));
+    const found = await Promise.all(storages.map((storage) => this.#templatesOf(storage)));
+    return found.flat().sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
-  async #guarded(storage: string, folder: string): Promise<Observed[]> {
-    const tooSlow = new PxmError('PXM_DEADLINE_EXCEEDED', { peer: `storage ${storage}` });
-    if (this.#waiting.has(storage)) throw tooSlow;
-    const reading = this.#read(storage, folder).finally(() => this.#waiting.delete(storage));
-    this.#waiting.set(storage, reading);
-    let timer: NodeJS.Timeout | undefined;
-    const limit = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
-        reject(tooSlow);
-      }, DEAD_AFTER_MS);
-    });
-    // Both may lose the race; the loser must not count as unhandled.
-    reading.catch(() => undefined);
-    try {
-      return await Promise.race([reading, limit]);
-    } finally {
-      clearTimeout(timer);
-    }
+  async #templatesOf(storage: StorageDefinition): Promise<readonly Observed[]> {
+    const { id } = storage;
+    const path = templateDir(storage);
+    if (path === undefined) return [];
+    const now = await askedOf(this.#context, { id, part: 'templates', path }, (real) => templatesIn(id, real));
+    if (now !== undefined) this.#last.set(id, now);
+    return this.#last.get(id) ?? [];
   }
+}
 
-  async #read(storage: string, folder: string): Promise<Observed[]> {
-    const real = this.#context.paths.at(folder);
-    const names = await readdir(real).catch((error: unknown) => {
-      if (isAbsent(error)) return [];
-      throw error;
-    });
-    const found: Observed[] = [];
-    for (const fileName of names.filter((name) => TEMPLATE_NAME.test(name))) {
-      const info = await stat(`${real}/${fileName}`).catch(() => undefined);
-      if (info?.isFile() !== true) continue;
-      const volumeId = `${storage}:vztmpl/${fileName}`;
-      const value = { volumeId, fileName, sizeBytes: BigInt(info.size), storage };
-      found.push({ id: volumeId, document: { document: { $case: 'template', value } } });
-    }
-    return found;
+async function templatesIn(storage: string, real: string): Promise<Observed[]> {
+  const names = await readdir(real).catch((error: unknown) => {
+    if (isAbsent(error)) return [];
+    throw error;
+  });
+  const found: Observed[] = [];
+  for (const fileName of names.filter((name) => TEMPLATE_NAME.test(name))) {
+    const info = await stat(`${real}/${fileName}`).catch(() => undefined);
+    if (info?.isFile() !== true) continue;
+    const volumeId = `${storage}:vztmpl/${fileName}`;
+    const value = { volumeId, fileName, sizeBytes: BigInt(info.size), storage };
+    found.push({ id: volumeId, document: { document: { $case: 'template', value } } });
   }
+  return found;
 }
 
 export function templateCollector(context: StorageContext): Collector {

@@ -99,7 +99,12 @@ async function removeLeftovers({ guests, store, logger, signal }: RecoveryParts)
     await removeStaleEdits(paths, files.node);
     for (const storage of readStorages(paths)) {
       const folder = storage.type === 'dir' ? templateDir(storage) : undefined;
-      if (folder !== undefined) await removeStaleArchives(paths.at(folder), (id) => store.isLive(id));
+      if (folder === undefined) continue;
+      await paths
+        .look(`storage ${storage.id}`, folder, (real) => removeStaleArchives(real, (id) => store.isLive(id)))
+        .catch((error: unknown) => {
+          logger.warn({ err: error }, 'temporary archives of an earlier agent may be left');
+        });
     }
   } catch (error) {
     if (!signal.aborted) logger.warn({ err: error }, 'temporary files of an earlier agent may be left');
