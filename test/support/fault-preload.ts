@@ -197,9 +197,8 @@ for (const name of ['rename', 'link', 'unlink'] as const) {
 }
 syncBuiltinESMExports();
 
-/** What the executor writes is what it lives on after a kill; the sweep's deletes are not meant. */
-const WRITES =
-  /^\s*(?:INSERT INTO|UPDATE)\s+(?:operation|operation_step|operation_event|plan|reservation|fence|vmid_failure)\b/;
+/** The table that a statement writes. */
+const WRITES = /^\s*(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM)\s+(\w+)/;
 
 interface Statement {
   readonly source: string;
@@ -214,29 +213,40 @@ function watchCommits(path: string): void {
   const database = new Database(':memory:');
   const prototype = Object.getPrototypeOf(database.prepare('COMMIT')) as object;
   database.close();
-  let isTouched = false;
+  const touched = new Set<string>();
   for (const method of ['run', 'get', 'all']) {
     const host = prototype as Record<string, (this: Statement, ...args: unknown[]) => unknown>;
     const original = host[method];
     if (original === undefined) continue;
     host[method] = function (this: Statement, ...args: unknown[]): unknown {
-      const run = (): unknown => original.apply(this, args);
-      if (this.source === 'ROLLBACK') isTouched = false;
-      if (!this.readonly && WRITES.test(this.source)) isTouched = true;
-      const isDurable =
-        this.source === 'COMMIT' || (!this.readonly && !this.database.inTransaction && !/^BEGIN/.test(this.source));
-      if (!isDurable || !isTouched) return run();
-      isTouched = false;
-      return atCommit(run);
+      return atStatement(this, touched, () => original.apply(this, args));
     };
   }
 }
 
-function atCommit(run: () => unknown): unknown {
+function atStatement(statement: Statement, touched: Set<string>, run: () => unknown): unknown {
+  const { source, readonly, database } = statement;
+  if (source === 'ROLLBACK') touched.clear();
+  const table = readonly ? undefined : WRITES.exec(source)?.[1];
+  if (source === 'COMMIT' || (table !== undefined && !database.inTransaction)) {
+    const tables = [...touched, ...(table === undefined ? [] : [table])];
+    touched.clear();
+    return tables.length === 0 ? run() : atCommit(tables, run);
+  }
+  const result = run();
+  // A sweep that finds nothing writes nothing.
+  if (table !== undefined && (result as { changes?: number } | undefined)?.changes !== 0) touched.add(table);
+  return result;
+}
+
+function atCommit(tables: readonly string[], run: () => unknown): unknown {
   const now = control();
-  if (now?.trace === true) appendFileSync(`${CONTROL_FILE}.trace`, '{"entry":"commit"}\n');
-  if (now?.fault?.at !== 'commit' || count(now.id) !== now.fault.nth) return run();
-  if (now.fault.when === 'before') die();
+  if (now?.trace === true) note({ kind: 'commit', phase: 'work', entry: tables.join(' '), turn: tick() });
+  const fault = now?.fault;
+  if (now === undefined || fault?.at !== 'commit') return run();
+  const isMeant = tables.some((table) => new RegExp(fault.tables).test(table));
+  if (!isMeant || count(now.id) !== fault.nth) return run();
+  if (fault.when === 'before') die();
   run();
   return die();
 }

@@ -14,8 +14,10 @@ export interface JournalFault {
 
 export interface CommitFault {
   readonly at: 'commit';
-  /** Durable writes of the executor, counted from the moment at which the fault was set. */
+  /** Durable writes of the tables, counted from the moment at which the fault was set. */
   readonly nth: number;
+  /** Regular expression for one of the tables that are written. */
+  readonly tables: string;
   readonly when: 'before' | 'after';
 }
 
@@ -41,6 +43,7 @@ export interface Control {
   readonly trace?: boolean;
 }
 
+/** Kind: "commit" for a durable write of a database; then `entry` is the tables, with blanks between. */
 export interface TraceEntry {
   readonly kind: string;
   readonly phase: 'work' | 'recovery';
@@ -48,6 +51,9 @@ export interface TraceEntry {
   /** Entries with the same number were written without anything asynchronous in between. */
   readonly turn: number;
 }
+
+/** What the executor writes is what it lives on after a kill. */
+export const EXECUTION_TABLES = '^(?:operation|operation_step|operation_event|plan|reservation|fence|vmid_failure)$';
 
 interface Line {
   readonly begin?: unknown;
