@@ -3,8 +3,10 @@ import { mkdirSync } from 'node:fs';
 import { withCfsLock } from './cfs-lock.ts';
 import { text, type Verb, type VerbHandler } from './pct/context.ts';
 import { readPveFile, writePveFile } from './pmxcfs.ts';
+import { readPools } from './pool/state.ts';
 import { propertyOf, toolSchema } from './schema/schema-data.ts';
 import { formatStorageCfg, parseStorageCfg, type Storage } from './storage-cfg.ts';
+import { switchesOf } from './switches.ts';
 import { ToolError } from './tool.ts';
 
 /** Option that a storage of the type cannot be without. */
@@ -69,8 +71,26 @@ function added(verb: Verb, id: string): Storage {
   const needed = REQUIRED[type];
   if (needed !== undefined && options[needed] === undefined)
     throw new ToolError(`missing value for required option '${needed}'\n`);
+  if (type === 'zfspool') requirePool(verb, { id, pool: (options['pool'] ?? '').replace(/\/.*$/s, '') });
   if (type === 'dir') mkdirSync(verb.host.path(options['path'] ?? '/'), { recursive: true });
   return { id, type, options };
+}
+
+/**
+ * A storage that cannot be activated is not added (pve-storage src/PVE/Storage/ZFSPoolPlugin.pm activate_storage): the
+ * pool is asked for its properties, looked for, imported and looked for again, and of each program that fails the last
+ * line goes into the error, the lines before it to stderr.
+ */
+function requirePool(verb: Verb, { id, pool }: { id: string; pool: string }): void {
+  const isLoaded = switchesOf(verb.host).noZfs !== true;
+  if (isLoaded && readPools(verb.host).pools.some(({ name }) => name === pool)) return;
+  const before = isLoaded ? '' : 'The ZFS modules cannot be auto-loaded.\n';
+  const last = (text: string): string =>
+    `zfs error: ${isLoaded ? text : "Try running 'modprobe zfs' as root to manually load them."}\n\n`;
+  const notFound = `${before}${before}${last(`cannot open '${pool}': no such pool`)}`;
+  const reason = last(`cannot import '${pool}': no such pool available`);
+  verb.io.err(`${notFound}${notFound}`);
+  throw new ToolError(`create storage failed: could not activate storage '${id}', ${reason}`, 1);
 }
 
 function changed(verb: Verb, storage: Storage): Record<string, string> {

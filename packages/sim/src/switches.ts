@@ -19,6 +19,8 @@ export interface Switches {
   readonly noNodeReport?: boolean;
   /** Nothing outside can be reached: no registry, no name server. */
   readonly noNetwork?: boolean;
+  /** The kernel has no ZFS. */
+  readonly noZfs?: boolean;
   /** The kernel has no AppArmor, so no mount point and no device can be added to a running guest. */
   readonly noApparmor?: boolean;
   /** Lock files (in-host paths) that a program outside the stand-in holds and never lets go. */

@@ -48,6 +48,7 @@ export function seedLab(setUp: LabSetUp): Lab {
   for (const one of hosts.values()) seedNode(one, setUp.template);
   seedGuests(host, setUp);
   seedStore(host, setUp);
+  if (/the path is a regular file/.test(step.given)) replaceByFile(host, step);
   seedListed(host, step);
   seedTasks(hosts, setUp);
   turnSwitches(host, switchesFor(step));
@@ -56,12 +57,18 @@ export function seedLab(setUp: LabSetUp): Lab {
   return { host, hosts, started: [], remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-/** The lab had cgroup v1, no AppArmor, no network outside, one certificate, and a status daemon that could not tell of its node. */
+function replaceByFile(host: Host, { argv }: RecordedStep): void {
+  const path = host.path(host.storages().find(({ id }) => id === argv[2])?.options['path'] ?? '/nowhere');
+  rmSync(path, { recursive: true, force: true });
+  writeFileSync(path, '');
+}
+
+/** The lab had cgroup v1, no AppArmor, no ZFS, no network outside, one certificate, and a status daemon that could not tell of its node. */
 function seedNode(host: Host, template: Template): void {
   seedFiles(host, template);
   rmSync(host.path('/sys/fs/cgroup/cgroup.controllers'));
   if (host.name !== 'pve1') rmSync(host.clusterPath('nodes', host.name, 'pve-ssl.pem'));
-  setSwitches(host, { noNodeReport: true, noApparmor: true, noNetwork: true });
+  setSwitches(host, { noNodeReport: true, noApparmor: true, noNetwork: true, noZfs: true });
 }
 
 function createHosts(step: RecordedStep, { folder, runtime }: { folder: string; runtime: RuntimeKind }) {
