@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import type { Probe } from './probe.ts';
 import { agentScan } from './probes/agent-scan.ts';
 import { changeVisible } from './probes/change-visible.ts';
+import { createContainer } from './probes/create.ts';
 import { ingest } from './probes/ingest.ts';
 import { placement1000, placement5000 } from './probes/placement.ts';
 import { controllerProcess, idleAgent } from './probes/processes.ts';
@@ -26,6 +27,7 @@ const PROBES: readonly Probe[] = [
   agentScan,
   changeVisible,
   idleAgent,
+  createContainer,
   simFleet,
 ];
 

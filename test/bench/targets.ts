@@ -51,6 +51,8 @@ export const TARGETS: readonly Target[] = [
   limit('agent-cpu', 'idle agent process, CPU', [0.5, 0.2, '%']),
   limit('sim-fleet', '1,000 stand-in hosts with 100 guests each, resident memory', [2048, 512, 'MB']),
   limit('sim-fleet-made', '1,000 stand-in hosts with 100 guests each, made from a seed', [300, 60, 's']),
+  limit('create-overhead', 'our own time in a create, of that of `pct create`', [5, 2, '%']),
+  limit('second-guest', 'second guest of an image that is there, on ZFS', [5, 1, 's']),
   limit('cli-list', '`container list` as a process, p99', [150, 90, 'ms']),
 ];
 

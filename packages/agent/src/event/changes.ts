@@ -115,28 +115,42 @@ export class InventoryFeed {
     return this.#failuresChanged;
   }
 
-  /** One round; calls must not overlap. Gives the number of changes. Never throws for a source that cannot be read. */
+  /** Before that no guest may be told of alone: it would look as if it had just been made. */
+  get areGuestsKnown(): boolean {
+    return GUESTS.every((kind) => this.#known.has(kind));
+  }
+
+  /** What changed of these is queued when this returns, whatever a round waits for. Gives the number of changes. */
+  refreshGuests(vmids: ReadonlySet<number>): number {
+    const changes = [...vmids].flatMap((vmid) => this.#collectGuest(vmid));
+    this.#publish(changes);
+    this.#lookAtOutbox();
+    this.#parts.causes.settle(vmids);
+    return changes.length;
+  }
+
+  /**
+   * One round; rounds must not overlap. Each kind is queued as soon as it was read. Gives the number of changes. Never
+   * throws for a source that cannot be read.
+   */
   async refresh(dirty: Dirty): Promise<number> {
-    const changes: ObjectChange[] = [];
-    const begun: InventoryKind[] = [];
-    const areGuestsKnown = GUESTS.every((kind) => this.#known.has(kind));
+    const { areGuestsKnown } = this;
+    let count = areGuestsKnown ? this.refreshGuests(dirty.guests) : 0;
     for (const collector of this.#parts.collectors) {
       const { kind } = collector;
       if (!this.#isWanted(kind, dirty, areGuestsKnown)) continue;
       const isFirst = !this.#known.has(kind);
       const found = await this.#collect(collector);
-      if (!isFirst) changes.push(...found);
-      else if (this.#known.has(kind)) begun.push(kind);
+      if (!isFirst) this.#publish(found);
+      else if (this.#known.has(kind)) this.#publishFirst(kind);
+      count += found.length;
     }
-    if (areGuestsKnown) for (const vmid of dirty.guests) changes.push(...this.#collectGuest(vmid));
-    this.#publishFirst(begun);
-    this.#publish(changes);
     this.#lookAtOutbox();
-    this.#parts.causes.settle(dirty.guests);
-    return changes.length + begun.length;
+    if (!areGuestsKnown) this.#parts.causes.settle(dirty.guests);
+    return count;
   }
 
-  /** While not all guests are known, one of them makes all be read: alone it would look as if it had just been made. */
+  /** While not all guests are known, one of them makes all be read. */
   #isWanted(kind: InventoryKind, dirty: Dirty, areGuestsKnown: boolean): boolean {
     if (dirty.kinds.has(kind)) return true;
     if (kind === 'node') return this.#failuresChanged;
@@ -200,15 +214,14 @@ export class InventoryFeed {
    * What is read for the first time in this generation is published whole. What an earlier process could not deliver
    * keeps its cause if it is still true; a state whose object has gone meanwhile becomes a tombstone.
    */
-  #publishFirst(kinds: readonly InventoryKind[]): void {
-    if (kinds.length === 0) return;
+  #publishFirst(kind: InventoryKind): void {
     const { outbox, view, clock } = this.#parts;
-    const left = outbox.pending().filter((slot) => slot.document !== undefined && kinds.includes(slot.kind));
+    const left = outbox.pending().filter((slot) => slot.document !== undefined && slot.kind === kind);
     const gone = left.filter((slot) => !view.of(slot.kind).has(slot.id));
     const tombstones = gone.map(({ kind, id, cause }): OutboxItem => {
       return { kind, id, document: undefined, hash: '', observedAt: clock.now(), cause, resync: false };
     });
-    const all = view.entries(kinds).filter((entry) => outbox.get(entry.kind, entry.id)?.hash !== entry.hash);
+    const all = view.entries([kind]).filter((entry) => outbox.get(entry.kind, entry.id)?.hash !== entry.hash);
     outbox.put([...tombstones, ...all.map((entry) => repairOf(entry))]);
   }
 

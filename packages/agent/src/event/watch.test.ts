@@ -1,8 +1,11 @@
+import { ContainerDocument } from '@pxmgr/contract/common';
 import { FakeClock } from '@pxmgr/kit/clock';
 import { silentLogger } from '@pxmgr/kit/log/logger';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { RunState } from '../guest/run-state.ts';
 import { NodeTree } from '../host/host-tree.fixture.ts';
+import type { Collector } from '../inventory/collector.ts';
+import type { GuestChange } from '../inventory/guests.ts';
 import { Causes } from './causes.ts';
 import { InventoryFeed } from './changes.ts';
 import { until } from './nats.fixture.ts';
@@ -11,13 +14,16 @@ import { Timers } from './timers.ts';
 import { View } from './view.ts';
 import { HostWatcher } from './watch.ts';
 
-function watch(node: NodeTree, oneGuest: () => [] = () => []) {
+function watch(node: NodeTree, oneGuest: () => GuestChange[] = () => [], slow: Collector[] = []) {
   const clock = new FakeClock();
   const logger = silentLogger();
   const { paths, root } = node.tree;
   const outbox = Outbox.open(`${root}/state/outbox`);
   const feed = new InventoryFeed({
-    collectors: (['container', 'vm'] as const).map((kind) => ({ kind, collect: () => Promise.resolve([]) })),
+    collectors: [
+      ...(['container', 'vm'] as const).map((kind) => ({ kind, collect: () => Promise.resolve([]) })),
+      ...slow,
+    ],
     oneGuest,
     view: new View(),
     outbox,
@@ -48,6 +54,7 @@ function watch(node: NodeTree, oneGuest: () => [] = () => []) {
   return {
     clock,
     feed,
+    outbox,
     watcher,
     look,
     plugGpu: () => {
@@ -103,6 +110,29 @@ describe('HostWatcher', () => {
     await clock.advance(1_000);
     expect(look().guests).toEqual([]);
     expect(feed.failures()).toEqual([]);
+  });
+
+  it('tells of a guest at once while a pool keeps everything else waiting', async () => {
+    const node = new NodeTree().guest(101, 'a: 1\n');
+    const document = { document: { $case: 'container' as const, value: ContainerDocument.create({ vmid: 101 }) } };
+    const change: GuestChange = { kind: 'container', id: '101', observed: { id: '101', document } };
+    let answer: () => void = () => undefined;
+    const answersLate: Collector = {
+      kind: 'dataset',
+      collect: () =>
+        new Promise((resolve) => {
+          answer = () => {
+            resolve([]);
+          };
+        }),
+    };
+    const { watcher, feed, outbox, clock } = watch(node, () => [change], [answersLate]);
+    void watcher.run(new AbortController().signal);
+    await until('guests are known', () => Promise.resolve(feed.areGuestsKnown || undefined));
+    node.guest(101, 'a: 2\n');
+    await clock.advance(200);
+    expect(outbox.pending().map(({ kind, id }) => `${kind} ${id}`)).toEqual(['container 101']);
+    answer();
   });
 
   it('names the guest that started or stopped, and looks again for its address while it is young', async () => {

@@ -57,6 +57,9 @@ export class HostWatcher {
   readonly #young = new Map<number, number>();
   #againDueMs = 0;
   #touched: Dirty = nothingDirty();
+  /** For the next round. */
+  #due: Dirty = nothingDirty();
+  #round: Promise<unknown> | undefined;
   #wake = new AbortController();
 
   constructor(parts: WatcherParts) {
@@ -80,18 +83,38 @@ export class HostWatcher {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { feed, clock, pollMs, logger } = this.#parts;
+    const { clock, pollMs, logger } = this.#parts;
     while (!signal.aborted) {
       this.#wake = new AbortController();
       try {
-        const dirty = this.look();
-        if (dirty.kinds.size + dirty.guests.size > 0 || feed.isNodeStale) await feed.refresh(dirty);
+        this.#refresh(this.look());
       } catch (error) {
         logger.error({ err: error }, 'inventory round failed');
       }
       await clock.sleep(pollMs, AbortSignal.any([signal, this.#wake.signal])).catch(() => undefined);
     }
+    await this.#round;
     this.#hints.close();
+  }
+
+  /** Guests at once, from files; the rest in rounds beside that, since a pool or a network share may take its time. */
+  #refresh(dirty: Dirty): void {
+    const { feed, logger } = this.#parts;
+    if (feed.areGuestsKnown) feed.refreshGuests(dirty.guests);
+    else for (const vmid of dirty.guests) this.#due.guests.add(vmid);
+    for (const kind of dirty.kinds) this.#due.kinds.add(kind);
+    const due = this.#due;
+    if (this.#round !== undefined || (due.kinds.size + due.guests.size === 0 && !feed.isNodeStale)) return;
+    this.#due = nothingDirty();
+    this.#round = feed
+      .refresh(due)
+      .catch((error: unknown) => {
+        logger.error({ err: error }, 'inventory round failed');
+      })
+      .finally(() => {
+        this.#round = undefined;
+        this.#wake.abort();
+      });
   }
 
   /** What has changed since the last call. The first call says: everything. */
