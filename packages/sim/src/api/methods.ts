@@ -3,13 +3,14 @@
  * src/PVE/API2/LXC.pm and below it), so the verbs of pct/ do the work. Who calls decides about words, rights and output.
  */
 import type { Host } from '../host.ts';
-import type { Verb, VerbHandler } from '../pct/context.ts';
+import type { RightsCheck, Verb, VerbHandler } from '../pct/context.ts';
 import { requirePmxcfs } from '../pmxcfs.ts';
 import { checkParameters } from '../schema/command.ts';
 import type { Parameters } from '../schema/property.ts';
 import { type CommandSchema, toolSchema } from '../schema/schema-data.ts';
 import { CONTAINER_VERBS } from '../tool/container-verbs.ts';
 import { ToolError, type ToolIo } from '../tool.ts';
+import { refuseRootParameters } from './token-rights.ts';
 
 export type HttpVerb = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
@@ -62,8 +63,8 @@ export interface ApiCaller {
   readonly io: ToolIo;
   /** The line after a parameter error. */
   readonly usage: string;
-  /** Throws where the caller may not do this; asked once the parameters are known to be right. */
-  readonly requireRights?: (params: Parameters) => void;
+  /** For callers other than root itself. */
+  readonly checkRights?: RightsCheck;
 }
 
 /** The UPID of the task it started, if any. Errors before a task are thrown; a failed task is none. */
@@ -78,7 +79,7 @@ export async function callMethod(
   if (node !== host.name) throw new ToolError('proxy handler failed: Host key verification failed.\n');
   const params = { ...call.params, ...fixed };
   checkParameters({ ...params, node }, method.schema.params ?? {});
-  caller.requireRights?.(call.params);
+  if (caller.checkRights !== undefined) refuseRootParameters(call.params);
   let upid: string | undefined;
   const io: ToolIo = { ...caller.io, onTask: (started) => void (upid ??= started) };
   const verb: Verb = {
@@ -87,6 +88,7 @@ export async function callMethod(
     io,
     call: { command: method.command, method: method.schema.name ?? '', params, usage: caller.usage },
     vmid: Number(params['vmid'] ?? 0),
+    ...(caller.checkRights === undefined ? {} : { checkRights: caller.checkRights }),
   };
   await (await handlerOf(method.command))(verb);
   return upid;

@@ -8,6 +8,7 @@ import { FieldError, type Parameters } from '../schema/property.ts';
 import { errorText, ToolError, type ToolIo } from '../tool.ts';
 import { answerOf } from './answers.ts';
 import { callMethod, findMethod, type HttpVerb } from './methods.ts';
+import { checkTokenRights, refuseWithoutRights } from './token-rights.ts';
 
 export interface RestRequest {
   readonly method: string;
@@ -52,9 +53,8 @@ interface Asked {
 
 async function dataOf(host: Host, request: RestRequest, { path, params, io }: Asked): Promise<unknown> {
   const { user, hasRights } = request.token ?? { user: '', hasRights: false };
-  const vmid = /\/(?:lxc|qemu)\/(\d+)/.exec(path)?.[1];
-  if (!hasRights && vmid !== undefined) throw new ToolError(`403 Permission check failed (/vms/${vmid}, VM.Audit)\n`);
   const method = findMethod(request.method as HttpVerb, path);
+  if (!hasRights) refuseWithoutRights(path, method?.command);
   if (method === undefined) {
     const asked = { params: textOf(params), warn: () => undefined, hasRights };
     const answer = request.method === 'GET' ? await answerOf(host, path, asked) : undefined;
@@ -62,27 +62,8 @@ async function dataOf(host: Host, request: RestRequest, { path, params, io }: As
     return answer;
   }
   const daemon: ToolIo = { ...io, out: () => undefined, err: () => undefined, daemonUser: user };
-  const caller = { tool: 'pvedaemon', io: daemon, usage: '', requireRights: requireRoot };
+  const caller = { tool: 'pvedaemon', io: daemon, usage: '', checkRights: checkTokenRights };
   return (await callMethod(host, method, { params, caller })) ?? null;
-}
-
-/** Not for a token, whatever its user may do (pve-container src/PVE/LXC.pm check_ct_modify_config_perm). */
-function requireRoot(params: Parameters): void {
-  const refuse = (what: string): never => {
-    throw new ToolError(`403 Permission check failed (${what} is only allowed for root@pam)\n`);
-  };
-  for (const [key, value] of Object.entries(params)) {
-    if (/^dev\d+$/.test(key)) refuse('configuring device passthrough');
-    if (/^mp\d+$/.test(key) && /^(?:volume=)?\//.test(String(value))) refuse('mount point type bind');
-    if (
-      key === 'features' &&
-      String(value)
-        .split(',')
-        .some((item) => !/^nesting=[01]$/.test(item))
-    )
-      refuse('changing feature flags (except nesting)');
-    if (key === 'hookscript') refuse('changing the hookscript');
-  }
 }
 
 function textOf(params: Parameters): ReadonlyMap<string, string> {

@@ -44,7 +44,17 @@ export async function set(verb: Verb): Promise<number> {
     const config = loadConfig(host, vmid, io.err);
     requireUnlocked(config);
     requireDigest(verb, config);
+    const rightsTo = (asked: { values?: typeof values; remove?: readonly string[] }): void =>
+      verb.checkRights?.({
+        values: new Map(),
+        remove: [],
+        ...asked,
+        config,
+        isUnprivileged: config.values.get('unprivileged') === '1',
+      });
+    rightsTo({ remove: [...remove, ...revert] });
     checkLists(verb, { values, remove, revert });
+    rightsTo({ values });
     let steps = 1;
     const errors = await applyChange(config, {
       host,

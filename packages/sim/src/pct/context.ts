@@ -1,6 +1,7 @@
 /** pct/: one file per group of sub-commands. Each verb gets a Verb and returns its exit status; errors are thrown. */
 
 import { deathSignal } from '../call.ts';
+import type { GuestConfig } from '../config-text.ts';
 import { reach } from '../fault.ts';
 import type { FaultPointName } from '../fault-points.ts';
 import { withGuestLock } from '../guest/config-store.ts';
@@ -11,12 +12,26 @@ import type { Parameter } from '../schema/property.ts';
 import { runTask, type Task, type TaskEnd } from '../task.ts';
 import type { ToolIo } from '../tool.ts';
 
+/** Options that somebody wants to set or to delete. */
+export interface OptionChange {
+  /** undefined while there is no guest yet. */
+  readonly config: GuestConfig | undefined;
+  readonly values: ReadonlyMap<string, string>;
+  readonly remove: readonly string[];
+  readonly isUnprivileged: boolean;
+}
+
+/** Throws where the caller may not do that. */
+export type RightsCheck = (change: OptionChange) => void;
+
 export interface Verb {
   readonly tool: string;
   readonly host: Host;
   readonly io: ToolIo;
   readonly call: Call;
   readonly vmid: number;
+  /** For callers other than root itself. */
+  readonly checkRights?: RightsCheck;
 }
 
 export type VerbHandler = (verb: Verb) => Promise<number>;

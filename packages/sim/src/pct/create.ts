@@ -93,6 +93,12 @@ function requireFree(verb: Verb, prefix: string): void {
 async function checked(verb: Verb): Promise<Wanted> {
   const template = text(verb, 'ostemplate') ?? '';
   const storage = text(verb, 'storage') ?? 'local';
+  verb.checkRights?.({
+    config: undefined,
+    values: new Map(Object.entries(verb.call.params).map(([key, value]) => [key, String(value)])),
+    remove: [],
+    isUnprivileged: text(verb, 'unprivileged') !== '0',
+  });
   checkTemplate(verb, template);
   const { disks, values } = sortParameters(verb, storage);
   if (disks.size > 0 && !disks.has('rootfs'))
