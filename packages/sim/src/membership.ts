@@ -115,7 +115,7 @@ function setOnline(host: Host, online: boolean): void {
 /** Its last report stays known for a while, guests that ran at that time among it. */
 function gone(member: Member): Member {
   if (!member.online) return member;
-  const running = runningIn(join(member.root, '.sim', 'running')).map(({ vmid }) => vmid);
+  const running = runningIn(join(member.root, '.sim', 'running'));
   return { ...member, online: false, lastReport: { at: Date.now(), running } };
 }
 

@@ -1,4 +1,5 @@
 /** The shape of the cluster file system's own record, and what one node shows of its counters. */
+import type { RunningGuest } from './running.ts';
 
 export type GuestKind = 'lxc' | 'qemu';
 
@@ -30,7 +31,7 @@ export interface Member {
   readonly startTime: number;
   readonly view: View;
   /** While it is offline: what it had reported before. */
-  readonly lastReport?: { readonly at: number; readonly running: readonly number[] };
+  readonly lastReport?: { readonly at: number; readonly running: readonly RunningGuest[] };
 }
 
 export interface LogEntry {

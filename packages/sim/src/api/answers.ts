@@ -10,19 +10,13 @@ import { spaceOf } from '../storages.ts';
 import { PVE_REPOID, PVE_VERSION } from '../tool/pveversion.ts';
 import { ToolError } from '../tool.ts';
 import type { SpaceRow } from '../volumes.ts';
+import type { Asked } from './asked.ts';
 import { contentAnswer, interfaces } from './guest-reads.ts';
 import { clusterLogRows, firewallOptions, nodeStatus, templateIndex } from './node-answers.ts';
 import { repositoryTags } from './registry.ts';
 import { nodes, reportingHosts, resources } from './resources.ts';
 import { clusterTasks, taskLog, taskRows, taskStatus } from './tasks.ts';
 
-export interface Asked {
-  readonly params: ReadonlyMap<string, string>;
-  /** Lines that the method says beside its answer. */
-  readonly warn: (line: string) => void;
-  /** Not so for a token that nothing was granted to. */
-  readonly hasRights: boolean;
-}
 type Answer = (host: Host, match: RegExpExecArray, asked: Asked) => unknown;
 
 const ROWS: readonly (readonly [pattern: RegExp, answer: Answer])[] = [

@@ -13,7 +13,7 @@ import { contentFolder, enabledStorage } from '../storages.ts';
 import { switchesOf } from '../switches.ts';
 import { runTask } from '../task.ts';
 import { ToolError } from '../tool.ts';
-import type { Asked } from './answers.ts';
+import type { Asked } from './asked.ts';
 
 const PULL_LIMIT_MS = 3_600_000;
 

@@ -99,8 +99,10 @@ function guestRow(host: Host, state: ClusterState, vmid: number): Row {
   const text = readGuestFile(host, guestFile(guest.node, guest.type, vmid));
   if (node === undefined || text === undefined) return { ...base, status: 'unknown' };
   if (guest.type === 'qemu') return { ...base, ...vmFields(vmid, text) };
-  const isUp = member?.online === true ? undefined : member?.lastReport?.running.includes(vmid);
-  const fields = statusFields({ host: node, vmid }, parseConfig(text, vmid, containerSyntax).config, isUp);
+  const { config } = parseConfig(text, vmid, containerSyntax);
+  const last = member?.online === true ? undefined : member?.lastReport?.running;
+  const told = last === undefined ? undefined : { running: last.find((one) => one.vmid === vmid) };
+  const fields = statusFields({ host: node, vmid }, config, told);
   const shown = Object.fromEntries(Object.entries(fields).filter(([key]) => !isLeftOut(key)));
   return { ...base, ...shown, template: fields['template'] ?? 0, maxcpu: fields['cpus'], cpu: 0, memhost: 0 };
 }

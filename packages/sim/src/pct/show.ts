@@ -70,10 +70,10 @@ export async function status(verb: Verb): Promise<number> {
 export function statusFields(
   verb: Pick<Verb, 'host' | 'vmid'>,
   config: GuestConfig,
-  isUp?: boolean,
+  told: { readonly running: RunningGuest | undefined } = { running: runningGuest(verb.host, verb.vmid) },
 ): Record<string, string | number | null> {
   const { host, vmid } = verb;
-  const running = isUp === false ? undefined : runningGuest(host, vmid);
+  const { running } = told;
   const value = (key: string): string | undefined => config.values.get(key);
   const fields: Record<string, string | number | null> = {
     type: 'lxc',

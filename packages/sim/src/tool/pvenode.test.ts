@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs';
+import { afterEach, describe, expect, it } from 'vitest';
+import { setFaults } from '../fault.ts';
+import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
+
+let node: TestHost = makeHost();
+afterEach(() => {
+  node.remove();
+  node = makeHost();
+});
+
+const create = (...more: string[]): ReturnType<TestHost['run']> =>
+  node.run('pct', 'create', '100', SMALL_TEMPLATE, '--rootfs', 'local:0.05', ...more);
+
+describe('answers as text', () => {
+  it('are tables with a border, numbers at the right', async () => {
+    await create();
+    const { stdout } = await node.run('pvenode', 'task', 'list');
+    const [top, head, line, row, bottom] = stdout.split('\n');
+    expect(top).toMatch(/^┌─+┬─+┬─+┬─+┬─+┬─+┬─+┐$/);
+    expect(head).toMatch(/^│ UPID +│ Type +│ ID +│ User +│ +Starttime │ +Endtime │ Status │$/);
+    expect(line).toMatch(/^╞═+╪/);
+    expect(row).toMatch(/^│ UPID:pve1:\S+ │ vzcreate │ 100 │ root@pam │ [\d-]+ [\d:]+ │ [\d-]+ [\d:]+ │ OK +│$/);
+    expect(bottom).toMatch(/^└─+┴/);
+    const bare = await node.run('pvesh', 'get', '/version', '--noborder', '1', '--noheader', '1');
+    expect(bare.stdout).toMatch(/^release \S+\nrepoid +\S+\nversion \S+\n$/);
+  });
+});
+
+describe('paths of the API', () => {
+  it('are listed with what can be done there', async () => {
+    await create();
+    const { stdout } = await node.run('pvesh', 'ls', '/nodes/pve1/lxc/100');
+    expect(stdout).toContain('-rw--        config\n');
+    expect(stdout).toContain('Dr-c-        snapshot\n');
+  });
+
+  it('are told apart: unknown to upstream, or not part of this stand-in', async () => {
+    const unknown = await node.run('pvesh', 'get', '/nodes/pve1/nothing');
+    expect(unknown).toMatchObject({ status: 1, stderr: "No 'get' handler defined for '/nodes/pve1/nothing'\n" });
+    const missing = await node.run('pvesh', 'get', '/nodes/pve1/dns');
+    expect(missing).toMatchObject({ status: 1, stderr: '/nodes/pve1/dns is not part of this stand-in\n' });
+  });
+});
+
+describe('pvecm', () => {
+  it('needs a cluster', async () => {
+    const { status, stderr } = await node.run('pvecm', 'status');
+    expect(status).toBe(255);
+    expect(stderr).toMatch(/^Error: Corosync config .* is this node part of a cluster\?\n$/);
+  });
+});
+
+describe('a create', () => {
+  it('says OK when only its tar was killed', async () => {
+    setFaults(node.host, [{ at: 'pct create', point: 'mid-extract', do: 'die-tar' }]);
+    const { status, stdout } = await create();
+    expect(status).toBe(0);
+    expect(stdout).not.toContain('Total bytes read');
+  });
+
+  it('writes what is not ASCII as one byte a character where that can be', async () => {
+    await create('--env', 'A=ü');
+    const file = readFileSync(node.host.path('/etc/pve/lxc/100.conf'));
+    expect(file.includes(Buffer.from('A=\u00fc\n', 'latin1'))).toBe(true);
+    await node.run('pct', 'set', '100', '--env', 'A=\u4e16');
+    expect(readFileSync(node.host.path('/etc/pve/lxc/100.conf'), 'utf8')).toContain('A=\u4e16\n');
+  });
+});
