@@ -147,4 +147,43 @@ describe('refusals', () => {
     healNode(b.host);
     expect((await pct(a, 'config', '121')).stdout).not.toContain('lock');
   });
+
+  it('of a storage that takes no containers: before the task when it is asked for, else inside', async () => {
+    await a.run('pvesm', 'add', 'dir', 'iso', '--path', '/mnt/iso', '--content', 'iso');
+    await a.run('pvesm', 'add', 'dir', 'two', '--path', '/mnt/two', '--content', 'rootdir');
+    await create(130, '--rootfs', 'two:0.01');
+    for (const asked of ['iso', 'two:iso'])
+      expect(await pct(a, 'migrate', '130', 'pve2', '--target-storage', asked)).toMatchObject({
+        stdout: '',
+        stderr: "storage 'iso' does not support CT rootdirs\n",
+      });
+    expect((await pct(a, 'migrate', '130', 'pve2', '--target-storage', 'none')).stderr).toBe(
+      "storage 'none' does not exist\n",
+    );
+    await a.run('pvesm', 'set', 'two', '--content', 'iso');
+    expect(said(await pct(a, 'migrate', '130', 'pve2'))).toEqual([
+      aborted("content type 'rootdir' is not available on storage 'two'"),
+    ]);
+  });
+
+  it('without quorum come before those of a node that is not there', async () => {
+    await create(131);
+    setSwitches(a.host, { noQuorum: true, waitScale: 0 });
+    expect((await pct(a, 'migrate', '131', 'pve7')).stderr).toBe('cluster not ready - no quorum?\n');
+  });
+});
+
+describe('a container that HA manages', () => {
+  it('is moved by its manager: the tool only asks', async () => {
+    await create(140);
+    mkdirSync(a.host.clusterPath('ha'), { recursive: true });
+    writeFileSync(a.host.clusterPath('ha/resources.cfg'), 'ct: 140\n\tstate stopped\n\n');
+    expect(await pct(a, 'migrate', '140', 'pve2')).toEqual({
+      status: 0,
+      stdout: 'Requesting HA migration for CT 140 to node pve2\n',
+      stderr: '',
+    });
+    expect(readFileSync(a.host.clusterPath('ha/crm_commands'), 'utf8')).toBe('migrate ct:140 pve2\n');
+    expect(readCluster(a.host).guests['140']?.node).toBe('pve1');
+  });
 });

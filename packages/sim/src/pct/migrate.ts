@@ -6,14 +6,16 @@
 import type { GuestConfig } from '../config-text.ts';
 import { configPath, loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { destroyDisks } from '../guest/disks.ts';
+import { isHaManaged, leaveCommand } from '../guest/ha.ts';
 import { type MountPoint, mountPoints, printMountPoint } from '../guest/mount-point.ts';
 import { Host } from '../host.ts';
 import { guestFile, movePveFile, readCluster, requireQuorum } from '../pmxcfs.ts';
 import type { Member } from '../pmxcfs-state.ts';
 import { copyTree } from '../pool/files.ts';
 import { parameterError } from '../schema/command.ts';
+import { splitList } from '../schema/format.ts';
 import { isShared } from '../storage-cfg.ts';
-import { enabledStorage, findVolume, volumeBackend } from '../storages.ts';
+import { enabledStorage, findVolume, holdsContainers, volumeBackend } from '../storages.ts';
 import { switchesOf } from '../switches.ts';
 import type { Task } from '../task.ts';
 import { errorText, ToolError } from '../tool.ts';
@@ -42,13 +44,24 @@ export async function migrate(verb: Verb): Promise<number> {
   const { host } = verb;
   const target = text(verb, 'target') ?? '';
   if (target === host.name) throw parameterError(verb.call, { target: 'target is local node.' });
+  requireQuorum(host);
   const member = readCluster(host).members[target];
   if (member === undefined) throw new ToolError(`no such cluster node '${target}'\n`);
-  requireQuorum(host);
   loadConfig(host, verb.vmid, verb.io.err);
   const isMoving = flag(verb, 'online') || flag(verb, 'restart');
   if (isRunning(verb) && !isMoving)
     throw new ToolError("can't migrate running container without --online or --restart\n");
+  for (const id of storagesAsked(verb)) {
+    if (!holdsContainers(enabledStorage(host, id, target)))
+      throw new ToolError(`storage '${id}' does not support CT rootdirs\n`);
+  }
+  if (isHaManaged(host, verb.vmid)) {
+    const asked = await taskOf(verb, 'hamigrate', async (task) => {
+      task.log(`Requesting HA migration for CT ${verb.vmid} to node ${target}\n`);
+      leaveCommand(host, `migrate ct:${verb.vmid} ${target}`);
+    });
+    return exit(asked);
+  }
   const end = await taskOf(verb, 'vzmigrate', (task) => {
     const say = (line: string): void => task.log(`${localTime()} ${line}\n`);
     return lockedInTask(verb, task, () => carry({ verb, task, target, member, say }));
@@ -95,13 +108,22 @@ function checkPoint(verb: Verb, point: MountPoint, target: string): void {
     throw new ToolError(`cannot migrate local ${point.kind} mount point '${point.key}'\n`);
   }
   const { storage } = findVolume(verb.host, point.volume);
-  enabledStorage(verb.host, storage.id);
-  enabledStorage(verb.host, storageThere(verb, storage.id), target);
+  if (!holdsContainers(enabledStorage(verb.host, storage.id)))
+    throw new ToolError(`content type 'rootdir' is not available on storage '${storage.id}'\n`);
+  const there = isShared(storage) ? storage.id : storageThere(verb, storage.id);
+  if (!holdsContainers(enabledStorage(verb.host, there, target)))
+    throw new ToolError(`${point.volume}: content type 'rootdir' is not available on storage '${there}'\n`);
+}
+
+function storagesAsked(verb: Verb): string[] {
+  const entries = splitList(text(verb, 'target-storage') ?? '').filter((entry) => entry !== '1');
+  const pairs = entries.filter((entry) => entry.includes(':'));
+  return [...pairs.map((entry) => entry.split(':')[1] ?? ''), ...entries.filter((entry) => !entry.includes(':'))];
 }
 
 /** `--target-storage`: pairs, or one storage for all; without it the same as here. */
 function storageThere(verb: Verb, id: string): string {
-  const entries = (text(verb, 'target-storage') ?? '1').split(',');
+  const entries = splitList(text(verb, 'target-storage') ?? '1');
   const pair = entries.map((entry) => entry.split(':')).find(([from, to]) => from === id && to !== undefined);
   const all = entries.find((entry) => !entry.includes(':') && entry !== '1');
   return pair?.[1] ?? all ?? id;
