@@ -32,6 +32,13 @@ export interface Sent {
   readonly revision: bigint;
 }
 
+interface Said {
+  readonly kind: InventoryKind;
+  readonly id: string;
+  readonly document: InventoryDocument;
+  readonly resync?: boolean;
+}
+
 /** Says what a node would say, with revisions that follow each other. */
 export class Speaker {
   readonly node: SyntheticNode;
@@ -41,7 +48,7 @@ export class Speaker {
     this.node = node;
   }
 
-  say(kind: InventoryKind, id: string, document: InventoryDocument): Sent {
+  say({ kind, id, document, resync = false }: Said): Sent {
     this.revision += 1n;
     const message = InventoryMessage.create({
       generation: 1n,
@@ -52,6 +59,7 @@ export class Speaker {
       nodeName: this.node.name,
       document,
       hash: hashDocument(document),
+      resync,
     });
     return {
       subject: inventorySubject(this.node.uid, kind, id),
@@ -60,8 +68,10 @@ export class Speaker {
     };
   }
 
+  /** As an agent that tells of everything for the first time: the beginning of a history, not changes. */
   *all(): IterableIterator<Sent> {
-    for (const { kind, id, bytes } of this.node.objects) yield this.say(kind, id, InventoryDocument.decode(bytes));
+    for (const { kind, id, bytes } of this.node.objects)
+      yield this.say({ kind, id, document: InventoryDocument.decode(bytes), resync: true });
   }
 }
 

@@ -71,7 +71,7 @@ async function latencies(stage: IngestStage, seconds: number): Promise<number[]>
       const next = source.next();
       if (next.done === true) break;
       const { speaker, id, document } = next.value;
-      const { subject, data, revision } = speaker.say('container', id, document);
+      const { subject, data, revision } = speaker.say({ kind: 'container', id, document });
       sentAt.set(`${speaker.node.uid} ${id} ${String(revision)}`, performance.now());
       stage.publisher.publish(subject, data);
     }
