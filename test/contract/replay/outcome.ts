@@ -75,6 +75,8 @@ const MEASURED =
 const DF_SPACE = /^(\S+ +\S+ +[\d.]+[BKMGT]?) +[\d.]+[BKMGT]? +[\d.]+[BKMGT]? +[\d.]+ (\/.*)$/gm;
 /** What a running guest used when `pct status --verbose` looked. */
 const USED = /^(disk|diskread|diskwrite|mem|netin|netout|pid|swap|uptime|pressure\w+): [\d.]+$/gm;
+/** The environment that lxc-attach hands over comes in the order of a hash. */
+const ENVIRONMENT = /^(?:\w+=.*\n){3,}$/;
 /** `ls -l`: links, size of a directory and time follow from the machine. */
 const LISTED = /^([-dlcb][-rwxsStT]{9}) +\d+ +(\S+) +(\S+) +(\d+|\d+, +\d+) \w{3} +\d+ [\d:]+ /gm;
 
@@ -82,6 +84,7 @@ const LISTED = /^([-dlcb][-rwxsStT]{9}) +\d+ +(\S+) +(\S+) +(\d+|\d+, +\d+) \w{3
 export function maskedOutput(text: string): string {
   const json = parsedJson(text);
   if (json !== undefined) return masked(JSON.stringify(normal(json, '', isRunningRow(json))));
+  if (ENVIRONMENT.test(text)) return masked(text.split('\n').sort().join('\n'));
   const shown = /^status: running$/m.test(text) ? text.replace(USED, '$1: <n>') : text;
   return masked(shown.replace(SPACE, '$1 <space>').replace(DF_SPACE, '$1 <space> $2').replace(LISTED, listedLine));
 }
