@@ -23,7 +23,7 @@ const listed = JSON.parse(readFileSync(new URL('./replay/not-covered.json', impo
   readonly recorded: Reasons;
   readonly zfs: Reasons;
 };
-const LIMIT_MS = 600_000;
+const LIMIT_MS = 1_800_000;
 const folder = mkdtempSync(join(tmpdir(), 'pxmgr-template-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 if (!hasRecordings) process.stderr.write('skipped: replay of recorded steps (no recordings beside the checkout)\n');
