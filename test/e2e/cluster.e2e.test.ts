@@ -1,5 +1,6 @@
 /** One of three nodes is cut off from its cluster, or from everybody, while something is done on it; then the network is back. */
 
+import { addUsb } from '@pxmgr/sim/devices';
 import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/fault';
 import { isQuorate } from '@pxmgr/sim/pmxcfs';
 import { readPools } from '@pxmgr/sim/pool/state';
@@ -24,6 +25,14 @@ beforeAll(async () => {
   trio = await Trio.start();
   fleet = trio.fleet;
   node = fleet.node('pve3');
+  await addUsb(node.host, {
+    id: '1-4',
+    vendorId: '1a6e',
+    productId: '089a',
+    manufacturer: 'Global Unichip',
+    product: 'Coral',
+    serial: '0001',
+  });
   image = await fleet.image('web');
   await fleet.cli.text(['image', 'pull', image, '--node', 'pve3']);
 });
@@ -192,6 +201,13 @@ describe('cut off from the cluster while a container is made', () => {
     await node.kill();
     await node.start();
     await trio.knownCutOff(node);
+    await waitFor('the node says what it recovers', WAIT_LIMIT_MS, async () =>
+      (await trio.nodes()).some(({ notes }) =>
+        notes.some((note) => /^being recovered: create container \d+/.test(note)),
+      )
+        ? true
+        : undefined,
+    );
     expect(await fleet.operation(id)).toMatchObject({ state: 'running' });
     expect(await fleet.refused(['run', image, '--node', 'pve3', '--name', 'second'])).toMatchObject({
       code: 'PXM_PLACEMENT_INFEASIBLE',
@@ -220,6 +236,59 @@ describe('cut off from everybody while a container is made', () => {
     trio.heal(node);
     expect(await fleet.ended(id)).toMatchObject({ state: 'done', vmid });
     expect(await guests()).toEqual([expect.stringMatching(/^other on pve[12] running$/), 'victim on pve3 running']);
+    await nothingIsLeft();
+  });
+});
+
+describe('cut off from the cluster while a container is changed', () => {
+  const BEFORE_CONFIG = { point: 'before-config', do: 'hang' } as const;
+
+  async function makeStopped(): Promise<string> {
+    const made = await begin('container', 'create', TEMPLATE, '--storage', 'local-zfs', ...VICTIM);
+    return String((await fleet.ended(made)).vmid);
+  }
+
+  it('a change that is stored at once or not at all fails, and nothing of it comes later', async () => {
+    const guest = await makeStopped();
+    const before = await fleet.container(guest);
+    const id = await cutAt(
+      { at: 'pct set', ...BEFORE_CONFIG },
+      'cluster',
+      ...['container', 'set', guest, '--memory', '1GiB'],
+    );
+    expect(await fleet.ended(id)).toMatchObject({ state: 'failed', problem: { code: 'PXM_NO_QUORUM' }, warnings: [] });
+    for (const words of [
+      ['container', 'start', guest],
+      ['container', 'destroy', guest, '--yes'],
+      ['container', 'snapshot', 'create', guest, 's1'],
+      ['device', 'attach', guest, '--usb', '1-4'],
+    ])
+      expect(await fleet.refused(words), words.join(' ')).toMatchObject({ code: 'PXM_NO_QUORUM', exit: 4 });
+    await trio.healAll();
+    expect((await fleet.container(guest)).config).toEqual(before.config);
+    await nothingIsLeft();
+  });
+
+  it('what has to be ended is ended when the network is back', async () => {
+    const guest = await makeStopped();
+    for (const [fault, words] of [
+      [{ at: 'pct snapshot', ...BEFORE_CONFIG }, ['container', 'snapshot', 'create', guest, 's1']],
+      [
+        { at: 'pct rollback', point: 'after-lock', do: 'hang' },
+        ['container', 'snapshot', 'rollback', guest, 's1', '--yes'],
+      ],
+      [
+        { at: 'pct delsnapshot', point: 'after-lock', do: 'hang' },
+        ['container', 'snapshot', 'destroy', guest, 's1', '--yes'],
+      ],
+      [{ at: 'pct destroy', point: 'after-volume', do: 'hang' }, ['container', 'destroy', guest, '--yes']],
+    ] as const) {
+      const id = await cutAt(fault, 'cluster', ...words);
+      await says(id, STANDS_STILL);
+      trio.heal(node);
+      expect(await fleet.ended(id), fault.at).toMatchObject({ state: 'done' });
+    }
+    expect(await fleet.containers()).toEqual([]);
     await nothingIsLeft();
   });
 });

@@ -74,6 +74,7 @@ export class WatchedHost {
         guests: new GuestList(paths, host.name, runState),
         containers: { mask: createMask('test'), originOf: () => undefined },
         images: NO_IMAGES,
+        recovering: () => [],
       },
       runState,
       outbox,

@@ -82,6 +82,7 @@ async function inventoryParts(core: AgentCore, work: WorkStack): Promise<Invento
     guests: new GuestList(paths, nodeName, runState),
     containers: { mask: createMask(identity.natsSeed), originOf: (uid) => work.guests.records.originOf(uid) },
     images: work.images,
+    recovering: () => work.store.settling(),
   };
 }
 
@@ -122,7 +123,7 @@ interface AgentParts {
 /** Work and events need each other: operations name the authors of changes, events publish what operations made. */
 async function createParts(core: AgentCore): Promise<AgentParts> {
   const { config, identity, paths, cluster, runState, runner, logger } = core;
-  const later: { authorship?: Authorship } = {};
+  const later: { authorship?: Authorship; events?: EventStack } = {};
   const work = await createWorkStack({
     options: config,
     nodeUid: identity.nodeUid,
@@ -134,10 +135,12 @@ async function createParts(core: AgentCore): Promise<AgentParts> {
     logger,
     onOperationBegin: (operation, actor) => later.authorship?.begin(operation, actor),
     onOperationEnd: (operation) => later.authorship?.end(operation),
+    onRecovering: () => later.events?.feed.touch(['node']),
   });
   const outbox = Outbox.open(join(config.stateDir, 'outbox'));
   const events = await createEvents(core, work, outbox);
   later.authorship = new Authorship(events.feed);
+  later.events = events;
   return { work, events, outbox };
 }
 

@@ -52,6 +52,7 @@ async function startStack(node: NodeTree, generation = 7n): Promise<EventStack &
       guests: new GuestList(paths, 'pve1', runState),
       containers: { mask: createMask('test'), originOf: () => undefined },
       images: NO_IMAGES,
+      recovering: () => [],
     },
     runState,
     outbox: Outbox.open(join(root, 'state/outbox')),

@@ -1,8 +1,9 @@
-import { readdirSync } from 'node:fs';
+import { promises, readdirSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { createRunner } from '@pxmgr/kit/exec/run';
 import { createLogger } from '@pxmgr/kit/log/logger';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { configDigest, editConfig, removeStaleEdits } from './edit.ts';
 import { type FixtureHost, makeHost } from './host-fixture.ts';
 
@@ -81,4 +82,23 @@ it('removes half-written files of killed agents only', async () => {
   host.write('etc/pve/nodes/pve1/lxc/101.conf.tmp.pxmgr-1', 'half');
   host.write('etc/pve/nodes/pve1/lxc/101.conf.tmp.77', 'of pct');
   expect(await removeStaleEdits(host.parts.paths, 'pve1')).toEqual(['101.conf.tmp.pxmgr-1']);
+});
+
+it('is refused on a node without quorum, also when the loss shows only in the write', async () => {
+  const change = (config: { entries: Map<string, string> }): void => {
+    config.entries.set('cores', '7');
+  };
+  host.write('etc/pve/.members', '{"nodename":"pve1","cluster":{"name":"c","quorate":0}}');
+  await expect(editConfig(parts(), { vmid: 101, change })).rejects.toMatchObject({ code: 'PXM_NO_QUORUM' });
+  host.write('etc/pve/.members', '{"nodename":"pve1","cluster":{"name":"c","quorate":1}}');
+  const denied = Object.assign(new Error('EACCES'), { code: 'EACCES' });
+  const open = vi.spyOn(promises, 'open').mockRejectedValue(denied);
+  syncBuiltinESMExports();
+  try {
+    await expect(editConfig(parts(), { vmid: 101, change })).rejects.toMatchObject({ code: 'PXM_NO_QUORUM' });
+  } finally {
+    open.mockRestore();
+    syncBuiltinESMExports();
+  }
+  expect(host.parts.files.text(101)).toContain('cores: 1\n');
 });

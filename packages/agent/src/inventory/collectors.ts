@@ -32,6 +32,8 @@ export interface InventoryParts {
   readonly guests: GuestList;
   readonly containers: ContainerContext;
   readonly images: ImageRecords;
+  /** Titles of operations that are being recovered. */
+  readonly recovering: () => readonly string[];
 }
 
 /** What the collectors ask of whoever runs them. */
@@ -67,7 +69,11 @@ export function createInventory(parts: InventoryParts, reports: FailureReports):
     usersOf: (aliases, address) => guests.usersOf(aliases, address),
     onFailure: reports.onGpuFailure,
   });
-  const node = nodeCollector({ ...parts, failures: reports.failures, notes: () => datasets.poolNotes() });
+  const notes = (): string[] => [
+    ...datasets.poolNotes(),
+    ...parts.recovering().map((title) => `being recovered: ${title}`),
+  ];
+  const node = nodeCollector({ ...parts, failures: reports.failures, notes });
   const devices = [gpus, usbCollector(paths), networkCollector(paths)];
   const files = [datasets, storageCollector(storage), templateCollector(storage), imageCollector(parts.images)];
   return {

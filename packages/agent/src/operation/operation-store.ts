@@ -189,6 +189,11 @@ export class OperationStore {
     return this.#live.has(id);
   }
 
+  /** Titles of operations that could not go on and are being brought to their end. */
+  settling(): readonly string[] {
+    return this.#settler.settling;
+  }
+
   /** True while some operation that wants `key` waits or runs. */
   isBusy(key: string): boolean {
     return this.#parts.queue.isTaken(key);

@@ -6,10 +6,12 @@ import { FakeClock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { ScriptedRunner } from '@pxmgr/kit/exec/scripted';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { JournalReplay } from './journal.ts';
 import { idle, orderOf, request, newStore as storeIn } from './operation-fixture.ts';
 import type { OperationStore } from './operation-store.ts';
 import { recoverAll } from './recover.ts';
 import type { Recovery } from './settle.ts';
+import type { Work } from './work.ts';
 
 let directory: string;
 let clock: FakeClock;
@@ -36,11 +38,11 @@ const NO_QUORUM = (): PxmError => new PxmError('PXM_NO_QUORUM', { node: 'pve1' }
 const rules = new Map([
   [
     'test.kind',
-    async ({ effects }: { readonly effects: readonly { readonly name: string }[] }) => {
+    async ({ effects }: JournalReplay, work: Work) => {
       seen.push(effects.map(({ name }) => name).join());
       if (!isQuorate) throw NO_QUORUM();
       const failure = failures.shift();
-      if (failure !== undefined) throw failure;
+      if (failure !== undefined) await work.effect({ name: 'thing.undo', data: {} }, () => Promise.reject(failure));
       return await Promise.resolve({ outcome });
     },
   ],
@@ -126,6 +128,8 @@ describe('an operation whose node is cut off in the middle of it', () => {
     await waits();
     await clock.advance(1000);
     expect(await store.settled(id)).toMatchObject({ recovery: 'undone' });
+    // What the first try had begun is known to the second.
+    expect(seen).toEqual(['thing.make', 'thing.make', 'thing.make,thing.undo']);
     failures = [1, 2, 3, 4, 5, 6].map(NO_QUORUM);
     const never = await cutOff(store, 'never');
     await heal();
@@ -181,6 +185,7 @@ describe('an operation whose node is cut off in the middle of it', () => {
     const first = newStore();
     const id = await cutOff(first);
     await first.stop();
+    expect(first.list({ activeOnly: false, limit: 0 })).toEqual([]);
     const second = newStore();
     const unfinished = await second.load();
     expect(unfinished.map(({ operation }) => operation.id)).toEqual([id]);

@@ -47,6 +47,8 @@ export interface WorkStackParts {
   readonly onOperationBegin?: (operation: Operation, actor: string) => void;
   /** Called at the end of each operation; the place to ask for a fresh look at what it changed. */
   readonly onOperationEnd?: (operation: Operation) => void;
+  /** Called when what is being recovered has changed. */
+  readonly onRecovering?: () => void;
 }
 
 /** The inward half of the agent in one piece: operations, images, guests. */
@@ -121,6 +123,7 @@ function newStore(parts: WorkStackParts, rules: ReadonlyMap<string, RecoveryRule
     node: { uid: parts.nodeUid, name: node },
     rules,
     cluster,
+    onSettling: () => parts.onRecovering?.(),
     onBegin: (operation, actor) => {
       logger.info({ op: operation.id, kind: operation.kind, actor }, 'operation begins');
       parts.onOperationBegin?.(operation, actor);

@@ -1,5 +1,5 @@
 /** Destroying datasets, snapshots and bookmarks, with the refusals of openzfs/zfs. */
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import type { Host } from '../host.ts';
 import { destroyIfDeferred } from './deferred.ts';
 import { detach, requireIdle } from './mounting.ts';
@@ -12,6 +12,7 @@ import {
   type DatasetRecord,
   findDataset,
   findSnapshot,
+  mountpointOf,
   type PoolState,
   parentOf,
   readPools,
@@ -74,7 +75,10 @@ export function destroyDataset(host: Host, name: string, options: DestroyOptions
     requireIdle(host, [...datasets].reverse());
     const held = plan.filter((entry) => (findSnapshot(state, entry)?.snapshot.holds.length ?? 0) > 0);
     if (held.length > 0) refuse(held.map(heldText).join('\n'));
-    for (const dataset of datasets) detach(host, dataset, false);
+    for (const dataset of datasets) {
+      detach(host, dataset, false);
+      removeMountpoint(host, state, dataset);
+    }
     for (const entry of plan) dropFiles(host, state, entry);
     state.datasets = state.datasets.filter((dataset) => !plan.includes(dataset.name));
     for (const dataset of state.datasets)
@@ -82,6 +86,16 @@ export function destroyDataset(host: Host, name: string, options: DestroyOptions
     state.txg += 1;
     for (const { origin } of datasets) if (origin !== undefined) destroyIfDeferred(host, state, origin);
   });
+}
+
+/** Also of one that is not mounted; a mountpoint of its own stays (openzfs/zfs lib/libzfs/libzfs_mount.c remove_mountpoint). */
+function removeMountpoint(host: Host, state: PoolState, dataset: DatasetRecord): void {
+  const isOwn = dataset.properties['mountpoint'] !== undefined;
+  if (isOwn || dataset.type === 'volume' || dataset.properties['canmount'] === 'off') return;
+  const mountpoint = mountpointOf(state, dataset);
+  if (mountpoint === undefined || !mountpoint.startsWith('/')) return;
+  const directory = host.path(mountpoint);
+  if (existsSync(directory) && readdirSync(directory).length === 0) rmdirSync(directory);
 }
 
 function dropFiles(host: Host, state: PoolState, name: string): void {

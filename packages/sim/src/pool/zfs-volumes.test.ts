@@ -29,6 +29,16 @@ function request(changes: Partial<VolumeRequest> = {}): VolumeRequest {
 }
 
 describe('volumes on a zfspool storage', () => {
+  it('are gone when they are destroyed, with the folder of one that a rollback left unmounted, and twice is no failure', async () => {
+    const volname = await zfsVolumes.alloc(host, storage, request());
+    await zfsVolumes.snapshot({ host, storage, volname }, 's1');
+    await zfsVolumes.rollback({ host, storage, volname }, 's1');
+    expect(existsSync(host.path(`/rpool/data/${volname}`))).toBe(true);
+    await zfsVolumes.destroy({ host, storage, volname });
+    expect(existsSync(host.path(`/rpool/data/${volname}`))).toBe(false);
+    await zfsVolumes.destroy({ host, storage, volname });
+  });
+
   it("are datasets with the plugin's properties, numbered from the lowest free", async () => {
     expect([
       await zfsVolumes.alloc(host, storage, request()),
