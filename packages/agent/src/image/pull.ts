@@ -3,19 +3,19 @@
  * pull operation. The room writes below its state folder and into template storages, starts only skopeo, and never
  * touches a guest. It may call host/; the operation around it hands in a small door (`PullWork`).
  */
-import { statfs } from 'node:fs/promises';
 import { formatSize, parseImageReference, pinImageReference } from '@pxmgr/contract';
 import type { HostCommand, ImageSource } from '@pxmgr/contract/common';
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { type Command, type CommandResult, toHostCommand } from '@pxmgr/kit/exec/command';
 import type { Cluster } from '../host/cluster.ts';
-import { type HostPaths, isAbsent } from '../host/paths.ts';
+import type { HostPaths } from '../host/paths.ts';
 import { commandError } from '../host/stderr-map.ts';
 import { isUsable, readStorages, type StorageDefinition, storageFor, templateDir } from '../host/storage-cfg.ts';
 import { archiveName, writeArchive } from './archive.ts';
 import { type BlobCache, LAYOUT_IMAGE } from './blob-cache.ts';
 import { Index } from './oci-types.ts';
+import { cacheFull, requireSpace, storageFull } from './require-space.ts';
 import {
   type ImageResolver,
   imageContext,
@@ -65,8 +65,6 @@ interface Target {
 
 /** Blobs that skopeo writes become visible in the cache's files; looked at this often. */
 const PROGRESS_MS = 250;
-/** Room to leave on the file systems we write to. */
-const SPARE_BYTES = 64 * 1024 * 1024;
 
 /** The storage and folder a pull will write to. Errors: PXM_STORAGE_NOT_FOUND, PXM_STORAGE_DISABLED. */
 export function pullTarget(parts: Pick<PullParts, 'paths' | 'cluster'>, wanted: string): Target {
@@ -177,7 +175,7 @@ function copyCommand(parts: Pick<PullParts, 'setup' | 'cache'>, image: ImageSour
 
 async function fetchBlobs(parts: PullParts, resolved: ResolvedImage, work: PullWork): Promise<void> {
   const { source, config } = resolved;
-  await requireSpace(parts.cache.scratchDir, Number(source.sizeBytes), 'the image cache');
+  await requireSpace(parts.cache.scratchDir, Number(source.sizeBytes), cacheFull(parts.cache.scratchDir));
   await parts.cache.dropLayout(source.digest);
   const { copy } = copyCommand(parts, source);
   const blobs = config.layerDigests;
@@ -273,7 +271,7 @@ async function publish(
   const content = [manifest.config, ...manifest.layers];
   const total = content.reduce((sum, part) => sum + part.size, verified.manifestBytes);
   const directory = parts.paths.at(target.directory);
-  await requireSpace(directory, total, target.storage.id);
+  await requireSpace(directory, total, storageFull(target.storage.id, parts.cluster.nodeName()));
   work.internal(`write ${target.directory}/${name}`);
   const archiveBytes = await work.effect({ name: 'image.archive', data: { directory: target.directory, name } }, () =>
     writeArchive(directory, name, {
@@ -310,21 +308,4 @@ async function publish(
   };
   await parts.store.put(record);
   return record;
-}
-
-/** PXM_STORAGE_FULL before anything is written; a folder that is not there yet is not checked. */
-async function requireSpace(directory: string, bytes: number, storage: string): Promise<void> {
-  try {
-    const { bavail, bsize } = await statfs(directory);
-    const available = bavail * bsize;
-    if (available >= bytes + SPARE_BYTES) return;
-    throw new PxmError('PXM_STORAGE_FULL', {
-      storage,
-      node: 'this node',
-      needed: formatSize(bytes),
-      available: formatSize(available),
-    });
-  } catch (error) {
-    if (!isAbsent(error)) throw error;
-  }
 }

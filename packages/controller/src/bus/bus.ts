@@ -24,6 +24,7 @@ import {
 import { type BusKeys, createBusKeys, parseBusKeys, readBusKeys, renderBusKeys } from './keys.ts';
 import { Revoker } from './revoke.ts';
 import { NatsServer } from './server.ts';
+import { StoreHealth } from './store-health.ts';
 
 export interface BusOptions {
   readonly runner: Runner;
@@ -62,6 +63,9 @@ export class Bus {
   #connection: NatsConnection | undefined;
   /** Of the last time it was asked: a server that stands still keeps its connections. */
   #failure: PxmError | undefined;
+  /** Of a server that is ours. */
+  #storeHealth: StoreHealth | undefined;
+  #storeFailure: PxmError | undefined;
 
   constructor(options: BusOptions) {
     this.#options = options;
@@ -112,7 +116,7 @@ export class Bus {
         connection !== undefined &&
         !connection.isClosed() &&
         connection.getServer() !== '',
-      failure: this.#failure,
+      failure: this.#failure ?? this.#storeFailure,
       isSupervised: this.#server !== undefined,
       restarts: this.#server?.restarts ?? 0,
     };
@@ -127,15 +131,17 @@ export class Bus {
     }
   }
 
-  /** Whether it does so now. */
+  /** Whether it does so now; on the way its streams are looked after. */
   async answers(): Promise<boolean> {
     try {
       await this.ping();
       this.#failure = undefined;
     } catch (error) {
       this.#failure = toPxmError(error);
+      return false;
     }
-    return this.#failure === undefined;
+    this.#storeFailure = await this.#storeHealth?.look(this.connection);
+    return this.#storeFailure === undefined;
   }
 
   /** Inventory messages that wait for us. */
@@ -215,6 +221,7 @@ export class Bus {
       accounts,
     });
     await server.start();
+    this.#storeHealth = new StoreHealth({ clock, logger, folder, restart: () => server.restart() });
     return server;
   }
 }

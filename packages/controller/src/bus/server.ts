@@ -69,6 +69,11 @@ export class NatsServer {
     this.#supervision = this.#supervise(first);
   }
 
+  /** Ends the process; the supervision starts the next one. */
+  restart(): void {
+    this.#command?.terminate();
+  }
+
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('stopping'));
     this.#command?.terminate();

@@ -1,0 +1,69 @@
+import { statfs } from 'node:fs/promises';
+import { jetstreamManager } from '@nats-io/jetstream';
+import type { Clock } from '@pxmgr/kit/clock';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import type { Logger } from '@pxmgr/kit/log/logger';
+import type { NatsConnection } from 'nats';
+
+export interface StoreHealthParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Folder of the streams, and what starts their server again. */
+  readonly folder: string;
+  readonly restart: () => void;
+}
+
+/** With less the next message may be the last again. */
+const ROOM_BYTES = 4 * 1024 * 1024;
+const ASK_MS = 3_000;
+/** Silence of the streams that is not explained by a disk: longer than any load makes it. */
+const SILENCE_MAX_MS = 60_000;
+const RESTART_EVERY_MS = 30_000;
+
+/**
+ * Whether our nats-server keeps streams. One whose disk was full (2.9.10, measured) goes on to answer pings, but its
+ * streams never again, nor a SIGTERM: it has to be killed and started anew as soon as there is room.
+ */
+export class StoreHealth {
+  readonly #parts: StoreHealthParts;
+  #silentSinceMs: number | undefined;
+  #wasFull = false;
+  #restartedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: StoreHealthParts) {
+    this.#parts = parts;
+  }
+
+  /** What is wrong, for people; undefined when nothing is. */
+  async look(connection: NatsConnection): Promise<PxmError | undefined> {
+    try {
+      await jetstreamManager(connection, { timeout: ASK_MS });
+      this.#silentSinceMs = undefined;
+      this.#wasFull = false;
+      return undefined;
+    } catch (error) {
+      return await this.#judge(error);
+    }
+  }
+
+  async #judge(error: unknown): Promise<PxmError | undefined> {
+    const { clock, folder } = this.#parts;
+    const nowMs = clock.monotonicMs();
+    this.#silentSinceMs ??= nowMs;
+    const { bavail, bsize } = await statfs(folder);
+    if (bavail * bsize < ROOM_BYTES) {
+      this.#wasFull = true;
+      return new PxmError('PXM_DISK_FULL', { path: folder }, { cause: error });
+    }
+    const isDue = this.#wasFull || nowMs - this.#silentSinceMs > SILENCE_MAX_MS;
+    if (isDue && nowMs - this.#restartedMs > RESTART_EVERY_MS) this.#restart(nowMs);
+    return undefined;
+  }
+
+  #restart(nowMs: number): void {
+    const { folder, logger, restart } = this.#parts;
+    this.#restartedMs = nowMs;
+    logger.warn({ folder }, 'the streams of nats-server do not answer; it is started again');
+    restart();
+  }
+}
