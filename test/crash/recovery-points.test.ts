@@ -8,7 +8,7 @@ vi.setConfig({ testTimeout: 600_000, hookTimeout: 300_000 });
 
 /** The same part at each run; another one with PXMGR_SEED. */
 const SEED = Number(process.env['PXMGR_SEED'] ?? 1);
-const POINTS = 3;
+const POINTS = 2;
 
 let bench: AgentBench;
 beforeAll(async () => {

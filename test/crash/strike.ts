@@ -232,7 +232,8 @@ function asDone(recovery: string, deaths: readonly Point[]): string[] {
 }
 
 function asUndone(recovery: string, problem: Problem | undefined): string[] {
-  if (recovery !== 'undone') return [`it failed with recovery "${recovery}": ${problem?.message ?? 'no problem'}`];
+  const why = [problem?.message ?? 'no problem', ...(problem?.causes ?? [])].join(': ');
+  if (recovery !== 'undone') return [`it failed with recovery "${recovery}": ${why}`];
   return problem?.code === 'PXM_INTERRUPTED' ? [] : [`it was undone, with ${problem?.code ?? 'no problem'}`];
 }
 

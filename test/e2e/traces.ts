@@ -15,6 +15,8 @@ const LIVING = [
   /^\/\.sim\/(?!cluster$|cluster\/nodes|volumes)/,
   /^\/etc\/pve\/\./,
   /^\/run\/lock\/lxc\/pve-config-\d+\.lock$/,
+  // Half of a configuration, from a pct that was killed in its own write: nothing lists it, and it is not ours to remove.
+  /^\/\.sim\/cluster\/nodes\/[^/]+\/lxc\/\d+\.conf\.tmp\.\d+$/,
   // Reasons of their own to stay: an image that was pulled is kept for the next guest.
   /^\/var\/lib\/vz\/template\/cache\/[^/]+\.tar$/,
 ];

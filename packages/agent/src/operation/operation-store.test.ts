@@ -118,6 +118,19 @@ describe('an operation', () => {
     });
     await expect(store.start(request(), idle)).rejects.toMatchObject({ code: 'PXM_SHUTTING_DOWN' });
   });
+
+  it('is not called cancelled when the stop of the agent ended its command', async () => {
+    const store = newStore();
+    const { begun, body } = gate();
+    const { id } = await store.start(request(), (work) =>
+      body(work).catch((error: unknown) => {
+        throw new PxmError('PXM_CANCELLED', { what: 'pct create' }, { cause: error });
+      }),
+    );
+    await begun;
+    await store.stop();
+    expect(store.get(id).problem).toMatchObject({ code: 'PXM_SHUTTING_DOWN' });
+  });
 });
 
 describe('idempotency', () => {
