@@ -61,7 +61,7 @@ export function versionText(state: ClusterState, self: string): string {
     const tasks = (state.tasklist[node] ?? 1) - (view.tasklist[node] ?? 0);
     // A node that has just come up says nothing of itself until it has something to say.
     if (node === self && tasks === 0) return `"${node}": {\n}\n`;
-    return `"${node}": {\n"tasklist": ${tasks},\n"static-info": 1,\n"version-info": 1}\n`;
+    return `"${node}": {\n"tasklist": ${tasks},\n"kv/cpuflags-kvm": 0,\n"kv/cpuflags-tcg": 0,\n"kv/version-info": 0}\n`;
   });
   const counts = `"clinfo": ${state.clinfo - view.clinfo},\n"vmlist": ${state.vmlist - view.vmlist},\n`;
   return `{\n"starttime": ${member.startTime},\n${counts}${files.join('')}"kvstore": {\n${nodes.join(',\n')}}\n}\n`;

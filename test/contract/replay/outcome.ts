@@ -86,7 +86,13 @@ export function maskedOutput(text: string): string {
   if (json !== undefined) return masked(JSON.stringify(normal(json, '', isRunningRow(json))));
   if (ENVIRONMENT.test(text)) return masked(text.split('\n').sort().join('\n'));
   const shown = /^status: running$/m.test(text) ? text.replace(USED, '$1: <n>') : text;
-  return masked(shown.replace(SPACE, '$1 <space>').replace(DF_SPACE, '$1 <space> $2').replace(LISTED, listedLine));
+  return masked(
+    shown
+      .replace(/^total \d+$/m, 'total <n>')
+      .replace(SPACE, '$1 <space>')
+      .replace(DF_SPACE, '$1 <space> $2')
+      .replace(LISTED, listedLine),
+  );
 }
 
 function listedLine(line: string): string {
@@ -110,6 +116,9 @@ function isRunningRow(value: unknown): boolean {
 /** Processor, kernel, memory and boot of a node: only which fields there are is compared. */
 const OF_THE_MACHINE = /^(?:boot-info|cpuinfo|current-kernel|kversion|ksm|loadavg|memory|rootfs|swap|idle|wait)$/;
 
+/** Counters of the cluster file system depend on what had happened before. */
+const COUNTED = /^(?:clinfo|version|tasklist)$/;
+
 function keysOf(value: unknown): unknown {
   return value !== null && typeof value === 'object' ? Object.keys(value).sort() : '<n>';
 }
@@ -117,6 +126,12 @@ function keysOf(value: unknown): unknown {
 function normalRows(value: readonly unknown[]): unknown[] {
   const rows = value.map((row) => normal(row, '', false));
   return typeof value[0] === 'object' ? rows.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)) : rows;
+}
+
+function normalLeaf(value: unknown, key: string, isMeasured: boolean): unknown {
+  if (key === 'content' && typeof value === 'string') return value.split(',').sort().join(',');
+  const isCount = COUNTED.test(key) && typeof value === 'number';
+  return isCount || (MEASURED.test(key) && isMeasured) ? '<n>' : value;
 }
 
 function normal(value: unknown, key: string, isMeasured: boolean): unknown {
@@ -130,8 +145,7 @@ function normal(value: unknown, key: string, isMeasured: boolean): unknown {
     ]);
     return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
   }
-  if (key === 'content' && typeof value === 'string') return value.split(',').sort().join(',');
-  return MEASURED.test(key) && isMeasured ? '<n>' : value;
+  return normalLeaf(value, key, isMeasured);
 }
 
 /** One line per part that differs: what, recorded, made. */

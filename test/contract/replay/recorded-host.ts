@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Switches, setSwitches } from '../../../packages/sim/src/fault.ts';
 import type { Host, RuntimeKind } from '../../../packages/sim/src/host.ts';
-import { cutNode, stopPmxcfs, waitForNotice } from '../../../packages/sim/src/membership.ts';
+import { cutNode, restartPmxcfs, stopPmxcfs, waitForNotice } from '../../../packages/sim/src/membership.ts';
 import { createHost } from '../../../packages/sim/src/new-host.ts';
 import { guestFile, syncCluster } from '../../../packages/sim/src/pmxcfs.ts';
 import { publishRunning } from '../../../packages/sim/src/running.ts';
@@ -54,6 +54,7 @@ export function seedLab(setUp: LabSetUp): Lab {
   turnSwitches(host, switchesFor(step));
   syncCluster(host);
   cutOff(hosts, step);
+  if (/pve-cluster restarted/.test(step.given)) restartPmxcfs(host);
   return { host, hosts, started: [], remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
