@@ -6,7 +6,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { type Operation, type OperationEvent, OperationState } from '@pxmgr/contract/common';
-import { isPxmError, PxmError } from '@pxmgr/kit/error/pxm-error';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import { followLive } from './follow.ts';
 import {
@@ -24,7 +24,7 @@ import { LiveOperation, stateName } from './live-operation.ts';
 import type { OperationQueue } from './queue.ts';
 import { type NewOperationParts, newOperation, type OperationBody, type OperationRequest } from './request.ts';
 import type { Recovery, RecoveryRule } from './settle.ts';
-import { lostQuorum, type Settling } from './settle.ts';
+import { cutShort, lostQuorum, type Settling } from './settle.ts';
 import { Settler, type SettlerParts } from './settler.ts';
 import { Work } from './work.ts';
 
@@ -324,15 +324,9 @@ export class OperationStore {
     if (live.ended || this.#left.has(live.id)) return;
     const cancelled = live.abort.signal.aborted && !this.#halt.signal.aborted && !isHardFailure(error);
     live.move(cancelled ? OperationState.OPERATION_STATE_CANCELLED : OperationState.OPERATION_STATE_FAILED, {
-      error: this.#whoEnded(error),
+      error: cutShort(this.#halt.signal, error),
       ...(recovery === undefined ? {} : { recovery }),
     });
-  }
-
-  /** What the stop of the agent cut short was cancelled by nobody, whatever the command that it ended says. */
-  #whoEnded(error: unknown): unknown {
-    if (!this.#halt.signal.aborted || !isPxmError(error, 'PXM_CANCELLED')) return error;
-    return new PxmError('PXM_SHUTTING_DOWN', { program: 'pxmgr-agent' }, { cause: error });
   }
 
   #register(live: LiveOperation): void {

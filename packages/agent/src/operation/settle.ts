@@ -77,6 +77,12 @@ export function causeWithoutQuorum(error: unknown): PxmError | undefined {
   return undefined;
 }
 
+/** What the stop of the agent cut short was cancelled by nobody, whatever the command that it ended says. */
+export function cutShort(halt: AbortSignal, error: unknown): unknown {
+  if (!halt.aborted || !isPxmError(error, 'PXM_CANCELLED')) return error;
+  return new PxmError('PXM_SHUTTING_DOWN', { program: 'pxmgr-agent' }, { cause: error });
+}
+
 /** What ended the operation for who ordered it, whatever the tools said. */
 export function lostQuorum(node: string, error: unknown): PxmError {
   return causeWithoutQuorum(error) ?? new PxmError('PXM_NO_QUORUM', { node }, { cause: error });
