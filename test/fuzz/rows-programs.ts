@@ -156,7 +156,7 @@ export const PROGRAM_ROWS: readonly Row[] = [
     { runs: 300 },
   ),
   row(
-    'parseCommandLine',
+    ['parseCommandLine', 'parseDaemonLine'],
     fc.array(
       fc.oneof(
         fc.constantFrom('run', 'join', 'config', 'check', '--config', '--listen', '--force', '--help', '-h'),
