@@ -26,6 +26,7 @@ const LAYERS = {
     ['domain'],
     ['schedule'],
     ['store', 'pve', 'fleet', 'bus'],
+    ['plan'],
     ['inventory', 'execute', 'change', 'report', 'discover'],
     ['loop'],
     ['api'],

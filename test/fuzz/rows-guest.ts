@@ -1,8 +1,8 @@
 /** What is in a guest's configuration: the file, property strings, environment, entrypoint. */
 
-import { checkCloneRequest } from '@pxmgr/agent/guest/clone-plan';
 import { type GuestConfig, parseGuestConfig, printGuestConfig, splitEnv } from '@pxmgr/agent/guest/config-file';
-import { encodeEntrypoint } from '@pxmgr/agent/guest/entrypoint';
+import { checkCloneRequest } from '@pxmgr/agent/guest/create/clone-plan';
+import { encodeEntrypoint } from '@pxmgr/agent/guest/create/entrypoint';
 import { applyEnv, mergeEnv, mergeValue } from '@pxmgr/agent/guest/env-merge';
 import { cloneCommand } from '@pxmgr/agent/guest/pct-args';
 import { propertyString } from '@pxmgr/agent/guest/property';

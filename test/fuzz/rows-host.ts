@@ -1,8 +1,8 @@
 /** What the agent reads from its host: files of Proxmox and of the kernel, output of tools. */
 
 import { parseNvidiaMemory } from '@pxmgr/agent/device/gpu';
+import { parseStats } from '@pxmgr/agent/guest/create/verify-root';
 import { parseRunning } from '@pxmgr/agent/guest/run-state';
-import { parseStats } from '@pxmgr/agent/guest/verify-root';
 import { parseVolumeList } from '@pxmgr/agent/guest/volumes';
 import { formatIpv6, parseFibTrie, parseIfInet6 } from '@pxmgr/agent/host/addresses';
 import { Cluster, parseMembers } from '@pxmgr/agent/host/cluster';

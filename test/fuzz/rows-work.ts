@@ -1,7 +1,7 @@
 import { setDevicesCommand } from '@pxmgr/agent/guest/change/device-args';
 import { deleteSnapshotCommand, rollbackCommand, snapshotCommand } from '@pxmgr/agent/guest/change/snapshot-args';
-import { checkCreateRequest, withPlainPaths } from '@pxmgr/agent/guest/check-spec';
-import { planCreate } from '@pxmgr/agent/guest/create-plan';
+import { checkCreateRequest, withPlainPaths } from '@pxmgr/agent/guest/create/check-spec';
+import { planCreate } from '@pxmgr/agent/guest/create/create-plan';
 import { execCommand } from '@pxmgr/agent/guest/exec';
 import * as pct from '@pxmgr/agent/guest/pct-args';
 import { copyToLayout, formatPlatform, inspectConfig, inspectRaw, parsePlatform } from '@pxmgr/agent/image/skopeo';

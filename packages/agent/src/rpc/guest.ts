@@ -3,10 +3,10 @@ import type { ContainerSpec, HostCommand, Operation, Order } from '@pxmgr/contra
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
 import { bindChange, type ChangeRequest } from '../guest/change/change.ts';
-import { type CreateRequest, checkCreateRequest } from '../guest/check-spec.ts';
-import { cloneContainer, previewClone } from '../guest/clone.ts';
-import { type CloneRequest, type CloneSource, checkCloneRequest } from '../guest/clone-plan.ts';
-import { createContainer, previewCreate } from '../guest/create.ts';
+import { type CreateRequest, checkCreateRequest } from '../guest/create/check-spec.ts';
+import { cloneContainer, previewClone } from '../guest/create/clone.ts';
+import { type CloneRequest, type CloneSource, checkCloneRequest } from '../guest/create/clone-plan.ts';
+import { createContainer, previewCreate } from '../guest/create/create.ts';
 import { carryOutVerb, checkVerb, previewVerb, type VerbRequest } from '../guest/lifecycle.ts';
 import type { GuestParts } from '../guest/parts.ts';
 import type { Fence } from '../operation/fence.ts';

@@ -4,10 +4,10 @@
  */
 import { type Operation, type OperationEvent, OperationState } from '@pxmgr/contract/common';
 import { isPxmError, PxmError } from '@pxmgr/kit/error/pxm-error';
+import type { Accepted } from '../plan/agent-door.ts';
+import { orderOf } from '../plan/order.ts';
 import type { StepTrace, Way } from '../store/operations.ts';
-import type { Accepted } from './agent-door.ts';
 import { ByteThrottle } from './byte-throttle.ts';
-import { orderOf } from './order.ts';
 import { isAway, Patience } from './patience.ts';
 import type { RunContext } from './run-context.ts';
 

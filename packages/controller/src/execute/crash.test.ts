@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { AgentDoor } from '../plan/agent-door.ts';
 import type { Database } from '../store/open.ts';
-import type { AgentDoor } from './agent-door.ts';
 import { finish, type Incarnation, request, until, Workshop } from './work.fixture.ts';
 
 let shop: Workshop;

@@ -1,4 +1,7 @@
-/** Starts plans and carries their operations to an end; after a restart it goes on with those that had none. */
+/**
+ * execute/: plans carried out. This file starts them and carries their operations to an end; after a restart it goes on
+ * with those that had none. Decides nothing: what to order and what to reserve is in the plan.
+ */
 import { setMaxListeners } from 'node:events';
 import { hasEnded } from '@pxmgr/contract';
 import type { Operation } from '@pxmgr/contract/common';
@@ -10,15 +13,15 @@ import type { FleetView } from '../domain/fleet-view.ts';
 import type { GuestSummary } from '../domain/guest.ts';
 import type { NodeState } from '../domain/node-state.ts';
 import { makingStep, type PlanRecord } from '../domain/plan.ts';
+import { requireUp } from '../plan/action-planner.ts';
+import type { AgentDoor } from '../plan/agent-door.ts';
+import type { Ledger } from '../plan/ledger.ts';
+import type { Records } from '../plan/records.ts';
+import { takenDevice } from '../plan/taken-device.ts';
 import { isOutOfRoom } from '../store/open.ts';
-import { requireUp } from './action-planner.ts';
-import type { AgentDoor } from './agent-door.ts';
-import type { Ledger } from './ledger.ts';
 import { newOperation, OperationLog } from './operation-log.ts';
-import type { Records } from './records.ts';
 import { Run } from './run.ts';
 import type { ExecuteLimits, RunContext } from './run-context.ts';
-import { takenDevice } from './taken-device.ts';
 import type { WatchHub } from './watch-hub.ts';
 
 export interface ExecutorParts {

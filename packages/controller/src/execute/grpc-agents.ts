@@ -3,7 +3,7 @@ import { GuestServiceClient, ImageServiceClient, OperationServiceClient } from '
 import type { Operation } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Channel } from '@pxmgr/kit/rpc/channel';
-import type { Accepted, AgentDoor, CallOptions } from './agent-door.ts';
+import type { Accepted, AgentDoor, CallOptions } from '../plan/agent-door.ts';
 
 /** The part of the dialer that execution needs; nodes by uid. */
 export interface AgentLines {

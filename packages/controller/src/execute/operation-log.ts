@@ -10,8 +10,8 @@ import {
 } from '@pxmgr/contract/common';
 import type { Plan } from '@pxmgr/contract/controller';
 import type { Clock } from '@pxmgr/kit/clock';
+import type { Records } from '../plan/records.ts';
 import type { StepTrace } from '../store/operations.ts';
-import type { Records } from './records.ts';
 import type { WatchHub } from './watch-hub.ts';
 
 export const STATE_OF = {

@@ -2,10 +2,10 @@ import type { Plan } from '@pxmgr/contract/controller';
 import type { Clock } from '@pxmgr/kit/clock';
 import type { FleetView } from '../domain/fleet-view.ts';
 import type { Action } from '../domain/plan.ts';
+import type { AgentDoor } from '../plan/agent-door.ts';
+import type { Records } from '../plan/records.ts';
 import { isOutOfRoom } from '../store/open.ts';
-import type { AgentDoor } from './agent-door.ts';
 import type { OperationLog } from './operation-log.ts';
-import type { Records } from './records.ts';
 
 export interface ExecuteLimits {
   /** First and longest pause between two tries to reach an agent. */

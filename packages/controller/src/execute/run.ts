@@ -4,13 +4,13 @@ import type { PlanStep } from '@pxmgr/contract/controller';
 import { isPxmError, PxmError } from '@pxmgr/kit/error/pxm-error';
 import { fromProblem, toProblem } from '@pxmgr/kit/error/to-problem';
 import { expectationOf, makingStep, type PlanRecord } from '../domain/plan.ts';
+import type { Ledger } from '../plan/ledger.ts';
+import { orderOf } from '../plan/order.ts';
+import { changesGuest, issueOf, mayReissue } from '../plan/steps.ts';
 import { carryOut } from './agent-step.ts';
 import { confirm, isShown } from './confirm.ts';
-import type { Ledger } from './ledger.ts';
-import { orderOf } from './order.ts';
 import { goesOnLater, type RunContext } from './run-context.ts';
 import { undoPlan } from './saga.ts';
-import { changesGuest, issueOf, mayReissue } from './steps.ts';
 
 /** The guest is there and stays: destroying it would help nobody. */
 const KEEPS: ReadonlySet<string> = new Set(['PXM_NOT_READY', 'PXM_CONFIRM_TIMEOUT']);

@@ -3,10 +3,10 @@ import { OperationState } from '@pxmgr/contract/common';
 import type { PlanStep } from '@pxmgr/contract/controller';
 import { fromProblem, toPxmError } from '@pxmgr/kit/error/to-problem';
 import type { PlanRecord } from '../domain/plan.ts';
+import { orderOf } from '../plan/order.ts';
+import { undoOf } from '../plan/steps.ts';
 import { carryOut } from './agent-step.ts';
-import { orderOf } from './order.ts';
 import { goesOnLater, type RunContext } from './run-context.ts';
-import { undoOf } from './steps.ts';
 
 export interface Undone {
   /** What is still there, for people; empty when the plan left nothing. */

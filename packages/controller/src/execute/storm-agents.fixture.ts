@@ -14,8 +14,8 @@ import { type Clock, createSequentialIds } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toProblem } from '@pxmgr/kit/error/to-problem';
 import { inventoryObject, uidOf } from '../domain/fleet.fixture.ts';
+import type { Accepted, AgentDoor, WatchFrom } from '../plan/agent-door.ts';
 import { DIGEST } from './agent.fixture.ts';
-import type { Accepted, AgentDoor, WatchFrom } from './agent-door.ts';
 import type { StormHosts } from './storm-hosts.fixture.ts';
 
 /** `deaf`: the order is lost. `late`: it comes when nobody waits any more. `mute`: its answer is lost. `undone`: the agent crashed. */

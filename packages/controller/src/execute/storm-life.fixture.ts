@@ -9,9 +9,9 @@ import { type Clock, createSequentialIds, type FakeClock } from '@pxmgr/kit/cloc
 import { silentLogger } from '@pxmgr/kit/log/logger';
 import type { SketchedFleet } from '../domain/fleet.fixture.ts';
 import { DEFAULT_POLICY } from '../domain/placement.ts';
+import type { AgentDoor } from '../plan/agent-door.ts';
 import { type Database, openDatabase } from '../store/open.ts';
 import { createSeal, SEAL_KEY_BYTES } from '../store/seal.ts';
-import type { AgentDoor } from './agent-door.ts';
 import { DEFAULT_LIMITS } from './run-context.ts';
 import { buildWork, type Work } from './work.ts';
 

@@ -1,10 +1,10 @@
 /** What time alone ends: plans nobody applied, reservations nobody renews, devices of guests that are gone, old records. */
 import type { Clock } from '@pxmgr/kit/clock';
-import { isObserved } from './field.ts';
-import { freeDevices } from './free-devices.ts';
-import type { Records } from './records.ts';
+import { isObserved } from '../plan/field.ts';
+import { freeDevices } from '../plan/free-devices.ts';
+import type { Records } from '../plan/records.ts';
+import type { Snapshots } from '../plan/snapshots.ts';
 import type { ExecuteLimits } from './run-context.ts';
-import type { Snapshots } from './snapshots.ts';
 
 export interface SweepParts {
   readonly records: Records;

@@ -1,7 +1,7 @@
 import { hasEnded } from '@pxmgr/contract';
 import type { OperationEvent } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import type { Records } from './records.ts';
+import type { Records } from '../plan/records.ts';
 import type { WatchHub } from './watch-hub.ts';
 
 const PAGE = 200;

@@ -6,9 +6,9 @@ import { createRunner } from '@pxmgr/kit/exec/run';
 import { ScriptedRunner } from '@pxmgr/kit/exec/scripted';
 import { silentLogger } from '@pxmgr/kit/log/logger';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { HostPaths } from '../host/paths.ts';
+import { HostPaths } from '../../host/paths.ts';
+import type { VolumeParts } from '../volumes.ts';
 import { checkRootFiles, unfinishedExtraction } from './verify-root.ts';
-import type { VolumeParts } from './volumes.ts';
 
 const FILES = [
   { path: 'bin/app', bytes: 5 },

@@ -1,5 +1,5 @@
-import type { GuestAccounts } from '../device/gid.ts';
-import type { SampledFile } from '../image/content-sample.ts';
+import type { GuestAccounts } from '../../device/gid.ts';
+import type { SampledFile } from '../../image/content-sample.ts';
 
 /** What create needs to know about what the container is made of, whether image or template. */
 export interface SourceFacts {

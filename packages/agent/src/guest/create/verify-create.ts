@@ -1,7 +1,7 @@
+import { type GuestConfig, guestUidOf } from '../config-file.ts';
+import { parsePropertyString } from '../property-string.ts';
 import type { CreateRequest } from './check-spec.ts';
-import { type GuestConfig, guestUidOf } from './config-file.ts';
 import type { Preflight } from './preflight.ts';
-import { parsePropertyString } from './property-string.ts';
 
 export interface Ordered {
   readonly request: CreateRequest;

@@ -1,6 +1,6 @@
 /** A guest that an operation of ours is making: how to know it again, and when it is whole. */
 import type { CommandResult } from '@pxmgr/kit/exec/command';
-import { type GuestConfig, guestUidOf } from './config-file.ts';
+import { type GuestConfig, guestUidOf } from '../config-file.ts';
 
 /** What is being made leaves a trace of, and how to know that it is ours. */
 export interface HalfMade {

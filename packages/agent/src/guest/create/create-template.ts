@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command, CommandResult } from '@pxmgr/kit/exec/command';
-import { type HostPaths, isAbsent } from '../host/paths.ts';
-import { readStorages, templateDir } from '../host/storage-cfg.ts';
-import { parseGroup } from '../image/accounts.ts';
+import { type HostPaths, isAbsent } from '../../host/paths.ts';
+import { readStorages, templateDir } from '../../host/storage-cfg.ts';
+import { parseGroup } from '../../image/accounts.ts';
 import type { SourceFacts } from './source-facts.ts';
 
 export interface TemplateParts {

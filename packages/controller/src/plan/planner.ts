@@ -1,5 +1,5 @@
 /**
- * execute/: plans and their execution. This file: a wish becomes a reserved plan. Validation, image resolution, then
+ * plan/: what shall be done. This file: a wish becomes a reserved plan. Validation, image resolution, then
  * decision, reservation and plan in one synchronous piece of a transaction, so that no two plans get the same thing.
  * Calls schedule, store and the agents through AgentDoor; never carries anything out.
  */

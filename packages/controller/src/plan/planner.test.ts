@@ -1,9 +1,9 @@
 import { ContainerDocument, GpuDocument, type InventoryDocument } from '@pxmgr/contract/common';
 import { afterEach, describe, expect, it } from 'vitest';
 import { GIB, gib, inventoryObject } from '../domain/fleet.fixture.ts';
-import { DIGEST } from './agent.fixture.ts';
-import { DEFAULT_LIMITS } from './run-context.ts';
-import { finish, request, Workshop, webSpec } from './work.fixture.ts';
+import { DIGEST } from '../execute/agent.fixture.ts';
+import { DEFAULT_LIMITS } from '../execute/run-context.ts';
+import { finish, request, Workshop, webSpec } from '../execute/work.fixture.ts';
 
 let shop: Workshop;
 afterEach(async () => {

@@ -1,7 +1,8 @@
 import { type Operation, OperationState } from '@pxmgr/contract/common';
 import type { Command } from '@pxmgr/kit/exec/command';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { recoverAll } from '../operation/recover.ts';
+import { recoverAll } from '../../operation/recover.ts';
+import { type FixtureHost, makeHost, specOf, UID } from '../host-fixture.ts';
 import { createContainer } from './create.ts';
 import {
   CREATE_REQUEST,
@@ -12,7 +13,6 @@ import {
   isDestroy,
   putVolume,
 } from './create-fixture.ts';
-import { type FixtureHost, makeHost, specOf, UID } from './host-fixture.ts';
 import { createRecovery } from './undo-create.ts';
 
 let host: FixtureHost;

@@ -1,6 +1,7 @@
 import { OperationState } from '@pxmgr/contract/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { installAutodevHook } from '../device/autodev.ts';
+import { installAutodevHook } from '../../device/autodev.ts';
+import { createdConfig, DIGEST, type FixtureHost, makeHost, specOf, UID } from '../host-fixture.ts';
 import { previewCreate } from './create.ts';
 import {
   argvOf,
@@ -13,7 +14,6 @@ import {
   isSet,
   putVolume,
 } from './create-fixture.ts';
-import { createdConfig, DIGEST, type FixtureHost, makeHost, specOf, UID } from './host-fixture.ts';
 
 let host: FixtureHost;
 beforeEach(async () => {

@@ -3,15 +3,15 @@ import type { DatasetName } from '@pxmgr/contract';
 import type { ContainerSpec, Device } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command, CommandResult, Runner } from '@pxmgr/kit/exec/command';
-import { needsAutodevHook, requireAutodevHook } from '../device/autodev.ts';
-import { gpuDevices, planDevices } from '../device/passthrough.ts';
-import { getDataset } from '../zfs/dataset.ts';
+import { needsAutodevHook, requireAutodevHook } from '../../device/autodev.ts';
+import { gpuDevices, planDevices } from '../../device/passthrough.ts';
+import { getDataset } from '../../zfs/dataset.ts';
+import type { GuestParts } from '../parts.ts';
 import { type CreateRequest, checkCreateRequest, withPlainPaths } from './check-spec.ts';
 import { checkStorages } from './check-storage.ts';
 import { factsOfImage } from './create-oci.ts';
 import { type CreatePlan, datasetsOf, planCreate } from './create-plan.ts';
 import { factsOfTemplate } from './create-template.ts';
-import type { GuestParts } from './parts.ts';
 import type { SourceFacts } from './source-facts.ts';
 
 export interface Preflight {

@@ -13,7 +13,7 @@ import {
 } from '@pxmgr/contract';
 import type { ContainerSpec, Mount, NetworkInterface } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { ENV_NAME } from './env-merge.ts';
+import { ENV_NAME } from '../env-merge.ts';
 
 /** What create was asked for. */
 export interface CreateRequest {

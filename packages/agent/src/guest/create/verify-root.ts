@@ -1,10 +1,10 @@
 import { lstat } from 'node:fs/promises';
 import { messageOf } from '@pxmgr/kit/error/chain';
 import type { CommandResult } from '@pxmgr/kit/exec/command';
-import { isAbsent } from '../host/paths.ts';
-import type { SampledFile } from '../image/content-sample.ts';
-import { placeOf } from './volume-place.ts';
-import type { VolumeParts } from './volumes.ts';
+import { isAbsent } from '../../host/paths.ts';
+import type { SampledFile } from '../../image/content-sample.ts';
+import { placeOf } from '../volume-place.ts';
+import type { VolumeParts } from '../volumes.ts';
 
 /** Whether a new root file system has the files that its image has. */
 export type RootFinding =

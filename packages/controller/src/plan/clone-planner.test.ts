@@ -3,8 +3,8 @@ import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toProblem } from '@pxmgr/kit/error/to-problem';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { gib } from '../domain/fleet.fixture.ts';
-import { finish, Workshop } from './work.fixture.ts';
-import type { Work } from './work.ts';
+import { finish, Workshop } from '../execute/work.fixture.ts';
+import type { Work } from '../execute/work.ts';
 
 const GUEST_UID = 'c'.repeat(32);
 let shop: Workshop;

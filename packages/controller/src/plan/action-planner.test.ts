@@ -3,9 +3,9 @@ import { SetOptions } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Action } from '../domain/plan.ts';
-import { DIGEST } from './agent.fixture.ts';
-import { finish, Workshop } from './work.fixture.ts';
-import type { Work } from './work.ts';
+import { DIGEST } from '../execute/agent.fixture.ts';
+import { finish, Workshop } from '../execute/work.fixture.ts';
+import type { Work } from '../execute/work.ts';
 
 const GUEST_UID = 'c'.repeat(32);
 let shop: Workshop;

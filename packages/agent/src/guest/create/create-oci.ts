@@ -1,6 +1,6 @@
 import type { ImageSource } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import type { TemplateStore } from '../image/template-store.ts';
+import type { TemplateStore } from '../../image/template-store.ts';
 import type { SourceFacts } from './source-facts.ts';
 
 /** Proxmox sets nothing up inside such a guest, so any distribution will do. */

@@ -2,11 +2,11 @@ import { formatSize, limits, parseDatasetName } from '@pxmgr/contract';
 import type { ContainerSpec, Mount } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command } from '@pxmgr/kit/exec/command';
-import { needsAutodevHook } from '../device/autodev.ts';
-import type { DevicePlan } from '../device/passthrough.ts';
+import { needsAutodevHook } from '../../device/autodev.ts';
+import type { DevicePlan } from '../../device/passthrough.ts';
+import { type BindMount, createCommand, type NewVolumeMount, setCommand } from '../pct-args.ts';
 import type { CreateRequest } from './check-spec.ts';
 import { encodeEntrypoint, needsEncoding } from './entrypoint.ts';
-import { type BindMount, createCommand, type NewVolumeMount, setCommand } from './pct-args.ts';
 import type { SourceFacts } from './source-facts.ts';
 
 /** Everything create will do, decided before anything is done. */

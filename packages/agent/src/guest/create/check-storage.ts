@@ -1,9 +1,9 @@
 import { statfs } from 'node:fs/promises';
 import { formatSize } from '@pxmgr/contract';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { readStorageRows } from '../host/rrd.ts';
-import { isUsable, readStorages, type StorageDefinition } from '../host/storage-cfg.ts';
-import { type VolumeParts, volumesOf } from './volumes.ts';
+import { readStorageRows } from '../../host/rrd.ts';
+import { isUsable, readStorages, type StorageDefinition } from '../../host/storage-cfg.ts';
+import { type VolumeParts, volumesOf } from '../volumes.ts';
 
 export interface StorageWish {
   readonly vmid: number;

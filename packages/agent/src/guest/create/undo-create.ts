@@ -1,14 +1,14 @@
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
-import { readVmlist } from '../host/vmlist.ts';
-import type { JournalReplay } from '../operation/journal.ts';
-import { runJudged } from '../operation/judge.ts';
-import type { Recovery, RecoveryRule } from '../operation/settle.ts';
-import type { Work } from '../operation/work.ts';
+import { readVmlist } from '../../host/vmlist.ts';
+import type { JournalReplay } from '../../operation/journal.ts';
+import { runJudged } from '../../operation/judge.ts';
+import type { Recovery, RecoveryRule } from '../../operation/settle.ts';
+import type { Work } from '../../operation/work.ts';
+import type { GuestParts } from '../parts.ts';
+import { freeVolumeCommand, undoCreateCommand, unlockCommand } from '../pct-args.ts';
+import { volumesOf } from '../volumes.ts';
 import { type HalfMade, identify } from './half-made.ts';
-import type { GuestParts } from './parts.ts';
-import { freeVolumeCommand, undoCreateCommand, unlockCommand } from './pct-args.ts';
-import { volumesOf } from './volumes.ts';
 
 /** A worker whose pct is gone dies at its next line of output; a long extraction prints none for a while. */
 const TASK_WAIT_MS = 600_000;

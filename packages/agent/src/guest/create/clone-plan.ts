@@ -2,16 +2,16 @@
 import { parseGuestName, parseGuestUid, parseSnapshotName, parseStorageId, parseVmid } from '@pxmgr/contract';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command, CommandResult } from '@pxmgr/kit/exec/command';
-import { readStorages, type StorageDefinition } from '../host/storage-cfg.ts';
+import { readStorages, type StorageDefinition } from '../../host/storage-cfg.ts';
+import type { ConfigSection, GuestConfig } from '../config-file.ts';
+import { devicePaths } from '../device-lines.ts';
+import { mountEntries } from '../mount-entries.ts';
+import type { GuestParts } from '../parts.ts';
+import { cloneCommand } from '../pct-args.ts';
+import { parsePropertyString } from '../property-string.ts';
 import { said } from './check-spec.ts';
 import { checkStorages } from './check-storage.ts';
-import type { ConfigSection, GuestConfig } from './config-file.ts';
 import { ourTags } from './create-plan.ts';
-import { devicePaths } from './device-lines.ts';
-import { mountEntries } from './mount-entries.ts';
-import type { GuestParts } from './parts.ts';
-import { cloneCommand } from './pct-args.ts';
-import { parsePropertyString } from './property-string.ts';
 
 export interface CloneRequest {
   readonly vmid: number;
