@@ -17,6 +17,8 @@ const MARKS: readonly (readonly [RegExp, string])[] = [
   [/\t\d+(\t\d+\t(?:1\.00|-)\t[A-Z]+\b)/g, '\t<frag>$1'],
   [/ +\d+%( +\d+% +1\.00x)/g, ' <frag>$1'],
   [/^\d\d:\d\d:\d\d\t\d+\t/gm, '<time>\t<n>\t'],
+  // How many seconds a transfer takes is the machine's.
+  [/^(<time>\t<n>\t.*\n)\1+/gm, '$1'],
   [/\bin \d\d:\d\d:\d\d\b/g, 'in <time>'],
   [/\b[\d.]+K? stream in [\d.]+ seconds \([^)]*\)/g, '<n> stream in <time>'],
   [/\bcopied, [\d.]+ s, [\d.]+ \w+\/s/g, 'copied'],
