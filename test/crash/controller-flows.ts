@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { waitFor } from '../../deploy/stand/wait.ts';
 import { TestFleet, WAIT_LIMIT_MS } from '../e2e/fleet.ts';
-import type { CommitFault } from '../support/fault.ts';
+import type { CommitFault, TraceEntry } from '../support/fault.ts';
 
 export interface Flow {
   readonly name: string;
@@ -109,21 +109,21 @@ export async function startFlowFleet(): Promise<TestFleet> {
   return fleet;
 }
 
-/** Once without a kill: every write, before and after it. */
+/** Once without a kill: every write until it shows, before and after it. What comes by itself comes a moment later. */
 export async function learnFlow(fleet: TestFleet, flow: Flow, n: number): Promise<FlowPoint[]> {
   fleet.faults('controller').trace();
   await flow.act(fleet, n);
   await fleet.node('pve2').waitUp();
   const problems = await flow.wrong(fleet, n);
   if (problems.length > 0) throw new Error(`${flow.name}: ${problems.join('; ')}`);
+  const faults = fleet.faults('controller');
   const isMeant = new RegExp(flow.tables);
-  return fleet
-    .faults('controller')
-    .traced()
-    .filter(({ entry }) => entry.split(' ').some((table) => isMeant.test(table)))
-    .flatMap(({ entry }, index) =>
-      (['before', 'after'] as const).map((when) => ({ name: `${when} ${entry}`, nth: index + 1, when })),
-    );
+  const meant = (noted: readonly TraceEntry[]): TraceEntry[] =>
+    noted.filter(({ entry }) => entry.split(' ').some((table) => isMeant.test(table)));
+  await waitFor('it writes something', WAIT_LIMIT_MS, () => (meant(faults.noted()).length > 0 ? true : undefined));
+  return meant(faults.traced()).flatMap(({ entry }, index) =>
+    (['before', 'after'] as const).map((when) => ({ name: `${when} ${entry}`, nth: index + 1, when })),
+  );
 }
 
 /** What is wrong after the controller died there, was started, and the same was asked again. */

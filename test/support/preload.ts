@@ -56,6 +56,11 @@ export class Preload {
   /** What was noted since `trace`; ends it. */
   traced(): TraceEntry[] {
     this.clear();
+    return this.noted();
+  }
+
+  /** What was noted since `trace`, which goes on. */
+  noted(): TraceEntry[] {
     const file = `${this.#control}.trace`;
     if (!existsSync(file)) return [];
     return readFileSync(file, 'utf8')
