@@ -261,10 +261,13 @@ describe('an agent', () => {
       );
       await node.waitUp();
       expect(node.pid).toBe(pid);
-      // pve7 has joined and has no agent: the check names it, and must not name this one.
-      const { stdout } = await fleet.cli.run(['selftest', '-o', 'json']);
-      const { item } = JSON.parse(stdout) as { item: { code: string; detail: string }[] };
-      expect(item.find((one) => one.code === 'CHECK_AGENT_CALL')?.detail).not.toContain('pve1');
+      // pve7 has joined and has no agent: the check names it, and must not go on naming this one.
+      await waitFor('the controller reaches the agent', WAIT_LIMIT_MS, async () => {
+        const { stdout } = await fleet.cli.run(['selftest', '-o', 'json']);
+        const { item } = JSON.parse(stdout) as { item: { code: string; detail: string }[] };
+        const detail = item.find((one) => one.code === 'CHECK_AGENT_CALL')?.detail;
+        return detail === undefined || detail.includes('pve1') ? undefined : true;
+      });
       const rows = await audit('--who', `agent:${files().uid}`, '--limit', '1');
       expect(rows).toMatchObject([{ method: 'FleetService/RenewNode', outcome: 'OK' }]);
     },
