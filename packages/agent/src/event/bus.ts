@@ -4,7 +4,7 @@ import { jetstream } from '@nats-io/jetstream';
 import { inboxPrefix } from '@pxmgr/contract';
 import type { Clock } from '@pxmgr/kit/clock';
 import type { Logger } from '@pxmgr/kit/log/logger';
-import { nkeySigner } from '@pxmgr/kit/pki/nkey';
+import { nkeyProof, nkeySigner } from '@pxmgr/kit/pki/nkey';
 import type { ConnectionOptions, NatsConnection } from 'nats';
 import { connect } from 'nats';
 
@@ -51,7 +51,7 @@ function optionsOf(settings: BusSettings, credentials: Credentials): ConnectionO
 }
 
 function proofOf({ jwt, seed }: ReturnType<Credentials>, nonce: string): { jwt: string; sig: string } {
-  return { jwt, sig: Buffer.from(nkeySigner(seed)(Buffer.from(nonce))).toString('base64url') };
+  return nkeyProof({ jwt, sign: nkeySigner(seed) }, nonce);
 }
 
 /** Asked anew: the signal may have been aborted while something was awaited. */

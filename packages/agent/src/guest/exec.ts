@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { hasControlCharacters } from '@pxmgr/contract';
 import type { EnvironmentVariable } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command, RunningCommand } from '@pxmgr/kit/exec/command';
+import { processIds, processWords, signalProcess } from '@pxmgr/kit/exec/process-table';
 import { endOrphans, NOTHING_TO_UNDO } from '../operation/orphans.ts';
 import { ENV_NAME } from './env-merge.ts';
 import type { ExecRecord } from './exec-records.ts';
@@ -119,18 +119,7 @@ const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2,
  * machine's own /proc: what runs in a guest of a stand-in host is an ordinary process too.
  */
 function marked(marker: string): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && environmentOf(name).includes(`${MARKER}=${marker}`))
-    .map(Number);
-}
-
-function environmentOf(pid: string): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
-  } catch {
-    // Gone meanwhile, or a kernel thread: not ours.
-    return [];
-  }
+  return processIds().filter((pid) => processWords(pid, 'environ').includes(`${MARKER}=${marker}`));
 }
 
 function isMarked(marker: string): boolean {
@@ -138,11 +127,5 @@ function isMarked(marker: string): boolean {
 }
 
 function signalMarked(marker: string, signal: 'SIGTERM' | 'SIGKILL'): void {
-  for (const pid of marked(marker)) {
-    try {
-      process.kill(pid, signal);
-    } catch {
-      // Ended in this moment.
-    }
-  }
+  for (const pid of marked(marker)) signalProcess(pid, signal);
 }

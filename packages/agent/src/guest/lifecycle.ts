@@ -8,6 +8,7 @@ import type { GuestConfig } from './config-file.ts';
 import type { GuestParts } from './parts.ts';
 import { destroyCommand, shutdownCommand, startCommand, stopCommand } from './pct-args.ts';
 import { waitReady } from './readiness.ts';
+import { runDestroy } from './run-destroy.ts';
 
 /** Which guest, and who it has to be. */
 export interface GuestKey {
@@ -166,19 +167,12 @@ export async function stopContainer(parts: GuestParts, vmid: number, work: Work)
 async function destroy(parts: GuestParts, request: VerbRequest, work: Work): Promise<void> {
   const { vmid } = request;
   if (parts.runState.isRunning(vmid)) await halt(parts, { ...request, verb: 'stop' }, work);
-  const fields = { vmid: String(vmid), node: parts.files.node };
   await work.step('destroy', `destroy container ${vmid}`, async () => {
     // Between the check and now somebody may have put another guest in its place.
     parts.files.require(vmid, request.guestUid);
     await parts.runState.waitDown(vmid, work.signal);
     await work.effect({ name: 'container.destroy', data: { vmid: String(vmid), guestUid: request.guestUid } }, () =>
-      runJudged(work, parts.tasks, {
-        command: destroyCommand(vmid),
-        task: { type: 'vzdestroy', vmid },
-        context: fields,
-        postCondition: () => (parts.files.text(vmid) === undefined ? undefined : 'its configuration is still there'),
-        unmet: (difference) => new PxmError('PXM_VERIFY_FAILED', { ...fields, difference }),
-      }),
+      runDestroy(parts, { vmid, command: destroyCommand(vmid) }, work),
     );
     await parts.records.forget(request.guestUid);
   });

@@ -1,11 +1,10 @@
-import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { runJudged } from '../operation/judge.ts';
 import type { RecoveryRule } from '../operation/settle.ts';
 import type { Work } from '../operation/work.ts';
 import type { GuestConfig } from './config-file.ts';
 import { carryOutVerb, type Verb, type VerbRequest } from './lifecycle.ts';
 import type { GuestParts } from './parts.ts';
 import { undoCreateCommand, unlockCommand } from './pct-args.ts';
+import { runDestroy } from './run-destroy.ts';
 
 /** What is stored with the journal of a verb. */
 export interface VerbParams {
@@ -46,16 +45,9 @@ function isRemains({ entries }: GuestConfig): boolean {
 
 async function removeRemains(parts: GuestParts, { vmid, guestUid }: VerbRequest, work: Work): Promise<void> {
   parts.cluster.requireQuorum();
-  const context = { vmid: String(vmid), node: parts.files.node };
   await work.effect({ name: 'container.destroy', data: { vmid: String(vmid), guestUid } }, async () => {
     await work.run(unlockCommand(vmid));
-    await runJudged(work, parts.tasks, {
-      command: undoCreateCommand(vmid),
-      task: { type: 'vzdestroy', vmid },
-      context,
-      postCondition: () => (parts.files.text(vmid) === undefined ? undefined : 'its configuration is still there'),
-      unmet: (difference) => new PxmError('PXM_VERIFY_FAILED', { ...context, difference }),
-    });
+    await runDestroy(parts, { vmid, command: undoCreateCommand(vmid) }, work);
   });
   await parts.records.forget(guestUid);
 }

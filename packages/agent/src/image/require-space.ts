@@ -1,6 +1,6 @@
-import { statfs } from 'node:fs/promises';
 import { formatSize } from '@pxmgr/contract';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { freeBytes } from '@pxmgr/kit/fs/free-bytes';
 import { isAbsent } from '../host/paths.ts';
 
 /** Room to leave on the file systems we write to. */
@@ -11,12 +11,11 @@ type Full = (needed: string, available: string) => PxmError;
 
 /** Before anything is written; a folder that is not there yet is not checked. Errors: what `full` makes. */
 export async function requireSpace(directory: string, bytes: number, full: Full): Promise<void> {
-  const space = await statfs(directory).catch((error: unknown) => {
+  const available = await freeBytes(directory).catch((error: unknown) => {
     if (isAbsent(error)) return undefined;
     throw error;
   });
-  if (space === undefined) return;
-  const available = space.bavail * space.bsize;
+  if (available === undefined) return;
   if (available < bytes + SPARE_BYTES)
     throw full(`${formatSize(bytes)} and ${formatSize(SPARE_BYTES)} to spare`, formatSize(available));
 }

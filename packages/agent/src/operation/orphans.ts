@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Clock } from '@pxmgr/kit/clock';
 import { OPERATION_VARIABLE, PROGRAM_VARIABLE } from '@pxmgr/kit/exec/command';
+import { processIds, processWords, signalProcess } from '@pxmgr/kit/exec/process-table';
 
 /**
  * Programs that outlived a killed agent. They run in sessions of their own, so nothing ended them; one that has not
@@ -47,9 +47,9 @@ export async function endOrphans(operationId: string, parts: OrphanParts): Promi
     isTold = true;
     const late = clock.monotonicMs() - start - patience.leaveMs;
     if (late > patience.termMs + KILLED_MS) return;
-    if (late > patience.termMs) for (const pid of alive) signal(pid, 'SIGKILL');
+    if (late > patience.termMs) for (const pid of alive) signalProcess(pid, 'SIGKILL');
     else if (late >= 0) {
-      for (const pid of alive.filter((one) => !asked.has(one))) signal(pid, 'SIGTERM');
+      for (const pid of alive.filter((one) => !asked.has(one))) signalProcess(pid, 'SIGTERM');
       for (const pid of alive) asked.add(pid);
     }
     await clock.sleep(POLL_MS, parts.signal);
@@ -58,36 +58,15 @@ export async function endOrphans(operationId: string, parts: OrphanParts): Promi
 
 /** Running programs that an operation started itself. */
 export function programsOf(operationId: string): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => isProgramOf(pid, operationId));
+  return processIds().filter((pid) => isProgramOf(pid, operationId));
 }
 
 /** A program that pct left behind, a DHCP client for one, has inherited the mark but goes by another name. */
 function isProgramOf(pid: number, operationId: string): boolean {
-  const environment = wordsOf(pid, 'environ');
+  const environment = processWords(pid, 'environ');
   if (!environment.includes(`${OPERATION_VARIABLE}=${operationId}`)) return false;
   const program = environment
     .find((word) => word.startsWith(`${PROGRAM_VARIABLE}=`))
     ?.slice(PROGRAM_VARIABLE.length + 1);
-  return wordsOf(pid, 'cmdline').some((word) => basename(word) === program);
-}
-
-/** Empty for one that has ended, and for a zombie. */
-function wordsOf(pid: number, file: 'environ' | 'cmdline'): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/${file}`, 'utf8').split('\0');
-  } catch {
-    // Gone already, or not ours to read: then it is none of ours.
-    return [];
-  }
-}
-
-function signal(pid: number, name: 'SIGTERM' | 'SIGKILL'): void {
-  try {
-    process.kill(pid, name);
-  } catch {
-    // Ended in this moment.
-  }
+  return processWords(pid, 'cmdline').some((word) => basename(word) === program);
 }

@@ -1,6 +1,7 @@
 import type { KeyPair } from '@nats-io/nkeys';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Logger } from '@pxmgr/kit/log/logger';
+import { nkeyProof } from '@pxmgr/kit/pki/nkey';
 import { connect, type NatsConnection } from 'nats';
 
 export interface BusAddress {
@@ -26,7 +27,8 @@ export async function connectBus(address: BusAddress, user: BusUser, logger: Log
       name: user.name,
       servers: address.url.split(',').map((server) => server.trim()),
       tls: { ca: address.ca },
-      authenticator: (nonce?: string) => proofOf(user, nonce ?? ''),
+      authenticator: (nonce?: string) =>
+        nkeyProof({ jwt: user.jwt, sign: (data) => user.keys.sign(data) }, nonce ?? ''),
       maxReconnectAttempts: -1,
       reconnectTimeWait: 500,
       reconnectJitterTLS: 500,
@@ -40,10 +42,6 @@ export async function connectBus(address: BusAddress, user: BusUser, logger: Log
   } catch (error) {
     throw new PxmError('PXM_NATS_DOWN', { url: address.url }, { cause: error });
   }
-}
-
-function proofOf({ jwt, keys }: BusUser, nonce: string): { jwt: string; sig: string } {
-  return { jwt, sig: Buffer.from(keys.sign(Buffer.from(nonce))).toString('base64url') };
 }
 
 async function report(connection: NatsConnection, logger: Logger): Promise<void> {

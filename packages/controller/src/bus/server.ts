@@ -3,11 +3,12 @@
  * each agent to its own subjects, streams, the durable consumer. Knows messages as bytes with a subject; what they
  * mean is inventory's matter. Never touches SQLite: it hands batches up and acknowledges when the call returns.
  */
-import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Runner, RunningCommand } from '@pxmgr/kit/exec/command';
+import { processIds, processWords, signalProcess } from '@pxmgr/kit/exec/process-table';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import { renderServerConfig, type ServerSettings } from './server-config.ts';
 
@@ -199,34 +200,22 @@ export class NatsServer {
   async #endOrphan(): Promise<void> {
     const { logger, clock } = this.#options;
     const config = this.#path('server.conf');
-    for (const pid of await serversOf(config)) {
+    for (const pid of serversOf(config)) {
       logger.warn({ pid }, 'ending the nats-server that an earlier controller left behind');
-      signal(pid, 'SIGTERM');
-      const isThere = async (): Promise<boolean> => (await wordsOf(pid)).includes(config);
-      for (let tries = 0; tries < 100 && (await isThere()); tries += 1) await clock.sleep(50);
-      if (await isThere()) signal(pid, 'SIGKILL');
+      signalProcess(pid, 'SIGTERM');
+      const isThere = (): boolean => processWords(pid, 'cmdline').includes(config);
+      for (let tries = 0; tries < 100 && isThere(); tries += 1) await clock.sleep(50);
+      if (isThere()) signalProcess(pid, 'SIGKILL');
     }
   }
 }
 
 /** Found by their configuration file: the pid file may be gone, or from before a restart of the machine. */
-async function serversOf(config: string): Promise<number[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
-  const words = await Promise.all(pids.map(wordsOf));
-  return pids.filter((_pid, index) => words[index]?.includes('-c') === true && words[index].includes(config));
-}
-
-/** Empty for one that has ended. */
-async function wordsOf(pid: number): Promise<string[]> {
-  return (await readFile(`/proc/${String(pid)}/cmdline`, 'utf8').catch(() => '')).split('\0');
-}
-
-function signal(pid: number, name: 'SIGTERM' | 'SIGKILL'): void {
-  try {
-    process.kill(pid, name);
-  } catch {
-    // Ended in this moment.
-  }
+function serversOf(config: string): number[] {
+  return processIds().filter((pid) => {
+    const words = processWords(pid, 'cmdline');
+    return words.includes('-c') && words.includes(config);
+  });
 }
 
 async function writePrivate(path: string, text: string): Promise<void> {

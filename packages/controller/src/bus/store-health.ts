@@ -1,7 +1,7 @@
-import { statfs } from 'node:fs/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { freeBytes } from '@pxmgr/kit/fs/free-bytes';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import type { NatsConnection } from 'nats';
 
@@ -50,8 +50,7 @@ export class StoreHealth {
     const { clock, folder } = this.#parts;
     const nowMs = clock.monotonicMs();
     this.#silentSinceMs ??= nowMs;
-    const { bavail, bsize } = await statfs(folder);
-    if (bavail * bsize < ROOM_BYTES) {
+    if ((await freeBytes(folder)) < ROOM_BYTES) {
       this.#wasFull = true;
       return new PxmError('PXM_DISK_FULL', { path: folder }, { cause: error });
     }

@@ -16,6 +16,14 @@ function rawSeed(seed: string): Buffer {
   return Buffer.from(bytes.slice(PREFIX_BYTES, PREFIX_BYTES + SEED_BYTES));
 }
 
+/** What a client answers to the nonce of a server. */
+export function nkeyProof(
+  { jwt, sign: signer }: { jwt: string; sign: (message: Uint8Array) => Uint8Array },
+  nonce: string,
+): { jwt: string; sig: string } {
+  return { jwt, sig: Buffer.from(signer(Buffer.from(nonce))).toString('base64url') };
+}
+
 /** Signs as the library would. The seed is one that the library made. */
 export function nkeySigner(seed: string): (message: Uint8Array) => Uint8Array {
   const key = createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, rawSeed(seed)]), format: 'der', type: 'pkcs8' });

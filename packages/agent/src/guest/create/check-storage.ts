@@ -1,6 +1,6 @@
-import { statfs } from 'node:fs/promises';
 import { formatSize } from '@pxmgr/contract';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { freeBytes } from '@pxmgr/kit/fs/free-bytes';
 import { readStorageRows } from '../../host/rrd.ts';
 import { isUsable, readStorages, type StorageDefinition } from '../../host/storage-cfg.ts';
 import { type VolumeParts, volumesOf } from '../volumes.ts';
@@ -24,7 +24,7 @@ export async function checkStorages(parts: VolumeParts, wish: StorageWish): Prom
     if (left !== undefined) {
       throw new PxmError('PXM_VMID_TAKEN', { vmid: String(wish.vmid), owner: `volume ${left} of an earlier guest` });
     }
-    const free = await freeBytes(parts, storage);
+    const free = await freeOn(parts, storage);
     // A sparse root file system may be larger than the storage; the image's content may not.
     if (free === undefined || free >= wish.contentBytes) continue;
     const [needed, available] = [formatSize(wish.contentBytes), formatSize(free)];
@@ -42,12 +42,9 @@ function findStorage({ paths, node }: VolumeParts, id: string): StorageDefinitio
 }
 
 /** undefined when nobody knows: then Proxmox finds out. Directories are asked at once, others through pvestatd's figures. */
-async function freeBytes({ paths, node }: VolumeParts, storage: StorageDefinition): Promise<number | undefined> {
+async function freeOn({ paths, node }: VolumeParts, storage: StorageDefinition): Promise<number | undefined> {
   if (storage.type === 'dir' && storage.path !== undefined) {
-    return await paths.look(`storage ${storage.id}`, storage.path, async (real) => {
-      const space = await statfs(real).catch(() => undefined);
-      return space === undefined ? undefined : space.bavail * space.bsize;
-    });
+    return await paths.look(`storage ${storage.id}`, storage.path, (real) => freeBytes(real).catch(() => undefined));
   }
   const row = readStorageRows(paths, node).get(storage.id);
   return row === undefined ? undefined : Number(row.totalBytes - row.usedBytes);

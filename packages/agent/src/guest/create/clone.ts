@@ -6,16 +6,15 @@ import { toHostCommand } from '@pxmgr/kit/exec/command';
 import { runJudged } from '../../operation/judge.ts';
 import type { RecoveryRule } from '../../operation/settle.ts';
 import { internalCommand, type Work } from '../../operation/work.ts';
-import { GUEST_UID_KEY, type GuestConfig, guestUidLine, guestUidOf } from '../config-file.ts';
+import { type GuestConfig, guestUidOf } from '../config-file.ts';
 import { dropDevices } from '../device-lines.ts';
-import { editConfig } from '../edit.ts';
 import { mountEntries } from '../mount-entries.ts';
 import type { GuestParts } from '../parts.ts';
 import { unlockCommand } from '../pct-args.ts';
 import { parsePropertyString } from '../property-string.ts';
 import { type ClonePlan, type CloneRequest, prepareClone } from './clone-plan.ts';
-import { journalData } from './create.ts';
-import { type HalfMade, identify, unfinished } from './half-made.ts';
+import { type HalfMade, journalData, unfinished } from './half-made.ts';
+import { markMade, verifyFailed } from './mark-made.ts';
 import { createRecovery, undoCreate, waitForTask } from './undo-create.ts';
 
 /** The commands that the clone would run, after all its checks. Errors: those of `prepareClone`. */
@@ -83,32 +82,11 @@ async function configure(parts: GuestParts, { request, plan, made }: Cloning, wo
   // Before the edit makes it a whole guest: after it a crash is no reason to forget what it was made of.
   if (origin !== undefined) await parts.records.put(made.guestUid, origin);
   work.internal(editPurpose(parts, made.vmid));
-  let wanted: GuestConfig | undefined;
-  await work.effect({ name: 'container.edit', data: journalData(made) }, () =>
-    editConfig(
-      {
-        paths: parts.paths,
-        node: parts.files.node,
-        run: (command) => parts.runner.run(command, { signal: work.signal, operationId: work.id }),
-      },
-      {
-        vmid: made.vmid,
-        guard: (config) => {
-          if (identify(config, made) !== 'ours')
-            throw verifyFailed(parts, made.vmid, 'the guest under this id is not the one we made');
-        },
-        change: (config) => {
-          config.description = plan.description;
-          config.entries.set('tags', plan.tags.join(';'));
-          config.raw = config.raw.filter(([key]) => key !== GUEST_UID_KEY);
-          config.raw.push(guestUidLine(made.guestUid));
-          dropDevices(config);
-          wanted = config;
-        },
-      },
-    ),
-  );
-  const found = parts.files.config(made.vmid);
+  const change = (config: GuestConfig): void => {
+    config.description = plan.description;
+    dropDevices(config);
+  };
+  const { wanted, found } = await markMade(parts, { made, tags: plan.tags, change }, work);
   const difference = compareCloned(wanted, found, { request, plan });
   if (difference !== undefined) throw verifyFailed(parts, made.vmid, difference);
 }
@@ -191,8 +169,4 @@ export function cloneRecovery(parts: GuestParts): RecoveryRule {
     await freeSource(parts, Number(data['source']), work);
     return await recoverGuest(replay, work);
   };
-}
-
-function verifyFailed(parts: GuestParts, vmid: number, difference: string): PxmError {
-  return new PxmError('PXM_VERIFY_FAILED', { vmid: String(vmid), node: parts.files.node, difference });
 }

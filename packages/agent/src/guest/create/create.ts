@@ -1,18 +1,17 @@
 /** Making a container: one spine for images and templates. Every effect is journalled; a failure undoes what was made. */
 import type { HostCommand } from '@pxmgr/contract/common';
-import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import { type Command, toHostCommand } from '@pxmgr/kit/exec/command';
 import { runJudged } from '../../operation/judge.ts';
 import { internalCommand, type Work } from '../../operation/work.ts';
-import { GUEST_UID_KEY, type GuestConfig, guestUidLine } from '../config-file.ts';
+import type { GuestConfig } from '../config-file.ts';
 import { addAutodevHook, addDeviceGroups } from '../device-lines.ts';
-import { editConfig } from '../edit.ts';
 import { applyEnv } from '../env-merge.ts';
 import type { GuestParts } from '../parts.ts';
 import { parsePropertyString } from '../property-string.ts';
 import type { CreateRequest } from './check-spec.ts';
-import { type HalfMade, identify, unfinished } from './half-made.ts';
+import { type HalfMade, journalData, unfinished } from './half-made.ts';
+import { markMade, verifyFailed } from './mark-made.ts';
 import { type Preflight, prepareCreate } from './preflight.ts';
 import { undoCreate } from './undo-create.ts';
 import { compareCreated } from './verify-create.ts';
@@ -82,16 +81,6 @@ async function runCreate(
   if (difference !== undefined) throw verifyFailed(parts, vmid, difference);
 }
 
-/** Strings only; read back by the recovery of this kind. */
-export function journalData(made: HalfMade): Record<string, string> {
-  return {
-    vmid: String(made.vmid),
-    guestUid: made.guestUid,
-    operationTag: made.operationTag,
-    storages: made.storages.join(','),
-  };
-}
-
 function editPurpose(parts: GuestParts, vmid: number): string {
   return `set environment, entrypoint and pxmgr's mark in ${parts.files.path(vmid)}`;
 }
@@ -102,36 +91,15 @@ async function configure(parts: GuestParts, { request, ready, made }: Making, wo
   if (imageDigest !== '') await parts.records.put(made.guestUid, { imageReference, imageDigest });
   const purpose = editPurpose(parts, made.vmid);
   work.internal(purpose);
-  let wanted: GuestConfig | undefined;
-  await work.effect({ name: 'container.edit', data: journalData(made) }, () =>
-    editConfig(
-      {
-        paths: parts.paths,
-        node: parts.files.node,
-        run: (command) => parts.runner.run(command, { signal: work.signal, operationId: work.id }),
-      },
-      {
-        vmid: made.vmid,
-        guard: (config) => {
-          if (identify(config, made) !== 'ours')
-            throw verifyFailed(parts, made.vmid, 'the guest under this id is not the one we made');
-        },
-        change: (config) => {
-          applyChanges(config, request, ready);
-          wanted = config;
-        },
-      },
-    ),
-  );
-  const found = parts.files.config(made.vmid);
+  const change = (config: GuestConfig): void => {
+    applyChanges(config, request, ready);
+  };
+  const { wanted, found } = await markMade(parts, { made, tags: ready.plan.tags, change }, work);
   const difference = compareCreated(wanted, found, { request, ready });
   if (difference !== undefined) throw verifyFailed(parts, made.vmid, difference);
 }
 
-function applyChanges(config: GuestConfig, { guestUid, spec }: CreateRequest, { facts, plan }: Preflight): void {
-  config.entries.set('tags', plan.tags.join(';'));
-  config.raw = config.raw.filter(([key]) => key !== GUEST_UID_KEY);
-  config.raw.push(guestUidLine(guestUid));
+function applyChanges(config: GuestConfig, { spec }: CreateRequest, { facts, plan }: Preflight): void {
   if (plan.needsAutodevHook) addAutodevHook(config);
   config.env = applyEnv(config.env, spec.env, facts.home);
   if (plan.entrypoint !== undefined) {
@@ -186,8 +154,4 @@ async function undoAfter(
   if (toPxmError(error).code === 'PXM_VMID_TAKEN') return;
   work.log('note', 'undoing what was made');
   await undoCreate(parts, made, work);
-}
-
-function verifyFailed(parts: GuestParts, vmid: number, difference: string): PxmError {
-  return new PxmError('PXM_VERIFY_FAILED', { vmid: String(vmid), node: parts.files.node, difference });
 }

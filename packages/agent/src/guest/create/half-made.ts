@@ -1,5 +1,6 @@
-/** A guest that an operation of ours is making: how to know it again, and when it is whole. */
+/** A guest that an operation of ours is making: how to know it again, when it is whole, and what the journal holds of it. */
 import type { CommandResult } from '@pxmgr/kit/exec/command';
+import type { JournalReplay } from '../../operation/journal.ts';
 import { type GuestConfig, guestUidOf } from '../config-file.ts';
 
 /** What is being made leaves a trace of, and how to know that it is ours. */
@@ -42,4 +43,27 @@ export function unfinished(
   if (identify(config, made) !== 'ours') return 'the guest under this id is not the one we made';
   if (config.entries.has('lock')) return `it is still locked (${config.entries.get('lock') ?? ''})`;
   return config.entries.has('rootfs') ? undefined : 'it has no root file system';
+}
+
+/** Strings only; read back by `fromJournal`. */
+export function journalData(made: HalfMade): Record<string, string> {
+  return {
+    vmid: String(made.vmid),
+    guestUid: made.guestUid,
+    operationTag: made.operationTag,
+    storages: made.storages.join(','),
+  };
+}
+
+/** What the effect of that name was to make; undefined when it was never begun. */
+export function fromJournal(replay: JournalReplay, name: string): (HalfMade & { digest: string }) | undefined {
+  const data = replay.effects.find((effect) => effect.name === name)?.data;
+  if (data === undefined) return undefined;
+  return {
+    vmid: Number(data['vmid']),
+    guestUid: data['guestUid'] ?? '',
+    operationTag: data['operationTag'] ?? '',
+    digest: data['digest'] ?? '',
+    storages: (data['storages'] ?? '').split(',').filter((id) => id !== ''),
+  };
 }

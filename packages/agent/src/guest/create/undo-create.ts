@@ -1,14 +1,13 @@
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import { readVmlist } from '../../host/vmlist.ts';
-import type { JournalReplay } from '../../operation/journal.ts';
-import { runJudged } from '../../operation/judge.ts';
 import type { Recovery, RecoveryRule } from '../../operation/settle.ts';
 import type { Work } from '../../operation/work.ts';
 import type { GuestParts } from '../parts.ts';
 import { freeVolumeCommand, undoCreateCommand, unlockCommand } from '../pct-args.ts';
+import { runDestroy } from '../run-destroy.ts';
 import { volumesOf } from '../volumes.ts';
-import { type HalfMade, identify } from './half-made.ts';
+import { fromJournal, type HalfMade, identify } from './half-made.ts';
 
 /** A worker whose pct is gone dies at its next line of output; a long extraction prints none for a while. */
 const TASK_WAIT_MS = 600_000;
@@ -70,18 +69,6 @@ export function createRecovery(
   };
 }
 
-function fromJournal(replay: JournalReplay, name: string): (HalfMade & { digest: string }) | undefined {
-  const data = replay.effects.find((effect) => effect.name === name)?.data;
-  if (data === undefined) return undefined;
-  return {
-    vmid: Number(data['vmid']),
-    guestUid: data['guestUid'] ?? '',
-    operationTag: data['operationTag'] ?? '',
-    digest: data['digest'] ?? '',
-    storages: (data['storages'] ?? '').split(',').filter((id) => id !== ''),
-  };
-}
-
 /** Until no task works on the guest any more. PXM_GUEST_LOCKED when one never ends. */
 export async function waitForTask(parts: GuestParts, vmid: number): Promise<void> {
   const start = parts.clock.monotonicMs();
@@ -103,21 +90,13 @@ async function remove(parts: GuestParts, vmid: number, work: Work): Promise<void
       detached,
     );
   }
-  const context = { vmid: String(vmid), node: parts.files.node };
   const config = parts.files.config(vmid);
   if (config?.entries.has('lock') === true) await work.run(unlockCommand(vmid), detached);
   if (config?.entries.get('protection') === '1') {
     const args = ['set', String(vmid), '--protection', '0'];
     await work.run({ file: 'pct', args, purpose: `unprotect container ${vmid}`, timeoutMs: 30_000 }, detached);
   }
-  await runJudged(work, parts.tasks, {
-    command: undoCreateCommand(vmid),
-    task: { type: 'vzdestroy', vmid },
-    context,
-    postCondition: () => (parts.files.text(vmid) === undefined ? undefined : 'its configuration is still there'),
-    unmet: (difference) => new PxmError('PXM_VERIFY_FAILED', { ...context, difference }),
-    run: detached,
-  });
+  await runDestroy(parts, { vmid, command: undoCreateCommand(vmid), run: detached }, work);
 }
 
 /**
