@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
 import type { Command, CommandResult } from '@pxmgr/kit/exec/command';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createInProcessRunner } from './door/in-process.ts';
@@ -91,6 +92,10 @@ describe('a start whose command is killed after the fork', () => {
   });
 });
 
+/** Takes the rules away after a while, from a thread of its own: the tool's stands still. */
+const RELEASE = `const { workerData } = require('node:worker_threads');
+setTimeout(() => require('node:fs').writeFileSync(workerData.file, '[]'), workerData.ms * 10);`;
+
 describe('a death in the middle of a write', () => {
   it('leaves half a file under its temporary name and the config as it was', async () => {
     await pct(...CREATE);
@@ -103,6 +108,19 @@ describe('a death in the middle of a write', () => {
     expect(readFileSync(node.host.path(`/etc/pve/lxc/${half[0] ?? ''}`), 'utf8').length).toBeLessThan(before.length);
     expect((await pct('set', '100', '--cores', '3')).exitCode).toBe(0);
     expect(config()).toContain('cores: 3\n');
+  });
+
+  it.each([
+    ['delay', 60],
+    ['hang', 60],
+  ] as const)('can be met while the writer is there: %s', async (action, ms) => {
+    await pct(...CREATE);
+    fault({ at: 'pct set', point: 'mid-write', do: action, delayMs: ms });
+    const worker = new Worker(RELEASE, { eval: true, workerData: { file: node.host.simPath('faults.json'), ms } });
+    const start = performance.now();
+    expect((await pct('set', '100', '--cores', '3')).exitCode).toBe(0);
+    expect(performance.now() - start).toBeGreaterThanOrEqual(ms);
+    await worker.terminate();
   });
 
   it('changes nothing any more, not even to clean up', async () => {

@@ -38,6 +38,8 @@ export interface FaultRule {
   readonly done?: number;
 }
 
+const DELAY_MS = 1000;
+
 /** How often a hanging tool looks whether its rule is gone. */
 const RELEASE_LOOK_MS = 25;
 
@@ -68,7 +70,7 @@ export async function reach(host: Host, point: FaultPointName): Promise<void> {
   const signal = currentCall()?.io.signal;
   switch (rule.do) {
     case 'delay':
-      return wait(rule.delayMs ?? 1000, signal);
+      return wait(rule.delayMs ?? DELAY_MS, signal);
     case 'hang':
       return waitForRelease(host, point, signal);
     case 'die-worker':
@@ -95,10 +97,17 @@ function never(): Promise<never> {
   return new Promise(() => undefined);
 }
 
-/** The same for doors that cannot wait: it fails or dies, and knows no delay. */
+/** The same for doors that cannot wait: the whole process stands still, and only SIGKILL ends it, as in a write that hangs. */
 export function reachNow(host: Host, point: FaultPointName): void {
   const rule = take(host, point);
-  if (rule !== undefined) act(rule, point);
+  if (rule === undefined) return;
+  if (rule.do === 'delay') pause(rule.delayMs ?? DELAY_MS);
+  else if (rule.do === 'hang') while (isHeld(host, point)) pause(RELEASE_LOOK_MS);
+  else act(rule, point);
+}
+
+function pause(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 function act(rule: FaultRule, point: string): void {
@@ -140,8 +149,11 @@ function applies(rule: FaultRule, point: string): boolean {
 
 /** Until somebody takes the rule away or tells the tool to stop. */
 async function waitForRelease(host: Host, point: FaultPointName, signal: AbortSignal | undefined): Promise<void> {
-  const isHeld = (): boolean => faultsOf(host).some((rule) => rule.point === point && rule.do === 'hang');
-  while (signal?.aborted !== true && isHeld()) await wait(RELEASE_LOOK_MS, signal);
+  while (signal?.aborted !== true && isHeld(host, point)) await wait(RELEASE_LOOK_MS, signal);
+}
+
+function isHeld(host: Host, point: FaultPointName): boolean {
+  return faultsOf(host).some((rule) => rule.point === point && rule.do === 'hang');
 }
 
 /** Ends early when the tool is told to stop; the tool then notices the signal itself. */

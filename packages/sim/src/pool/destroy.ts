@@ -69,7 +69,7 @@ export function cloneDependents(state: PoolState, snapshot: string): string[] {
 
 /** All of it or nothing: a busy mount or a held snapshot anywhere stops it. */
 export function destroyDataset(host: Host, name: string, options: DestroyOptions): void {
-  changePools(host, (state) => {
+  const files = changePools(host, (state) => {
     const plan = destroyPlan(state, name, options);
     const datasets = plan.flatMap((entry) => findDataset(state, entry) ?? []);
     requireIdle(host, [...datasets].reverse());
@@ -79,13 +79,15 @@ export function destroyDataset(host: Host, name: string, options: DestroyOptions
       detach(host, dataset, false);
       removeMountpoint(host, state, dataset);
     }
-    for (const entry of plan) dropFiles(host, state, entry);
+    const dropped = plan.map((entry) => filesOf(host, state, entry));
     state.datasets = state.datasets.filter((dataset) => !plan.includes(dataset.name));
     for (const dataset of state.datasets)
       dataset.snapshots = dataset.snapshots.filter((snapshot) => !plan.includes(`${dataset.name}@${snapshot.name}`));
     state.txg += 1;
     for (const { origin } of datasets) if (origin !== undefined) destroyIfDeferred(host, state, origin);
+    return dropped;
   });
+  for (const path of files) rmSync(path, { recursive: true, force: true });
 }
 
 /** Also of one that is not mounted; a mountpoint of its own stays (openzfs/zfs lib/libzfs/libzfs_mount.c remove_mountpoint). */
@@ -98,12 +100,10 @@ function removeMountpoint(host: Host, state: PoolState, dataset: DatasetRecord):
   if (existsSync(directory) && readdirSync(directory).length === 0) rmdirSync(directory);
 }
 
-function dropFiles(host: Host, state: PoolState, name: string): void {
-  const dataset = findDataset(state, name);
+function filesOf(host: Host, state: PoolState, name: string): string {
   const snapshot = findSnapshot(state, name)?.snapshot;
-  const path =
-    snapshot === undefined ? host.simPath('unmounted', dataset?.guid ?? '-') : snapshotDirectory(host, snapshot);
-  rmSync(path, { recursive: true, force: true });
+  if (snapshot !== undefined) return snapshotDirectory(host, snapshot);
+  return host.simPath('unmounted', findDataset(state, name)?.guid ?? '-');
 }
 
 function heldText(name: string): string {

@@ -43,6 +43,7 @@ export function attach(host: Host, state: PoolState, dataset: DatasetRecord): vo
   if (existsSync(aside)) renameSync(aside, target);
   else mkdirSync(target, { mode: 0o755 });
   dataset.mountedAt = mountpoint;
+  delete dataset.isAside;
   state.mountSerial = (state.mountSerial ?? 0) + 1;
   dataset.mountSerial = state.mountSerial;
 }
@@ -66,6 +67,7 @@ export function detach(host: Host, dataset: DatasetRecord, keepDirectory: boolea
   if (existsSync(covered)) renameSync(covered, target);
   else if (keepDirectory) mkdirSync(target);
   delete dataset.mountedAt;
+  dataset.isAside = true;
 }
 
 /** The mounted file systems of a subtree, as their mounts lie over one another: parents first. */

@@ -4,6 +4,7 @@
  * Texts and statuses follow openzfs/zfs 2.3 (cmd/zfs, lib/libzfs). This file keeps the records; verbs.ts changes them.
  */
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Host } from '../host.ts';
 import { readJson, writeFileAtomicSync } from '../sim-file.ts';
@@ -59,6 +60,8 @@ export interface DatasetRecord {
   mountedAt?: string;
   /** Grows with every mount: `zfs mount` lists them in the order they were made. */
   mountSerial?: number;
+  /** Its files were taken aside when it was unmounted. */
+  isAside?: true;
   snapshots: SnapshotRecord[];
   bookmarks: BookmarkRecord[];
   /** Of the root of an encryption tree. */
@@ -121,7 +124,22 @@ export interface PoolState {
 }
 
 export function readPools(host: Host): PoolState {
-  return readJson<PoolState>(host.simPath('pool.json')) ?? { txg: 1, pools: [], datasets: [] };
+  const state = readJson<PoolState>(host.simPath('pool.json')) ?? { txg: 1, pools: [], datasets: [] };
+  for (const dataset of state.datasets) noticeMove(host, state, dataset);
+  return state;
+}
+
+/** A mount is one step of the kernel; here the files move before the record is written, and a kill may come between. */
+function noticeMove(host: Host, state: PoolState, dataset: DatasetRecord): void {
+  if (dataset.mountedAt === undefined && dataset.isAside !== true) return;
+  const isAside = existsSync(host.simPath('unmounted', dataset.guid));
+  if (isAside && dataset.mountedAt !== undefined) {
+    delete dataset.mountedAt;
+    dataset.isAside = true;
+  } else if (!isAside && dataset.isAside === true) {
+    dataset.mountedAt = mountpointOf(state, dataset) ?? '';
+    delete dataset.isAside;
+  }
 }
 
 /** The only way to change the records; what `change` throws leaves them as they were. No await inside. */

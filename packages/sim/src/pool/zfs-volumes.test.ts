@@ -89,6 +89,25 @@ describe('volumes on a zfspool storage', () => {
     await expect(zfsVolumes.rollback({ host, storage, volname: name }, 's1')).rejects.toThrow('more recent snapshots');
   });
 
+  it.each([
+    ['unmounted', true],
+    ['mounted', false],
+  ])('that were being %s when the tool was killed lose no file', async (_, wasMounted) => {
+    const volname = await zfsVolumes.alloc(host, storage, request());
+    const at = { host, storage, volname };
+    const file = join(await zfsVolumes.directory(at), 'file');
+    writeFileSync(file, 'kept');
+    await zfsVolumes.snapshot(at, 's1');
+    if (!wasMounted) await zfsVolumes.rollback(at, 's1');
+    const record = readFileSync(host.simPath('pool.json'));
+    if (wasMounted) await zfsVolumes.rollback(at, 's1');
+    else await zfsVolumes.directory(at);
+    writeFileSync(host.simPath('pool.json'), record);
+    await zfsVolumes.rollback(at, 's1');
+    expect(join(await zfsVolumes.directory(at), 'file')).toBe(file);
+    expect(readFileSync(file, 'utf8')).toBe('kept');
+  });
+
   it('are renamed for another owner', async () => {
     const name = await zfsVolumes.alloc(host, storage, request());
     expect(await zfsVolumes.rename({ host, storage, volname: name }, 200)).toBe('subvol-200-disk-0');
