@@ -32,7 +32,7 @@ const LAYERS = {
     ['api'],
   ],
   cli: [
-    ['exit', 'file-problem'],
+    ['exit', 'file-problem', 'format'],
     ['config', 'result'],
     ['context'],
     ['command'],

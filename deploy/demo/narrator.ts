@@ -1,7 +1,7 @@
 /** What a reader of the demo sees: chapters, sentences, and commands echoed before their real output. */
 
-import { quoteWord } from '@pxmgr/cli/render/command-line';
 import type { CommandResult } from '@pxmgr/kit/exec/command';
+import { quoteWord } from '@pxmgr/kit/exec/command';
 import pc from 'picocolors';
 import type { Cli } from '../stand/cli.ts';
 

@@ -180,6 +180,48 @@ export const OBJECTS: readonly InventoryObject[] = [
     },
   }),
   object({
+    kind: 'storage',
+    id: 'local',
+    document: {
+      $case: 'storage',
+      value: {
+        id: 'local',
+        type: 'dir',
+        content: ['iso', 'vztmpl', 'backup'],
+        path: '/var/lib/vz',
+        enabled: true,
+        active: true,
+        totalBytes: 94n * GIB,
+        availableBytes: 61n * GIB,
+      },
+    },
+  }),
+  object({
+    kind: 'storage',
+    id: 'local-zfs',
+    document: {
+      $case: 'storage',
+      value: {
+        id: 'local-zfs',
+        type: 'zfspool',
+        content: ['rootdir', 'images'],
+        pool: 'rpool/data',
+        enabled: true,
+        active: true,
+        totalBytes: 930n * GIB,
+        availableBytes: 512n * GIB,
+      },
+    },
+  }),
+  object({
+    kind: 'storage',
+    id: 'media',
+    document: {
+      $case: 'storage',
+      value: { id: 'media', type: 'nfs', content: ['vztmpl'], path: '/mnt/pve/media', shared: true, enabled: true },
+    },
+  }),
+  object({
     kind: 'dataset',
     id: 'tank/media',
     document: {

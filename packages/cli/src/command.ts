@@ -19,7 +19,7 @@ export interface ArgumentDefinition {
   readonly complete?: Completer;
 }
 
-/** flag = present or not; text = one value; list = may be repeated; choice = one of `choices`; selector = value optional. */
+/** flag = present or not; text = one value; list = may be repeated; selector = value optional. */
 export type OptionKind = 'flag' | 'text' | 'list' | 'selector';
 
 export interface OptionDefinition {
@@ -61,6 +61,8 @@ export interface Command {
   readonly examples: readonly string[];
   /** The last argument is somebody else's program with options of its own: they stand behind "--". */
   readonly passThrough: boolean;
+  /** Called by scripts only: neither help nor completion shows it. */
+  readonly hidden: boolean;
   readonly run: (context: Context, input: Input<OptionTable>) => Promise<Result>;
 }
 
@@ -72,6 +74,7 @@ export interface CommandDefinition<T extends OptionTable> {
   readonly options?: T;
   readonly examples?: readonly string[];
   readonly passThrough?: boolean;
+  readonly hidden?: boolean;
   readonly run: (context: Context, input: Input<T>) => Promise<Result>;
 }
 
@@ -85,6 +88,7 @@ export function command<const T extends OptionTable>(definition: CommandDefiniti
     options: definition.options ?? {},
     examples: definition.examples ?? [],
     passThrough: definition.passThrough ?? false,
+    hidden: definition.hidden ?? false,
     run: definition.run as unknown as Command['run'],
   };
 }

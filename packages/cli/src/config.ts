@@ -1,6 +1,7 @@
 /** Options of the command line tool: file (~/.config/pxmgr/cli.yaml) < environment (PXMGR_...) < flags. */
-import { field } from '@pxmgr/kit/config/field';
+import { field, type Values } from '@pxmgr/kit/config/field';
 import * as z from 'zod';
+import { FORMATS } from './format.ts';
 
 const PORT_MAX = 65_535;
 
@@ -35,19 +36,13 @@ export const CLI_CONFIG = {
     description: 'Private key of the operator certificate (PEM).',
   }),
   output: field({
-    type: z.enum(['table', 'wide', 'json', 'yaml', 'ndjson', 'name']),
+    type: z.enum(FORMATS),
     default: 'table',
     description: 'Output format where none is given with -o.',
   }),
 } as const;
 
-export interface CliConfig {
-  readonly controller: string;
-  readonly ca_file: string;
-  readonly cert_file: string;
-  readonly key_file: string;
-  readonly output: 'table' | 'wide' | 'json' | 'yaml' | 'ndjson' | 'name';
-}
+export type CliConfig = Values<typeof CLI_CONFIG>;
 
 export const ENV_PREFIX = 'PXMGR_';
 

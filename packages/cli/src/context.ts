@@ -4,9 +4,7 @@ import type { Clock } from '@pxmgr/kit/clock';
 import type { ShownOption } from '@pxmgr/kit/config/origin';
 import type { Channel } from '@pxmgr/kit/rpc/channel';
 import type { CliConfig } from './config.ts';
-
-export const FORMATS = ['table', 'wide', 'json', 'yaml', 'ndjson', 'name'] as const;
-export type Format = (typeof FORMATS)[number];
+import type { Format } from './format.ts';
 
 export interface Streams {
   /** Data for the caller; one text, line feeds included. */

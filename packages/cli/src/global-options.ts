@@ -1,6 +1,6 @@
 /** Options that every command has. */
 import type { OptionDefinition } from './command.ts';
-import { FORMATS } from './context.ts';
+import { FORMATS } from './format.ts';
 
 export const GLOBAL_OPTIONS = {
   output: {

@@ -144,7 +144,7 @@ class Tree {
       leaf.addHelpText('after', `\nExamples:\n${command.examples.map((example) => `  ${example}`).join('\n')}`);
     leaf.addHelpText('after', '\nOptions of every command: see "pxmgr --help"');
     leaf.action((...given: unknown[]) => this.choose(command, leaf, given));
-    this.branchFor(words.slice(0, -1)).addCommand(leaf, { hidden: command.path === 'complete' });
+    this.branchFor(words.slice(0, -1)).addCommand(leaf, { hidden: command.hidden });
   }
 
   private choose(command: Command, leaf: Branch, given: readonly unknown[]): void {

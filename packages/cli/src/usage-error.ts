@@ -28,10 +28,6 @@ function optionIn(message: string, command: Command | undefined): OptionDefiniti
   );
 }
 
-function argumentIn(message: string, command: Command | undefined): ArgumentDefinition | undefined {
-  return command?.args.find((argument) => message.includes(`'${argument.name}'`));
-}
-
 function count(args: readonly ArgumentDefinition[]): string {
   return args.length === 0 ? 'none' : `${args.length} (${args.map((argument) => argument.name).join(' ')})`;
 }
@@ -45,12 +41,18 @@ function inOneLine(message: string): string {
   return second === '' ? first : `${first}, ${second.replace(/^\(Did/, 'did').replace(/\)$/, '')}`;
 }
 
+/** commander stops at the first argument that is missing: it and the required ones after it are named. */
+function missing(message: string, args: readonly ArgumentDefinition[]): string {
+  const from = args.findIndex((argument) => message.includes(`'${argument.name}'`));
+  const words = args.slice(Math.max(from, 0)).filter((argument) => argument.optional !== true);
+  return words.map(({ name, help }) => `${name} (${help})`).join(' and ');
+}
+
 function problemText(error: CommanderError, path: string, command: Command | undefined): string {
   const { code, message } = error;
-  if (code === 'commander.excessArguments') return `too many arguments: "${path}" takes ${count(command?.args ?? [])}`;
-  const argument = argumentIn(message, command);
-  if (code === 'commander.missingArgument' && argument !== undefined)
-    return `"${path}" needs ${argument.name} (${argument.help})`;
+  const args = command?.args ?? [];
+  if (code === 'commander.excessArguments') return `too many arguments: "${path}" takes ${count(args)}`;
+  if (code === 'commander.missingArgument') return `"${path}" needs ${missing(message, args)}`;
   return optionText(error, optionIn(message, command)) ?? inOneLine(message);
 }
 

@@ -47,7 +47,11 @@ export const CALLER_ROWS = {
     'no operator {operator} has a certificate that is valid',
     'see "pxmgr operator list --all"',
   ),
-  PXM_STORAGE_NOT_FOUND: row(ABSENT, 'storage {storage} does not exist on {node}', 'see "pxmgr node get {node}"'),
+  PXM_STORAGE_NOT_FOUND: row(
+    ABSENT,
+    'storage {storage} does not exist on {node}',
+    'see "pxmgr storage list --node {node}"',
+  ),
   PXM_DATASET_NOT_FOUND: row(ABSENT, 'dataset {dataset} does not exist on {node}', 'see "pxmgr dataset list"'),
   PXM_SNAPSHOT_NOT_FOUND: row(
     ABSENT,

@@ -19,13 +19,6 @@ export const NODE_OPTION = {
   help: 'where the name is ambiguous',
   complete: 'node',
 } as const satisfies OptionDefinition;
-export const YES_OPTION = {
-  kind: 'flag',
-  flag: 'yes',
-  short: 'y',
-  help: 'do not ask',
-} as const satisfies OptionDefinition;
-
 type MakePlan = (dryRun: boolean) => Promise<Planned>;
 
 export function actionPlanner(context: Context, flags: ChangeFlags, action: PlanActionRequest['action']): MakePlan {

@@ -19,7 +19,8 @@ import {
   containerSnapshotRollback,
 } from './container/snapshot.ts';
 import { datasetList } from './dataset/list.ts';
-import { deviceAttach, deviceDetach } from './device/attach.ts';
+import { deviceAttach } from './device/attach.ts';
+import { deviceDetach } from './device/detach.ts';
 import { deviceList } from './device/list.ts';
 import { imageInspect } from './image/inspect.ts';
 import { imageList } from './image/list.ts';
@@ -39,6 +40,7 @@ import { placeExplain } from './place/explain.ts';
 import { reservationList } from './reservation/list.ts';
 import { selftest } from './selftest.ts';
 import { status } from './status.ts';
+import { storageList } from './storage/list.ts';
 import { version } from './version.ts';
 
 export const COMMANDS: readonly Command[] = [
@@ -69,6 +71,7 @@ export const COMMANDS: readonly Command[] = [
   deviceList,
   deviceAttach,
   deviceDetach,
+  storageList,
   datasetList,
   placeExplain,
   changeList,
@@ -98,6 +101,7 @@ export const NOUNS: Readonly<Record<string, string>> = {
   'node token': 'One-time tokens with which nodes join',
   image: 'OCI images on the nodes and in registries',
   device: 'GPUs and USB devices of the nodes: list, give, take',
+  storage: 'Storages of the nodes',
   dataset: 'ZFS datasets of the nodes',
   place: 'Placement: where a container would go, and why',
   change: 'History: what changed, when, by whom',

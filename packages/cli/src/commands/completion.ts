@@ -16,13 +16,10 @@ import {
 import type { Context } from '../context.ts';
 import { GLOBAL_OPTIONS } from '../global-options.ts';
 import { text } from '../result.ts';
-import { fetchInventory } from './fetch.ts';
+import { fetchInventory } from './inventory.ts';
 
 /** Nobody waits longer for a Tab. */
 const PATIENCE_MS = 1500;
-/** The command that the scripts call; no help page lists it. */
-const HIDDEN = 'complete';
-
 const SCRIPTS: Readonly<Record<string, string>> = {
   // Words are split at blanks only: bash itself also splits at ":" and "=", of which references and options are full.
   // What bash has split off already must not come back in the answer.
@@ -60,19 +57,13 @@ const SCRIPTS: Readonly<Record<string, string>> = {
 };
 
 async function containers(context: Context): Promise<string[]> {
-  const { objects } = await fetchInventory(context, 'container', '');
-  return objects.flatMap(({ document }) =>
-    document?.document?.$case === 'container'
-      ? [String(document.document.value.vmid), document.document.value.name]
-      : [],
-  );
+  const { found } = await fetchInventory(context, 'container');
+  return found.flatMap(({ document }) => [String(document.vmid), document.name]);
 }
 
 async function images(context: Context): Promise<string[]> {
-  const { objects } = await fetchInventory(context, 'image', '');
-  return objects.flatMap(({ document }) =>
-    document?.document?.$case === 'image' ? document.document.value.references : [],
-  );
+  const { found } = await fetchInventory(context, 'image');
+  return found.flatMap(({ document }) => document.references);
 }
 
 async function live(context: Context, completer: Completer): Promise<string[]> {
@@ -111,7 +102,7 @@ function locate(commands: readonly Command[], words: readonly string[]): Positio
 function nextWords(commands: readonly Command[], words: readonly string[]): string[] {
   const prefix = words.length === 0 ? '' : `${words.join(' ')} `;
   return commands
-    .filter((candidate) => candidate.path.startsWith(prefix) && candidate.path !== HIDDEN)
+    .filter((candidate) => candidate.path.startsWith(prefix) && !candidate.hidden)
     .map((candidate) => candidate.path.slice(prefix.length).split(' ')[0] ?? '');
 }
 
@@ -183,10 +174,11 @@ export function completionCommands(commands: () => readonly Command[]): Command[
     },
   });
   const complete = command({
-    path: HIDDEN,
+    path: 'complete',
     summary: 'Print what could follow the given words (the completion scripts call it)',
     args: [{ name: 'WORDS', help: 'words after pxmgr, the last one incomplete', variadic: true, optional: true }],
     passThrough: true,
+    hidden: true,
     run: async (context, input) => {
       const interrupted = AbortSignal.any([context.interrupted, AbortSignal.timeout(PATIENCE_MS)]);
       const found = await candidates({ ...context, interrupted }, commands(), input.args).catch(() => []);

@@ -1,7 +1,15 @@
 /** The question before something is destroyed. Only a clear yes lets it go on. */
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toPxmError } from '@pxmgr/kit/error/to-problem';
+import type { OptionDefinition } from '../command.ts';
 import type { Context } from '../context.ts';
+
+export const YES_OPTION = {
+  kind: 'flag',
+  flag: 'yes',
+  short: 'y',
+  help: 'do not ask',
+} as const satisfies OptionDefinition;
 
 export interface Confirmation {
   /** "Destroy container web and its volumes?" */

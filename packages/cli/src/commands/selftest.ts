@@ -1,6 +1,7 @@
 import { type Check, FleetServiceClient } from '@pxmgr/contract/controller';
 import { controllerOf } from '../client.ts';
 import { command } from '../command.ts';
+import { EXIT_CHECK_FAILED } from '../exit.ts';
 import type { Theme } from '../render/theme.ts';
 import { detail } from '../result.ts';
 import { themeOf } from './page.ts';
@@ -28,6 +29,12 @@ export const selftest = command({
     const theme = themeOf(context);
     const failed = checks.filter((check) => check.status === 'failed').length;
     const lines = [...checks.flatMap((check) => checkLines(check, theme)), `${checks.length} checks, ${failed} failed`];
-    return detail({ noun: 'Selftest', name: 'selftest', lines, json: checks, exit: failed === 0 ? 0 : 4 });
+    return detail({
+      noun: 'Selftest',
+      name: 'selftest',
+      lines,
+      json: checks,
+      exit: failed === 0 ? 0 : EXIT_CHECK_FAILED,
+    });
   },
 });

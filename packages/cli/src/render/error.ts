@@ -1,6 +1,7 @@
 /** One failure on stderr: code and message, cause, hint. Problems of one input are listed, each on its line. */
 import type { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { stripControl } from '@pxmgr/kit/log/redact';
+import { API_VERSION } from './json.ts';
 import type { Theme } from './theme.ts';
 
 function causes(error: PxmError): string[] {
@@ -43,7 +44,7 @@ function calm(text: string): string {
 /** The same for programs, with -o json. */
 export function errorJson(error: PxmError): string {
   return JSON.stringify({
-    apiVersion: 'pxmgr/v1',
+    apiVersion: API_VERSION,
     kind: 'Error',
     item: {
       code: error.code,

@@ -1,7 +1,7 @@
 /** Operations: states as words, one operation in full. */
 import { formatDuration } from '@pxmgr/contract';
 import { type Operation, OperationState } from '@pxmgr/contract/common';
-import { quoteWord } from './command-line.ts';
+import { quoteWord } from '@pxmgr/kit/exec/command';
 import { renderPairs } from './table.ts';
 import { paintState, type Theme } from './theme.ts';
 import { exactTime } from './time.ts';

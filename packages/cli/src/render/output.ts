@@ -1,5 +1,6 @@
 /** A result in the wanted format: what goes to stdout, and what is only said on stderr. */
-import type { Format, Look } from '../context.ts';
+import type { Look } from '../context.ts';
+import { type Format, isForPeople } from '../format.ts';
 import type { ListResult, Result } from '../result.ts';
 import { renderJson, renderNdjson, renderYaml } from './json.ts';
 import { renderTable } from './table.ts';
@@ -23,10 +24,6 @@ function listText(result: ListResult, options: OutputOptions): string {
   return renderTable(result.rows, result.columns, { width: options.width, wide: options.format === 'wide', head }).join(
     '\n',
   );
-}
-
-function isForPeople(format: Format): boolean {
-  return format === 'table' || format === 'wide';
 }
 
 function structured(result: Exclude<Result, { kind: 'text' | 'streamed' }>, format: Format): string | undefined {

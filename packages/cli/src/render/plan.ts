@@ -2,8 +2,8 @@
 import { formatSize } from '@pxmgr/contract';
 import type { ContainerSpec } from '@pxmgr/contract/common';
 import type { Plan, PlanStep } from '@pxmgr/contract/controller';
-import { renderHostCommand } from './command-line.ts';
 import type { Page } from './explanation.ts';
+import { renderHostCommand } from './host-command.ts';
 import { renderPairs } from './table.ts';
 
 function sourceText(spec: ContainerSpec): string {

@@ -4,7 +4,7 @@
  */
 import { formatDuration, formatSize } from '@pxmgr/contract';
 import type { ByteProgress, CommandRun, LogLine, OperationEvent, OperationStep } from '@pxmgr/contract/common';
-import { renderHostCommand } from './command-line.ts';
+import { renderHostCommand } from './host-command.ts';
 import { stateWord } from './operation.ts';
 import type { Theme } from './theme.ts';
 import { cut } from './width.ts';

@@ -1,11 +1,12 @@
 import { Operation, OperationEvent, OperationState } from '@pxmgr/contract/common';
 import { Evaluation } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { quoteWord } from '@pxmgr/kit/exec/command';
 import { describe, expect, it } from 'vitest';
 import { detail, list } from '../result.ts';
-import { quoteWord, renderHostCommand } from './command-line.ts';
 import { renderError } from './error.ts';
 import { renderEvaluation } from './explanation.ts';
+import { renderHostCommand } from './host-command.ts';
 import { plain } from './json.ts';
 import { renderOperation } from './operation.ts';
 import { renderResult } from './output.ts';

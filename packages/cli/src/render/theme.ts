@@ -37,7 +37,7 @@ export function createTheme(options: Look): Theme {
 /** Colour of a state word. */
 export function paintState(theme: Theme, state: string): string {
   if (['running', 'up', 'done', 'ok', 'active', 'ready'].includes(state)) return theme.good(state);
-  if (['failed', 'down', 'deleted', 'undone'].includes(state)) return theme.bad(state);
+  if (['failed', 'down', 'deleted', 'undone', 'inactive'].includes(state)) return theme.bad(state);
   if (['suspect', 'warning', 'cancelled', 'expired'].includes(state)) return theme.warn(state);
   return state;
 }

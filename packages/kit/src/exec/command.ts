@@ -97,7 +97,8 @@ export function maskedArgv(command: Command): string[] {
 
 const PLAIN_WORD = /^[A-Za-z0-9_@%+=:,./-]+$/;
 
-function displayWord(word: string): string {
+/** One word as bash reads it back; control characters are escaped, so that it cannot speak to a terminal. */
+export function quoteWord(word: string): string {
   if (PLAIN_WORD.test(word)) return word;
   if (stripControl(word) !== word) return `$'${Array.from(word, escapeCharacter).join('')}'`;
   return `'${word.replaceAll("'", `'\\''`)}'`;
@@ -112,7 +113,7 @@ function escapeCharacter(character: string): string {
 
 /** One line that can be pasted into bash, secrets masked; a hostile name cannot write to the terminal through it. */
 export function displayCommand(command: Command): string {
-  return maskedArgv(command).map(displayWord).join(' ');
+  return maskedArgv(command).map(quoteWord).join(' ');
 }
 
 /** The wire form for plans and operation records; masked. */

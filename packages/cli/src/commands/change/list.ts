@@ -1,3 +1,4 @@
+import { INVENTORY_KINDS, isInventoryKind } from '@pxmgr/contract';
 import { type Change, ChangeServiceClient } from '@pxmgr/contract/controller';
 import { controllerOf } from '../../client.ts';
 import { command } from '../../command.ts';
@@ -6,9 +7,6 @@ import { list } from '../../result.ts';
 import { parseLimit } from '../../spec/limit-flag.ts';
 import { parseMoment } from '../../spec/moment-flag.ts';
 import { Problems } from '../../spec/problems.ts';
-
-/** Kinds of the inventory: contract proto/pxmgr/common/v1/inventory.proto. */
-const KINDS = ['container', 'vm', 'node', 'storage', 'dataset', 'image', 'template', 'gpu', 'usb', 'network'];
 
 export function objectText(change: Change): string {
   const { kind, objectId, objectName } = change;
@@ -38,8 +36,8 @@ export const changeList = command({
     const since = parseMoment(['since', options.since], context.clock.now(), problems);
     const until = parseMoment(['until', options.until], context.clock.now(), problems);
     const limit = parseLimit(options.limit, problems);
-    if (options.kind !== undefined && !KINDS.includes(options.kind))
-      problems.add(`--kind ${options.kind}`, `is not one of ${KINDS.join(', ')}`);
+    if (options.kind !== undefined && !isInventoryKind(options.kind))
+      problems.add(`--kind ${options.kind}`, `is not one of ${INVENTORY_KINDS.join(', ')}`);
     problems.refuse();
     const request = {
       node: options.node ?? '',

@@ -7,6 +7,7 @@ import { argument, command } from '../../command.ts';
 import type { Context } from '../../context.ts';
 import { parseEnvironment } from '../../spec/environment-flag.ts';
 import { Problems } from '../../spec/problems.ts';
+import { GUEST_ARG, NODE_OPTION } from '../action-plan.ts';
 
 const CHUNK_BYTES = 64 * 1024;
 
@@ -31,12 +32,9 @@ export const containerExec = command({
   summary: 'Run a program in a container; its output, input and exit status are passed through',
   description:
     'The program runs as root of the container in "/", with a clean environment. No terminal is made. Write "--" before the program.',
-  args: [
-    { name: 'CONTAINER', help: 'vmid or name', complete: 'container' },
-    { name: 'PROGRAM', help: 'program and its arguments', variadic: true },
-  ],
+  args: [GUEST_ARG, { name: 'PROGRAM', help: 'program and its arguments', variadic: true }],
   options: {
-    node: { kind: 'text', flag: 'node', value: 'NODE', help: 'where the name is ambiguous', complete: 'node' },
+    node: NODE_OPTION,
     env: { kind: 'list', flag: 'env', short: 'e', value: 'NAME=VALUE', help: 'environment variable' },
     input: {
       kind: 'flag',

@@ -6,7 +6,7 @@ import { paintState, type Theme } from '../../render/theme.ts';
 import { exactTime } from '../../render/time.ts';
 import { detail } from '../../result.ts';
 import { GUEST_ARGS, NODE_OPTION } from '../action-plan.ts';
-import { fetchContainer } from '../fetch.ts';
+import { fetchContainer } from '../inventory.ts';
 import { themeOf } from '../page.ts';
 
 function lines(object: InventoryObject, container: ContainerDocument, theme: Theme): string[] {

@@ -3,8 +3,9 @@ import { limits, parseDuration } from '@pxmgr/contract';
 import { argument, command } from '../../command.ts';
 import { Problems } from '../../spec/problems.ts';
 import { parseReadiness } from '../../spec/readiness-flag.ts';
-import { actionPlanner, GUEST_ARGS, NODE_OPTION, YES_OPTION } from '../action-plan.ts';
+import { actionPlanner, GUEST_ARGS, NODE_OPTION } from '../action-plan.ts';
 import { CHANGE_OPTIONS, carryOut } from '../carry-out.ts';
+import { YES_OPTION } from '../confirm.ts';
 import { guestLine } from '../guest-lines.ts';
 
 const SHUTDOWN_SECONDS = 20;

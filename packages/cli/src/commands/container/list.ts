@@ -1,27 +1,18 @@
 import { formatSize } from '@pxmgr/contract';
-import type { ContainerDocument, InventoryObject } from '@pxmgr/contract/common';
 import { command } from '../../command.ts';
 import { paintState } from '../../render/theme.ts';
 import { relativeTime } from '../../render/time.ts';
 import { list } from '../../result.ts';
-import { fetchInventory, staleNote } from '../fetch.ts';
+import { type Found, fetchInventory, ONE_NODE_OPTION, staleNote } from '../inventory.ts';
 import { themeOf } from '../page.ts';
 
-interface Row {
-  readonly object: InventoryObject;
-  readonly container: ContainerDocument;
-}
-
-function toRow(object: InventoryObject): Row[] {
-  const document = object.document?.document;
-  return document?.$case === 'container' ? [{ object, container: document.value }] : [];
-}
+type Row = Found<'container'>;
 
 export const containerList = command({
   path: 'container list',
   summary: 'List the containers of the fleet',
   options: {
-    node: { kind: 'text', flag: 'node', value: 'NODE', help: 'this node only', complete: 'node' },
+    node: ONE_NODE_OPTION,
     running: { kind: 'flag', flag: 'running', help: 'running ones only' },
     tag: { kind: 'list', flag: 'tag', value: 'TAG', help: 'with this tag only (repeat: with all of them)' },
   },
@@ -31,47 +22,46 @@ export const containerList = command({
     'pxmgr container list --tag web -o name',
   ],
   run: async (context, { options }) => {
-    const inventory = await fetchInventory(context, 'container', options.node ?? '');
-    const rows = inventory.objects
-      .flatMap(toRow)
-      .filter((row) => !options.running || row.container.status === 'running')
-      .filter((row) => options.tag.every((tag) => row.container.tags.includes(tag)))
-      .sort((a, b) => a.container.vmid - b.container.vmid || a.object.nodeName.localeCompare(b.object.nodeName));
+    const inventory = await fetchInventory(context, 'container', options.node);
+    const rows = inventory.found
+      .filter((row) => !options.running || row.document.status === 'running')
+      .filter((row) => options.tag.every((tag) => row.document.tags.includes(tag)))
+      .sort((a, b) => a.document.vmid - b.document.vmid || a.object.nodeName.localeCompare(b.object.nodeName));
     const theme = themeOf(context);
     return list<Row>({
       noun: 'Container',
       rows,
       columns: [
-        { head: 'VMID', align: 'right', value: (row) => String(row.container.vmid) },
-        { head: 'NAME', shrink: 1, value: (row) => row.container.name },
+        { head: 'VMID', align: 'right', value: (row) => String(row.document.vmid) },
+        { head: 'NAME', shrink: 1, value: (row) => row.document.name },
         { head: 'NODE', value: (row) => row.object.nodeName },
         {
           head: 'STATUS',
           value: (row) =>
-            paintState(theme, row.container.status) + (row.container.lock === '' ? '' : ` (${row.container.lock})`),
+            paintState(theme, row.document.status) + (row.document.lock === '' ? '' : ` (${row.document.lock})`),
         },
         {
           head: 'CORES',
           align: 'right',
-          value: (row) => (row.container.cores === 0 ? 'all' : String(row.container.cores)),
+          value: (row) => (row.document.cores === 0 ? 'all' : String(row.document.cores)),
         },
-        { head: 'MEMORY', align: 'right', value: (row) => formatSize(row.container.memoryBytes) },
+        { head: 'MEMORY', align: 'right', value: (row) => formatSize(row.document.memoryBytes) },
         {
           head: 'ADDRESS',
           shrink: 2,
-          value: (row) => row.container.addresses.map((address) => address.split('/')[0]).join(' ') || '-',
+          value: (row) => row.document.addresses.map((address) => address.split('/')[0]).join(' ') || '-',
         },
-        { head: 'IMAGE', shrink: 3, value: (row) => row.container.imageReference || row.container.osType || '-' },
-        { head: 'TAGS', wide: true, value: (row) => row.container.tags.join(',') || '-' },
+        { head: 'IMAGE', shrink: 3, value: (row) => row.document.imageReference || row.document.osType || '-' },
+        { head: 'TAGS', wide: true, value: (row) => row.document.tags.join(',') || '-' },
         { head: 'SEEN', wide: true, value: (row) => relativeTime(row.object.observedAt, context.clock.now()) },
-        { head: 'UID', wide: true, value: (row) => row.container.guestUid || '-' },
+        { head: 'UID', wide: true, value: (row) => row.document.guestUid || '-' },
       ],
-      name: (row) => String(row.container.vmid),
+      name: (row) => String(row.document.vmid),
       json: (row) => ({
         node: row.object.nodeName,
         nodeUid: row.object.nodeUid,
         observedAt: row.object.observedAt,
-        ...row.container,
+        ...row.document,
       }),
       empty: 'no containers',
       notes: staleNote(inventory),

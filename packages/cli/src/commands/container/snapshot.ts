@@ -5,10 +5,11 @@ import { argument, command } from '../../command.ts';
 import { relativeTime } from '../../render/time.ts';
 import { list } from '../../result.ts';
 import { Problems } from '../../spec/problems.ts';
-import { changePlanner, GUEST_ARG, GUEST_ARGS, NODE_OPTION, YES_OPTION } from '../action-plan.ts';
+import { changePlanner, GUEST_ARG, GUEST_ARGS, NODE_OPTION } from '../action-plan.ts';
 import { CHANGE_OPTIONS, carryOut } from '../carry-out.ts';
-import { fetchContainer } from '../fetch.ts';
+import { YES_OPTION } from '../confirm.ts';
 import { guestLine } from '../guest-lines.ts';
+import { fetchContainer } from '../inventory.ts';
 
 const ARGS = [GUEST_ARG, { name: 'SNAPSHOT', help: 'its name' }] as const;
 

@@ -1,46 +1,39 @@
 import { formatSize } from '@pxmgr/contract';
-import type { DatasetDocument, InventoryObject } from '@pxmgr/contract/common';
 import { command } from '../../command.ts';
 import { list } from '../../result.ts';
-import { fetchInventory, staleNote } from '../fetch.ts';
+import { type Found, fetchInventory, ONE_NODE_OPTION, staleNote } from '../inventory.ts';
 
-interface Row {
-  readonly node: string;
-  readonly dataset: DatasetDocument;
-}
+type Row = Found<'dataset'>;
 
-function toRow(object: InventoryObject): Row[] {
-  const document = object.document?.document;
-  return document?.$case === 'dataset' ? [{ node: object.nodeName, dataset: document.value }] : [];
+function byPlace(a: Row, b: Row): number {
+  return a.object.nodeName.localeCompare(b.object.nodeName) || a.document.name.localeCompare(b.document.name);
 }
 
 export const datasetList = command({
   path: 'dataset list',
   summary: 'List the ZFS datasets of the nodes',
-  options: { node: { kind: 'text', flag: 'node', value: 'NODE', help: 'this node only', complete: 'node' } },
+  options: { node: ONE_NODE_OPTION },
   examples: ['pxmgr dataset list --node pve1'],
   run: async (context, { options }) => {
-    const inventory = await fetchInventory(context, 'dataset', options.node ?? '');
+    const inventory = await fetchInventory(context, 'dataset', options.node);
     return list<Row>({
       noun: 'Dataset',
-      rows: inventory.objects
-        .flatMap(toRow)
-        .sort((a, b) => a.node.localeCompare(b.node) || a.dataset.name.localeCompare(b.dataset.name)),
+      rows: [...inventory.found].sort(byPlace),
       columns: [
-        { head: 'NODE', value: (row) => row.node },
-        { head: 'DATASET', shrink: 1, value: (row) => row.dataset.name },
-        { head: 'USED', align: 'right', value: (row) => formatSize(row.dataset.usedBytes) },
-        { head: 'FREE', align: 'right', value: (row) => formatSize(row.dataset.availableBytes) },
+        { head: 'NODE', value: (row) => row.object.nodeName },
+        { head: 'DATASET', shrink: 1, value: (row) => row.document.name },
+        { head: 'USED', align: 'right', value: (row) => formatSize(row.document.usedBytes) },
+        { head: 'FREE', align: 'right', value: (row) => formatSize(row.document.availableBytes) },
         {
           head: 'QUOTA',
           align: 'right',
-          value: (row) => (row.dataset.refquotaBytes === 0n ? '-' : formatSize(row.dataset.refquotaBytes)),
+          value: (row) => (row.document.refquotaBytes === 0n ? '-' : formatSize(row.document.refquotaBytes)),
         },
-        { head: 'MOUNTED AT', shrink: 2, value: (row) => (row.dataset.mounted ? row.dataset.mountpoint : '-') },
-        { head: 'ORIGIN', wide: true, value: (row) => row.dataset.origin || '-' },
+        { head: 'MOUNTED AT', shrink: 2, value: (row) => (row.document.mounted ? row.document.mountpoint : '-') },
+        { head: 'ORIGIN', wide: true, value: (row) => row.document.origin || '-' },
       ],
-      name: (row) => `${row.node}/${row.dataset.name}`,
-      json: (row) => ({ node: row.node, ...row.dataset }),
+      name: (row) => `${row.object.nodeName}/${row.document.name}`,
+      json: (row) => ({ node: row.object.nodeName, ...row.document }),
       empty: 'no ZFS dataset on any node',
       notes: staleNote(inventory),
     });

@@ -1,8 +1,7 @@
 import { formatSize } from '@pxmgr/contract';
-import type { InventoryObject } from '@pxmgr/contract/common';
 import { command } from '../../command.ts';
 import { list } from '../../result.ts';
-import { fetchInventory, staleNote } from '../fetch.ts';
+import { type Found, fetchInventory, ONE_NODE_OPTION, staleNote } from '../inventory.ts';
 
 interface Row {
   readonly node: string;
@@ -22,55 +21,43 @@ function gpuText(vendor: string, model: string, pciId: string): string {
   return model.toLowerCase().startsWith(vendor.toLowerCase()) ? model : `${vendor} ${model}`;
 }
 
-function toRow(object: InventoryObject): Row[] {
-  const document = object.document?.document;
-  const node = object.nodeName;
-  if (document?.$case === 'gpu') {
-    const gpu = document.value;
-    const vram = gpu.vramBytes === 0n ? '-' : formatSize(gpu.vramBytes);
-    return [
-      {
-        node,
-        type: 'gpu',
-        id: gpu.address,
-        what: gpuText(gpu.vendor, gpu.model, gpu.pciId),
-        driver: gpu.driver || '-',
-        vram,
-        usedBy: gpu.usedBy.join(', ') || '-',
-        path: gpu.devicePaths[0] ?? '-',
-        json: { node, type: 'gpu', ...gpu },
-      },
-    ];
-  }
-  if (document?.$case === 'usb') {
-    const usb = document.value;
-    const what = `${usb.manufacturer} ${usb.product}`.trim() || `${usb.vendorId}:${usb.productId}`;
-    return [
-      {
-        node,
-        type: 'usb',
-        id: usb.id,
-        what,
-        driver: '-',
-        vram: '-',
-        usedBy: '-',
-        path: usb.devicePaths[0] ?? '-',
-        json: { node, type: 'usb', ...usb },
-      },
-    ];
-  }
-  return [];
+function gpuRow({ object: { nodeName: node }, document: gpu }: Found<'gpu'>): Row {
+  return {
+    node,
+    type: 'gpu',
+    id: gpu.address,
+    what: gpuText(gpu.vendor, gpu.model, gpu.pciId),
+    driver: gpu.driver || '-',
+    vram: gpu.vramBytes === 0n ? '-' : formatSize(gpu.vramBytes),
+    usedBy: gpu.usedBy.join(', ') || '-',
+    path: gpu.devicePaths[0] ?? '-',
+    json: { node, type: 'gpu', ...gpu },
+  };
+}
+
+function usbRow({ object: { nodeName: node }, document: usb }: Found<'usb'>): Row {
+  return {
+    node,
+    type: 'usb',
+    id: usb.id,
+    what: `${usb.manufacturer} ${usb.product}`.trim() || `${usb.vendorId}:${usb.productId}`,
+    driver: '-',
+    vram: '-',
+    usedBy: '-',
+    path: usb.devicePaths[0] ?? '-',
+    json: { node, type: 'usb', ...usb },
+  };
 }
 
 export const deviceList = command({
   path: 'device list',
   summary: 'List GPUs and USB devices that guests can be given',
-  options: { node: { kind: 'text', flag: 'node', value: 'NODE', help: 'this node only', complete: 'node' } },
+  options: { node: ONE_NODE_OPTION },
   examples: ['pxmgr device list', 'pxmgr device list --node pve2 -o wide'],
   run: async (context, { options }) => {
-    const gpus = await fetchInventory(context, 'gpu', options.node ?? '');
-    const usb = await fetchInventory(context, 'usb', options.node ?? '');
-    const rows = [...gpus.objects, ...usb.objects].flatMap(toRow);
+    const gpus = await fetchInventory(context, 'gpu', options.node);
+    const usb = await fetchInventory(context, 'usb', options.node);
+    const rows = [...gpus.found.map(gpuRow), ...usb.found.map(usbRow)];
     return list<Row>({
       noun: 'Device',
       rows: rows.sort(

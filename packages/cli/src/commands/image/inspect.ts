@@ -2,9 +2,9 @@ import { formatImageReference, formatSize, parseImageReference } from '@pxmgr/co
 import type { ImageConfig, ResolveImageResponse } from '@pxmgr/contract/agent';
 import { GuestServiceClient } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { quoteWord } from '@pxmgr/kit/exec/command';
 import { controllerOf } from '../../client.ts';
 import { argument, command } from '../../command.ts';
-import { quoteWord } from '../../render/command-line.ts';
 import { renderPairs } from '../../render/table.ts';
 import { detail } from '../../result.ts';
 import { Problems } from '../../spec/problems.ts';

@@ -1,9 +1,9 @@
 import { formatSize } from '@pxmgr/contract';
-import type { ImageDocument, InventoryObject, TemplateDocument } from '@pxmgr/contract/common';
+import type { ImageDocument, TemplateDocument } from '@pxmgr/contract/common';
 import { command } from '../../command.ts';
 import { relativeTime } from '../../render/time.ts';
 import { list } from '../../result.ts';
-import { fetchInventory, staleNote } from '../fetch.ts';
+import { type Found, fetchInventory, ONE_NODE_OPTION, staleNote } from '../inventory.ts';
 
 interface Row {
   readonly node: string;
@@ -16,60 +16,48 @@ interface Row {
   readonly source: ImageDocument | TemplateDocument;
 }
 
-function toRow(object: InventoryObject): Row[] {
-  const document = object.document?.document;
-  const node = object.nodeName;
-  if (document?.$case === 'image') {
-    const image = document.value;
-    return [
-      {
-        node,
-        reference: image.references.join(' '),
-        digest: image.digest,
-        platform: image.platform,
-        sizeBytes: image.sizeBytes,
-        volumeId: image.volumeId,
-        pulledAt: image.pulledAt,
-        source: image,
-      },
-    ];
-  }
-  if (document?.$case === 'template') {
-    const template = document.value;
-    return [
-      {
-        node,
-        reference: template.volumeId,
-        digest: '',
-        platform: '',
-        sizeBytes: template.sizeBytes,
-        volumeId: template.volumeId,
-        pulledAt: undefined,
-        source: template,
-      },
-    ];
-  }
-  return [];
+function imageRow({ object, document: image }: Found<'image'>): Row {
+  return {
+    node: object.nodeName,
+    reference: image.references.join(' '),
+    digest: image.digest,
+    platform: image.platform,
+    sizeBytes: image.sizeBytes,
+    volumeId: image.volumeId,
+    pulledAt: image.pulledAt,
+    source: image,
+  };
+}
+
+function templateRow({ object, document: template }: Found<'template'>): Row {
+  return {
+    node: object.nodeName,
+    reference: template.volumeId,
+    digest: '',
+    platform: '',
+    sizeBytes: template.sizeBytes,
+    volumeId: template.volumeId,
+    pulledAt: undefined,
+    source: template,
+  };
 }
 
 export const imageList = command({
   path: 'image list',
   summary: 'List the OCI images on the nodes; with --templates also the container templates',
   options: {
-    node: { kind: 'text', flag: 'node', value: 'NODE', help: 'this node only', complete: 'node' },
+    node: ONE_NODE_OPTION,
     templates: { kind: 'flag', flag: 'templates', help: 'container templates too' },
   },
   examples: ['pxmgr image list', 'pxmgr image list --templates -o wide'],
   run: async (context, { options }) => {
-    const images = await fetchInventory(context, 'image', options.node ?? '');
-    const templates = options.templates
-      ? await fetchInventory(context, 'template', options.node ?? '')
-      : { objects: [], staleNodes: [] };
-    const archives = new Set(images.objects.flatMap(toRow).map((row) => `${row.node} ${row.volumeId}`));
-    const rows = [
-      ...images.objects.flatMap(toRow),
-      ...templates.objects.flatMap(toRow).filter((row) => !archives.has(`${row.node} ${row.volumeId}`)),
-    ];
+    const images = await fetchInventory(context, 'image', options.node);
+    const pulled = images.found.map(imageRow);
+    const templates = options.templates ? (await fetchInventory(context, 'template', options.node)).found : [];
+    // An image's archive is a template, too: it is listed once.
+    const archives = new Set(pulled.map((row) => `${row.node} ${row.volumeId}`));
+    const others = templates.map(templateRow).filter((row) => !archives.has(`${row.node} ${row.volumeId}`));
+    const rows = [...pulled, ...others];
     return list<Row>({
       noun: 'Image',
       rows: rows.sort((a, b) => a.reference.localeCompare(b.reference) || a.node.localeCompare(b.node)),

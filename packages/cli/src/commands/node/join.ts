@@ -2,6 +2,7 @@ import { limits, parseDuration, parseNodeName } from '@pxmgr/contract';
 import { FleetServiceClient } from '@pxmgr/contract/controller';
 import { controllerOf } from '../../client.ts';
 import { type Command, command } from '../../command.ts';
+import { isForPeople } from '../../format.ts';
 import { exactTime } from '../../render/time.ts';
 import { detail, text } from '../../result.ts';
 import { Problems } from '../../spec/problems.ts';
@@ -38,7 +39,7 @@ function tokenCommand(path: string, summary: string, withInstructions: boolean):
         nodeName: options.node ?? '',
         ttlSeconds: Math.round((ms ?? 0) / 1000),
       });
-      if (context.format !== 'table' && context.format !== 'wide')
+      if (!isForPeople(context.format))
         return detail({ noun: 'JoinToken', name: answer.token, lines: [answer.token], json: answer });
       if (!withInstructions) {
         context.streams.err(`valid once, until ${exactTime(answer.expiresAt)}\n`);

@@ -3,7 +3,7 @@ import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { controllerOf } from '../../client.ts';
 import { argument, command } from '../../command.ts';
 import { detail } from '../../result.ts';
-import { confirm } from '../confirm.ts';
+import { confirm, YES_OPTION } from '../confirm.ts';
 
 export const nodeLeave = command({
   path: 'node leave',
@@ -11,7 +11,7 @@ export const nodeLeave = command({
   description: 'Its guests go on running and are not touched. To come back it joins with a new token.',
   args: [{ name: 'NODE', help: 'name or uid', complete: 'node' }],
   options: {
-    yes: { kind: 'flag', flag: 'yes', short: 'y', help: 'do not ask' },
+    yes: YES_OPTION,
     dryRun: { kind: 'flag', flag: 'dry-run', help: 'say what would happen, change nothing' },
   },
   examples: ['pxmgr node leave pve3'],

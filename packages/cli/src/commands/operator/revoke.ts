@@ -3,7 +3,7 @@ import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { controllerOf } from '../../client.ts';
 import { argument, command } from '../../command.ts';
 import { detail } from '../../result.ts';
-import { confirm } from '../confirm.ts';
+import { confirm, YES_OPTION } from '../confirm.ts';
 
 function effectOn(name: string, operators: readonly Operator[]): string {
   const roles = [...new Set(operators.map((one) => one.role))].join(', ');
@@ -15,7 +15,7 @@ export const operatorRevoke = command({
   summary: 'Take back every certificate of an operator, at once',
   args: [{ name: 'NAME', help: 'as in "pxmgr operator list"' }],
   options: {
-    yes: { kind: 'flag', flag: 'yes', short: 'y', help: 'do not ask' },
+    yes: YES_OPTION,
     dryRun: { kind: 'flag', flag: 'dry-run', help: 'say what would happen, change nothing' },
   },
   examples: ['pxmgr operator revoke ann'],

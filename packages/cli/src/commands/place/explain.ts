@@ -2,13 +2,12 @@ import { type Evaluation, PlacementServiceClient } from '@pxmgr/contract/control
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { controllerOf } from '../../client.ts';
 import { argument, command } from '../../command.ts';
+import { EXIT_INFEASIBLE } from '../../exit.ts';
 import { renderEvaluation } from '../../render/explanation.ts';
 import { detail } from '../../result.ts';
 import { buildConstraints, buildSpec, CONTAINER_OPTIONS } from '../../spec/container-options.ts';
 import { Problems } from '../../spec/problems.ts';
 import { pageOf } from '../page.ts';
-
-const EXIT_INFEASIBLE = 7;
 
 function isStored(text: string): boolean {
   // A mistyped id is no image: the controller says that it does not know it.
