@@ -101,45 +101,44 @@ const holdings = fc
   .map((claims) => (claims.length === 0 ? NO_HOLDINGS : sumHoldings(claims, [])));
 const slot = fc.tuple(sketch, holdings);
 
-const wishes = fc
-  .record({
-    memoryBytes: mostly(gib(1), gib(6)),
-    cores: mostly(1, 0, 2, 8),
-    rootfsBytes: mostly(gib(8), gib(60)),
-    source: oneOf<NonNullable<Part['source']>>(
-      ...[10n, gib(60)].map((sizeBytes) => ({
-        $case: 'image' as const,
-        value: { reference: 'docker.io/library/nginx:1.27', digest: DIGEST, platform: 'linux/amd64', sizeBytes },
-      })),
-      { $case: 'template' as const, value: { volumeId: 'local:vztmpl/debian.tar.zst' } },
-    ),
-    storage: mostly('', 'fast'),
-    networks: oneOf<NonNullable<Part['networks']>>(
-      [],
-      [{ name: 'eth0', bridge: 'vmbr0' }],
-      [{ name: 'eth0', bridge: 'vmbr1' }],
-    ),
-    devices: mostly<NonNullable<Part['devices']>>([], [{ path: USB }]),
-    gpu: fc.option(
-      fc.record({
-        count: mostly(1, 2),
-        vendor: mostly('', 'amd'),
-        address: mostly('', CARDS[1] ?? ''),
-        vramBytes: oneOf(0n, gib(6)),
-        exclusive: fc.boolean(),
-      }),
-      { nil: undefined },
-    ),
-    mounts: oneOf<NonNullable<Part['mounts']>>(
-      [],
-      [],
-      [{ target: '/v', source: { $case: 'volume' as const, value: { storage: '', sizeBytes: gib(2) } } }],
-      [{ target: '/v', source: { $case: 'volume' as const, value: { storage: 'tank', sizeBytes: gib(2) } } }],
-      [{ target: '/m', source: { $case: 'dataset' as const, value: 'tank/media' } }],
-      [{ target: '/m', source: { $case: 'bind' as const, value: '/tank/media/films' } }],
-    ),
-  })
-  .map((part) => wish(part));
+const parts = fc.record({
+  memoryBytes: mostly(gib(1), gib(6), gib(30)),
+  cores: mostly(1, 0, 2, 8),
+  rootfsBytes: mostly(gib(8), gib(60)),
+  source: oneOf<NonNullable<Part['source']>>(
+    ...[10n, gib(60)].map((sizeBytes) => ({
+      $case: 'image' as const,
+      value: { reference: 'docker.io/library/nginx:1.27', digest: DIGEST, platform: 'linux/amd64', sizeBytes },
+    })),
+    { $case: 'template' as const, value: { volumeId: 'local:vztmpl/debian.tar.zst' } },
+  ),
+  storage: mostly('', 'fast'),
+  networks: oneOf<NonNullable<Part['networks']>>(
+    [],
+    [{ name: 'eth0', bridge: 'vmbr0' }],
+    [{ name: 'eth0', bridge: 'vmbr1' }],
+  ),
+  devices: mostly<NonNullable<Part['devices']>>([], [{ path: USB }]),
+  gpu: fc.option(
+    fc.record({
+      count: mostly(1, 2),
+      vendor: mostly('', 'amd'),
+      address: mostly('', CARDS[1] ?? ''),
+      vramBytes: oneOf(0n, gib(6)),
+      exclusive: fc.boolean(),
+    }),
+    { nil: undefined },
+  ),
+  mounts: oneOf<NonNullable<Part['mounts']>>(
+    [],
+    [],
+    [{ target: '/v', source: { $case: 'volume' as const, value: { storage: '', sizeBytes: gib(2) } } }],
+    [{ target: '/v', source: { $case: 'volume' as const, value: { storage: 'tank', sizeBytes: gib(2) } } }],
+    [{ target: '/m', source: { $case: 'dataset' as const, value: 'tank/media' } }],
+    [{ target: '/m', source: { $case: 'bind' as const, value: '/tank/media/films' } }],
+  ),
+});
+const wishes = parts.map((part) => wish(part));
 const constraints = fc.record({
   node: mostly('', 'nodeb'),
   excludeNodes: oneOf<string[]>([], [], ['nodea']),
@@ -171,6 +170,24 @@ describe('choose', () => {
         expect(choose(columns, terms, seed)).toEqual(reference(terms, { nodes, held }, seed));
       }),
       { numRuns: 400 },
+    );
+  });
+
+  it('does not take one kind of wish for another that differs in one thing', () => {
+    const fleets = fc.array(slot, { minLength: 6, maxLength: 12 });
+    fc.assert(
+      fc.property(fleets, parts, parts, (fleet, one, other) => {
+        const nodes = snapshots(fleet.map(toSketch));
+        const held = fleet.map(([, promised]) => promised);
+        const columns = new Columns(nodes, held, DEFAULT_POLICY);
+        const asked = Object.entries(other).map(([key, value]) => wish({ ...one, [key]: value }));
+        for (const spec of [wish(one), ...asked]) {
+          const ask = askOf(spec, { node: '', excludeNodes: [], vmid: 0 });
+          const terms = termsOf({ ask, policy: DEFAULT_POLICY, nodes, vmidReserved: [] });
+          expect(choose(columns, terms, 'seed')).toEqual(reference(terms, { nodes, held }, 'seed'));
+        }
+      }),
+      { numRuns: 200 },
     );
   });
 

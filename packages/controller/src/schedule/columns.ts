@@ -1,7 +1,7 @@
 /**
  * The fleet as columns of numbers, so that a wish can be held against thousands of nodes in microseconds. One slot per
  * node; a slot is written anew when its snapshot or its holdings change. Holds nothing that the snapshots do not say:
- * `choose` over columns and `evaluate` over snapshots give the same answer (columns.test.ts).
+ * `choose` over columns and `evaluate` over snapshots give the same answer (choose.test.ts).
  */
 import type { PlacementPolicy } from '../domain/placement.ts';
 import type { Holdings } from '../domain/reservation.ts';
@@ -12,6 +12,7 @@ import { FactBits } from './fact-bits.ts';
 import { freeVram } from './fit-device.ts';
 import { ARCHIVE_CONTENT, ROOT_CONTENT, TYPE_RANKS, typeOrder } from './fit-storage.ts';
 import { Pages } from './pages.ts';
+import { ScoreSheets } from './score-sheets.ts';
 
 /** A card as it is shared out at the moment. */
 export interface Card {
@@ -35,6 +36,7 @@ export class Columns {
   readonly nodes: NodeSnapshot[];
   readonly held: Pages<Holdings>;
   readonly bits: FactBits;
+  readonly scores: ScoreSheets;
   readonly cores: Float64Array;
   readonly cpuFree: Float64Array;
   readonly cpuTotal: Float64Array;
@@ -60,6 +62,7 @@ export class Columns {
     this.nodes = [...nodes];
     this.held = new Pages(held);
     this.bits = new FactBits(this.nodes);
+    this.scores = new ScoreSheets(nodes.length);
     this.cores = column();
     this.cpuFree = column();
     this.cpuTotal = column();
@@ -115,6 +118,7 @@ export class Columns {
   #fill(slot: number): void {
     const [node, held] = [this.nodes[slot], this.held.get(slot)];
     if (node === undefined || held === undefined) return;
+    this.scores.forget(slot);
     const cpu = cpuRoom(node, held, this.policy);
     const memory = memoryRoom(node, held, this.policy);
     this.cores[slot] = node.cores;
