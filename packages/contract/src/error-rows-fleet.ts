@@ -151,6 +151,11 @@ export const FLEET_ROWS = {
     'the agent on {node} does not answer',
     'check the host and "systemctl status pxmgr-agent" on it',
   ),
+  PXM_INVENTORY_UNREAD: row(
+    REACH,
+    'the agent on {node} has not read its inventory yet ({kind})',
+    'it has just started: try again in a moment; if that does not help, "pxmgr node get {node}" names what it cannot read',
+  ),
   PXM_CONTROLLER_UNREACHABLE: row(
     REACH,
     'no controller answers at {address}',

@@ -19,8 +19,9 @@ export interface NodeView {
 type Document = NonNullable<InventoryDocument['document']>;
 type ValueOf<K extends Document['$case']> = Extract<Document, { $case: K }>['value'];
 
-/** All documents of one kind, unpacked. */
+/** All documents of one kind, unpacked. PXM_INVENTORY_UNREAD before the first look: nothing found would read as nothing there. */
 export function documentsOf<K extends Document['$case']>(view: NodeView, kind: K): ValueOf<K>[] {
+  if (!view.knownKinds().includes(kind)) throw new PxmError('PXM_INVENTORY_UNREAD', { node: view.nodeName, kind });
   return view.objects([kind]).flatMap(({ document }) => {
     const inner = document.document;
     return inner?.$case === kind ? [inner.value as ValueOf<K>] : [];

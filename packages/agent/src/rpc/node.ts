@@ -1,5 +1,4 @@
 import type { NodeServiceService } from '@pxmgr/contract/agent';
-import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
 import { documentsOf, type NodeView, readKinds, toInventoryObject } from './node-view.ts';
 
@@ -8,7 +7,7 @@ export function nodeService(view: NodeView): Implementation<typeof NodeServiceSe
   return {
     getNode: () => {
       const [node] = documentsOf(view, 'node');
-      if (node === undefined) throw new PxmError('PXM_OBJECT_NOT_FOUND', { kind: 'node', key: view.nodeName });
+      if (node === undefined) throw new Error('the node document is not in the view');
       return Promise.resolve({ nodeUid: view.nodeUid, node, generation: view.position().generation });
     },
     getInventory: ({ kinds }) => {

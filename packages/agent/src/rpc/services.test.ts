@@ -1,10 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { InventoryKind } from '@pxmgr/contract';
 import {
   type ExecContainerRequest,
   type ExecContainerResponse,
   GuestServiceClient,
+  NodeServiceClient,
   OperationServiceClient,
 } from '@pxmgr/contract/agent';
 import { OperationState, type Order } from '@pxmgr/contract/common';
@@ -26,8 +28,10 @@ let directory: string;
 let server: RpcServer;
 let stack: WorkStack;
 let channel: ReturnType<typeof createChannel>;
+let known: InventoryKind[];
 
 beforeEach(async () => {
+  known = [];
   host = await makeHost();
   host.putGuest(101, CONFIG);
   directory = await mkdtemp(join(tmpdir(), 'pxmgr-rpc-'));
@@ -57,7 +61,7 @@ beforeEach(async () => {
     nodeName: 'pve1',
     position: () => ({ generation: 1n, revision: 1n }),
     objects: () => [],
-    knownKinds: () => [],
+    knownKinds: () => known,
     resync: () => 0,
   };
   server = addServices(createRpcServer({ logger, program: 'pxmgr-agent', authorise: authoriseAgentCall }), stack, view);
@@ -205,4 +209,15 @@ it('exec gives output and status, and hides values of variables', async () => {
     ['stderr', 'oops\n'],
     ['exitCode', '7'],
   ]);
+});
+
+it('an agent that has not looked yet says so, instead of that there is nothing', async () => {
+  const unread = { code: 'PXM_INVENTORY_UNREAD', fields: { node: 'pve1' } };
+  await expect(channel.call(channel.client(NodeServiceClient), 'getNode', {}, {})).rejects.toMatchObject(unread);
+  const guest = channel.client(GuestServiceClient);
+  await expect(channel.call(guest, 'getGuest', { vmid: 101 }, {})).rejects.toMatchObject(unread);
+  known = ['container'];
+  await expect(channel.call(guest, 'getGuest', { vmid: 101 }, {})).rejects.toMatchObject({
+    code: 'PXM_GUEST_NOT_FOUND',
+  });
 });

@@ -129,7 +129,10 @@ async function checkCalls({ registry, dialer }: CheckParts, signal: AbortSignal)
           await channel.call(channel.client(NodeServiceClient), 'getNode', {}, { deadlineMs: AGENT_CALL_MS, signal }),
       ),
   );
-  const failed = results.flatMap((result) => (result.ok ? [] : [`${result.node.name}: ${result.error.message}`]));
+  // An agent that has just started answers, even if it has nothing to tell yet.
+  const failed = results.flatMap((result) =>
+    result.ok || result.error.code === 'PXM_INVENTORY_UNREAD' ? [] : [`${result.node.name}: ${result.error.message}`],
+  );
   if (failed.length === 0) return ok(`${String(nodes.length)} answered`);
   return {
     status: 'failed',

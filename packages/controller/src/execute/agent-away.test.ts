@@ -1,4 +1,4 @@
-import type { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Fate } from './agent.fixture.ts';
 import { failure, finish, request, until, Workshop } from './work.fixture.ts';
@@ -156,4 +156,27 @@ describe('an agent that goes away', () => {
     expect(record.state).toBe('done');
     expect(work.records.reservations.active()).toEqual([]);
   });
+});
+
+it('an agent that has just started and has not looked yet is asked again, and not taken for one that has no guest', async () => {
+  const unread = new PxmError('PXM_INVENTORY_UNREAD', { node: 'pve1', kind: 'container' });
+  const answers = [unread, unread];
+  const { work } = shop.open({
+    limits: { confirmMs: 20 },
+    door: (agents) => ({
+      ...agents,
+      getGuest: async (...guest) => {
+        const answer = answers.shift();
+        if (answer !== undefined) throw answer;
+        return await agents.getGuest(...guest);
+      },
+    }),
+  });
+  shop.agent('pve1').publishes = false;
+  const { plan } = await work.planner.planContainer(request());
+  const { id } = work.executor.apply(plan.id);
+  const { record } = await finish(work, id);
+  expect(record.state).toBe('done');
+  expect(answers).toEqual([]);
+  expect(warnings(work, id)).toContain('pve1 cannot be asked; trying on');
 });

@@ -13,6 +13,7 @@ const AWAY: ReadonlySet<string> = new Set([
   'PXM_SHUTTING_DOWN',
   'PXM_QUEUE_FULL',
   'PXM_NODE_DOWN',
+  'PXM_INVENTORY_UNREAD',
 ]);
 
 export function isAway(error: unknown): boolean {
