@@ -1,4 +1,5 @@
 /** Taking, rolling back and cloning snapshots: files are copied outside the lock, records change inside. */
+import { rmSync } from 'node:fs';
 import type { Host } from '../host.ts';
 import { cloneDependents, destroyBookmark, destroyDataset, destroySnapshots } from './destroy.ts';
 import { copyTree, emptyDirectory } from './files.ts';
@@ -41,8 +42,12 @@ export async function takeSnapshots(
     const dataset = findDataset(state, name.split('@')[0] ?? '') as DatasetRecord;
     const guid = guidOf(host, `${name} ${state.txg} ${made.length}`);
     const directory = directoryOf(host, dataset);
-    if (directory !== undefined)
-      await copyTree(directory, snapshotDirectory(host, { guid }), mountDirectories(host, state));
+    if (directory !== undefined) {
+      const copy = snapshotDirectory(host, { guid });
+      // Of one that was killed while it copied.
+      rmSync(copy, { recursive: true, force: true });
+      await copyTree(directory, copy, mountDirectories(host, state));
+    }
     made.push({ name, guid, bytes: referencedBytes(host, dataset, mountDirectories(host, state)) });
   }
   changePools(host, (now) => {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Host } from '../host.ts';
@@ -106,6 +106,20 @@ describe('volumes on a zfspool storage', () => {
     await zfsVolumes.rollback(at, 's1');
     expect(join(await zfsVolumes.directory(at), 'file')).toBe(file);
     expect(readFileSync(file, 'utf8')).toBe('kept');
+  });
+
+  it('have in a snapshot what they hold, not what one that was killed before had copied', async () => {
+    const volname = await zfsVolumes.alloc(host, storage, request());
+    const at = { host, storage, volname };
+    const file = join(await zfsVolumes.directory(at), 'file');
+    writeFileSync(file, 'gone before the next try');
+    const record = readFileSync(host.simPath('pool.json'));
+    await zfsVolumes.snapshot(at, 's1');
+    writeFileSync(host.simPath('pool.json'), record);
+    rmSync(file);
+    await zfsVolumes.snapshot(at, 's1');
+    await zfsVolumes.rollback(at, 's1');
+    expect(readdirSync(await zfsVolumes.directory(at))).toEqual([]);
   });
 
   it('are renamed for another owner', async () => {
