@@ -3,7 +3,7 @@ import { recoveryRules } from '@pxmgr/agent/rpc/recovery';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { AgentBench } from './agent-bench.ts';
 import { SCENARIOS } from './kinds.ts';
-import { nameOf, representative, type Studied, seeded, strikeAll, study } from './matrix.ts';
+import { nameOf, representative, type Studied, seeded, strikeAll, studyAll } from './matrix.ts';
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
@@ -14,7 +14,7 @@ let bench: AgentBench;
 let chosen: Studied[];
 beforeAll(async () => {
   bench = await AgentBench.start();
-  const studied = await study(bench);
+  const studied = await studyAll(bench);
   chosen = representative(studied, seeded(SEED));
   const count = (list: readonly Studied[]): number => list.reduce((sum, { points }) => sum + points.length, 0);
   process.stdout.write(`agent points: ${count(chosen)} of ${count(studied)}, PXMGR_SEED=${SEED}\n`);

@@ -1,19 +1,28 @@
 /** All kinds, all points, or a part of them that has every kind of point. */
 import type { AgentBench } from './agent-bench.ts';
 import { SCENARIOS, type Scenario } from './kinds.ts';
-import { type Learned, learn, type Strike, strike } from './strike.ts';
+import { type Learned, learn, type Point, type Strike, strike } from './strike.ts';
 
 export interface Studied extends Learned {
   readonly scenario: Scenario;
 }
 
-/** Runs every kind once, undisturbed. */
-export async function study(bench: AgentBench): Promise<Studied[]> {
-  // Folders and records that the first use makes are no effect of the second.
-  for (const scenario of SCENARIOS) await learn(bench, scenario);
+/** Runs every kind undisturbed. */
+export async function studyAll(bench: AgentBench): Promise<Studied[]> {
   const studied: Studied[] = [];
-  for (const scenario of SCENARIOS) studied.push({ scenario, ...(await learn(bench, scenario)) });
+  for (const scenario of SCENARIOS) studied.push(await study(bench, scenario));
   return studied;
+}
+
+export async function study(bench: AgentBench, scenario: Scenario): Promise<Studied> {
+  // Folders and records that the first use makes are no effect of the second.
+  await learn(bench, scenario);
+  return { scenario, ...(await learn(bench, scenario)) };
+}
+
+/** Those whose name matches: what a long run found is repeated alone. */
+export function chosen(points: readonly Point[], pattern = process.env['PXMGR_POINT']): Point[] {
+  return pattern === undefined ? [...points] : points.filter(({ name }) => new RegExp(pattern).test(name));
 }
 
 /** Each kind of point at least once, at places that the seed chooses. */
@@ -42,14 +51,16 @@ export async function strikeAll(bench: AgentBench, { scenario, points, effects }
 
 export async function strikeOne(bench: AgentBench, scenario: Scenario, plan: Strike): Promise<string[]> {
   const where = `${nameOf(scenario)}, ${plan.deaths.map(({ name }) => name).join(', then ')}`;
-  try {
-    return (await strike(bench, scenario, plan)).map((problem) => `${where}: ${problem}`);
-  } catch (error) {
+  const problems = await strike(bench, scenario, plan).catch(async (error: unknown) => {
     // The next point begins afresh.
     bench.faults.clear();
     if (!bench.node.isAlive) await bench.restart();
-    return [`${where}: ${error instanceof Error ? error.message : String(error)}`];
-  }
+    return [error instanceof Error ? error.message : String(error)];
+  });
+  const wrong = problems.map((problem) => `${where}: ${problem}`);
+  // A run of hours tells what it finds when it finds it.
+  for (const line of wrong) process.stdout.write(`${line}\n`);
+  return wrong;
 }
 
 export function nameOf({ kind, variant }: Scenario): string {

@@ -1,7 +1,7 @@
 /** The agent killed in its recovery, and in the recovery of that; `npm run test:soak` has every kind and every point. */
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { AgentBench } from './agent-bench.ts';
-import { seeded } from './matrix.ts';
+import { nameOf, seeded } from './matrix.ts';
 import { interrupt, scenarioOf, strikeTwice } from './twice.ts';
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 300_000 });
@@ -18,18 +18,20 @@ afterAll(async () => {
   await bench.stop();
 });
 
-it.each([
-  ['container.create', 'from a template'],
-  ['container.snapshot.rollback', undefined],
-])('a recovery of %s %s that is killed is gone on with', async (kind, variant) => {
-  const interrupted = await interrupt(bench, scenarioOf(kind, variant));
-  const random = seeded(SEED);
-  const slice = interrupted.points.length / POINTS;
-  const points = Array.from(
-    { length: POINTS },
-    (_, index) => interrupted.points[Math.floor((index + random()) * slice)],
-  ).filter((point) => point !== undefined);
-  process.stdout.write(`recovery points of ${kind}: ${POINTS} of ${interrupted.points.length}, PXMGR_SEED=${SEED}\n`);
-  expect(points).toHaveLength(POINTS);
-  expect(await strikeTwice(bench, { ...interrupted, points }), `PXMGR_SEED=${SEED}`).toEqual([]);
-});
+const CHOSEN = [scenarioOf('container.create', 'from a template'), scenarioOf('container.snapshot.rollback')];
+
+it.each(CHOSEN.map((scenario) => [nameOf(scenario), scenario] as const))(
+  'a recovery of %s that is killed is gone on with',
+  async (name, scenario) => {
+    const interrupted = await interrupt(bench, scenario);
+    const random = seeded(SEED);
+    const slice = interrupted.points.length / POINTS;
+    const points = Array.from(
+      { length: POINTS },
+      (_, index) => interrupted.points[Math.floor((index + random()) * slice)],
+    ).filter((point) => point !== undefined);
+    process.stdout.write(`recovery points of ${name}: ${POINTS} of ${interrupted.points.length}, PXMGR_SEED=${SEED}\n`);
+    expect(points).toHaveLength(POINTS);
+    expect(await strikeTwice(bench, { ...interrupted, points }), `PXMGR_SEED=${SEED}`).toEqual([]);
+  },
+);

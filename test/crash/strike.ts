@@ -113,17 +113,23 @@ function journalPoints(entries: readonly TraceEntry[]): Point[] {
   });
 }
 
-/** The agent dies while the tool works on; and both die. */
+/** The agent dies while the tool works on; and both die. Of a point that is passed several times the first and the last. */
 function toolPoints(reached: readonly FaultRule[]): Point[] {
-  return reached.flatMap(({ at, point }): Point[] => [
-    { name: `while ${at} is at ${point}`, sort: `${at} works`, tool: { at, point, do: 'delay', delayMs: 700 } },
-    {
-      name: `together with ${at} at ${point}`,
-      sort: `${at} dies too`,
-      tool: { at, point, do: 'delay', delayMs: 60_000 },
-      killsTool: true,
-    },
-  ]);
+  return reached.flatMap(({ at, point, done = 1 }) =>
+    [...new Set([1, done])].flatMap((nth): Point[] => {
+      const where = `${point}${nth > 1 ? ` (${nth})` : ''}`;
+      const held = { at, point, skip: nth - 1, do: 'delay' } as const;
+      return [
+        { name: `while ${at} is at ${where}`, sort: `${at} works`, tool: { ...held, delayMs: 700 } },
+        {
+          name: `together with ${at} at ${where}`,
+          sort: `${at} dies too`,
+          tool: { ...held, delayMs: 60_000 },
+          killsTool: true,
+        },
+      ];
+    }),
+  );
 }
 
 export interface Strike {

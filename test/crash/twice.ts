@@ -1,8 +1,8 @@
 /** Kills inside a recovery, and inside the recovery of that: after one death of each kind of operation, at every point. */
 import type { AgentBench } from './agent-bench.ts';
 import { SCENARIOS, type Scenario } from './kinds.ts';
-import { strikeOne } from './matrix.ts';
-import { learn, learnRecovery, type Point } from './strike.ts';
+import { strikeOne, study } from './matrix.ts';
+import { learnRecovery, type Point } from './strike.ts';
 
 /** A first death that leaves its recovery much to do, and what stands in its way. */
 export interface Interrupted {
@@ -25,9 +25,7 @@ function deepest(points: readonly Point[]): Point | undefined {
 }
 
 export async function interrupt(bench: AgentBench, scenario: Scenario): Promise<Interrupted> {
-  // Folders and records that the first use makes are no effect of the second.
-  await learn(bench, scenario);
-  const { points, effects } = await learn(bench, scenario);
+  const { points, effects } = await study(bench, scenario);
   const first = deepest(points);
   if (first === undefined) throw new Error(`${scenario.kind} has no effect to be interrupted in`);
   return { scenario, first, effects, points: await learnRecovery(bench, scenario, { point: first, effects }) };

@@ -118,15 +118,17 @@ export function runningTasks(node: NodeProcess): string[] {
     .filter((line) => line.endsWith(' 0') && isRunning(node.host, line.slice(0, -2)));
 }
 
-/** `lock` lines of the containers' configurations. */
+/** `lock` lines of the containers' configurations; half of one, under its temporary name, locks nothing. */
 export function guestLocks(node: NodeProcess): string[] {
   const folder = node.host.path('/etc/pve/lxc');
-  return listing(folder).flatMap((name) =>
-    readFileSync(join(folder, name), 'utf8')
-      .split('\n')
-      .filter((line) => line.startsWith('lock:'))
-      .map((line) => `${name}: ${line}`),
-  );
+  return listing(folder)
+    .filter((name) => name.endsWith('.conf'))
+    .flatMap((name) =>
+      readFileSync(join(folder, name), 'utf8')
+        .split('\n')
+        .filter((line) => line.startsWith('lock:'))
+        .map((line) => `${name}: ${line}`),
+    );
 }
 
 export function readText(path: string): string {

@@ -1,8 +1,11 @@
-/** The agent killed in the recovery of every kind of operation, at every point of it, and in the recovery of that. */
+/**
+ * The agent killed in the recovery of every kind of operation, at every point of it, and in the recovery of that.
+ * PXMGR_POINT, a regular expression, repeats some of them.
+ */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { AgentBench } from '../crash/agent-bench.ts';
 import { SCENARIOS } from '../crash/kinds.ts';
-import { nameOf } from '../crash/matrix.ts';
+import { chosen, nameOf } from '../crash/matrix.ts';
 import { interrupt, strikeTwice } from '../crash/twice.ts';
 
 vi.setConfig({ testTimeout: 3_600_000, hookTimeout: 600_000 });
@@ -20,8 +23,12 @@ describe('an agent that is killed in its recovery', () => {
     'of %s goes on with it and leaves nothing',
     async (name, scenario) => {
       const interrupted = await interrupt(bench, scenario);
-      process.stdout.write(`${name}, ${interrupted.first.name}: ${interrupted.points.length} points of its recovery\n`);
-      expect(await strikeTwice(bench, interrupted)).toEqual([]);
+      const points = chosen(interrupted.points);
+      const wrong = await strikeTwice(bench, { ...interrupted, points });
+      process.stdout.write(
+        `${name}, ${interrupted.first.name}: ${points.length} points of ${interrupted.points.length} of its recovery, ${wrong.length} problems\n`,
+      );
+      expect(wrong).toEqual([]);
     },
   );
 });
