@@ -169,6 +169,7 @@ async function remove(verb: Verb, task: Task, config: GuestConfig): Promise<void
   removeFromPool(host, vmid);
   rmSync(host.clusterPath('firewall', `${vmid}.fw`), { force: true });
   if (flag(verb, 'purge')) purge(verb, task);
+  await atPoint(verb, 'before-removal');
   removeConfig(host, vmid);
 }
 

@@ -14,17 +14,20 @@ export interface HalfMade {
 
 export type Found =
   | 'absent'
-  /** Only `lock: create`: what a killed pct leaves. Ours when our journal names the vmid and no task works on it. */
+  /** A lock and nothing else: what a killed pct leaves. Ours when our journal names the vmid and no task works on it. */
   | 'half-made'
   | 'ours'
   | 'foreign';
+
+/** `pct create` begins with such a configuration, `pct destroy` ends with one (proxmox/pve-container src/PVE/API2/LXC.pm). */
+const BARE_LOCKS: ReadonlySet<string> = new Set(['create', 'destroyed']);
 
 export function identify(config: GuestConfig | undefined, made: HalfMade): Found {
   if (config === undefined) return 'absent';
   const tags = (config.entries.get('tags') ?? '').split(/[;,\s]+/);
   const isMarked = tags.includes(made.operationTag) || config.description.trim() === made.operationTag;
   if (guestUidOf(config) === made.guestUid || isMarked) return 'ours';
-  const isBare = config.entries.get('lock') === 'create' && !config.entries.has('rootfs');
+  const isBare = BARE_LOCKS.has(config.entries.get('lock') ?? '') && !config.entries.has('rootfs');
   return isBare ? 'half-made' : 'foreign';
 }
 

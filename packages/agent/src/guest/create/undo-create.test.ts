@@ -113,6 +113,17 @@ describe('recovery of a create that the agent did not live to end', () => {
     host.runner.assertDone();
   });
 
+  it('its own undo was killed at its end: what that left is unlocked and destroyed', async () => {
+    host.runner.expect('pct unlock 101');
+    host.runner.expect(isDestroy, { effect: goodDestroy(host) });
+    const operation = await dieIn(() => {
+      host.putGuest(101, 'lock: destroyed\n');
+    });
+    expect(operation.recovery).toBe('undone');
+    expect(host.parts.files.text(101)).toBeUndefined();
+    host.runner.assertDone();
+  });
+
   it('takes only what the create made: nothing else under the id, and nothing of a guest that came meanwhile', async () => {
     host.runner.expect('pct unlock 101');
     host.runner.expect('pct destroy 101 --destroy-unreferenced-disks 0 --purge 0', {
