@@ -117,6 +117,7 @@ export function createEventStack(parts: EventStackParts): EventStack {
   // A controller that has just started knows us after this instead of after the next regular beat.
   bus.onUp(() => {
     heartbeat.beat();
+    publisher.resume();
   });
   const run = async (signal: AbortSignal): Promise<void> => {
     await Promise.all([watcher, publisher, heartbeat, bus].map((part) => part.run(signal)));

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inventorySubject, manifestSubject } from '@pxmgr/contract';
 import { ManifestMessage } from '@pxmgr/contract/event';
-import { systemClock } from '@pxmgr/kit/clock';
+import { type Clock, FakeClock, systemClock } from '@pxmgr/kit/clock';
 import { silentLogger } from '@pxmgr/kit/log/logger';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { Collector, Observed } from '../inventory/collector.ts';
@@ -30,7 +30,7 @@ afterEach(async () => {
 });
 
 /** An agent whose only objects are the names it is given. */
-function agent(generation: bigint) {
+function agent(generation: bigint, clock: Clock = systemClock) {
   const names = new Map<string, bigint>();
   const collector: Collector = {
     kind: 'template',
@@ -46,7 +46,6 @@ function agent(generation: bigint) {
         ),
       ),
   };
-  const clock = systemClock;
   const logger = silentLogger();
   const view = new View();
   const outbox = Outbox.open(join(folder, 'outbox'));
@@ -106,6 +105,24 @@ describe('Publisher', { timeout: 30_000 }, () => {
       { revision: 2n },
     ]);
     expect(one.view.entries().map((entry) => entry.position?.revision)).toEqual([1n, 2n]);
+  });
+
+  it('tries at once when the bus is there again, however long it was to rest after a refusal', async () => {
+    const clock = new FakeClock();
+    const one = agent(1n, clock);
+    one.names.set('a', 1n);
+    await one.refresh();
+    one.run();
+    const tries = async (): Promise<void> => {
+      await until('it rests', () => (clock.waiting === 1 ? true : undefined));
+      await clock.advance(100);
+    };
+    // Offline until the connection is made; then the stream is not there.
+    while (one.publisher.position.revision === 0n) await tries();
+    await until('it was refused and rests', () => (clock.waiting === 1 ? true : undefined));
+    await nats.makeStream();
+    one.publisher.resume();
+    await until('it is delivered', () => (one.outbox.size === 0 ? true : undefined));
   });
 
   it('delivers after the server was away: the last state of each object, with a hole for those that nobody will see', async () => {

@@ -40,6 +40,7 @@ export class Publisher {
   #backoffMs = 0;
   #manifestDueMs: number | undefined;
   #wake = new AbortController();
+  #again = new AbortController();
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
@@ -59,12 +60,19 @@ export class Publisher {
     this.#wake.abort();
   }
 
+  /** The bus is there again: what it refused before says nothing about now. */
+  resume(): void {
+    this.#backoffMs = 0;
+    this.#again.abort();
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      if (this.#again.signal.aborted) this.#again = new AbortController();
       const { waitMs, forNews } = await this.step();
       if (waitMs === 0) continue;
-      const wake = forNews ? AbortSignal.any([signal, this.#wake.signal]) : signal;
-      await this.#parts.clock.sleep(waitMs, wake).catch(() => undefined);
+      const wakes = [signal, this.#again.signal, ...(forNews ? [this.#wake.signal] : [])];
+      await this.#parts.clock.sleep(waitMs, AbortSignal.any(wakes)).catch(() => undefined);
     }
   }
 

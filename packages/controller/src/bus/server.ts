@@ -70,9 +70,9 @@ export class NatsServer {
     this.#supervision = this.#supervise(first);
   }
 
-  /** Ends the process; the supervision starts the next one. */
+  /** For one that hangs: it is killed, and the supervision starts the next one. */
   restart(): void {
-    this.#command?.terminate();
+    if (this.pid !== undefined) signalProcess(this.pid, 'SIGKILL');
   }
 
   async stop(): Promise<void> {

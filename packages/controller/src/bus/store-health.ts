@@ -21,8 +21,9 @@ const SILENCE_MAX_MS = 60_000;
 const RESTART_EVERY_MS = 30_000;
 
 /**
- * Whether our nats-server keeps streams. One whose disk was full (2.9.10, measured) goes on to answer pings, but its
- * streams never again, nor a SIGTERM: it has to be killed and started anew as soon as there is room.
+ * Whether our nats-server keeps streams. With a full disk (2.9.10, measured) it refuses messages; once it has to replace
+ * an older one there, its streams answer nothing any more, with room neither, nor does it end at SIGTERM: it has to be
+ * killed and started anew as soon as there is room.
  */
 export class StoreHealth {
   readonly #parts: StoreHealthParts;
@@ -38,21 +39,28 @@ export class StoreHealth {
   async look(connection: NatsConnection): Promise<PxmError | undefined> {
     try {
       await jetstreamManager(connection, { timeout: ASK_MS });
-      this.#silentSinceMs = undefined;
-      this.#wasFull = false;
-      return undefined;
-    } catch (error) {
-      return await this.#judge(error);
+    } catch {
+      // Silent: why, and what to do about it, the disk and the time tell.
+      return await this.#judgeSilence();
     }
+    this.#silentSinceMs = undefined;
+    this.#wasFull = false;
+    // Answers, and refuses every message.
+    return await this.#fullDisk();
   }
 
-  async #judge(error: unknown): Promise<PxmError | undefined> {
-    const { clock, folder } = this.#parts;
-    const nowMs = clock.monotonicMs();
+  async #fullDisk(): Promise<PxmError | undefined> {
+    const { folder } = this.#parts;
+    return (await freeBytes(folder)) < ROOM_BYTES ? new PxmError('PXM_DISK_FULL', { path: folder }) : undefined;
+  }
+
+  async #judgeSilence(): Promise<PxmError | undefined> {
+    const nowMs = this.#parts.clock.monotonicMs();
     this.#silentSinceMs ??= nowMs;
-    if ((await freeBytes(folder)) < ROOM_BYTES) {
+    const full = await this.#fullDisk();
+    if (full !== undefined) {
       this.#wasFull = true;
-      return new PxmError('PXM_DISK_FULL', { path: folder }, { cause: error });
+      return full;
     }
     const isDue = this.#wasFull || nowMs - this.#silentSinceMs > SILENCE_MAX_MS;
     if (isDue && nowMs - this.#restartedMs > RESTART_EVERY_MS) this.#restart(nowMs);

@@ -1,0 +1,97 @@
+/** The streams of nats-server when there is no room: it is told, and they take messages again when there is. */
+import { jetstream } from '@nats-io/jetstream';
+import { manifestSubject } from '@pxmgr/contract';
+import { FakeClock } from '@pxmgr/kit/clock';
+import { silentLogger } from '@pxmgr/kit/log/logger';
+import type { NatsConnection } from 'nats';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createTestServer, until } from '../../packages/controller/src/bus/bus.fixture.ts';
+import { connectBus } from '../../packages/controller/src/bus/connect.ts';
+import { controllerUserJwt } from '../../packages/controller/src/bus/jwt.ts';
+import { createBusKeys } from '../../packages/controller/src/bus/keys.ts';
+import type { NatsServer } from '../../packages/controller/src/bus/server.ts';
+import { StoreHealth } from '../../packages/controller/src/bus/store-health.ts';
+import { ensureStreams } from '../../packages/controller/src/bus/streams.ts';
+import { SmallDisk } from './small-disk.ts';
+
+const disk = await SmallDisk.mount(32 * 1024);
+const folder = disk?.path ?? '';
+const FULL = { code: 'PXM_DISK_FULL', fields: { path: folder } };
+
+let server: NatsServer;
+let connection: NatsConnection;
+let health: StoreHealth;
+let restarts = 0;
+
+beforeEach(async () => {
+  if (disk === undefined) return;
+  const keys = createBusKeys();
+  const made = await createTestServer(folder, keys);
+  ({ server } = made);
+  await server.start();
+  connection = await connectBus(
+    { url: `tls://127.0.0.1:${String(server.port)}`, ca: made.ca },
+    { name: 'controller', jwt: await controllerUserJwt(keys), keys: keys.controllerUser },
+    silentLogger(),
+  );
+  await ensureStreams(connection);
+  restarts = 0;
+  const restart = (): void => {
+    restarts += 1;
+    server.restart();
+  };
+  health = new StoreHealth({ clock: new FakeClock(), logger: silentLogger(), folder, restart });
+}, 60_000);
+afterEach(async () => {
+  if (disk === undefined) return;
+  disk.free();
+  await connection.close();
+  await server.stop();
+});
+afterAll(async () => {
+  await disk?.unmount();
+});
+
+/** Whether the stream has taken a message of the node. */
+async function isTaken(nodeUid: string): Promise<boolean> {
+  const message = Buffer.alloc(6000);
+  return await jetstream(connection)
+    .publish(manifestSubject(nodeUid), message, { timeout: 1000 })
+    .then(
+      () => true,
+      () => false,
+    );
+}
+
+describe.skipIf(disk === undefined)('a full disk under the bus', () => {
+  it('is told while the server still answers, and needs no new one', async () => {
+    expect(await health.look(connection)).toBeUndefined();
+    disk?.fill();
+    expect(await isTaken('n-new')).toBe(false);
+    expect(await health.look(connection)).toMatchObject(FULL);
+    disk?.free();
+    await until('messages are taken', async () => await isTaken('n-new'));
+    expect(await health.look(connection)).toBeUndefined();
+    expect(restarts).toBe(0);
+  }, 60_000);
+
+  it('makes streams fall silent for good: the server is started again, once, when there is room', async () => {
+    expect(await isTaken('n-known')).toBe(true);
+    disk?.fill();
+    await until('the streams are silent', async () => {
+      await isTaken('n-known');
+      return await ensureStreams(connection).then(
+        () => false,
+        () => true,
+      );
+    });
+    expect(await health.look(connection)).toMatchObject(FULL);
+    expect(restarts, 'it would only fall silent again').toBe(0);
+    disk?.free();
+    expect(await health.look(connection)).toBeUndefined();
+    expect(restarts).toBe(1);
+    await until('messages are taken', async () => await isTaken('n-known'));
+    expect(await health.look(connection)).toBeUndefined();
+    expect(restarts).toBe(1);
+  }, 120_000);
+});
