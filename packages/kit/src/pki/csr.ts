@@ -1,7 +1,4 @@
-/**
- * Signing requests (PKCS#10, RFC 2986), written with Node alone: agents and command lines make one now and then, and the
- * library that makes certificates is large.
- */
+/** Signing requests (PKCS#10, RFC 2986), made by Node alone: docs/adr/0019-requests-and-signatures-by-node.md. */
 import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject, sign } from 'node:crypto';
 import { promisify } from 'node:util';
 

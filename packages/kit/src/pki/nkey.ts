@@ -1,6 +1,6 @@
 /**
- * nkeys of NATS: Ed25519, the seed in base32 behind two prefix bytes and before a checksum (nats-io/nkeys README). NATS'
- * own library computes them in JavaScript: milliseconds for each signature, and code that the engine compiles for nothing else.
+ * Signatures of NATS' nkeys: Ed25519, the seed in base32 behind two prefix bytes and before a checksum (nats-io/nkeys
+ * README). Made by Node alone: docs/adr/0019-requests-and-signatures-by-node.md.
  */
 import { createPrivateKey, sign } from 'node:crypto';
 
