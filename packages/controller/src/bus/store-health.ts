@@ -44,23 +44,25 @@ export class StoreHealth {
       return await this.#judgeSilence();
     }
     this.#silentSinceMs = undefined;
-    this.#wasFull = false;
-    // Answers, and refuses every message.
-    return await this.#fullDisk();
+    this.#wasFull = await this.#isFull();
+    // It answers, and refuses every message.
+    return this.#wasFull ? this.#fullDisk() : undefined;
   }
 
-  async #fullDisk(): Promise<PxmError | undefined> {
-    const { folder } = this.#parts;
-    return (await freeBytes(folder)) < ROOM_BYTES ? new PxmError('PXM_DISK_FULL', { path: folder }) : undefined;
+  async #isFull(): Promise<boolean> {
+    return (await freeBytes(this.#parts.folder)) < ROOM_BYTES;
+  }
+
+  #fullDisk(): PxmError {
+    return new PxmError('PXM_DISK_FULL', { path: this.#parts.folder });
   }
 
   async #judgeSilence(): Promise<PxmError | undefined> {
     const nowMs = this.#parts.clock.monotonicMs();
     this.#silentSinceMs ??= nowMs;
-    const full = await this.#fullDisk();
-    if (full !== undefined) {
+    if (await this.#isFull()) {
       this.#wasFull = true;
-      return full;
+      return this.#fullDisk();
     }
     const isDue = this.#wasFull || nowMs - this.#silentSinceMs > SILENCE_MAX_MS;
     if (isDue && nowMs - this.#restartedMs > RESTART_EVERY_MS) this.#restart(nowMs);
