@@ -1,6 +1,6 @@
 /** An agent killed with SIGKILL in the middle of a create, restarted, and what is left. */
 import { existsSync, readdirSync } from 'node:fs';
-import { faultsOf, setFaults } from '@pxmgr/sim/fault';
+import { faultsOf, setFaults } from '@pxmgr/sim/call/fault';
 import type { NodeProcess } from '../stand/node.ts';
 import { waitFor } from '../stand/wait.ts';
 import type { Fleet } from './fleet.ts';

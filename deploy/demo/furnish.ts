@@ -1,10 +1,10 @@
 /** What the three hosts have: storages, pools, datasets, cards. The difference between them is what placement is about. */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { addGpu, addUsb } from '@pxmgr/sim/devices';
-import type { HostSpec, RuntimeKind } from '@pxmgr/sim/host';
+import { addGpu, addUsb } from '@pxmgr/sim/host/devices';
+import type { HostSpec, RuntimeKind } from '@pxmgr/sim/host/host';
 import { canRunLxc } from '@pxmgr/sim/lxc/can-run';
-import { createPool } from '@pxmgr/sim/pool';
-import type { Storage } from '@pxmgr/sim/storage-cfg';
+import { createPool } from '@pxmgr/sim/pool/pools';
+import type { Storage } from '@pxmgr/sim/text/storage-cfg';
 import type { NodeProcess } from '../stand/node.ts';
 
 const GIB = 1024 ** 3;

@@ -2,8 +2,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { installTools } from '@pxmgr/sim/door/exec';
-import type { Host, HostSpec } from '@pxmgr/sim/host';
-import { createHost } from '@pxmgr/sim/new-host';
+import { createHost } from '@pxmgr/sim/fleet/new-host';
+import type { Host, HostSpec } from '@pxmgr/sim/host/host';
 import { stringify } from 'yaml';
 import type { ControllerProcess } from './controller.ts';
 import { Daemon, importOf } from './daemon.ts';

@@ -9,7 +9,7 @@ import {
   NodeDocument,
   StorageDocument,
 } from '@pxmgr/contract/common';
-import { Rng } from '@pxmgr/sim/rng';
+import { Rng } from '@pxmgr/sim/fleet/rng';
 
 const GIB = 1024n ** 3n;
 const MIB = 1024n ** 2n;

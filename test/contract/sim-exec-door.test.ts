@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { setFaults } from '../../packages/sim/src/call/fault.ts';
 import { installTools } from '../../packages/sim/src/door/exec.ts';
-import { setFaults } from '../../packages/sim/src/fault.ts';
 import { makeHost, SMALL_TEMPLATE, type TestHost } from '../../packages/sim/src/host-fixture.ts';
 import { buildSimBundle, type SimBundle } from './sim-bundle.ts';
 

@@ -1,18 +1,18 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { emptyConfig, type GuestConfig } from '../../packages/sim/src/config-text.ts';
-import { addGpu } from '../../packages/sim/src/devices.ts';
-import type { Host } from '../../packages/sim/src/host.ts';
+import { addGpu } from '../../packages/sim/src/host/devices.ts';
+import type { Host } from '../../packages/sim/src/host/host.ts';
+import { runProgram } from '../../packages/sim/src/host/machine.ts';
+import { runningGuest } from '../../packages/sim/src/host/running.ts';
 import { buildDemoImage, DEMO_PORT } from '../../packages/sim/src/image-fixture.ts';
 import { canRunLxc } from '../../packages/sim/src/lxc/can-run.ts';
 import { lxcGuest } from '../../packages/sim/src/lxc/lxc-command.ts';
-import { runProgram } from '../../packages/sim/src/machine.ts';
-import { extract } from '../../packages/sim/src/rootfs.ts';
-import { runningGuest } from '../../packages/sim/src/running.ts';
-import type { GuestMount, StartResult } from '../../packages/sim/src/runtime.ts';
-import { lxcRuntime } from '../../packages/sim/src/runtime-lxc.ts';
+import { lxcRuntime } from '../../packages/sim/src/runtime/lxc.ts';
+import type { GuestMount, StartResult } from '../../packages/sim/src/runtime/runtime.ts';
 import { callTool, collectIo, scratchHost } from '../../packages/sim/src/scratch-host.ts';
+import { extract } from '../../packages/sim/src/storage/rootfs.ts';
+import { emptyConfig, type GuestConfig } from '../../packages/sim/src/text/guest-config.ts';
 import { lxcAttach } from '../../packages/sim/src/tool/lxc-attach.ts';
 import { lxcInfo } from '../../packages/sim/src/tool/lxc-info.ts';
 

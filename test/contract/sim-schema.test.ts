@@ -5,7 +5,7 @@ import { FieldError, type Parameters } from '../../packages/sim/src/schema/prope
 import { canonical } from '../../packages/sim/src/schema/property-string.ts';
 import { toolSchema } from '../../packages/sim/src/schema/schema-data.ts';
 import { parsePropertyString } from '../../packages/sim/src/schema/value.ts';
-import { formatSize, parseSize } from '../../packages/sim/src/size.ts';
+import { formatSize, parseSize } from '../../packages/sim/src/text/size.ts';
 import { hasSharedData, vectors } from './shared-data.ts';
 
 interface Verdict {

@@ -1,7 +1,7 @@
 /** Volume names, registry references and task ids of the stand-in against upstream's own verdicts. */
 import { describe, expect, it } from 'vitest';
 import { formatUpid, parseTaskStatus, parseUpid, taskLogPath } from '../../packages/contract/src/upid.ts';
-import { normalFileName, parseVolumeId, parseVolumeName } from '../../packages/sim/src/volume-names.ts';
+import { normalFileName, parseVolumeId, parseVolumeName } from '../../packages/sim/src/storage/volume-names.ts';
 import { hasSharedData, vectors } from './shared-data.ts';
 
 interface NameCase {

@@ -1,8 +1,8 @@
 /** Learns the points of one scenario and of the recovery after one, and kills the agent at one of them, or at several in turn. */
 import { randomBytes } from 'node:crypto';
 import { type Operation, OperationState, type Problem } from '@pxmgr/contract/common';
-import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/fault';
-import { FAULT_POINTS, type FaultPointName } from '@pxmgr/sim/fault-points';
+import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/call/fault';
+import { FAULT_POINTS, type FaultPointName } from '@pxmgr/sim/call/fault-points';
 import { waitFor } from '../../deploy/stand/wait.ts';
 import { WAIT_LIMIT_MS } from '../e2e/fleet.ts';
 import { differences, processesOf } from '../e2e/traces.ts';

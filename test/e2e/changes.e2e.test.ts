@@ -1,6 +1,6 @@
 /** Containers changed with the shipped programs: devices given and taken, options set, and an agent that is killed meanwhile. */
 import { readFileSync } from 'node:fs';
-import { type FaultRule, setFaults } from '@pxmgr/sim/fault';
+import { type FaultRule, setFaults } from '@pxmgr/sim/call/fault';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
 import { waitFor } from '../../deploy/stand/wait.ts';

@@ -1,6 +1,6 @@
 /** Clones with the shipped programs: copied, linked, of a snapshot, refused for a named reason, killed in the middle. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/fault';
+import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/call/fault';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
 import { waitFor } from '../../deploy/stand/wait.ts';

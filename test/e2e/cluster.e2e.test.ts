@@ -1,8 +1,8 @@
 /** One of three nodes is cut off from its cluster, or from everybody, while something is done on it; then the network is back. */
 
-import { addUsb } from '@pxmgr/sim/devices';
-import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/fault';
-import { isQuorate } from '@pxmgr/sim/pmxcfs';
+import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/call/fault';
+import { isQuorate } from '@pxmgr/sim/cluster/pmxcfs';
+import { addUsb } from '@pxmgr/sim/host/devices';
 import { readPools } from '@pxmgr/sim/pool/state';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { NodeProcess } from '../../deploy/stand/node.ts';

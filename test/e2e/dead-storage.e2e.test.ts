@@ -1,6 +1,6 @@
 /** Storages whose server is dead: whoever looks at them hangs. The rest of the node goes on, and everybody is told which they are. */
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { setSwitches } from '@pxmgr/sim/switches';
+import { setSwitches } from '@pxmgr/sim/call/switches';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
 import { waitFor } from '../../deploy/stand/wait.ts';

@@ -1,6 +1,6 @@
 /** Something of the fleet stands still: the rest goes on, and everybody is told what it is. */
 
-import { faultsOf, setFaults } from '@pxmgr/sim/fault';
+import { faultsOf, setFaults } from '@pxmgr/sim/call/fault';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { waitFor } from '../../deploy/stand/wait.ts';
 import { TEST_LIMIT_MS, TestFleet, WAIT_LIMIT_MS } from './fleet.ts';

@@ -1,6 +1,6 @@
 /** Snapshots with the shipped programs: taken, gone back to, removed, refused for a named reason, killed in the middle. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { type FaultRule, setFaults } from '@pxmgr/sim/fault';
+import { type FaultRule, setFaults } from '@pxmgr/sim/call/fault';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
 import { waitFor } from '../../deploy/stand/wait.ts';

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isRunning } from '@pxmgr/sim/task';
+import { isRunning } from '@pxmgr/sim/cluster/task';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
 
 /** Files that change by themselves or are a host's own record of what happened. */

@@ -8,9 +8,9 @@ import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Host } from '@pxmgr/sim/host';
-import { noticeIn } from '@pxmgr/sim/membership';
-import { isQuorate } from '@pxmgr/sim/pmxcfs';
+import { noticeIn } from '@pxmgr/sim/cluster/membership';
+import { isQuorate } from '@pxmgr/sim/cluster/pmxcfs';
+import { Host } from '@pxmgr/sim/host/host';
 
 const root = new URL(import.meta.url).searchParams.get('root') ?? '';
 const PVE = join(root, 'etc/pve/');

@@ -2,10 +2,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { HostSpec } from '@pxmgr/sim/host';
-import { cutNode, healNode } from '@pxmgr/sim/membership';
-import { createPool } from '@pxmgr/sim/pool';
-import { turnSwitches } from '@pxmgr/sim/switches';
+import { turnSwitches } from '@pxmgr/sim/call/switches';
+import { cutNode, healNode } from '@pxmgr/sim/cluster/membership';
+import type { HostSpec } from '@pxmgr/sim/host/host';
+import { createPool } from '@pxmgr/sim/pool/pools';
 import { build } from 'esbuild';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
 import { CHECKOUT, type StandDir } from '../../deploy/stand/stand-dir.ts';

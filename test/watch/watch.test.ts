@@ -1,8 +1,8 @@
 import { appendFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { restartPmxcfs } from '@pxmgr/sim/membership';
-import { publishStopped } from '@pxmgr/sim/running';
+import { restartPmxcfs } from '@pxmgr/sim/cluster/membership';
+import { publishStopped } from '@pxmgr/sim/host/running';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Told, WatchedHost } from './watched-host.ts';
 

@@ -13,11 +13,11 @@ import type { ContainerDocument } from '@pxmgr/contract/common';
 import type { Cause } from '@pxmgr/contract/event';
 import { FakeClock } from '@pxmgr/kit/clock';
 import { silentLogger } from '@pxmgr/kit/log/logger';
+import { syncCluster } from '@pxmgr/sim/cluster/pmxcfs';
 import { createInProcessRunner } from '@pxmgr/sim/door/in-process';
-import type { HostSpec } from '@pxmgr/sim/host';
+import type { HostSpec } from '@pxmgr/sim/host/host';
+import { machineRunner } from '@pxmgr/sim/host/machine';
 import { makeHost, SMALL_TEMPLATE, type TestHost } from '@pxmgr/sim/host-fixture';
-import { machineRunner } from '@pxmgr/sim/machine';
-import { syncCluster } from '@pxmgr/sim/pmxcfs';
 import { onTestFinished } from 'vitest';
 
 /** A change that an agent would tell now. */

@@ -1,9 +1,9 @@
 /** `pxmgr-sim host create` and `host watch`. */
 import { parseArgs } from 'node:util';
 import { installTools } from './door/exec.ts';
-import { Host } from './host.ts';
-import { createHost } from './new-host.ts';
-import { watchHost } from './watch.ts';
+import { createHost } from './fleet/new-host.ts';
+import { watchHost } from './fleet/watch.ts';
+import { Host } from './host/host.ts';
 
 const OPTIONS = {
   root: { type: 'string' },

@@ -3,10 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Host, HostSpec } from './host.ts';
-import { createHost } from './new-host.ts';
+import type { ToolIo } from './call/tool.ts';
+import { createHost } from './fleet/new-host.ts';
+import type { Host, HostSpec } from './host/host.ts';
 import { TOOLS } from './tool/all-tools.ts';
-import type { ToolIo } from './tool.ts';
 
 export interface Ran {
   readonly status: number;

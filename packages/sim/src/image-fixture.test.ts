@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { commandOf, hasProgram, machineRunner, runProgram } from './host/machine.ts';
 import { buildDemoImage } from './image-fixture.ts';
-import { commandOf, hasProgram, machineRunner, runProgram } from './machine.ts';
 
 let folder: string;
 beforeEach(() => {

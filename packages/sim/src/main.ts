@@ -20,7 +20,7 @@ async function main(argv: readonly string[]): Promise<number> {
 
 /** Called by the post-stop hook of a really started guest. */
 async function guestEnded(root: string, vmid: number, startMark: string): Promise<number> {
-  const { Host } = await import('./host.ts');
+  const { Host } = await import('./host/host.ts');
   const { guestEndedByItself } = await import('./lxc/ended.ts');
   await guestEndedByItself(Host.open(root), { vmid, startMark });
   return 0;

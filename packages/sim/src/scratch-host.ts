@@ -2,9 +2,9 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Host, HostSpec } from './host.ts';
-import { createHost } from './new-host.ts';
-import type { Tool, ToolIo } from './tool.ts';
+import type { Tool, ToolIo } from './call/tool.ts';
+import { createHost } from './fleet/new-host.ts';
+import type { Host, HostSpec } from './host/host.ts';
 
 /** The caller removes `host.root` when it is done. */
 export function scratchHost(spec: Partial<HostSpec> = {}): Host {

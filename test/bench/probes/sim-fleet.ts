@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type FleetHost, makeFleet } from '@pxmgr/sim/fleet';
+import { type FleetHost, makeFleet } from '@pxmgr/sim/fleet/fleet';
 import type { Measured, Probe, ProbeOptions } from '../probe.ts';
 
 const MIB = 1024 ** 2;

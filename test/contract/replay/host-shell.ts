@@ -7,7 +7,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { installTools } from '../../../packages/sim/src/door/exec.ts';
-import type { Host } from '../../../packages/sim/src/host.ts';
+import type { Host } from '../../../packages/sim/src/host/host.ts';
 import type { Ran } from './made-outcome.ts';
 
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'] as const;

@@ -1,9 +1,9 @@
 /** What a command can change on a stand-in host, read before and after it. */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Host } from '../../../packages/sim/src/host.ts';
-import { readCluster, syncCluster } from '../../../packages/sim/src/pmxcfs.ts';
-import { runningGuests } from '../../../packages/sim/src/running.ts';
+import { readCluster, syncCluster } from '../../../packages/sim/src/cluster/pmxcfs.ts';
+import type { Host } from '../../../packages/sim/src/host/host.ts';
+import { runningGuests } from '../../../packages/sim/src/host/running.ts';
 
 export interface HostState {
   readonly configs: ReadonlyMap<string, string>;

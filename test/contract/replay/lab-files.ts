@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Host } from '../../../packages/sim/src/host.ts';
+import type { Host } from '../../../packages/sim/src/host/host.ts';
 
 const BUSYBOX = '/usr/bin/busybox';
 /** Without a shell that runs, nothing inside a guest can be replayed. */

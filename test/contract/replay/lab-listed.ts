@@ -4,7 +4,7 @@
  */
 import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Host } from '../../../packages/sim/src/host.ts';
+import type { Host } from '../../../packages/sim/src/host/host.ts';
 import type { RecordedStep } from './recorded-step.ts';
 
 interface Listed {

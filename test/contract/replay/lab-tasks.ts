@@ -5,9 +5,9 @@
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseUpid, taskLogPath } from '@pxmgr/contract/upid';
-import type { Host } from '../../../packages/sim/src/host.ts';
-import { changeCluster } from '../../../packages/sim/src/pmxcfs.ts';
-import type { LogEntry } from '../../../packages/sim/src/pmxcfs-state.ts';
+import { changeCluster } from '../../../packages/sim/src/cluster/pmxcfs.ts';
+import type { LogEntry } from '../../../packages/sim/src/cluster/state.ts';
+import type { Host } from '../../../packages/sim/src/host/host.ts';
 import type { History } from './history.ts';
 import type { RecordedStep } from './recorded-step.ts';
 

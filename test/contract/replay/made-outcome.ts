@@ -1,8 +1,8 @@
 /** A step run against a stand-in host, and the outcome in the form of a recording. */
 import { createHash } from 'node:crypto';
-import type { Host } from '../../../packages/sim/src/host.ts';
+import type { ToolIo } from '../../../packages/sim/src/call/tool.ts';
+import type { Host } from '../../../packages/sim/src/host/host.ts';
 import { TOOLS } from '../../../packages/sim/src/tool/all-tools.ts';
-import type { ToolIo } from '../../../packages/sim/src/tool.ts';
 import type { HostState } from './host-state.ts';
 import { masked, maskedOutput, type Outcome } from './outcome.ts';
 import { taskLine } from './recorded-outcome.ts';

@@ -1,7 +1,8 @@
 /** The pools of the recorded ZFS lab. */
 import { existsSync, truncateSync, writeFileSync } from 'node:fs';
-import type { Host } from '../../../packages/sim/src/host.ts';
-import { createPool, type Vdev } from '../../../packages/sim/src/pool.ts';
+import type { Host } from '../../../packages/sim/src/host/host.ts';
+import { createPool } from '../../../packages/sim/src/pool/pools.ts';
+import type { Vdev } from '../../../packages/sim/src/pool/state.ts';
 
 const MIB = 1024 ** 2;
 /** What `zpool list` tells of the recorded pools. */

@@ -1,6 +1,6 @@
 /** One recorded step on a host of its own (or a shared one whose guests really run), and what came out different. */
 import { spawnSync } from 'node:child_process';
-import type { Host } from '../../../packages/sim/src/host.ts';
+import type { Host } from '../../../packages/sim/src/host/host.ts';
 import { TOOLS } from '../../../packages/sim/src/tool/all-tools.ts';
 import { groupStep } from './group-step.ts';
 import { endsGuest, type History } from './history.ts';

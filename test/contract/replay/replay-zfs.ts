@@ -6,9 +6,9 @@
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Host } from '../../../packages/sim/src/host.ts';
-import { createHost } from '../../../packages/sim/src/new-host.ts';
-import { createPool } from '../../../packages/sim/src/pool.ts';
+import { createHost } from '../../../packages/sim/src/fleet/new-host.ts';
+import type { Host } from '../../../packages/sim/src/host/host.ts';
+import { createPool } from '../../../packages/sim/src/pool/pools.ts';
 import { TOOLS } from '../../../packages/sim/src/tool/all-tools.ts';
 import { HostShell } from './host-shell.ts';
 import { makeTemplates } from './lab-files.ts';

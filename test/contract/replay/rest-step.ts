@@ -1,6 +1,6 @@
 /** Recorded curl lines as requests to the stand-in's API, and its answers in the form that the recording has. */
 import { type RestAnswer, type RestRequest, restAnswer } from '../../../packages/sim/src/api/rest.ts';
-import type { Host } from '../../../packages/sim/src/host.ts';
+import type { Host } from '../../../packages/sim/src/host/host.ts';
 import { ioOf, type Ran } from './made-outcome.ts';
 import type { RecordedStep } from './recorded-step.ts';
 

@@ -3,11 +3,11 @@
  * settings that the list of datasets does not show.
  */
 import { existsSync, writeFileSync } from 'node:fs';
-import type { Host } from '../../../packages/sim/src/host.ts';
-import { syncCluster } from '../../../packages/sim/src/pmxcfs.ts';
+import { syncCluster } from '../../../packages/sim/src/cluster/pmxcfs.ts';
+import type { Host } from '../../../packages/sim/src/host/host.ts';
+import { runningGuest, runningGuests } from '../../../packages/sim/src/host/running.ts';
 import { changePools, findDataset, type PoolRecord } from '../../../packages/sim/src/pool/state.ts';
 import { changed, setVdevs } from '../../../packages/sim/src/pool/vdevs.ts';
-import { runningGuest, runningGuests } from '../../../packages/sim/src/running.ts';
 import { runHere } from './made-outcome.ts';
 import { makePool } from './recorded-pools.ts';
 import type { ZfsStep } from './recorded-step.ts';

@@ -5,8 +5,8 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Host } from '../../../packages/sim/src/host.ts';
-import { syncCluster } from '../../../packages/sim/src/pmxcfs.ts';
+import { syncCluster } from '../../../packages/sim/src/cluster/pmxcfs.ts';
+import type { Host } from '../../../packages/sim/src/host/host.ts';
 import {
   type DatasetRecord,
   directoryOf,
@@ -15,7 +15,7 @@ import {
   readPools,
   snapshotNames,
 } from '../../../packages/sim/src/pool/state.ts';
-import { parseSize } from '../../../packages/sim/src/size.ts';
+import { parseSize } from '../../../packages/sim/src/text/size.ts';
 import type { HostShell } from './host-shell.ts';
 import { runHere } from './made-outcome.ts';
 import { makePool } from './recorded-pools.ts';

@@ -1,15 +1,16 @@
 /** Answers of the API's reading side, as far as our programs ask for it. Shapes follow pve-manager PVE/API2 and pve-container. */
+
+import { ToolError } from '../call/tool.ts';
+import { isQuorate, readCluster, syncCluster } from '../cluster/pmxcfs.ts';
 import { loadConfig } from '../guest/config-store.ts';
 import { mergedView, pendingDeletes } from '../guest/pending.ts';
 import { configProperty } from '../guest/syntax.ts';
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
+import { PVE_REPOID, PVE_VERSION } from '../host/version.ts';
 import { statusFields } from '../pct/show.ts';
-import { isQuorate, readCluster, syncCluster } from '../pmxcfs.ts';
-import { contentOf, isDisabled, isOnNode, isShared } from '../storage-cfg.ts';
-import { spaceOf } from '../storages.ts';
-import { PVE_REPOID, PVE_VERSION } from '../tool/pveversion.ts';
-import { ToolError } from '../tool.ts';
-import type { SpaceRow } from '../volumes.ts';
+import { spaceOf } from '../storage/storages.ts';
+import type { SpaceRow } from '../storage/volumes.ts';
+import { contentOf, isDisabled, isOnNode, isShared } from '../text/storage-cfg.ts';
 import type { Asked } from './asked.ts';
 import { contentAnswer, interfaces } from './guest-reads.ts';
 import { clusterLogRows, firewallOptions, nodeStatus, templateIndex } from './node-answers.ts';

@@ -1,11 +1,11 @@
 /** Interfaces of a running guest and the content of a storage, as the API tells them. */
 import { statSync } from 'node:fs';
 import { loadConfig } from '../guest/config-store.ts';
-import type { Host } from '../host.ts';
-import { runningGuest } from '../running.ts';
+import type { Host } from '../host/host.ts';
+import { runningGuest } from '../host/running.ts';
 import { parsePropertyString } from '../schema/value.ts';
-import { contentRows } from '../storage-content.ts';
-import { enabledStorage, volumePath } from '../storages.ts';
+import { contentRows } from '../storage/content.ts';
+import { enabledStorage, volumePath } from '../storage/storages.ts';
 
 /** null for a guest that does not run; a played guest has no addresses to show. */
 export function interfaces(host: Host, vmid: number): unknown[] | null {

@@ -2,14 +2,15 @@
  * Methods of the API that change something: each is a sub-command of a tool under another name (pve-container
  * src/PVE/API2/LXC.pm and below it), so the verbs of pct/ do the work. Who calls decides about words, rights and output.
  */
-import type { Host } from '../host.ts';
+
+import { ToolError, type ToolIo } from '../call/tool.ts';
+import { requirePmxcfs } from '../cluster/pmxcfs.ts';
+import type { Host } from '../host/host.ts';
 import type { RightsCheck, Verb, VerbHandler } from '../pct/context.ts';
-import { requirePmxcfs } from '../pmxcfs.ts';
+import { CONTAINER_VERBS } from '../pct/verbs.ts';
 import { checkParameters } from '../schema/command.ts';
 import type { Parameters } from '../schema/property.ts';
 import { type CommandSchema, toolSchema } from '../schema/schema-data.ts';
-import { CONTAINER_VERBS } from '../tool/container-verbs.ts';
-import { ToolError, type ToolIo } from '../tool.ts';
 import { refuseRootParameters } from './token-rights.ts';
 
 export type HttpVerb = 'GET' | 'POST' | 'PUT' | 'DELETE';

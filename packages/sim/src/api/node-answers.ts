@@ -1,9 +1,9 @@
 /** What a node tells of itself, and what the cluster file system keeps (pve-manager PVE/API2/Nodes.pm, PVE/API2/Cluster.pm). */
 import { createHash } from 'node:crypto';
-import type { Host } from '../host.ts';
-import { readCluster, readPveFile } from '../pmxcfs.ts';
-import { readText } from '../sim-file.ts';
-import { PVE_REPOID, PVE_VERSION } from '../tool/pveversion.ts';
+import { readCluster, readPveFile } from '../cluster/pmxcfs.ts';
+import { readText } from '../file/sim-file.ts';
+import type { Host } from '../host/host.ts';
+import { PVE_REPOID, PVE_VERSION } from '../host/version.ts';
 
 const GIB = 1024 ** 3;
 

@@ -4,15 +4,15 @@
  */
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { isIP } from 'node:net';
-import type { Host } from '../host.ts';
-import { runProgram } from '../machine.ts';
+import { switchesOf } from '../call/switches.ts';
+import { ToolError } from '../call/tool.ts';
+import { runTask } from '../cluster/task.ts';
+import type { Host } from '../host/host.ts';
+import { runProgram } from '../host/machine.ts';
 import { text, type Verb, type VerbHandler } from '../pct/context.ts';
 import { checkParameters } from '../schema/command.ts';
 import { toolSchema } from '../schema/schema-data.ts';
-import { contentFolder, enabledStorage } from '../storages.ts';
-import { switchesOf } from '../switches.ts';
-import { runTask } from '../task.ts';
-import { ToolError } from '../tool.ts';
+import { contentFolder, enabledStorage } from '../storage/storages.ts';
 import type { Asked } from './asked.ts';
 
 const PULL_LIMIT_MS = 3_600_000;

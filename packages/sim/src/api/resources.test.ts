@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { setSwitches } from '../call/switches.ts';
+import { cutNode, healNode } from '../cluster/membership.ts';
 import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
-import { cutNode, healNode } from '../membership.ts';
-import { setSwitches } from '../switches.ts';
 
 const made: { remove(): void }[] = [];
 afterEach(() => {

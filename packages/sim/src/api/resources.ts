@@ -3,17 +3,17 @@
  * (pve-manager PVE/API2/Cluster.pm, PVE/API2Tools.pm). A report of a node that went offline is shown for five minutes.
  */
 import { createHash } from 'node:crypto';
-import { parseConfig } from '../config-text.ts';
+import { switchesOf } from '../call/switches.ts';
+import { guestFile, readCluster, readGuestFile, readPveFile } from '../cluster/pmxcfs.ts';
+import type { ClusterState, Member } from '../cluster/state.ts';
 import { containerSyntax } from '../guest/syntax.ts';
-import type { Host } from '../host.ts';
-import { Host as OpenHost } from '../host.ts';
+import type { Host } from '../host/host.ts';
+import { Host as OpenHost } from '../host/host.ts';
 import { statusFields } from '../pct/show.ts';
-import { guestFile, readCluster, readGuestFile, readPveFile } from '../pmxcfs.ts';
-import type { ClusterState, Member } from '../pmxcfs-state.ts';
-import { contentOf, isDisabled, isOnNode, isShared } from '../storage-cfg.ts';
-import { spaceOf } from '../storages.ts';
-import { switchesOf } from '../switches.ts';
-import { parseVmConfig } from '../vm-config.ts';
+import { spaceOf } from '../storage/storages.ts';
+import { parseConfig } from '../text/guest-config.ts';
+import { contentOf, isDisabled, isOnNode, isShared } from '../text/storage-cfg.ts';
+import { parseVmConfig } from '../text/vm-config.ts';
 
 type Row = Record<string, unknown>;
 

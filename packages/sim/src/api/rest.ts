@@ -2,10 +2,11 @@
  * The HTTP API with a token, as a function: what the API daemons answer to a request (pve-http-server
  * src/PVE/APIServer/AnyEvent.pm, pve-manager PVE/HTTPServer.pm). No server listens here.
  */
-import type { Host } from '../host.ts';
+
+import { errorText, ToolError, type ToolIo } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import { CallError } from '../schema/command.ts';
 import { FieldError, type Parameters } from '../schema/property.ts';
-import { errorText, ToolError, type ToolIo } from '../tool.ts';
 import { answerOf } from './answers.ts';
 import { callMethod, findMethod, type HttpVerb } from './methods.ts';
 import { checkTokenRights, refuseWithoutRights } from './token-rights.ts';

@@ -1,9 +1,9 @@
 /** Tasks of this node as the API tells them (pve-manager PVE/API2/Tasks.pm). */
 import { parseUpid, taskLogPath, type Upid } from '@pxmgr/contract/upid';
-import type { Host } from '../host.ts';
-import { readText } from '../sim-file.ts';
-import { isRunning, readStatus } from '../task.ts';
-import { ToolError } from '../tool.ts';
+import { ToolError } from '../call/tool.ts';
+import { isRunning, readStatus } from '../cluster/task.ts';
+import { readText } from '../file/sim-file.ts';
+import type { Host } from '../host/host.ts';
 
 const PVESH_USAGE = 'pvesh get <api_path> [OPTIONS] [FORMAT_OPTIONS]\n';
 

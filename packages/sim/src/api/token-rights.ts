@@ -1,9 +1,10 @@
 /** What a token may not do: one without rights nothing, and one of root less than root itself. */
+
+import { ToolError } from '../call/tool.ts';
 import { isVolumeKey, parseMountPoint } from '../guest/mount-point.ts';
 import type { OptionChange, RightsCheck } from '../pct/context.ts';
 import { FieldError, type Parameters } from '../schema/property.ts';
 import { parsePropertyString } from '../schema/value.ts';
-import { ToolError } from '../tool.ts';
 
 const CONFIG_RIGHTS = ['Disk', 'CPU', 'Memory', 'Network', 'Options'].map((name) => `VM.Config.${name}`).join('|');
 /** By the sub-command behind the method (permissions in pve-container src/PVE/API2/LXC.pm and below it). */

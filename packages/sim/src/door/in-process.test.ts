@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { Command, Runner } from '@pxmgr/kit/exec/command';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { setFaults } from '../fault.ts';
+import { setFaults } from '../call/fault.ts';
+import { machineRunner } from '../host/machine.ts';
 import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
-import { machineRunner } from '../machine.ts';
 import { createInProcessRunner } from './in-process.ts';
 
 let node: TestHost;

@@ -15,9 +15,9 @@ import {
   type RunningCommand,
   type RunOptions,
 } from '@pxmgr/kit/exec/command';
-import type { Host } from '../host.ts';
+import type { ToolIo } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import { TOOLS } from '../tool/all-tools.ts';
-import type { ToolIo } from '../tool.ts';
 
 const FIRST_PID = 4_200_000;
 const DEFAULT_OUTPUT_BYTES = 1024 * 1024;

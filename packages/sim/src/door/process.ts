@@ -1,8 +1,8 @@
 /** One tool in a process of its own: this process's streams, signals and exit status are the tool's. */
 import { statSync } from 'node:fs';
-import { Host } from '../host.ts';
+import type { ToolIo } from '../call/tool.ts';
+import { Host } from '../host/host.ts';
 import { TOOLS } from '../tool/all-tools.ts';
-import type { ToolIo } from '../tool.ts';
 
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const;
 

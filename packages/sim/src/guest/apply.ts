@@ -1,11 +1,12 @@
 /** Pending values applied: at once to a running container where upstream can, or all of them to a stopped one. */
-import type { GuestConfig } from '../config-text.ts';
-import type { Host } from '../host.ts';
+
+import { switchesOf } from '../call/switches.ts';
+import { errorText, ToolError } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import type { FieldErrors } from '../schema/property.ts';
 import type { PropertyValues } from '../schema/property-split.ts';
-import { findVolume, freeVolume, volumeBackend } from '../storages.ts';
-import { switchesOf } from '../switches.ts';
-import { errorText, ToolError } from '../tool.ts';
+import { findVolume, freeVolume, volumeBackend } from '../storage/storages.ts';
+import type { GuestConfig } from '../text/guest-config.ts';
 import { createDisks, deleteOwnedVolume } from './disks.ts';
 import { addUnused, isVolumeInUse, newVolume, parseMountPoint, printMountPoint } from './mount-point.ts';
 import { networkWrites, requireBridge, storedNetwork } from './network.ts';

@@ -3,15 +3,15 @@
  * update_pct_config): everything goes to the pending section first; what can be applied now leaves it again.
  */
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
-import type { GuestConfig, GuestSection } from '../config-text.ts';
-import type { Host } from '../host.ts';
-import { readPveFile } from '../pmxcfs.ts';
+import { ToolError } from '../call/tool.ts';
+import { readPveFile } from '../cluster/pmxcfs.ts';
+import type { Host } from '../host/host.ts';
 import { splitList } from '../schema/format.ts';
 import type { FieldErrors } from '../schema/property.ts';
 import { parsePropertyString } from '../schema/value.ts';
-import { findVolume, holdsContainers, storageOf, volumePath } from '../storages.ts';
-import { ToolError } from '../tool.ts';
-import { parseVolumeId } from '../volume-names.ts';
+import { findVolume, holdsContainers, storageOf, volumePath } from '../storage/storages.ts';
+import { parseVolumeId } from '../storage/volume-names.ts';
+import type { GuestConfig, GuestSection } from '../text/guest-config.ts';
 import { applyNow, hotplug } from './apply.ts';
 import { requireUnprotected } from './config-store.ts';
 import { parseMountPoint } from './mount-point.ts';

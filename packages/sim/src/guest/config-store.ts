@@ -3,12 +3,13 @@
  * the files, `pending.ts` and `change.ts` decide what a change does to them, `mount-point.ts` and `disks.ts` know
  * volumes. Tools in pct/ call this room; it calls the cluster file system, the storages and the schema, never a tool.
  */
-import { type GuestConfig, parseConfig, printConfig } from '../config-text.ts';
-import { withFileLock } from '../file-lock.ts';
-import type { Host } from '../host.ts';
-import { guestFile, readGuestFile, removePveFile, writePveFile } from '../pmxcfs.ts';
-import { perlBytes } from '../text-code.ts';
-import { ToolError } from '../tool.ts';
+
+import { withFileLock } from '../call/file-lock.ts';
+import { ToolError } from '../call/tool.ts';
+import { guestFile, readGuestFile, removePveFile, writePveFile } from '../cluster/pmxcfs.ts';
+import type { Host } from '../host/host.ts';
+import { perlBytes } from '../text/code.ts';
+import { type GuestConfig, parseConfig, printConfig } from '../text/guest-config.ts';
 import { usedVolumes } from './mount-point.ts';
 import { containerSyntax } from './syntax.ts';
 

@@ -1,9 +1,9 @@
 /** Volumes of a guest made and destroyed (pve-container src/PVE/LXC.pm create_disks, destroy_disks, delete_mountpoint_volume). */
 import { randomUUID } from 'node:crypto';
-import type { GuestSection } from '../config-text.ts';
-import { mkfsText } from '../ext4.ts';
-import { NoSpaceError, reach } from '../fault.ts';
-import type { Host } from '../host.ts';
+import { NoSpaceError, reach } from '../call/fault.ts';
+import { errorText, ToolError } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
+import { mkfsText } from '../storage/ext4.ts';
 import {
   allocVolume,
   findVolume,
@@ -14,8 +14,8 @@ import {
   volumeBackend,
   volumeDirectory,
   volumePath,
-} from '../storages.ts';
-import { errorText, ToolError } from '../tool.ts';
+} from '../storage/storages.ts';
+import type { GuestSection } from '../text/guest-config.ts';
 import { type MountPoint, mountPoints, newVolume, parseMountPoint, printMountPoint } from './mount-point.ts';
 
 export interface DiskWork {

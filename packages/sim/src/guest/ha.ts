@@ -2,8 +2,9 @@
  * High availability as the tools for containers see it: sections of ha/resources.cfg, and commands left for the
  * cluster's resource manager (pve-ha-manager src/PVE/HA/Config.pm). No manager runs here, so what is asked for stays asked.
  */
-import type { Host } from '../host.ts';
-import { readPveFile, writePveFile } from '../pmxcfs.ts';
+
+import { readPveFile, writePveFile } from '../cluster/pmxcfs.ts';
+import type { Host } from '../host/host.ts';
 
 const RESOURCES = 'ha/resources.cfg';
 const COMMANDS = 'ha/crm_commands';

@@ -1,7 +1,8 @@
 /** The guest's hookscript, run as upstream runs it: id and phase as arguments, output into the task. */
-import type { GuestSection } from '../config-text.ts';
-import type { Host } from '../host.ts';
-import { errorText, ToolError } from '../tool.ts';
+
+import { errorText, ToolError } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
+import type { GuestSection } from '../text/guest-config.ts';
 import { checkHookscript } from './change.ts';
 
 export interface HookRun {
@@ -29,7 +30,7 @@ export async function runHook(
 }
 
 async function execute(run: HookRun, script: string, phase: string): Promise<void> {
-  const { machineRunner } = await import('../machine.ts');
+  const { machineRunner } = await import('../host/machine.ts');
   const command = {
     file: run.host.path(script),
     args: [String(run.vmid), phase],

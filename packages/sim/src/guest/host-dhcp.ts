@@ -2,8 +2,9 @@
  * Addresses of host-managed interfaces: after the start the node runs a DHCP client in the guest's network (pve-container
  * src/PVE/LXC/Setup.pm and the code behind `host-managed`). It is run without a profile, so a kernel without AppArmor fails it.
  */
-import type { GuestSection } from '../config-text.ts';
+
 import { parsePropertyString } from '../schema/value.ts';
+import type { GuestSection } from '../text/guest-config.ts';
 
 export interface DhcpWork {
   readonly vmid: number;

@@ -2,10 +2,11 @@
  * What upstream asks of a config whenever it writes LXC's own file from it: after every change and before every start
  * (pve-container src/PVE/LXC.pm update_lxc_config). The texts of internal errors name its lines.
  */
-import type { GuestSection } from '../config-text.ts';
-import type { Host } from '../host.ts';
+
+import { ToolError } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import { parsePropertyString } from '../schema/value.ts';
-import { ToolError } from '../tool.ts';
+import type { GuestSection } from '../text/guest-config.ts';
 import { hasTemplateMark, requireDevice } from './change.ts';
 import { parseMountPoint } from './mount-point.ts';
 import { bridgeMtu } from './network.ts';

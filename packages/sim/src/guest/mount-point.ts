@@ -1,9 +1,10 @@
 /** `rootfs`, `mpN` and `unusedN` values: what they point to (pve-container src/PVE/LXC/Config.pm, the volume parts). */
-import type { GuestSection } from '../config-text.ts';
+
+import { ToolError } from '../call/tool.ts';
 import type { PropertyValues } from '../schema/property-split.ts';
 import { printPropertyString } from '../schema/property-string.ts';
 import { parsePropertyString } from '../schema/value.ts';
-import { ToolError } from '../tool.ts';
+import type { GuestSection } from '../text/guest-config.ts';
 
 export interface MountPoint {
   readonly key: string;

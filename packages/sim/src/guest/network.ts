@@ -1,12 +1,12 @@
 /** `netN` values: the stored form and the MAC address a new interface gets (pve-container src/PVE/LXC/Config.pm). */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import type { Host } from '../host.ts';
-import { readPveFile } from '../pmxcfs.ts';
+import { ToolError } from '../call/tool.ts';
+import { readPveFile } from '../cluster/pmxcfs.ts';
+import { readText } from '../file/sim-file.ts';
+import type { Host } from '../host/host.ts';
 import { printPropertyString } from '../schema/property-string.ts';
 import { parsePropertyString } from '../schema/value.ts';
-import { readText } from '../sim-file.ts';
-import { ToolError } from '../tool.ts';
 
 const DEFAULT_PREFIX = 'BC:24:11';
 const DEFAULT_MTU = 1500;

@@ -4,11 +4,11 @@
  */
 import { chownSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { GuestConfig } from '../config-text.ts';
-import type { OciSettings } from '../extract.ts';
+import { ToolError } from '../call/tool.ts';
 import { printPropertyString } from '../schema/property-string.ts';
 import { parsePropertyString } from '../schema/value.ts';
-import { ToolError } from '../tool.ts';
+import type { OciSettings } from '../storage/extract.ts';
+import type { GuestConfig } from '../text/guest-config.ts';
 import { guestPath } from './os-setup.ts';
 
 /** Upstream lets tab to shift-in pass; a line feed in an image string therefore becomes a line of its own in the file. */

@@ -5,7 +5,7 @@
  */
 import { closeSync, existsSync, lstatSync, openSync, readFileSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { ToolError } from '../tool.ts';
+import { ToolError } from '../call/tool.ts';
 
 const KNOWN = new Set([
   'alpine',

@@ -1,5 +1,5 @@
 /** The pending section: values and deletions that wait for the next start (pve-guest-common src/PVE/AbstractConfig.pm). */
-import type { GuestConfig, GuestSection } from '../config-text.ts';
+import type { GuestConfig, GuestSection } from '../text/guest-config.ts';
 
 /** Keys to delete; the `!` of a forced one is dropped. */
 export function pendingDeletes(config: GuestConfig): Set<string> {

@@ -1,7 +1,8 @@
 /** Pools of user.cfg: `pool:<name>:<comment>:<guests>:<storages>:` (pve-access-control src/PVE/AccessControl.pm). */
-import type { Host } from '../host.ts';
-import { readPveFile, writePveFile } from '../pmxcfs.ts';
-import { ToolError } from '../tool.ts';
+
+import { ToolError } from '../call/tool.ts';
+import { readPveFile, writePveFile } from '../cluster/pmxcfs.ts';
+import type { Host } from '../host/host.ts';
 
 export function requirePool(host: Host, pool: string | undefined): void {
   if (pool === undefined || lines(host).some((line) => line.startsWith(`pool:${pool}:`))) return;

@@ -1,10 +1,10 @@
 /** Which keys a container's config may hold and how their text is checked (pve-container src/PVE/LXC/Config.pm check_type). */
-import { isCgroupV2 } from '../cgroup.ts';
-import type { ConfigSyntax } from '../config-text.ts';
-import type { Host } from '../host.ts';
+import { isCgroupV2 } from '../host/cgroup.ts';
+import type { Host } from '../host/host.ts';
 import { type Property, parseBoolean } from '../schema/property.ts';
 import { propertyOf, toolSchema } from '../schema/schema-data.ts';
 import { checkAnyFormat } from '../schema/value.ts';
+import type { ConfigSyntax } from '../text/guest-config.ts';
 import { rawKeyVerdict } from './raw-keys.ts';
 
 /** Parameters of create that are no config keys (pve-container src/PVE/API2/LXC.pm create_vm). */

@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isRoot } from '../machine.ts';
+import { isRoot } from '../host/machine.ts';
 import { apparmorLines } from './guest-config.ts';
 import { lxcCommand, lxcRunner } from './lxc-command.ts';
 import { writeStaging } from './staging.ts';

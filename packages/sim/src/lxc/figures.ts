@@ -1,7 +1,7 @@
 /** What a running guest uses, under the names of cgroup v2 in its published cgroup folder, as links into the real one. */
 import { existsSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import type { LxcGuest } from './lxc-command.ts';
 
 const V2_FILES = [

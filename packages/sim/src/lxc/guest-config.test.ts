@@ -1,10 +1,10 @@
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { emptyConfig, type GuestConfig } from '../config-text.ts';
-import { addGpu } from '../devices.ts';
-import type { Host } from '../host.ts';
-import { isRoot } from '../machine.ts';
+import { addGpu } from '../host/devices.ts';
+import type { Host } from '../host/host.ts';
+import { isRoot } from '../host/machine.ts';
 import { scratchHost } from '../scratch-host.ts';
+import { emptyConfig, type GuestConfig } from '../text/guest-config.ts';
 import { type ConfigOutput, lxcConfigOf } from './guest-config.ts';
 
 let host: Host;

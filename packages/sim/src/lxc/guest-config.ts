@@ -7,9 +7,9 @@
  */
 import { existsSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
-import type { GuestConfig } from '../config-text.ts';
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import { parsePropertyString } from '../schema/value.ts';
+import type { GuestConfig } from '../text/guest-config.ts';
 import { type Stage, stagedPath } from './staging.ts';
 
 export interface ConfigInput {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { Command, Runner } from '@pxmgr/kit/exec/command';
 import { createRunner } from '@pxmgr/kit/exec/run';
 import { silentLogger } from '@pxmgr/kit/log/logger';
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 
 /** Where one guest's LXC files lie and how LXC calls it. */
 export interface LxcGuest {

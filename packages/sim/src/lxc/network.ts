@@ -6,12 +6,12 @@
  * Where bridges cannot be made, guests get the loopback interface only and are reached through their namespace.
  */
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import type { GuestConfig } from '../config-text.ts';
-import type { Host } from '../host.ts';
-import { runProgram } from '../machine.ts';
+import { readJson } from '../file/sim-file.ts';
+import type { Host } from '../host/host.ts';
+import { runProgram } from '../host/machine.ts';
 import type { PropertyValues } from '../schema/property-split.ts';
 import { parsePropertyString } from '../schema/value.ts';
-import { readJson } from '../sim-file.ts';
+import type { GuestConfig } from '../text/guest-config.ts';
 import { type LxcGuest, shortHash } from './lxc-command.ts';
 
 interface NetCard {

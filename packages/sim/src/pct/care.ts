@@ -1,15 +1,15 @@
 /** fstrim, df, fsck, cpusets, console, suspend, resume (pve-container src/PVE/CLI/pct.pm). No block device is behind a volume, so counts are played. */
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { ext4Space } from '../ext4.ts';
+import { ToolError } from '../call/tool.ts';
+import { findGuest } from '../cluster/pmxcfs.ts';
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { type MountPoint, mountPoints, parseMountPoint } from '../guest/mount-point.ts';
-import type { Host } from '../host.ts';
-import { findGuest } from '../pmxcfs.ts';
-import { runningGuests } from '../running.ts';
-import { parseSize } from '../size.ts';
-import { findVolume, volumeBackend, volumeDirectory, volumePath } from '../storages.ts';
-import { ToolError } from '../tool.ts';
+import type { Host } from '../host/host.ts';
+import { runningGuests } from '../host/running.ts';
+import { ext4Space } from '../storage/ext4.ts';
+import { findVolume, volumeBackend, volumeDirectory, volumePath } from '../storage/storages.ts';
+import { parseSize } from '../text/size.ts';
 import { exit, flag, isRunning, locked, lockedInTask, taskOf, text, type Verb } from './context.ts';
 
 /** The guest's config carries the lock while upstream mounts it. */

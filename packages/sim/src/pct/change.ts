@@ -1,6 +1,8 @@
 /** set, unlock, destroy (pve-container src/PVE/API2/LXC/Config.pm update_vm, src/PVE/API2/LXC.pm destroy_vm). */
 import { rmSync } from 'node:fs';
-import { emptyConfig, type GuestConfig } from '../config-text.ts';
+import { ToolError } from '../call/tool.ts';
+import { countWrites } from '../cluster/pmxcfs.ts';
+import type { Task } from '../cluster/task.ts';
 import { strayStatus } from '../guest/apply.ts';
 import { applyChange } from '../guest/change.ts';
 import {
@@ -17,12 +19,10 @@ import { requireLxcConfig } from '../guest/lxc-config.ts';
 import { mountPoints } from '../guest/mount-point.ts';
 import { removeFromPool } from '../guest/pools.ts';
 import { clampCpuUnits, configProperty } from '../guest/syntax.ts';
-import { countWrites } from '../pmxcfs.ts';
 import { parameterError } from '../schema/command.ts';
 import { splitList } from '../schema/format.ts';
-import { enabledStorage, volumeBackend } from '../storages.ts';
-import type { Task } from '../task.ts';
-import { ToolError } from '../tool.ts';
+import { enabledStorage, volumeBackend } from '../storage/storages.ts';
+import { emptyConfig, type GuestConfig } from '../text/guest-config.ts';
 import { atPoint, exit, flag, isRunning, locked, lockedInTask, taskOf, text, type Verb } from './context.ts';
 import { killGuest } from './power.ts';
 

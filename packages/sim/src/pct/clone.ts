@@ -1,20 +1,20 @@
 /** clone and template (pve-container src/PVE/API2/LXC.pm clone_vm, template; src/PVE/LXC/Config.pm volumes of both). */
 import { copyFileSync, existsSync, rmSync } from 'node:fs';
-import { emptyConfig, type GuestConfig, type GuestSection } from '../config-text.ts';
+import { errorText, ToolError } from '../call/tool.ts';
+import { guestFile, movePveFile, readCluster, requireQuorum, writePveFile } from '../cluster/pmxcfs.ts';
+import type { Task } from '../cluster/task.ts';
 import { hasTemplateMark } from '../guest/change.ts';
 import { configPath, loadConfig, removeConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { createDisks, destroyDisks, resolveMounts } from '../guest/disks.ts';
 import { type MountPoint, mountPoints, printMountPoint } from '../guest/mount-point.ts';
 import { storedNetwork } from '../guest/network.ts';
 import { addToPool, requirePool } from '../guest/pools.ts';
-import type { Host } from '../host.ts';
-import { guestFile, movePveFile, readCluster, requireQuorum, writePveFile } from '../pmxcfs.ts';
+import type { Host } from '../host/host.ts';
 import { copyTree } from '../pool/files.ts';
 import type { PropertyValues } from '../schema/property-split.ts';
-import { isShared } from '../storage-cfg.ts';
-import { enabledStorage, findVolume, storageOf, volumeBackend, volumeDirectory } from '../storages.ts';
-import type { Task } from '../task.ts';
-import { errorText, ToolError } from '../tool.ts';
+import { enabledStorage, findVolume, storageOf, volumeBackend, volumeDirectory } from '../storage/storages.ts';
+import { emptyConfig, type GuestConfig, type GuestSection } from '../text/guest-config.ts';
+import { isShared } from '../text/storage-cfg.ts';
 import { atPoint, exit, flag, isRunning, locked, lockedInTask, taskOf, text, type Verb } from './context.ts';
 
 const GIB = 1024 ** 3;

@@ -1,16 +1,16 @@
 /** pct/: one file per group of sub-commands. Each verb gets a Verb and returns its exit status; errors are thrown. */
 
-import { deathSignal } from '../call.ts';
-import type { GuestConfig } from '../config-text.ts';
-import { reach } from '../fault.ts';
-import type { FaultPointName } from '../fault-points.ts';
+import { deathSignal } from '../call/call.ts';
+import { reach } from '../call/fault.ts';
+import type { FaultPointName } from '../call/fault-points.ts';
+import type { ToolIo } from '../call/tool.ts';
+import { runTask, type Task, type TaskEnd } from '../cluster/task.ts';
 import { withGuestLock } from '../guest/config-store.ts';
-import type { Host } from '../host.ts';
-import { runningGuest } from '../running.ts';
+import type { Host } from '../host/host.ts';
+import { runningGuest } from '../host/running.ts';
 import type { Call } from '../schema/command.ts';
 import type { Parameter } from '../schema/property.ts';
-import { runTask, type Task, type TaskEnd } from '../task.ts';
-import type { ToolIo } from '../tool.ts';
+import type { GuestConfig } from '../text/guest-config.ts';
 
 /** Options that somebody wants to set or to delete. */
 export interface OptionChange {

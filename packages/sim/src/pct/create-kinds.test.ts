@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
 import { writeOciArchive } from '../oci/image-writer.ts';
-import { createPool } from '../pool.ts';
+import { createPool } from '../pool/pools.ts';
 
 let node: TestHost;
 beforeEach(() => {

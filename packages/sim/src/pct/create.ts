@@ -2,8 +2,10 @@
 import { existsSync } from 'node:fs';
 import { chown, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { emptyConfig, type GuestConfig } from '../config-text.ts';
-import type { Extracted } from '../extract.ts';
+import { errorText, ToolError } from '../call/tool.ts';
+import { findGuest, requireQuorum, syncCluster } from '../cluster/pmxcfs.ts';
+import type { Task } from '../cluster/task.ts';
+import { readText } from '../file/sim-file.ts';
 import { applyChange } from '../guest/change.ts';
 import { loadConfig, removeConfig, storeConfig, storeNewConfig } from '../guest/config-store.ts';
 import { createDisks, destroyDisks, idBase, type MountedVolume, resolveMounts } from '../guest/disks.ts';
@@ -13,13 +15,11 @@ import { applyOciSettings } from '../guest/oci-settings.ts';
 import { detectOs, setUpOs } from '../guest/os-setup.ts';
 import { addToPool, requirePool } from '../guest/pools.ts';
 import { clampCpuUnits } from '../guest/syntax.ts';
-import { findGuest, requireQuorum, syncCluster } from '../pmxcfs.ts';
 import { parameterError } from '../schema/command.ts';
-import { readText } from '../sim-file.ts';
-import { enabledStorage, findVolume, holdsContainers, volumeBackend, volumePath } from '../storages.ts';
-import type { Task } from '../task.ts';
-import { errorText, ToolError } from '../tool.ts';
-import { parseVolumeId } from '../volume-names.ts';
+import type { Extracted } from '../storage/extract.ts';
+import { enabledStorage, findVolume, holdsContainers, volumeBackend, volumePath } from '../storage/storages.ts';
+import { parseVolumeId } from '../storage/volume-names.ts';
+import { emptyConfig, type GuestConfig } from '../text/guest-config.ts';
 import { atPoint, exit, flag, locked, lockedInTask, taskOf, text, type Verb } from './context.ts';
 import { startWithin } from './power.ts';
 
@@ -299,7 +299,7 @@ interface Unpacking {
 async function unpack(verb: Verb, task: Task, { wanted, root, mounts }: Unpacking): Promise<Extracted> {
   const archive = await archivePath(verb, task, wanted.template);
   await atPoint(verb, 'listing');
-  const { extract } = await import('../rootfs.ts');
+  const { extract } = await import('../storage/rootfs.ts');
   return extract(verb.host.path(archive), root, {
     host: verb.host,
     vmid: verb.vmid,

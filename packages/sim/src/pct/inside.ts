@@ -1,12 +1,12 @@
 /** exec, enter, push, pull: what reaches into a running guest (pve-container src/PVE/CLI/pct.pm). */
 import { chmodSync, chownSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import type { GuestConfig } from '../config-text.ts';
+import { ToolError } from '../call/tool.ts';
 import { loadConfig } from '../guest/config-store.ts';
 import { idBase, resolveMounts } from '../guest/disks.ts';
 import { guestPath } from '../guest/os-setup.ts';
-import { runtimeOf } from '../runtime-of.ts';
-import { ToolError } from '../tool.ts';
+import { runtimeOf } from '../runtime/of-host.ts';
+import type { GuestConfig } from '../text/guest-config.ts';
 import { flag, isRunning, locked, taskOf, text, type Verb } from './context.ts';
 
 /** Ids of the default map; others cannot be given to a file from inside. */

@@ -2,11 +2,11 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { setFaults } from '../fault.ts';
+import { setFaults } from '../call/fault.ts';
+import { setSwitches } from '../call/switches.ts';
+import { cutNode, healNode } from '../cluster/membership.ts';
+import { readCluster } from '../cluster/pmxcfs.ts';
 import { makeHost, type Ran, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
-import { cutNode, healNode } from '../membership.ts';
-import { readCluster } from '../pmxcfs.ts';
-import { setSwitches } from '../switches.ts';
 
 let clusterDir: string;
 let a: TestHost;

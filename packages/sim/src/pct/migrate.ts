@@ -3,23 +3,24 @@
  * src/PVE/AbstractMigrate.pm): the local volumes are copied to the other node, the config follows by a rename, and what
  * is left here goes. A running container is shut down before and started there after; there is no live migration.
  */
-import type { GuestConfig } from '../config-text.ts';
+
+import { switchesOf } from '../call/switches.ts';
+import { errorText, ToolError } from '../call/tool.ts';
+import { guestFile, movePveFile, readCluster, requireQuorum } from '../cluster/pmxcfs.ts';
+import type { Member } from '../cluster/state.ts';
+import type { Task } from '../cluster/task.ts';
 import { configPath, loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { destroyDisks } from '../guest/disks.ts';
 import { isHaManaged, leaveCommand } from '../guest/ha.ts';
 import { type MountPoint, mountPoints, printMountPoint } from '../guest/mount-point.ts';
-import { Host } from '../host.ts';
-import { guestFile, movePveFile, readCluster, requireQuorum } from '../pmxcfs.ts';
-import type { Member } from '../pmxcfs-state.ts';
+import { Host } from '../host/host.ts';
 import { copyTree } from '../pool/files.ts';
 import { parameterError } from '../schema/command.ts';
 import { splitList } from '../schema/format.ts';
-import { isShared } from '../storage-cfg.ts';
-import { enabledStorage, findVolume, holdsContainers, volumeBackend } from '../storages.ts';
-import { switchesOf } from '../switches.ts';
-import type { Task } from '../task.ts';
-import { errorText, ToolError } from '../tool.ts';
-import type { VolumeFormat } from '../volumes.ts';
+import { enabledStorage, findVolume, holdsContainers, volumeBackend } from '../storage/storages.ts';
+import type { VolumeFormat } from '../storage/volumes.ts';
+import type { GuestConfig } from '../text/guest-config.ts';
+import { isShared } from '../text/storage-cfg.ts';
 import { atPoint, exit, flag, isRunning, lockedInTask, taskOf, text, type Verb } from './context.ts';
 import { bringUp, halt, startWithin } from './power.ts';
 

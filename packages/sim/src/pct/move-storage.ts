@@ -1,14 +1,15 @@
 /** move-volume to another storage: a full copy, then the config (pve-container src/PVE/API2/LXC.pm move_volume). */
-import type { GuestConfig } from '../config-text.ts';
+
+import { errorText, ToolError } from '../call/tool.ts';
+import { clusterLog } from '../cluster/pmxcfs.ts';
+import type { Task } from '../cluster/task.ts';
 import { hasTemplateMark } from '../guest/change.ts';
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { createDisks } from '../guest/disks.ts';
 import { addUnused, type MountPoint, parseMountPoint, printMountPoint, usedVolumes } from '../guest/mount-point.ts';
-import { clusterLog } from '../pmxcfs.ts';
 import { copyTree } from '../pool/files.ts';
-import { enabledStorage, findVolume, freeVolume, volumeBackend, volumeDirectory } from '../storages.ts';
-import type { Task } from '../task.ts';
-import { errorText, ToolError } from '../tool.ts';
+import { enabledStorage, findVolume, freeVolume, volumeBackend, volumeDirectory } from '../storage/storages.ts';
+import type { GuestConfig } from '../text/guest-config.ts';
 import { RSYNC_SUMMARY } from './clone.ts';
 import { exit, flag, isRunning, locked, lockedInTask, taskOf, text, type Verb } from './context.ts';
 import { requireDigest } from './volume.ts';

@@ -1,16 +1,16 @@
 /** move-volume to another container: a rename on the storage and two configs (pve-container src/PVE/API2/LXC.pm move_volume). */
-import { deathSignal } from '../call.ts';
-import type { GuestConfig } from '../config-text.ts';
+import { deathSignal } from '../call/call.ts';
+import { ToolError } from '../call/tool.ts';
+import { findGuest } from '../cluster/pmxcfs.ts';
+import { runTask, type Task } from '../cluster/task.ts';
 import { applyChange, hasTemplateMark } from '../guest/change.ts';
 import { loadConfig, requireUnlocked, storeConfig, withGuestLock } from '../guest/config-store.ts';
 import { requireLxcConfig } from '../guest/lxc-config.ts';
 import { type MountPoint, parseMountPoint, printMountPoint, usedVolumes } from '../guest/mount-point.ts';
-import { findGuest } from '../pmxcfs.ts';
-import { runningGuest } from '../running.ts';
+import { runningGuest } from '../host/running.ts';
 import { parameterError } from '../schema/command.ts';
-import { findVolume, volumeBackend } from '../storages.ts';
-import { runTask, type Task } from '../task.ts';
-import { ToolError } from '../tool.ts';
+import { findVolume, volumeBackend } from '../storage/storages.ts';
+import type { GuestConfig } from '../text/guest-config.ts';
 import { atPoint, exit, isRunning, lockedInTask, text, type Verb } from './context.ts';
 import { moveToStorage } from './move-storage.ts';
 import { requireDigest } from './volume.ts';

@@ -1,8 +1,8 @@
 /** Starting and stopping beside what the recordings show (pve-container src/PVE/API2/LXC/Status.pm, src/lxc-pve-poststop-hook). */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { turnSwitches } from '../call/switches.ts';
 import { makeHost, type Ran, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
-import { turnSwitches } from '../switches.ts';
 
 let node: TestHost;
 beforeEach(async () => {

@@ -1,8 +1,10 @@
 /** start, stop, shutdown, reboot (pve-container src/PVE/API2/LXC/Status.pm, src/PVE/LXC.pm vm_start, vm_stop). */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseUpid } from '@pxmgr/contract/upid';
-import type { GuestConfig } from '../config-text.ts';
-import { switchesOf } from '../fault.ts';
+import { switchesOf } from '../call/fault.ts';
+import { ToolError } from '../call/tool.ts';
+import { requireQuorum } from '../cluster/pmxcfs.ts';
+import { runningTasks, type Task } from '../cluster/task.ts';
 import { applyNow } from '../guest/apply.ts';
 import { hasTemplateMark } from '../guest/change.ts';
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
@@ -12,13 +14,11 @@ import { runHook } from '../guest/hook.ts';
 import { failDhcp } from '../guest/host-dhcp.ts';
 import { requireLxcConfig } from '../guest/lxc-config.ts';
 import { mountPoints, usedVolumes } from '../guest/mount-point.ts';
-import { requireQuorum } from '../pmxcfs.ts';
-import { runningGuest } from '../running.ts';
-import { runtimeOf } from '../runtime-of.ts';
+import { runningGuest } from '../host/running.ts';
+import { runtimeOf } from '../runtime/of-host.ts';
 import { parameterError } from '../schema/command.ts';
-import { findVolume, holdsContainers } from '../storages.ts';
-import { runningTasks, type Task } from '../task.ts';
-import { ToolError } from '../tool.ts';
+import { findVolume, holdsContainers } from '../storage/storages.ts';
+import type { GuestConfig } from '../text/guest-config.ts';
 import { atPoint, exit, flag, isRunning, lockedInTask, taskOf, text, type Verb } from './context.ts';
 
 export async function start(verb: Verb): Promise<number> {

@@ -1,12 +1,13 @@
 /** rescan: sizes and unused volumes are taken over from the storages (pve-container src/PVE/LXC.pm rescan). */
-import type { GuestConfig } from '../config-text.ts';
+
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { addUnused, mountPoints, printMountPoint } from '../guest/mount-point.ts';
-import type { Host } from '../host.ts';
-import { parseSize } from '../size.ts';
-import { contentOf, isDisabled, isOnNode } from '../storage-cfg.ts';
-import { volumeBackend } from '../storages.ts';
-import type { VolumeRow } from '../volumes.ts';
+import type { Host } from '../host/host.ts';
+import { volumeBackend } from '../storage/storages.ts';
+import type { VolumeRow } from '../storage/volumes.ts';
+import type { GuestConfig } from '../text/guest-config.ts';
+import { parseSize } from '../text/size.ts';
+import { contentOf, isDisabled, isOnNode } from '../text/storage-cfg.ts';
 import { flag, locked, type Verb } from './context.ts';
 import { ownContainers } from './show.ts';
 

@@ -1,20 +1,21 @@
 /** list, status, config, pending (pve-container src/PVE/CLI/pct.pm and the API methods behind it). */
-import { isCgroupV2 } from '../cgroup.ts';
-import type { GuestConfig, GuestSection } from '../config-text.ts';
-import { ext4Space } from '../ext4.ts';
+
+import { ToolError } from '../call/tool.ts';
+import { readCluster, readPveFile, syncCluster } from '../cluster/pmxcfs.ts';
 import { configPath, loadConfig, missingConfig } from '../guest/config-store.ts';
 import { parseMountPoint } from '../guest/mount-point.ts';
 import { mergedView, pendingDeletes, pendingKeys } from '../guest/pending.ts';
 import { configProperty } from '../guest/syntax.ts';
-import type { Host } from '../host.ts';
-import { readCluster, readPveFile, syncCluster } from '../pmxcfs.ts';
-import { type RunningGuest, runningGuest } from '../running.ts';
+import { isCgroupV2 } from '../host/cgroup.ts';
+import type { Host } from '../host/host.ts';
+import { type RunningGuest, runningGuest } from '../host/running.ts';
 import { CallError, parameterError } from '../schema/command.ts';
 import { FieldError, type FieldErrors } from '../schema/property.ts';
 import { checkValue } from '../schema/value.ts';
-import { parseSize } from '../size.ts';
-import { encodeText, perlBytes } from '../text-code.ts';
-import { ToolError } from '../tool.ts';
+import { ext4Space } from '../storage/ext4.ts';
+import { encodeText, perlBytes } from '../text/code.ts';
+import type { GuestConfig, GuestSection } from '../text/guest-config.ts';
+import { parseSize } from '../text/size.ts';
 import { flag, text, type Verb } from './context.ts';
 
 export function ownContainers(verb: Pick<Verb, 'host'>): number[] {

@@ -1,13 +1,14 @@
 /** snapshot, delsnapshot, rollback, listsnapshot (pve-guest-common src/PVE/AbstractConfig.pm, the snapshot parts). */
-import { emptySection, type GuestConfig, type GuestSection } from '../config-text.ts';
+
+import { errorText, ToolError } from '../call/tool.ts';
+import { clusterLog } from '../cluster/pmxcfs.ts';
+import type { Task } from '../cluster/task.ts';
 import { hasTemplateMark } from '../guest/change.ts';
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { addUnused, type MountPoint, mountPoints } from '../guest/mount-point.ts';
-import { clusterLog } from '../pmxcfs.ts';
-import { enabledStorage, findVolume, requireNewestSnapshot, volumeBackend } from '../storages.ts';
-import type { Task } from '../task.ts';
-import { errorText, ToolError } from '../tool.ts';
-import type { VolumeAt, VolumeBackend } from '../volumes.ts';
+import { enabledStorage, findVolume, requireNewestSnapshot, volumeBackend } from '../storage/storages.ts';
+import type { VolumeAt, VolumeBackend } from '../storage/volumes.ts';
+import { emptySection, type GuestConfig, type GuestSection } from '../text/guest-config.ts';
 import { atPoint, exit, flag, isRunning, lockedInTask, taskOf, text, type Verb } from './context.ts';
 import { killGuest, startWithin } from './power.ts';
 

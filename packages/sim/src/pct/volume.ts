@@ -1,13 +1,13 @@
 /** resize, mount and unmount (pve-container src/PVE/API2/LXC.pm, src/PVE/CLI/pct.pm). */
 import { existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
-import type { GuestConfig } from '../config-text.ts';
+import { ToolError } from '../call/tool.ts';
+import { clusterLog } from '../cluster/pmxcfs.ts';
 import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { resolveMounts } from '../guest/disks.ts';
 import { type MountPoint, parseMountPoint, printMountPoint } from '../guest/mount-point.ts';
-import { clusterLog } from '../pmxcfs.ts';
-import { parseSize } from '../size.ts';
-import { findVolume, volumeBackend, volumePath } from '../storages.ts';
-import { ToolError } from '../tool.ts';
+import { findVolume, volumeBackend, volumePath } from '../storage/storages.ts';
+import type { GuestConfig } from '../text/guest-config.ts';
+import { parseSize } from '../text/size.ts';
 import { isRunning, locked, lockedInTask, taskOf, text, type Verb } from './context.ts';
 
 interface Resize {

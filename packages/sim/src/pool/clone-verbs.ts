@@ -1,5 +1,5 @@
 /** Promoting clones, and bookmarks. */
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import { nameProblem, openText } from './names.ts';
 import { type FromTo, refuse } from './refuse.ts';
 import { type BookmarkRecord, changePools, findDataset, findSnapshot, type PoolState, poolOf } from './state.ts';

@@ -1,6 +1,6 @@
 /** Snapshots marked by `destroy -d`: they go when nothing holds them any more. */
 import { rmSync } from 'node:fs';
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import { clonesOf, findSnapshot, type PoolState, snapshotDirectory } from './state.ts';
 
 export function destroyIfDeferred(host: Host, state: PoolState, name: string): void {

@@ -1,6 +1,6 @@
 /** Destroying datasets, snapshots and bookmarks, with the refusals of openzfs/zfs. */
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import { destroyIfDeferred } from './deferred.ts';
 import { detach, requireIdle } from './mounting.ts';
 import { openText } from './names.ts';

@@ -11,9 +11,9 @@ import {
   statSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { Host } from '../host.ts';
-import { isRoot, runProgram } from '../machine.ts';
-import { ToolError } from '../tool.ts';
+import { ToolError } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
+import { isRoot, runProgram } from '../host/machine.ts';
 
 /** Copies what the directory holds, with owners and modes where allowed; directories of other datasets are left out. */
 export async function copyTree(from: string, to: string, without: ReadonlySet<string>): Promise<void> {

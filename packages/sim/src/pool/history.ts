@@ -1,5 +1,5 @@
 /** What was done with a pool, for `zpool history`: the command lines that changed something. */
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import { changePools, poolOf } from './state.ts';
 
 const KEPT = 200;

@@ -1,5 +1,5 @@
 /** Datasets that are simply there, many in one step: for fleets made from a plan. */
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import { attach, mountsItself } from './mounting.ts';
 import { changePools, newDataset } from './state.ts';
 

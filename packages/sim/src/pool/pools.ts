@@ -1,6 +1,6 @@
 /** Pools as a whole: made, exported, destroyed, brought back. */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import { attach, mountsItself, unmountPool } from './mounting.ts';
 import {
   changePools,

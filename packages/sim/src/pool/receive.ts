@@ -1,7 +1,7 @@
 /** Receiving streams: what is refused with which words, and what the target looks like afterwards. */
 import { rmSync } from 'node:fs';
-import type { Host } from '../host.ts';
-import { ToolError } from '../tool.ts';
+import { ToolError } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import { destroyDataset } from './destroy.ts';
 import { copyTree, emptyDirectory } from './files.ts';
 import { attach, mountsItself } from './mounting.ts';

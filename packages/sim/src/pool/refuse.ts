@@ -1,5 +1,5 @@
 /** What the verbs of this room share: how they refuse, and the forms of their arguments. */
-import { ToolError } from '../tool.ts';
+import { ToolError } from '../call/tool.ts';
 
 export type Pairs = readonly (readonly [name: string, value: string])[];
 

@@ -1,6 +1,6 @@
 /** Renaming datasets, snapshots and bookmarks; the files move with the name. */
 import { rmdirSync } from 'node:fs';
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import { remounting } from './mounting.ts';
 import { nameProblem, openText } from './names.ts';
 import { type FromTo, refuse } from './refuse.ts';

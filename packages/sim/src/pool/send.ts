@@ -1,8 +1,8 @@
 /** Sending snapshots (openzfs/zfs lib/libzfs/libzfs_sendrecv.c; sizes as module/zfs/dmu_send.c estimates them). */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import type { Host } from '../host.ts';
-import { readJson } from '../sim-file.ts';
-import { ToolError } from '../tool.ts';
+import { ToolError } from '../call/tool.ts';
+import { readJson } from '../file/sim-file.ts';
+import type { Host } from '../host/host.ts';
 import { findBookmark } from './clone-verbs.ts';
 import { openText } from './names.ts';
 import { isUserProperty } from './properties.ts';

@@ -1,5 +1,5 @@
 /** Properties and holds of datasets and snapshots. */
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import { destroyIfDeferred } from './deferred.ts';
 import { attach, mountedBelow, mountsItself, remounting } from './mounting.ts';
 import { openText } from './names.ts';

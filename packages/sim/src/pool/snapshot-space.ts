@@ -1,7 +1,7 @@
 /** What only snapshots still hold: files that changed or went since, found by comparing the trees. */
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import { type DatasetRecord, directoryOf, type PoolState, type SnapshotRecord, snapshotDirectory } from './state.ts';
 import { mountDirectories } from './trees.ts';
 

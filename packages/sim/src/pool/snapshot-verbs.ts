@@ -1,6 +1,6 @@
 /** Taking, rolling back and cloning snapshots: files are copied outside the lock, records change inside. */
 import { rmSync } from 'node:fs';
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import { cloneDependents, destroyBookmark, destroyDataset, destroySnapshots } from './destroy.ts';
 import { copyTree, emptyDirectory } from './files.ts';
 import { attach, mountsItself } from './mounting.ts';

@@ -6,9 +6,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Host } from '../host.ts';
-import { readJson, writeFileAtomicSync } from '../sim-file.ts';
-import { withSimLock } from '../sim-lock.ts';
+import { readJson, writeFileAtomicSync } from '../file/sim-file.ts';
+import { withSimLock } from '../file/sim-lock.ts';
+import type { Host } from '../host/host.ts';
 
 export interface Vdev {
   readonly name: string;

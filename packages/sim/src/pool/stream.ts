@@ -18,7 +18,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { isRoot } from '../machine.ts';
+import { isRoot } from '../host/machine.ts';
 
 const MAGIC = 'PXZFS1\n';
 

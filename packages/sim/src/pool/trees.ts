@@ -1,7 +1,7 @@
 /** The real directories of file systems: which lie inside others, and what files take. */
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import type { PoolState } from './state.ts';
 
 const BLOCK_BYTES = 512;

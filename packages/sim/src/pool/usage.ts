@@ -2,7 +2,7 @@
  * Numbers of a pool: what datasets hold, and how much is left for each. Counted from the real directories, so they
  * follow what guests write. A clone owns only what it holds beyond its origin; snapshots are reported as costing nothing.
  */
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import { heldBySnapshots } from './snapshot-space.ts';
 import {
   type DatasetRecord,

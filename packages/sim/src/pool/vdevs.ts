@@ -1,6 +1,6 @@
 /** Changes of a pool's devices and its scans. */
 import { existsSync } from 'node:fs';
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import { refuse } from './refuse.ts';
 import { guidOf, type PoolRecord, type PoolState, type Scan, type Vdev } from './state.ts';
 

@@ -1,5 +1,5 @@
 /** Making datasets, with the refusals of openzfs/zfs; destroy.ts, snapshot-verbs.ts and rename.ts have the rest. */
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import { attach, mountsItself } from './mounting.ts';
 import { nameProblem } from './names.ts';
 import { type DatasetKind, storedValue } from './properties.ts';

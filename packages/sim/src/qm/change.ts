@@ -1,13 +1,13 @@
 /** set, pending, unlock, destroy. */
 import { rmSync } from 'node:fs';
+import { ToolError } from '../call/tool.ts';
+import { countWrites, removePveFile } from '../cluster/pmxcfs.ts';
+import type { Task } from '../cluster/task.ts';
 import { destroyDisks } from '../guest/disks.ts';
 import { atPoint, exit, flag, isRunning, taskOf, text, type Verb } from '../pct/context.ts';
-import { countWrites, removePveFile } from '../pmxcfs.ts';
 import { splitList } from '../schema/format.ts';
-import type { Task } from '../task.ts';
-import { encodeText } from '../text-code.ts';
-import { ToolError } from '../tool.ts';
-import { disksOf, type VmConfig } from '../vm-config.ts';
+import { encodeText } from '../text/code.ts';
+import { disksOf, type VmConfig } from '../text/vm-config.ts';
 import { isNetKey, withAddress } from './net.ts';
 import { loadVm, lockedVm, requireUnlocked, requireUnprotected, storeVm, tell, vmPath } from './vm.ts';
 

@@ -1,15 +1,15 @@
 /** create, resize, template, clone: what makes or changes a VM's volumes. */
 import { createHash } from 'node:crypto';
+import { errorText, ToolError } from '../call/tool.ts';
+import { findGuest, removePveFile, requireQuorum, syncCluster } from '../cluster/pmxcfs.ts';
+import type { Task } from '../cluster/task.ts';
 import { destroyDisks } from '../guest/disks.ts';
 import { atPoint, exit, flag, isRunning, taskOf, text, type Verb } from '../pct/context.ts';
-import { findGuest, removePveFile, requireQuorum, syncCluster } from '../pmxcfs.ts';
 import { copyTree } from '../pool/files.ts';
-import { formatSize, parseSize } from '../size.ts';
-import { allocVolume, enabledStorage, findVolume } from '../storages.ts';
-import type { Task } from '../task.ts';
-import { errorText, ToolError } from '../tool.ts';
-import { disksOf, printDisk, type VmConfig, type VmDisk } from '../vm-config.ts';
-import type { VolumeFormat } from '../volumes.ts';
+import { allocVolume, enabledStorage, findVolume } from '../storage/storages.ts';
+import type { VolumeFormat } from '../storage/volumes.ts';
+import { formatSize, parseSize } from '../text/size.ts';
+import { disksOf, printDisk, type VmConfig, type VmDisk } from '../text/vm-config.ts';
 import { isNetKey, withAddress, withNewAddress } from './net.ts';
 import { backed, editVm, isTemplate, loadVm, lockedVm, requireUnlocked, storeVm, tell, vmPath } from './vm.ts';
 

@@ -1,12 +1,13 @@
 /** start, stop, shutdown, reboot: played, since no VM really runs. What is off already is no error for stop and shutdown. */
+
+import { ToolError } from '../call/tool.ts';
+import { requireQuorum } from '../cluster/pmxcfs.ts';
+import type { Task } from '../cluster/task.ts';
+import { publishStopped } from '../host/running.ts';
 import { exit, flag, isRunning, taskOf, type Verb } from '../pct/context.ts';
-import { requireQuorum } from '../pmxcfs.ts';
-import { publishStopped } from '../running.ts';
-import { playGuests } from '../runtime-played.ts';
-import { enabledStorage, findVolume } from '../storages.ts';
-import type { Task } from '../task.ts';
-import { ToolError } from '../tool.ts';
-import { disksOf, type VmConfig } from '../vm-config.ts';
+import { playGuests } from '../runtime/played.ts';
+import { enabledStorage, findVolume } from '../storage/storages.ts';
+import { disksOf, type VmConfig } from '../text/vm-config.ts';
 import { backed, isTemplate, loadVm, lockedVm, requireUnlocked, storeVm } from './vm.ts';
 
 export async function start(verb: Verb): Promise<number> {

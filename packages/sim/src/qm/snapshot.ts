@@ -1,11 +1,12 @@
 /** snapshot, delsnapshot, rollback, listsnapshot of VMs (pve-guest-common src/PVE/AbstractConfig.pm with QemuConfig.pm). */
+
+import { ToolError } from '../call/tool.ts';
+import type { Task } from '../cluster/task.ts';
+import { publishStopped } from '../host/running.ts';
 import { exit, isRunning, taskOf, text, type Verb } from '../pct/context.ts';
 import { printSnapshotTree } from '../pct/snapshot.ts';
-import { publishStopped } from '../running.ts';
-import { requireNewestSnapshot } from '../storages.ts';
-import type { Task } from '../task.ts';
-import { ToolError } from '../tool.ts';
-import { disksOf, type VmConfig } from '../vm-config.ts';
+import { requireNewestSnapshot } from '../storage/storages.ts';
+import { disksOf, type VmConfig } from '../text/vm-config.ts';
 import { backed, editVm, isTemplate, loadVm, requireUnlocked, tell } from './vm.ts';
 
 type Section = Map<string, string>;

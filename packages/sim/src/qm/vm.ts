@@ -2,16 +2,16 @@
  * qm/: one file per group of `qm`'s sub-commands (qemu-server src/PVE/API2/Qemu.pm). VMs are config files with volumes
  * and a running mark; none really runs.
  */
-import { deathSignal } from '../call.ts';
-import { withFileLock } from '../file-lock.ts';
-import type { Host } from '../host.ts';
+import { deathSignal } from '../call/call.ts';
+import { withFileLock } from '../call/file-lock.ts';
+import { ToolError } from '../call/tool.ts';
+import { clusterLog, guestFile, readPveFile, writePveFile } from '../cluster/pmxcfs.ts';
+import type { Task } from '../cluster/task.ts';
+import type { Host } from '../host/host.ts';
 import type { Verb } from '../pct/context.ts';
-import { clusterLog, guestFile, readPveFile, writePveFile } from '../pmxcfs.ts';
-import { findVolume, volumeBackend } from '../storages.ts';
-import type { Task } from '../task.ts';
-import { ToolError } from '../tool.ts';
-import { parseVmConfig, printVmConfig, type VmConfig } from '../vm-config.ts';
-import type { VolumeAt, VolumeBackend } from '../volumes.ts';
+import { findVolume, volumeBackend } from '../storage/storages.ts';
+import type { VolumeAt, VolumeBackend } from '../storage/volumes.ts';
+import { parseVmConfig, printVmConfig, type VmConfig } from '../text/vm-config.ts';
 
 export function vmPath(host: Host, vmid: number): string {
   return guestFile(host.name, 'qemu', vmid);

@@ -1,5 +1,5 @@
 /** From argv to a sub-command and its checked parameters, or to the text and status the program ends with. */
-import { ToolError } from '../tool.ts';
+import { ToolError } from '../call/tool.ts';
 import { type OptionRules, parseOptions, UsageError } from './options.ts';
 import { FieldError, type FieldErrors, type Parameters, type Properties } from './property.ts';
 import { type CommandSchema, propertyOf, type ToolSchema, toolSchema } from './schema-data.ts';

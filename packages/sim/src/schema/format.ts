@@ -1,6 +1,6 @@
 /** The named string formats; each row is a rule of pve-common src/PVE/JSONSchema.pm unless another file is named. */
 import { isIPv4, isIPv6 } from 'node:net';
-import { parseSize } from '../size.ts';
+import { parseSize } from '../text/size.ts';
 import { isKnownZone } from './time-zone.ts';
 
 type Check = (text: string) => string | undefined;

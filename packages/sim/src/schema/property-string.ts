@@ -1,5 +1,5 @@
 /** `key=value,key=value` strings printed as Proxmox VE stores them (pve-common src/PVE/JSONSchema.pm print_property_string). */
-import { formatSize, parseSize } from '../size.ts';
+import { formatSize, parseSize } from '../text/size.ts';
 import type { Properties } from './property.ts';
 import { defaultKey, ownProperty, type PropertyValues } from './property-split.ts';
 import { propertyFormat } from './schema-data.ts';

@@ -1,5 +1,5 @@
 /** Zone names as /usr/share/zoneinfo/zone.tab lists them; where that file is absent, what the JavaScript engine knows. */
-import { readText } from '../sim-file.ts';
+import { readText } from '../file/sim-file.ts';
 
 export function isKnownZone(name: string): boolean {
   if (name === 'UTC') return true;

@@ -1,5 +1,5 @@
 /** The tools by name; each module is loaded only when its tool is called. */
-import type { Tool } from '../tool.ts';
+import type { Tool } from '../call/tool.ts';
 
 export const TOOLS: Readonly<Record<string, () => Promise<Tool>>> = {
   pct: async () => (await import('./pct.ts')).pct,

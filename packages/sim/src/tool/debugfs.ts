@@ -1,11 +1,11 @@
 /**
  * `debugfs -f - DEVICE` with `stat "/path"` and `cat "/path"` lines: what a node tells of a raw volume without mounting it. The files of
- * a raw volume lie beside it on a stand-in (volume-dir.ts), so they are looked at there.
+ * a raw volume lie beside it on a stand-in (dir-volumes.ts), so they are looked at there.
  */
 import { existsSync, lstatSync, readFileSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import type { Tool, ToolIo } from '../tool.ts';
+import type { Tool, ToolIo } from '../call/tool.ts';
 
 export const debugfs: Tool = async (_host, argv, io) => {
   const device = argv.at(-1) ?? '';

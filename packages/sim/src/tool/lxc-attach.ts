@@ -1,8 +1,9 @@
 /** `lxc-attach` for guests of the stand-in: the options a caller needs to run one program, on the host's runtime. */
-import { runningGuest } from '../running.ts';
-import type { ExecRequest } from '../runtime.ts';
-import { runtimeOf } from '../runtime-of.ts';
-import type { Tool, ToolIo } from '../tool.ts';
+
+import type { Tool, ToolIo } from '../call/tool.ts';
+import { runningGuest } from '../host/running.ts';
+import { runtimeOf } from '../runtime/of-host.ts';
+import type { ExecRequest } from '../runtime/runtime.ts';
 
 interface Call {
   name: string | undefined;

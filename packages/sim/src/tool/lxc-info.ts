@@ -1,7 +1,7 @@
 /** `lxc-info` for guests of the stand-in, whichever runtime they have: the published state is all it needs. */
 import { existsSync } from 'node:fs';
-import { runningGuest } from '../running.ts';
-import type { Tool } from '../tool.ts';
+import type { Tool } from '../call/tool.ts';
+import { runningGuest } from '../host/running.ts';
 import { type Getopt, GetoptError, getopt, has, last } from './getopt.ts';
 
 const LONG = { pid: 'p', state: 's', 'no-humanize': 'H', ips: 'i' } as const;

@@ -1,6 +1,7 @@
 /** `nvidia-smi --query-gpu=... --format=csv,...` for the cards of the stand-in; the failure text of a host without any. */
-import { nvidiaCards } from '../devices.ts';
-import type { Tool } from '../tool.ts';
+
+import type { Tool } from '../call/tool.ts';
+import { nvidiaCards } from '../host/devices.ts';
 
 export const nvidiaSmi: Tool = async (host, argv, io) => {
   const cards = nvidiaCards(host);

@@ -1,6 +1,6 @@
 /** What an API method answered, printed in the form that the caller asks for (pve-common src/PVE/CLIFormatter.pm print_api_result). */
 import { text, type Verb } from '../pct/context.ts';
-import { fieldTable, listTable, type TableColumn, type TableStyle } from '../text-table.ts';
+import { fieldTable, listTable, type TableColumn, type TableStyle } from '../text/table.ts';
 
 /** JSON with sorted keys on one line, as upstream prints it. */
 export function canonicalJson(value: unknown, indent?: number): string {

@@ -1,11 +1,11 @@
 /** `pveam` (pve-manager PVE/CLI/pveam.pm). There is no catalogue and no network: `available` is empty, `update` fails as offline. */
 import { existsSync, rmSync } from 'node:fs';
 import { templateIndex } from '../api/node-answers.ts';
+import { type Tool, ToolError } from '../call/tool.ts';
 import { text, type VerbHandler } from '../pct/context.ts';
 import { parameterError } from '../schema/command.ts';
-import { contentRows } from '../storage-content.ts';
-import { enabledStorage, findVolume, volumePath } from '../storages.ts';
-import { type Tool, ToolError } from '../tool.ts';
+import { contentRows } from '../storage/content.ts';
+import { enabledStorage, findVolume, volumePath } from '../storage/storages.ts';
 import { runCommands } from './run-commands.ts';
 
 const list: VerbHandler = async (verb) => {

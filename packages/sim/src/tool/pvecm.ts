@@ -1,8 +1,9 @@
 /** `pvecm status|nodes` (pve-cluster src/PVE/CLI/pvecm.pm; what they print is corosync-quorumtool's); nothing is changed here. */
+
+import { type Tool, ToolError } from '../call/tool.ts';
+import { isQuorate, readCluster } from '../cluster/pmxcfs.ts';
+import type { ClusterState } from '../cluster/state.ts';
 import type { VerbHandler } from '../pct/context.ts';
-import { isQuorate, readCluster } from '../pmxcfs.ts';
-import type { ClusterState } from '../pmxcfs-state.ts';
-import { type Tool, ToolError } from '../tool.ts';
 import { runCommands } from './run-commands.ts';
 
 /** corosync-quorumtool's status for a cluster without quorum. */

@@ -1,8 +1,8 @@
 /** `pvenode task list|status|log` (pve-manager PVE/CLI/pvenode.pm); the other sub-commands are not here. */
 import { taskLog, taskRows, taskStatus } from '../api/tasks.ts';
+import type { Tool } from '../call/tool.ts';
 import { text, type Verb, type VerbHandler } from '../pct/context.ts';
-import type { TableColumn } from '../text-table.ts';
-import type { Tool } from '../tool.ts';
+import type { TableColumn } from '../text/table.ts';
 import { printAnswer } from './printed-answer.ts';
 import { runCommands } from './run-commands.ts';
 

@@ -2,10 +2,10 @@
 import { answerOf } from '../api/answers.ts';
 import { type ApiMethod, callMethod, findMethod, type HttpVerb } from '../api/methods.ts';
 import { childNames, isFolder, listedLine, methodsOf } from '../api/tree.ts';
+import { type Tool, ToolError } from '../call/tool.ts';
 import { text, type Verb, type VerbHandler } from '../pct/context.ts';
 import { FieldError, type Parameters, parseBoolean } from '../schema/property.ts';
 import { propertyOf } from '../schema/schema-data.ts';
-import { type Tool, ToolError } from '../tool.ts';
 import { printAnswer } from './printed-answer.ts';
 import { runCommands } from './run-commands.ts';
 

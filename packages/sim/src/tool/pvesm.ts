@@ -1,15 +1,15 @@
 /** `pvesm` (pve-storage src/PVE/CLI/pvesm.pm): status, list, alloc, free, path, apiinfo, add, set, remove, scan zfs. */
 import { existsSync, rmSync } from 'node:fs';
-import { deathSignal } from '../call.ts';
-import { withFileLock } from '../file-lock.ts';
+import { deathSignal } from '../call/call.ts';
+import { withFileLock } from '../call/file-lock.ts';
+import { errorText, type Tool, ToolError } from '../call/tool.ts';
+import { runTask } from '../cluster/task.ts';
 import { flag, text, type Verb, type VerbHandler } from '../pct/context.ts';
 import { parameterError } from '../schema/command.ts';
-import { contentOf, isDisabled, isOnNode, type Storage } from '../storage-cfg.ts';
-import { type ContentRow, contentRows } from '../storage-content.ts';
-import { allocVolume, enabledStorage, findVolume, volumeBackend, volumePath } from '../storages.ts';
-import { runTask } from '../task.ts';
-import { errorText, type Tool, ToolError } from '../tool.ts';
-import type { VolumeFormat } from '../volumes.ts';
+import { type ContentRow, contentRows } from '../storage/content.ts';
+import { allocVolume, enabledStorage, findVolume, volumeBackend, volumePath } from '../storage/storages.ts';
+import type { VolumeFormat } from '../storage/volumes.ts';
+import { contentOf, isDisabled, isOnNode, type Storage } from '../text/storage-cfg.ts';
 import { runCommands } from './run-commands.ts';
 
 interface StatusRow {
@@ -173,7 +173,7 @@ const scanZfs: VerbHandler = async (verb) => {
   return 0;
 };
 
-const change = async (): Promise<VerbHandler> => (await import('../storage-change.ts')).changeStorage;
+const change = async (): Promise<VerbHandler> => (await import('./storage-change.ts')).changeStorage;
 
 export const pvesm: Tool = (host, argv, io) =>
   runCommands({

@@ -1,8 +1,7 @@
 /** `pveversion [-v]`: the level this stand-in answers for (pve-manager bin/pveversion). */
-import type { Tool } from '../tool.ts';
+import type { Tool } from '../call/tool.ts';
+import { PVE_REPOID, PVE_VERSION } from '../host/version.ts';
 
-export const PVE_VERSION = '9.2.11';
-export const PVE_REPOID = '14a22df3';
 const KERNEL = '6.17.2-1-pve';
 
 export const pveversion: Tool = async (host, argv, io) => {

@@ -1,13 +1,13 @@
 /** `qm` (qemu-server src/PVE/CLI/qm.pm): what reads is here, what changes is in qm/. */
 
-import type { Host } from '../host.ts';
+import type { Tool } from '../call/tool.ts';
+import { readCluster, syncCluster } from '../cluster/pmxcfs.ts';
+import type { Host } from '../host/host.ts';
+import { runningGuest } from '../host/running.ts';
 import { flag, type Verb, type VerbHandler } from '../pct/context.ts';
-import { readCluster, syncCluster } from '../pmxcfs.ts';
 import { loadVm } from '../qm/vm.ts';
-import { runningGuest } from '../running.ts';
-import { parseSize } from '../size.ts';
-import { encodeText } from '../text-code.ts';
-import type { Tool } from '../tool.ts';
+import { encodeText } from '../text/code.ts';
+import { parseSize } from '../text/size.ts';
 import { runCommands } from './run-commands.ts';
 
 export function ownVms(host: Host): number[] {

@@ -1,12 +1,12 @@
 /** The frame every tool shares: parse, obey faults, run the verb, turn thrown errors into stderr text and a status. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Died, inCall } from '../call.ts';
-import { reach, switchesOf } from '../fault.ts';
-import type { Host } from '../host.ts';
+import { Died, inCall } from '../call/call.ts';
+import { reach, switchesOf } from '../call/fault.ts';
+import { errorText, ToolError, type ToolIo } from '../call/tool.ts';
+import { requirePmxcfs } from '../cluster/pmxcfs.ts';
+import type { Host } from '../host/host.ts';
 import type { VerbHandler } from '../pct/context.ts';
-import { requirePmxcfs } from '../pmxcfs.ts';
 import { readCall } from '../schema/command.ts';
-import { errorText, ToolError, type ToolIo } from '../tool.ts';
 
 export interface CommandRun {
   readonly tool: string;

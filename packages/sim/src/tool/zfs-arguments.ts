@@ -1,6 +1,7 @@
 /** Arguments that several commands of `zfs` read in the same way. */
+
+import { ToolError, type ToolIo } from '../call/tool.ts';
 import type { Pairs } from '../pool/refuse.ts';
-import { ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, GetoptError } from './getopt.ts';
 
 export function missing(text: string): never {

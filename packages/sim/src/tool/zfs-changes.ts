@@ -1,12 +1,13 @@
 /** `zfs destroy`, `zfs set` and `zfs inherit`: several objects per call, dry runs, and texts that add up. */
-import type { Host } from '../host.ts';
+
+import { ToolError, type ToolIo } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import { destroyBookmark, destroyDataset, destroyPlan, destroySnapshots, matchingSnapshots } from '../pool/destroy.ts';
 import { humanSize, isKnownProperty, isUserProperty } from '../pool/properties.ts';
 import { NATIVE, propertyName } from '../pool/property-table.ts';
 import { inheritProperty, setProperties } from '../pool/settings.ts';
 import { uniqueBytes } from '../pool/snapshot-space.ts';
 import { findDataset, findSnapshot, type PoolState, readPools } from '../pool/state.ts';
-import { ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, has } from './getopt.ts';
 import { missing, pairsOf } from './zfs-arguments.ts';
 

@@ -1,5 +1,7 @@
 /** The commands of `zfs`: their letters, and what each makes of its arguments. */
-import type { Host } from '../host.ts';
+
+import { ToolError, type ToolIo } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import { bookmark, promote } from '../pool/clone-verbs.ts';
 import { mountAll, mountDataset, unmountDataset, unmountPool } from '../pool/mounting.ts';
 import { nameProblem } from '../pool/names.ts';
@@ -10,7 +12,6 @@ import { hold, loadKey, release, sameSnapshots, unloadKey } from '../pool/settin
 import { cloneSnapshot, rollback, takeSnapshots } from '../pool/snapshot-verbs.ts';
 import { changePools, findDataset, findSnapshot, readPools } from '../pool/state.ts';
 import { type CreateOptions, createDataset, verifyEarly } from '../pool/verbs.ts';
-import { ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, has, last } from './getopt.ts';
 import { firstLine, fromTo, missing, operands, pairs } from './zfs-arguments.ts';
 import { destroy, eachOf, inherit, set } from './zfs-changes.ts';

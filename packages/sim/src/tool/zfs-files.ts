@@ -1,11 +1,11 @@
 /** `zfs diff`, `zfs userspace` and `zfs groupspace`: what lies in the files of a dataset. */
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
-import type { Host } from '../host.ts';
+import { ToolError, type ToolIo } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import { humanSize } from '../pool/properties.ts';
 import { directoryOf, findDataset, findSnapshot, type PoolState, readPools, snapshotDirectory } from '../pool/state.ts';
 import { mountDirectories } from '../pool/trees.ts';
-import { ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, GetoptError, has, last } from './getopt.ts';
 
 type Tree = ReadonlyMap<string, Stats>;

@@ -1,5 +1,5 @@
 /** What `zfs list` and `zfs get` speak of, and all that one call knows. */
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import type { BookmarkRecord, DatasetRecord, PoolState, SnapshotRecord } from '../pool/state.ts';
 import type { Usage } from '../pool/usage.ts';
 

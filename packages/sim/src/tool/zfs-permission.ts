@@ -1,8 +1,9 @@
 /** What users other than root may do (`zfs allow`), and how their calls are refused. */
-import type { Host } from '../host.ts';
+
+import { ToolError, type ToolIo } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import { refuse } from '../pool/refuse.ts';
 import { changePools, findDataset, findSnapshot, type PoolState, parentOf, readPools } from '../pool/state.ts';
-import { ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, GetoptError, has } from './getopt.ts';
 
 interface Need {

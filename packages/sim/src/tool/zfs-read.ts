@@ -1,9 +1,10 @@
 /** `zfs list` and `zfs get`: the rows and their three forms (table, tabs, JSON). */
-import type { Host } from '../host.ts';
+
+import { ToolError, type ToolIo } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import { isKnownProperty, isUserProperty } from '../pool/properties.ts';
 import { NATIVE, propertyName } from '../pool/property-table.ts';
 import { poolOf } from '../pool/state.ts';
-import { ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, GetoptError, has, last } from './getopt.ts';
 import { typeOf, type View, type ZfsObject } from './zfs-object.ts';
 import { type Chosen, choose, sortRows } from './zfs-objects.ts';

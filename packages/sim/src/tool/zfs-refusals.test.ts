@@ -4,8 +4,8 @@
  */
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Host } from '../host.ts';
-import { createPool } from '../pool.ts';
+import type { Host } from '../host/host.ts';
+import { createPool } from '../pool/pools.ts';
 import { callTool, scratchHost, type ToolResult } from '../scratch-host.ts';
 import { zfs } from './zfs.ts';
 import { zpool } from './zpool.ts';

@@ -1,9 +1,10 @@
 /** `zfs send` and `zfs receive`: options, estimates and progress as they are printed. */
-import type { Host } from '../host.ts';
+
+import { ToolError, type ToolIo } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import { humanSize } from '../pool/properties.ts';
 import { abandon, receive } from '../pool/receive.ts';
 import { planSend, resumePlan, type SendOptions, type SendStep, sendSteps } from '../pool/send.ts';
-import { ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, has, last } from './getopt.ts';
 import { missing, operands, pairsOf } from './zfs-arguments.ts';
 

@@ -1,5 +1,5 @@
 /** Objects of ZFS and the values of their properties, as cmd/zfs/zfs_main.c and lib/libzfs zfs_prop_get give them. */
-import type { Host } from '../host.ts';
+import type { Host } from '../host/host.ts';
 import { encryptionRoot, isKeyLoaded } from '../pool/mounting.ts';
 import { humanSize, isUserProperty } from '../pool/properties.ts';
 import { NATIVE, type NativeProperty, propertyName } from '../pool/property-table.ts';

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Host } from '../host.ts';
-import { createPool } from '../pool.ts';
+import type { Host } from '../host/host.ts';
+import { createPool } from '../pool/pools.ts';
 import { callTool, scratchHost, type ToolResult } from '../scratch-host.ts';
 import { zfs } from './zfs.ts';
 import { zpool } from './zpool.ts';

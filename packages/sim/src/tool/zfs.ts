@@ -1,6 +1,7 @@
 /** `zfs` of the stand-in: argument forms, output and statuses of openzfs/zfs cmd/zfs/zfs_main.c (2.3); the work is in pool/. */
+
+import { type Tool, ToolError, type ToolIo } from '../call/tool.ts';
 import { recordHistory } from '../pool/history.ts';
-import { type Tool, ToolError, type ToolIo } from '../tool.ts';
 import { GetoptError, getopt } from './getopt.ts';
 import { COMMANDS } from './zfs-commands.ts';
 import { requirePermission } from './zfs-permission.ts';

@@ -1,6 +1,7 @@
 /** The commands of `zpool` that change a pool or its devices. */
 import { setTimeout as later } from 'node:timers/promises';
-import type { Host } from '../host.ts';
+import { ToolError, type ToolIo } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import { mountedBelow } from '../pool/mounting.ts';
 import { addPool, bringBack, forget, isOccupied, takeAway } from '../pool/pools.ts';
 import { refuse } from '../pool/refuse.ts';
@@ -17,7 +18,6 @@ import {
   startScan,
 } from '../pool/vdevs.ts';
 import { stored } from '../pool/verbs.ts';
-import { ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, GetoptError, has, last } from './getopt.ts';
 import { pairsOf } from './zfs-arguments.ts';
 import { layoutText } from './zpool-status.ts';

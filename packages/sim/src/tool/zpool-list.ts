@@ -1,11 +1,11 @@
 /** `zpool list`, `zpool get` and `zpool set`. */
 import { lstatSync } from 'node:fs';
-import type { Host } from '../host.ts';
+import type { ToolIo } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import { humanSize, sizeBytes } from '../pool/properties.ts';
 import { refuse } from '../pool/refuse.ts';
 import { changePools, type PoolRecord, readPools, type Vdev } from '../pool/state.ts';
 import { usageOf } from '../pool/usage.ts';
-import type { ToolIo } from '../tool.ts';
 import { type Getopt, GetoptError, has, last } from './getopt.ts';
 import { pairsOf } from './zfs-arguments.ts';
 import { bare, chosenPools, jsonText } from './zpool-pools.ts';

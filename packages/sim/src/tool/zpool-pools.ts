@@ -1,7 +1,8 @@
 /** Which pools a call means, and JSON with bare 64-bit numbers. */
-import type { Host } from '../host.ts';
+
+import { ToolError } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import { type PoolRecord, readPools } from '../pool/state.ts';
-import { ToolError } from '../tool.ts';
 import { type Getopt, has } from './getopt.ts';
 
 export function chosenPools(host: Host, names: readonly string[]): PoolRecord[] {

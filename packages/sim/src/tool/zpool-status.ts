@@ -1,11 +1,11 @@
 /** `zpool status`: what is wrong, what to do, the tree of devices, the last scan. */
 import { lstatSync } from 'node:fs';
-import type { Host } from '../host.ts';
+import type { ToolIo } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import { humanSize } from '../pool/properties.ts';
 import { type PoolRecord, readPools, type Vdev } from '../pool/state.ts';
 import { usageOf } from '../pool/usage.ts';
 import { isScanning, leaves, vdevGuid } from '../pool/vdevs.ts';
-import type { ToolIo } from '../tool.ts';
 import { type Getopt, has } from './getopt.ts';
 import { dateText } from './zfs-table.ts';
 import { bare, chosenPools, jsonText } from './zpool-pools.ts';

@@ -1,8 +1,9 @@
 /** `zpool` of the stand-in (openzfs/zfs cmd/zpool/zpool_main.c); createPool makes the pools that a host starts with. */
-import type { Host } from '../host.ts';
+
+import { type Tool, ToolError, type ToolIo } from '../call/tool.ts';
+import type { Host } from '../host/host.ts';
 import { recordHistory } from '../pool/history.ts';
 import { readPools } from '../pool/state.ts';
-import { type Tool, ToolError, type ToolIo } from '../tool.ts';
 import { type Getopt, GetoptError, getopt, has } from './getopt.ts';
 import { versionText } from './zfs-commands.ts';
 import * as change from './zpool-change.ts';
