@@ -113,10 +113,10 @@ function journalPoints(entries: readonly TraceEntry[]): Point[] {
   });
 }
 
-/** The agent dies while the tool works on; and both die. Of a point that is passed several times the first and the last. */
+/** The agent dies while the tool works on; and both die. Between the entries of an archive the first time and the last. */
 function toolPoints(reached: readonly FaultRule[]): Point[] {
   return reached.flatMap(({ at, point, done = 1 }) =>
-    [...new Set([1, done])].flatMap((nth): Point[] => {
+    (point === 'mid-extract' ? [...new Set([1, done])] : numbers(done)).flatMap((nth): Point[] => {
       const where = `${point}${nth > 1 ? ` (${nth})` : ''}`;
       const held = { at, point, skip: nth - 1, do: 'delay' } as const;
       return [
@@ -130,6 +130,10 @@ function toolPoints(reached: readonly FaultRule[]): Point[] {
       ];
     }),
   );
+}
+
+function numbers(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => index + 1);
 }
 
 export interface Strike {

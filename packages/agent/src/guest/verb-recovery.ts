@@ -1,7 +1,7 @@
 import type { RecoveryRule } from '../operation/settle.ts';
 import type { Work } from '../operation/work.ts';
-import type { GuestConfig } from './config-file.ts';
-import { carryOutVerb, type Verb, type VerbRequest } from './lifecycle.ts';
+import { isStub } from './config-file.ts';
+import { carryOutVerb, type GuestKey, type Verb, type VerbRequest } from './lifecycle.ts';
 import type { GuestParts } from './parts.ts';
 import { undoCreateCommand, unlockCommand } from './pct-args.ts';
 import { runDestroy } from './run-destroy.ts';
@@ -33,20 +33,20 @@ async function finishDestroy(parts: GuestParts, request: VerbRequest, work: Work
   const { vmid, guestUid } = request;
   const config = parts.files.config(vmid);
   if (config === undefined) await parts.records.forget(guestUid);
-  else if (isRemains(config)) await removeRemains(parts, request, work);
+  else if (isStub(config)) await removeStub(parts, { ...request, isLocked: config.entries.has('lock') }, work);
   else await carryOutVerb(parts, request, work);
   return { outcome: 'resumed' };
 }
 
-/** All that is left of a guest between the removal of its volumes and that of its configuration (pve-container src/PVE/API2/LXC.pm destroy_vm). */
-function isRemains({ entries }: GuestConfig): boolean {
-  return entries.get('lock') === 'destroyed' && !entries.has('rootfs');
-}
-
-async function removeRemains(parts: GuestParts, { vmid, guestUid }: VerbRequest, work: Work): Promise<void> {
+/** All that is left of a guest between the removal of its volumes and that of its configuration. */
+async function removeStub(
+  parts: GuestParts,
+  { vmid, guestUid, isLocked }: GuestKey & { readonly isLocked: boolean },
+  work: Work,
+): Promise<void> {
   parts.cluster.requireQuorum();
   await work.effect({ name: 'container.destroy', data: { vmid: String(vmid), guestUid } }, async () => {
-    await work.run(unlockCommand(vmid));
+    if (isLocked) await work.run(unlockCommand(vmid));
     await runDestroy(parts, { vmid, command: undoCreateCommand(vmid) }, work);
   });
   await parts.records.forget(guestUid);

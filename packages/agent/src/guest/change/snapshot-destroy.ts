@@ -22,9 +22,10 @@ export const destroySnapshot: ChangeKind<DestroySnapshot> = {
   recover: async (job, work) => {
     const section = sectionOf(job);
     if (section === undefined) return { outcome: 'resumed' };
+    // The lock is set before the mark (proxmox/pve-guest-common src/PVE/AbstractConfig.pm snapshot_delete).
+    await unlock(job, work);
     if (section.entries.get('snapstate') !== 'delete') return { outcome: 'undone' };
     // Some of its volumes may have lost theirs: it is of no use any more.
-    await unlock(job, work);
     await remove(job, work, true);
     return { outcome: 'resumed' };
   },

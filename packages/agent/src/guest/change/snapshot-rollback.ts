@@ -14,6 +14,8 @@ import { type SnapshotOnDataset, snapshotsOnDatasets } from './snapshot-volumes.
 type Job = ChangeJob<RollbackSnapshot>;
 
 const EFFECT = 'container.snapshot.rollback';
+/** From here on only the journal knows that the volumes may be of two states. */
+const UNLOCK = 'container.snapshot.rollback.unlock';
 
 export const rollbackSnapshot: ChangeKind<RollbackSnapshot> = {
   title: (vmid, { name }) => `roll container ${vmid} back to snapshot ${name}`,
@@ -106,16 +108,20 @@ function differenceOf({ parts, vmid, change }: Job): string | undefined {
  */
 async function recover(job: Job, work: Work, replay: JournalReplay): Promise<Recovery> {
   const { parts, vmid } = job;
-  const hasBegun = replay.effects.some((effect) => effect.name === EFFECT);
+  const done = new Set(replay.effects.map((effect) => effect.name));
   // Whoever holds a lock now, it is not this operation, unless that had begun.
-  if (hasBegun && lockOf(job) === 'rollback') {
+  const isLocked = done.has(EFFECT) && lockOf(job) === 'rollback';
+  if (!isLocked && done.has(EFFECT) && (await hasSucceeded(job, replay))) return { outcome: 'resumed' };
+  if (isLocked || done.has(UNLOCK)) {
     parts.cluster.requireQuorum();
-    await work.run(unlockCommand(vmid), { evenIfCancelled: true });
+    if (isLocked)
+      await work.effect({ name: UNLOCK, data: { vmid: String(vmid) } }, () =>
+        work.run(unlockCommand(vmid), { evenIfCancelled: true }),
+      );
     await rollBack(job, work);
     return { outcome: 'resumed' };
   }
-  if (hasBegun && (await hasSucceeded(job, replay))) return { outcome: 'resumed' };
-  const wasStopped = replay.effects.some((effect) => effect.name === 'container.stop');
+  const wasStopped = done.has('container.stop');
   if (!wasStopped || parts.runState.isRunning(vmid)) return { outcome: 'undone' };
   await check(job);
   await rollBack(job, work);

@@ -180,6 +180,13 @@ describe('after a crash', () => {
     host.runner.assertDone();
   });
 
+  it('goes on with one that a recovery before had unlocked, though nothing but the journal tells of it', async () => {
+    const unlocked = { name: 'container.snapshot.rollback.unlock', data: { vmid: '101' } };
+    host.runner.expect('pct rollback 101 s1', { effect: () => host.putGuest(101, WITH_S1) });
+    expect((await recovered(rollback, WITH_S1, [ROLLED, unlocked])).recovery).toBe('resumed');
+    host.runner.assertDone();
+  });
+
   it.each([
     ['TASK OK', 'resumed'],
     ["TASK ERROR: can't rollback", 'undone'],
@@ -200,6 +207,13 @@ describe('after a crash', () => {
     const removal = { name: 'container.snapshot.destroy', data: { vmid: '101', name: 's1' } };
     expect((await recovered(destroy, half, [removal])).recovery).toBe('resumed');
     expect((await recovered(destroy, WITH_S1, [removal])).recovery).toBe('undone');
+    host.runner.assertDone();
+  });
+
+  it('unlocks a guest whose removal of a snapshot had come to the lock and no further', async () => {
+    const removal = { name: 'container.snapshot.destroy', data: { vmid: '101', name: 's1' } };
+    host.runner.expect('pct unlock 101', { effect: () => host.putGuest(101, WITH_S1) });
+    expect((await recovered(destroy, `lock: snapshot-delete\n${WITH_S1}`, [removal])).recovery).toBe('undone');
     host.runner.assertDone();
   });
 });

@@ -1,7 +1,7 @@
 /** A guest that an operation of ours is making: how to know it again, when it is whole, and what the journal holds of it. */
 import type { CommandResult } from '@pxmgr/kit/exec/command';
 import type { JournalReplay } from '../../operation/journal.ts';
-import { type GuestConfig, guestUidOf } from '../config-file.ts';
+import { type GuestConfig, guestUidOf, isStub } from '../config-file.ts';
 
 /** What is being made leaves a trace of, and how to know that it is ours. */
 export interface HalfMade {
@@ -14,21 +14,17 @@ export interface HalfMade {
 
 export type Found =
   | 'absent'
-  /** A lock and nothing else: what a killed pct leaves. Ours when our journal names the vmid and no task works on it. */
+  /** Nothing, or only a lock: what a killed pct leaves. Ours when our journal names the vmid and no task works on it. */
   | 'half-made'
   | 'ours'
   | 'foreign';
-
-/** `pct create` begins with such a configuration, `pct destroy` ends with one (proxmox/pve-container src/PVE/API2/LXC.pm). */
-const BARE_LOCKS: ReadonlySet<string> = new Set(['create', 'destroyed']);
 
 export function identify(config: GuestConfig | undefined, made: HalfMade): Found {
   if (config === undefined) return 'absent';
   const tags = (config.entries.get('tags') ?? '').split(/[;,\s]+/);
   const isMarked = tags.includes(made.operationTag) || config.description.trim() === made.operationTag;
   if (guestUidOf(config) === made.guestUid || isMarked) return 'ours';
-  const isBare = BARE_LOCKS.has(config.entries.get('lock') ?? '') && !config.entries.has('rootfs');
-  return isBare ? 'half-made' : 'foreign';
+  return isStub(config) ? 'half-made' : 'foreign';
 }
 
 /** What keeps the guest that pct has just made from being whole; undefined when nothing does. */

@@ -113,11 +113,14 @@ describe('recovery of a create that the agent did not live to end', () => {
     host.runner.assertDone();
   });
 
-  it('its own undo was killed at its end: what that left is unlocked and destroyed', async () => {
-    host.runner.expect('pct unlock 101');
+  it.each([
+    ['at its end', 'lock: destroyed\n', ['pct unlock 101']],
+    ['after it had unlocked what pct left', '', []],
+  ])('its own undo was killed %s: what is left is destroyed', async (_when, text, first) => {
+    for (const command of first) host.runner.expect(command);
     host.runner.expect(isDestroy, { effect: goodDestroy(host) });
     const operation = await dieIn(() => {
-      host.putGuest(101, 'lock: destroyed\n');
+      host.putGuest(101, text);
     });
     expect(operation.recovery).toBe('undone');
     expect(host.parts.files.text(101)).toBeUndefined();
