@@ -82,4 +82,25 @@ describe('an explanation', () => {
     expect(work.records.reservations.active()).toHaveLength(2);
     expect(plan.vmid).toBe(101);
   });
+
+  it('of one that shared its commit with a failing one is whole, without a new picture of the fleet', async () => {
+    shop = new Workshop([{ name: 'pve1', memoryGib: 9 }, { name: 'pve2' }]);
+    await shop.listen();
+    const { work, database } = shop.open();
+    const plan = async (name: string): ReturnType<typeof work.planner.planContainer> =>
+      await work.planner.planContainer(request({ spec: { ...webSpec({ memoryBytes: gib(2) }), name } }));
+    const { plan: before } = await plan('before');
+    database.sql.exec(`
+      CREATE TRIGGER broken BEFORE INSERT ON reservation WHEN new.title = 'container failing'
+      BEGIN SELECT RAISE(ABORT, 'disk on fire'); END`);
+    const ended = { state: 'released', reason: 'not needed', atMs: 0, settle: false } as const;
+    work.records.reservations.end(before.reservationId, ended);
+    shop.fleet.setPresence('pve2', 'down');
+    const outcomes = await Promise.allSettled(['first', 'failing', 'last'].map(plan));
+    expect(outcomes.map((one) => one.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    const good = outcomes.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    expect(good.map(({ plan: { vmid } }) => vmid)).toEqual([100, 101]);
+    for (const one of good) expect(work.records.evaluations.find(one.plan.id)).toEqual({ ...one.evaluation });
+    expect(database.sql.prepare('SELECT sum(base) FROM placement_facts').pluck().get()).toBe(1);
+  });
 });

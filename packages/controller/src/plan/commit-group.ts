@@ -3,13 +3,15 @@
  * alone: it sees what the jobs before it wrote, and what it wrote itself is taken back when it fails. Nobody gets an
  * answer before the commit is durable.
  */
-import type { Database } from '../store/open.ts';
+import { type Database, isOutOfRoom } from '../store/open.ts';
 
 export interface GroupHooks {
   /** First in the transaction. */
   readonly begin: () => void;
   /** Last in it. */
   readonly flush: () => void;
+  /** All of it was taken back, and may be done again. */
+  readonly undone: () => void;
   /** It did not become durable. */
   readonly lost: () => void;
 }
@@ -18,9 +20,11 @@ export interface GroupHooks {
 const GROUP_MAX = 128;
 
 interface Waiting {
+  /** Throws what the job throws; done again, only the last result counts. */
   readonly run: () => void;
+  readonly fail: (error: unknown) => void;
+  /** Tells the caller how it ended. */
   readonly settle: () => void;
-  readonly reject: (error: unknown) => void;
 }
 
 export class CommitGroup {
@@ -34,25 +38,28 @@ export class CommitGroup {
     this.#hooks = hooks;
   }
 
-  /** `job` is synchronous and runs inside a transaction. */
+  /** `job` is synchronous, runs inside a transaction, and runs once more when another one of its group fails. */
   run<T>(job: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       // What a job throws goes to its caller as it is.
-      const fail: (error: unknown) => void = reject;
+      const refuse: (error: unknown) => void = reject;
       let settle = (): void => undefined;
-      const run = (): void => {
-        try {
-          const result = this.#database.part(job);
+      this.#waiting.push({
+        run: () => {
+          const result = job();
           settle = () => {
             resolve(result);
           };
-        } catch (error) {
+        },
+        fail: (error) => {
           settle = () => {
-            fail(error);
+            refuse(error);
           };
-        }
-      };
-      this.#waiting.push({ run, settle: () => settle(), reject });
+        },
+        settle: () => {
+          settle();
+        },
+      });
       this.#schedule();
     });
   }
@@ -76,16 +83,49 @@ export class CommitGroup {
     const jobs = this.#waiting.splice(0, GROUP_MAX);
     if (jobs.length === 0) return;
     try {
-      this.#database.transaction(() => {
-        this.#hooks.begin();
-        for (const job of jobs) job.run();
-        this.#hooks.flush();
-      });
+      if (!this.#runTogether(jobs)) this.#runApart(jobs);
     } catch (error) {
       this.#hooks.lost();
-      for (const job of jobs) job.reject(error);
-      return;
+      for (const job of jobs) job.fail(error);
     }
     for (const job of jobs) job.settle();
+  }
+
+  /** A savepoint copies every page that its job touches, so there is none. False when a job failed: then nothing is done. */
+  #runTogether(jobs: readonly Waiting[]): boolean {
+    const jobsOfIt = { areDone: false };
+    try {
+      this.#transaction(() => {
+        for (const job of jobs) job.run();
+        jobsOfIt.areDone = true;
+      });
+      return true;
+    } catch (error) {
+      if (jobsOfIt.areDone || isOutOfRoom(this.#database, error)) throw error;
+      this.#hooks.undone();
+      return false;
+    }
+  }
+
+  #runApart(jobs: readonly Waiting[]): void {
+    this.#transaction(() => {
+      for (const job of jobs) {
+        try {
+          this.#database.part(job.run);
+        } catch (error) {
+          // SQLite ends the transaction itself when the disk fails.
+          if (!this.#database.sql.inTransaction) throw error;
+          job.fail(error);
+        }
+      }
+    });
+  }
+
+  #transaction(work: () => void): void {
+    this.#database.transaction(() => {
+      this.#hooks.begin();
+      work();
+      this.#hooks.flush();
+    });
   }
 }

@@ -3,7 +3,7 @@ import { type FactChange, packHoldings, packNode } from '../domain/facts.ts';
 import { NO_HOLDINGS } from '../domain/reservation.ts';
 import type { Columns } from '../schedule/columns.ts';
 import type { FactBatch, FactStore } from '../store/facts.ts';
-import type { Field } from './field.ts';
+import type { Field, FieldChanges } from './field.ts';
 
 /** A new whole picture after so many changes: an explanation has to read all of them. */
 const CHANGES_MIN = 20_000;
@@ -15,6 +15,10 @@ export class FactsLog {
   #position = 0;
   #changes = 0;
   #needsBase = true;
+  /** As it was when the transaction began. */
+  #before = { position: 0, changes: 0, needsBase: true };
+  /** What was noted in the transaction. */
+  #noted: FieldChanges[] = [];
   #batches: FactBatch[] = [];
   #steps: FactChange[][] = [];
 
@@ -31,12 +35,16 @@ export class FactsLog {
     // Somebody else wrote: a controller that took over, or this one in an earlier life.
     if (last !== this.#position) this.#needsBase = true;
     this.#position = last;
+    this.#before = { position: last, changes: this.#changes, needsBase: this.#needsBase };
+    this.#noted = [];
   }
 
   /** Place in the log of the fleet as it is now. */
   mark(): number {
     const columns = this.#field.settle();
-    const { everything, nodes, held } = this.#field.takeChanges();
+    const changes = this.#field.takeChanges();
+    this.#noted.push(changes);
+    const { everything, nodes, held } = changes;
     if (this.#needsBase || everything || this.#isLong(columns)) {
       // Steps before the picture are still needed by decisions of this transaction.
       this.#closeBatch();
@@ -57,6 +65,12 @@ export class FactsLog {
     this.#closeBatch();
     for (const batch of this.#batches) this.#store.insert(batch);
     this.#batches = [];
+  }
+
+  /** The transaction was taken back, and what it noted with it. */
+  undone(): void {
+    ({ position: this.#position, changes: this.#changes, needsBase: this.#needsBase } = this.#before);
+    for (const changes of this.#noted) this.#field.giveBack(changes);
   }
 
   /** The transaction did not become durable. */

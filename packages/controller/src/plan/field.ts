@@ -90,6 +90,13 @@ export class Field implements ClaimListener {
     return taken;
   }
 
+  /** Changes that were taken note of in vain. */
+  giveBack({ everything, nodes, held }: FieldChanges): void {
+    this.#everything ||= everything;
+    for (const slot of nodes) this.#changedNodes.add(slot);
+    for (const slot of held) this.#changedHeld.add(slot);
+  }
+
   /** The usual case costs nothing: one more promise on a node where everything else is known. */
   added(record: ReservationRecord): void {
     const slot = this.#slots.get(record.nodeUid);

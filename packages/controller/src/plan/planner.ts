@@ -83,6 +83,9 @@ export class Planner {
       flush: () => {
         this.#facts.flush();
       },
+      undone: () => {
+        this.#facts.undone();
+      },
       lost: () => {
         this.#facts.lost();
       },
