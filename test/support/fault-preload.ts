@@ -11,7 +11,7 @@ declare const CONTROL_FILE: string;
 /** Where better-sqlite3 lies; empty for programs without it. */
 declare const SQLITE: string;
 
-const { readFileSync, appendFileSync, rmSync, statSync } = fs;
+const { readFileSync, readlinkSync, appendFileSync, rmSync, statSync } = fs;
 type Any = (...args: unknown[]) => unknown;
 
 interface JournalFile {
@@ -102,19 +102,48 @@ interface Call {
   /** What it writes. */
   readonly data?: Buffer;
   readonly run: (data?: Buffer) => unknown;
+  /** How the call tells a failure; default: it throws. */
+  readonly fail?: (error: Error) => void;
 }
 
+let isInside = false;
+
+/** Node builds some of these calls of others, and so does this file: only the outermost counts. */
 function atCall(call: Call): unknown {
+  if (isInside) return call.run();
+  isInside = true;
+  try {
+    return atOutermost(call);
+  } finally {
+    isInside = false;
+  }
+}
+
+function atOutermost(call: Call): unknown {
   const { name, path, run } = call;
   const now = control();
+  if (now?.tracesCalls === true) note({ kind: 'call', phase: 'work', entry: `${name} ${path}`, turn: tick() });
   const fault = faultOf(now, call);
   if (now === undefined || fault === undefined) return run();
   const n = count(now.id);
-  if (fault.do === 'ENOSPC' && n >= fault.nth) {
-    const text = `ENOSPC: no space left on device, ${name} '${path}'`;
-    throw Object.assign(new Error(text), { code: 'ENOSPC', errno: -28, path });
-  }
-  return n === fault.nth ? strike(fault, call) : run();
+  if (fault.do === 'ENOSPC' && n >= fault.nth) return refuse(call, 'ENOSPC', 'no space left on device');
+  if (n !== fault.nth) return run();
+  if (fault.do !== 'EIO') return strike(fault, call);
+  rmSync(CONTROL_FILE);
+  return refuse(call, 'EIO', 'i/o error');
+}
+
+/** As Node tells it: calls on a descriptor do not name the file. */
+function refuse({ name, path, fail }: Call, code: 'EIO' | 'ENOSPC', words: string): unknown {
+  const isByName = /^(?:rename|renameSync|link|unlink|open|openSync)$/.test(name);
+  const where = isByName ? ` '${path}'` : '';
+  const error = new Error(`${code}: ${words}, ${name.split('.').at(-1) ?? name}${where}`);
+  Object.assign(error, { code, errno: code === 'EIO' ? -5 : -28 }, isByName ? { path } : {});
+  if (fail === undefined) throw error;
+  setImmediate(() => {
+    fail(error);
+  });
+  return undefined;
 }
 
 function faultOf(now: Control | undefined, { name, path }: Call): CallFault | undefined {
@@ -151,11 +180,20 @@ function opened(fd: number, path: string, sizeBefore: number): void {
 
 const paths = new Map<number, string>();
 
+function pathOf(fd: unknown): string {
+  return readlinkSync(`/proc/self/fd/${String(fd)}`);
+}
+
+function isWriting(flags: unknown): boolean {
+  return typeof flags === 'string' && /^[aw]|\+/.test(flags);
+}
+
 patch(fs, 'openSync', (original): Any => {
   return (path, flags, mode) => {
     const name = String(path);
     const size = statSync(name, { throwIfNoEntry: false })?.size ?? 0;
-    const fd = original(path, flags, mode) as number;
+    const open = (): unknown => original(path, flags, mode);
+    const fd = (isWriting(flags) ? atCall({ name: 'openSync', path: name, run: open }) : open()) as number;
     if (flags === 'a+' || flags === 'a') opened(fd, name, size);
     else paths.set(fd, name);
     return fd;
@@ -190,6 +228,46 @@ patch(fs, 'appendFileSync', (original): Any => {
 patch(fs, 'renameSync', (original): Any => {
   return (from, to) => atCall({ name: 'renameSync', path: String(from), run: () => original(from, to) });
 });
+patch(fs, 'writeFileSync', (original): Any => {
+  return (path, ...rest) => atCall({ name: 'writeFileSync', path: String(path), run: () => original(path, ...rest) });
+});
+patch(fs, 'fsyncSync', (original): Any => {
+  return (fd) => atCall({ name: 'fsyncSync', path: pathOf(fd), run: () => original(fd) });
+});
+patch(fs, 'fdatasync', (original): Any => {
+  return (fd, done) =>
+    atCall({
+      name: 'fdatasync',
+      path: pathOf(fd),
+      run: () => original(fd, done),
+      fail: done as (error: Error) => void,
+    });
+});
+patch(fs, 'write', (original): Any => {
+  return (fd, ...rest) => {
+    const done = rest.at(-1) as (error: Error) => void;
+    return atCall({ name: 'stream write', path: pathOf(fd), run: () => original(fd, ...rest), fail: done });
+  };
+});
+patch(fs.promises, 'open', (original): Any => {
+  return (path, flags, mode) => {
+    const open = (): unknown => original(path, flags, mode);
+    return isWriting(flags) ? atCall({ name: 'open', path: String(path), run: open }) : open();
+  };
+});
+const handle = await fs.promises.open('/dev/null');
+const handles = Object.getPrototypeOf(handle) as Record<string, Any>;
+await handle.close();
+for (const [name, call] of [
+  ['sync', 'handle.sync'],
+  ['writeFile', 'handle.writeFile'],
+] as const) {
+  const original = handles[name];
+  if (original === undefined) continue;
+  handles[name] = function (this: { readonly fd: number }, ...args): unknown {
+    return atCall({ name: call, path: pathOf(this.fd), run: () => original.apply(this, args) });
+  };
+}
 for (const name of ['rename', 'link', 'unlink'] as const) {
   patch(fs.promises, name, (original): Any => {
     return (path, ...rest) => atCall({ name, path: String(path), run: () => original(path, ...rest) });

@@ -23,14 +23,30 @@ export interface CommitFault {
 
 export interface CallFault {
   readonly at: 'call';
-  /** Of node:fs or node:fs/promises. */
-  readonly call: 'rename' | 'renameSync' | 'link' | 'writeSync' | 'appendFileSync' | 'unlink';
+  readonly call: CallName;
   /** Regular expression for the (first) path. */
   readonly path: string;
   readonly nth: number;
-  /** Tear: half of the data is written, then the process is killed. ENOSPC: from the n-th call on. */
-  readonly do: 'kill before' | 'kill after' | 'tear' | 'ENOSPC';
+  /** Tear: half of the data is written, then the process is killed. ENOSPC: from the n-th call on. EIO: that call alone. */
+  readonly do: 'kill before' | 'kill after' | 'tear' | 'ENOSPC' | 'EIO';
 }
+
+/** Of node:fs or node:fs/promises; `handle.` of an open file, `stream write` of a stream that writes. */
+export type CallName =
+  | 'rename'
+  | 'renameSync'
+  | 'link'
+  | 'unlink'
+  | 'open'
+  | 'openSync'
+  | 'writeSync'
+  | 'writeFileSync'
+  | 'appendFileSync'
+  | 'fsyncSync'
+  | 'fdatasync'
+  | 'stream write'
+  | 'handle.sync'
+  | 'handle.writeFile';
 
 export type Fault = JournalFault | CommitFault | CallFault;
 
@@ -41,6 +57,8 @@ export interface Control {
   readonly fault?: Fault;
   /** Journal entries, or commits, are noted in `<control file>.trace`. */
   readonly trace?: boolean;
+  /** So are the calls that a fault can be about, as kind "call". */
+  readonly tracesCalls?: boolean;
 }
 
 /** Kind: "commit" for a durable write of a database; then `entry` is the tables, with blanks between. */

@@ -53,6 +53,12 @@ export class Preload {
     this.#write({ id: (this.#id += 1), trace: true });
   }
 
+  /** Notes calls as well; see `Control`. */
+  traceCalls(): void {
+    rmSync(`${this.#control}.trace`, { force: true });
+    this.#write({ id: (this.#id += 1), trace: true, tracesCalls: true });
+  }
+
   /** What was noted since `trace`; ends it. */
   traced(): TraceEntry[] {
     this.clear();

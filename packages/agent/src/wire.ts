@@ -54,16 +54,19 @@ interface AgentCore {
   readonly cluster: Cluster;
   readonly runState: RunState;
   readonly logger: Logger;
+  /** Ends the process at once. */
+  readonly crash: (error: unknown) => never;
 }
 
-function createCore(config: AgentConfigValues, logger: Logger): AgentCore {
+function createCore(config: AgentConfigValues, parts: Pick<AgentCore, 'logger' | 'crash'>): AgentCore {
+  const { logger } = parts;
   const identity = requireIdentity(config.stateDir);
   const paths = new HostPaths(config.hostRoot);
   const nodeName = config.nodeName === '' ? identity.nodeName : config.nodeName;
   const cluster = new Cluster(paths, nodeName);
   const log = config.commandLog === '' ? {} : { commandLog: config.commandLog };
   const runner = createRunner({ path: config.path, logger, ...log });
-  return { config, identity, nodeName, paths, runner, cluster, runState: new RunState(paths, systemClock), logger };
+  return { ...parts, config, identity, nodeName, paths, runner, cluster, runState: new RunState(paths, systemClock) };
 }
 
 async function inventoryParts(core: AgentCore, work: WorkStack): Promise<InventoryParts> {
@@ -122,7 +125,7 @@ interface AgentParts {
 
 /** Work and events need each other: operations name the authors of changes, events publish what operations made. */
 async function createParts(core: AgentCore): Promise<AgentParts> {
-  const { config, identity, paths, cluster, runState, runner, logger } = core;
+  const { config, identity, paths, cluster, runState, runner, logger, crash } = core;
   const later: { authorship?: Authorship; events?: EventStack } = {};
   const work = await createWorkStack({
     options: config,
@@ -136,6 +139,7 @@ async function createParts(core: AgentCore): Promise<AgentParts> {
     onOperationBegin: (operation, actor) => later.authorship?.begin(operation, actor),
     onOperationEnd: (operation) => later.authorship?.end(operation),
     onRecovering: () => later.events?.feed.touch(['node']),
+    onJournalFailure: crash,
   });
   const outbox = Outbox.open(join(config.stateDir, 'outbox'));
   const events = await createEvents(core, work, outbox);
@@ -241,9 +245,9 @@ export async function runAgent(config: AgentConfigValues, reload: () => AgentCon
     level: config.logLevel,
     syslogPrefix: process.env['JOURNAL_STREAM'] !== undefined,
   });
-  const core = createCore(config, logger);
+  const core = createCore(config, { logger, crash: (error) => lifecycle.crash(error) });
   const notifier = createNotifier({ runner: core.runner, logger, env: process.env });
-  const lifecycle = new Lifecycle({
+  const lifecycle: Lifecycle = new Lifecycle({
     logger,
     notifier,
     report: (error) => void process.stderr.write(forStderr(explainError(error), process.env)),

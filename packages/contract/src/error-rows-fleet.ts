@@ -247,6 +247,11 @@ export const FLEET_ROWS = {
     'database {path} is damaged: {reason}',
     'restore a backup; the inventory itself comes back from the agents',
   ),
+  PXM_DISK_FAILED: row(
+    FAULT,
+    'the disk under {path} does not take what is written',
+    'see the kernel log (dmesg) and the health of the disk; what was asked is safe to ask again',
+  ),
   PXM_STATE_DAMAGED: row(
     FAULT,
     '{path} is damaged: {reason}',

@@ -25,4 +25,5 @@ function explain(error: unknown): number {
   return exitCodeOf(error);
 }
 
-process.exitCode = await main(process.argv.slice(2)).catch(explain);
+// What was given up at the end of the time for stopping must not keep the process.
+process.exit(await main(process.argv.slice(2)).catch(explain));

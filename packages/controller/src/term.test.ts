@@ -2,9 +2,11 @@
 import { X509Certificate } from 'node:crypto';
 import { connect as connectTls } from 'node:tls';
 import { inspect } from 'node:util';
+import { createUser } from '@nats-io/nkeys';
 import { formatJoinToken, parseJoinToken } from '@pxmgr/contract';
 import { FleetServiceClient } from '@pxmgr/contract/controller';
-import { validityOf } from '@pxmgr/kit/pki/certificate';
+import { publicKeyHash, validityOf } from '@pxmgr/kit/pki/certificate';
+import { createCsr } from '@pxmgr/kit/pki/csr';
 import { createChannel } from '@pxmgr/kit/rpc/channel';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { callJoin, JumpingClock, startTestController, type TestController } from './controller.fixture.ts';
@@ -91,4 +93,23 @@ it('does not serve a certificate that ended while its connection stayed open', a
   channel.close();
   const rows = await test.audit({ identity: `agent:${agent.uid}`, refusedOnly: true });
   expect(rows.map((row) => `${row.method} ${row.outcome}`)).toContain('FleetService/RenewNode PXM_AUTH_EXPIRED');
+});
+
+it('a join is answered again for whom its token let in, and nobody else', async () => {
+  const token = await test.token();
+  const { request } = await createCsr({ commonName: 'again' });
+  const natsPublicKey = createUser().getPublicKey();
+  const mine = { nodeName: 'again', certificateRequest: request, natsPublicKey };
+  const { response } = await callJoin(token, mine);
+  const again = await callJoin(token, mine);
+  expect(again.response).toMatchObject({ nodeUid: response.nodeUid, controllerAddress: response.controllerAddress });
+  expect(publicKeyHash(again.response.certificate)).toBe(publicKeyHash(response.certificate));
+  const used = { code: 'PXM_TOKEN_USED' };
+  const otherKey = (await createCsr({ commonName: 'again' })).request;
+  await expect(callJoin(token, { ...mine, certificateRequest: otherKey })).rejects.toMatchObject(used);
+  await expect(callJoin(token, { ...mine, nodeName: 'another' })).rejects.toMatchObject(used);
+  const otherUser = { ...mine, natsPublicKey: createUser().getPublicKey() };
+  await expect(callJoin(token, otherUser)).rejects.toMatchObject(used);
+  await test.root.call(test.root.client(FleetServiceClient), 'revokeNode', { node: 'again' });
+  await expect(callJoin(token, mine)).rejects.toMatchObject({ code: 'PXM_AUTH_REVOKED' });
 });

@@ -6,7 +6,7 @@
 import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { noRoom } from '@pxmgr/kit/fs/no-room';
+import { diskError } from '@pxmgr/kit/error/disk-error';
 import { isAbsent } from '../host/paths.ts';
 
 export interface Frame {
@@ -71,7 +71,7 @@ export class OutboxFile {
       appendFileSync(this.#path, bytes, { mode: 0o600 });
     } catch (error) {
       truncateSync(this.#path, this.#bytes);
-      throw noRoom(error, this.#path);
+      throw diskError(error, this.#path) ?? error;
     }
     this.#bytes += bytes.length;
   }
@@ -85,7 +85,7 @@ export class OutboxFile {
     } catch (error) {
       // Half of it would only take room.
       rmSync(temporary, { force: true });
-      throw noRoom(error, this.#path);
+      throw diskError(error, this.#path) ?? error;
     }
     renameSync(temporary, this.#path);
     this.#bytes = bytes.length;

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { diskError } from '@pxmgr/kit/error/disk-error';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command, CommandResult } from '@pxmgr/kit/exec/command';
 import { Cluster } from '../host/cluster.ts';
@@ -133,6 +134,6 @@ async function replaceFile({ paths, node }: EditParts, path: string, text: strin
     await rm(temporary, { force: true }).catch(() => undefined);
     // A node that is cut off notices it seconds later; until then a write blocks, and then it is denied to root as well.
     if (isDenied(error)) throw new PxmError('PXM_NO_QUORUM', { node }, { cause: error });
-    throw error;
+    throw diskError(error, path) ?? error;
   }
 }

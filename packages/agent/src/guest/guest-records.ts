@@ -1,5 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { isPxmError } from '@pxmgr/kit/error/pxm-error';
 import { writeFileAtomic } from '@pxmgr/kit/fs/atomic';
 import * as z from 'zod';
 import { isAbsent } from '../host/paths.ts';
@@ -37,8 +38,14 @@ export class GuestRecords {
     await this.#save();
   }
 
+  /** A disk that does not take it stops nobody: what stays in the file is about a guest that is gone, and goes with the next write. */
   async forget(guestUid: string): Promise<void> {
-    if (this.#origins.delete(guestUid)) await this.#save();
+    if (!this.#origins.delete(guestUid)) return;
+    try {
+      await this.#save();
+    } catch (error) {
+      if (!isPxmError(error, 'PXM_DISK_FULL') && !isPxmError(error, 'PXM_DISK_FAILED')) throw error;
+    }
   }
 
   async #save(): Promise<void> {

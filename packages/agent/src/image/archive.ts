@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type ImageReference, limits } from '@pxmgr/contract';
+import { diskError } from '@pxmgr/kit/error/disk-error';
 import { extract, type Pack, pack } from 'tar-stream';
 import { hexOf } from './blob-cache.ts';
 import { type Descriptor, Index, OCI_MANIFEST } from './oci-types.ts';
@@ -37,7 +38,7 @@ export function temporaryName(name: string, operationId: string): string {
   return `${name}.tmp.${operationId}`;
 }
 
-/** Writes, reads back, and renames into place. Nothing is left when it fails. Gives the size in bytes. */
+/** Writes, reads back, and renames into place. Nothing is left when it fails. Gives the size in bytes. PXM_DISK_FULL, PXM_DISK_FAILED. */
 export async function writeArchive(
   directory: string,
   name: string,
@@ -52,8 +53,8 @@ export async function writeArchive(
     await rename(temporary, join(directory, name));
     return (await stat(join(directory, name))).size;
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw diskError(error, join(directory, name)) ?? error;
   }
 }
 

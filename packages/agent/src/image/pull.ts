@@ -3,6 +3,7 @@
  * pull operation. The room writes below its state folder and into template storages, starts only skopeo, and never
  * touches a guest. It may call host/; the operation around it hands in a small door (`PullWork`).
  */
+import { rm } from 'node:fs/promises';
 import { formatSize, parseImageReference, pinImageReference } from '@pxmgr/contract';
 import type { HostCommand, ImageSource } from '@pxmgr/contract/common';
 import type { Clock } from '@pxmgr/kit/clock';
@@ -306,6 +307,17 @@ async function publish(
     archiveBytes,
     manifestDigest: verified.manifestDigest,
   };
-  await parts.store.put(record);
+  await keep(parts, record);
   return record;
+}
+
+/** An archive that nothing tells of would only take room. */
+async function keep({ store, paths }: PullParts, record: ImageRecord): Promise<void> {
+  try {
+    await store.put(record);
+  } catch (error) {
+    await store.remove(record.document.digest).catch(() => undefined);
+    await rm(paths.at(record.archivePath), { force: true }).catch(() => undefined);
+    throw error;
+  }
 }

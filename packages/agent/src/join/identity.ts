@@ -21,6 +21,8 @@ const Membership = z.object({
   /** host:port under which the controller reaches us. */
   agentAddress: z.string().min(1),
   joinedAt: z.string(),
+  /** Of the token that it came of. */
+  tokenHash: z.string().optional(),
 });
 export type Membership = z.infer<typeof Membership>;
 
@@ -78,8 +80,7 @@ function line(text: string): string {
  */
 export function readIdentity(stateDir: string): Identity | undefined {
   const folder = folderOf(stateDir);
-  // A crash between the two renames of `writeIdentity` leaves only the old folder.
-  if (!existsSync(folder) && existsSync(`${folder}.old`)) renameSync(`${folder}.old`, folder);
+  bringBack(folder);
   if (!existsSync(join(folder, 'membership.json'))) return undefined;
   const identity = {
     ...whole(join(folder, 'membership.json'), (text) => Membership.parse(JSON.parse(text))),
@@ -91,6 +92,11 @@ export function readIdentity(stateDir: string): Identity | undefined {
   };
   registerSecrets(identity);
   return identity;
+}
+
+/** A crash, or a failure, between the two renames of `writeIdentity` leaves only the old folder. */
+function bringBack(folder: string): void {
+  if (!existsSync(folder) && existsSync(`${folder}.old`)) renameSync(`${folder}.old`, folder);
 }
 
 function registerSecrets(identity: Identity): void {
@@ -110,6 +116,7 @@ export async function writeIdentity(stateDir: string, identity: Identity): Promi
   const folder = folderOf(stateDir);
   const fresh = `${folder}.new`;
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  bringBack(folder);
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { mode: 0o700 });
   for (const [name, file] of Object.entries(FILES)) {

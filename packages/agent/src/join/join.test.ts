@@ -1,3 +1,4 @@
+import { webcrypto } from 'node:crypto';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,6 +12,7 @@ import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { silentLogger } from '@pxmgr/kit/log/logger';
 import { createCa, issueCertificate, signCsr } from '@pxmgr/kit/pki/ca';
 import { fingerprint } from '@pxmgr/kit/pki/certificate';
+import { readRequest } from '@pxmgr/kit/pki/request';
 import { createRpcServer, unary } from '@pxmgr/kit/rpc/server';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { readIdentity, requireIdentity, writeIdentity } from './identity.ts';
@@ -25,6 +27,8 @@ let ca: Ca;
 let address: string;
 let requests: JoinNodeRequest[];
 let stop: () => Promise<void>;
+/** Answers that get lost after the controller has booked them. */
+let lost: number;
 
 beforeAll(async () => {
   ca = await createCa({ commonName: 'test fleet' });
@@ -33,6 +37,10 @@ beforeAll(async () => {
   const answer = unary(async (request: JoinNodeRequest) => {
     requests.push(request);
     if (request.secret !== SECRET) throw new PxmError('PXM_TOKEN_INVALID');
+    if (lost > 0) {
+      lost -= 1;
+      throw new PxmError('PXM_SHUTTING_DOWN', { program: 'pxmgr-controller' });
+    }
     const certificate = await signCsr(ca, request.certificateRequest, { uri: `pxmgr:agent:${UID}`, days: 30 });
     return {
       nodeUid: UID,
@@ -57,6 +65,7 @@ afterAll(async () => {
 });
 beforeEach(() => {
   requests = [];
+  lost = 0;
 });
 
 function tokenOf(more: { fingerprint?: string; secret?: string; nodeName?: string } = {}): string {
@@ -87,6 +96,11 @@ function optionsOf(token: string, more: Partial<JoinOptions> = {}): JoinOptions 
   };
 }
 
+async function keyIn(request: JoinNodeRequest | undefined): Promise<string> {
+  const key = await readRequest(request?.certificateRequest ?? '');
+  return Buffer.from(await webcrypto.subtle.exportKey('spki', key)).toString('hex');
+}
+
 describe('joinFleet', () => {
   it('makes keys, asks once and keeps an identity that only its owner can read', async () => {
     const options = optionsOf(`${tokenOf()}\n`);
@@ -110,6 +124,37 @@ describe('joinFleet', () => {
     expect(request).toMatchObject({ nodeName: 'pve1', agentAddress: '127.0.0.1:7450', contractVersion: 1 });
     expect(() => fromPublic(request!.natsPublicKey)).not.toThrow();
     expect(request?.certificateRequest).not.toContain('PRIVATE');
+  });
+
+  it('asks again with the same keys when the answer got lost, and needs no answer twice', async () => {
+    const options = optionsOf(tokenOf());
+    lost = 1;
+    await expect(joinFleet(options)).rejects.toMatchObject({ code: 'PXM_SHUTTING_DOWN' });
+    const identity = await joinFleet(options);
+    const [first, second] = requests;
+    expect(second?.natsPublicKey).toBe(first?.natsPublicKey);
+    expect(await keyIn(second)).toBe(await keyIn(first));
+    expect(await readdir(options.stateDir)).toEqual(['identity']);
+    expect(await joinFleet(options)).toEqual(readIdentity(options.stateDir));
+    expect(requests).toHaveLength(2);
+    expect(identity.privateKey).not.toBe('');
+  });
+
+  it('makes other keys for another token, and where the kept ones are damaged', async () => {
+    const options = optionsOf(tokenOf());
+    for (const change of [
+      () => undefined,
+      () => {
+        writeFileSync(join(options.stateDir, 'identity.pending', 'keys.json'), 'nonsense');
+      },
+    ]) {
+      lost = 1;
+      await expect(joinFleet(options)).rejects.toThrow();
+      change();
+    }
+    await expect(joinFleet({ ...options, token: tokenOf({ secret: 'another-secret-of-16' }) })).rejects.toThrow();
+    await joinFleet(options);
+    expect(new Set(requests.map(({ natsPublicKey }) => natsPublicKey)).size).toBe(3);
   });
 
   it('sends nothing to a server that cannot show the CA of the token', async () => {
@@ -146,7 +191,8 @@ describe('joinFleet', () => {
   it('replaces an identity only when forced, with new keys and the address it is told', async () => {
     const options = optionsOf(tokenOf());
     const first = await joinFleet(options);
-    await expect(joinFleet(options)).rejects.toMatchObject({
+    const other = { ...options, token: tokenOf({ secret: 'another-secret-of-16' }) };
+    await expect(joinFleet(other)).rejects.toMatchObject({
       code: 'PXM_ALREADY_JOINED',
       fields: { node: 'pve1', uid: UID },
     });

@@ -1,5 +1,4 @@
-/** `pxmgr-agent join TOKEN`: keys, signing request, one call, identity files. */
-import { createUser } from '@nats-io/nkeys';
+/** `pxmgr-agent join TOKEN`: keys, signing request, one call, identity files. Interrupted anywhere, the same again goes on. */
 import type { JoinToken } from '@pxmgr/contract';
 import { CONTRACT_VERSION, PRODUCT_VERSION, parseJoinToken, parseNodeUid } from '@pxmgr/contract';
 import type { JoinNodeResponse } from '@pxmgr/contract/controller';
@@ -7,10 +6,10 @@ import { JoinServiceClient } from '@pxmgr/contract/controller';
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { registerSecret } from '@pxmgr/kit/log/redact';
-import { createCsr } from '@pxmgr/kit/pki/csr';
 import { createChannel } from '@pxmgr/kit/rpc/channel';
 import type { Identity } from './identity.ts';
 import { readIdentity, writeIdentity } from './identity.ts';
+import { forgetKeys, hashToken, type JoinKeys, keysFor } from './pending-keys.ts';
 import { fetchPinnedCa } from './pin.ts';
 
 export interface JoinOptions {
@@ -47,28 +46,27 @@ function addressFor(options: JoinOptions, localAddress: string): string {
 
 interface Answer {
   readonly response: JoinNodeResponse;
-  readonly privateKey: string;
-  readonly natsSeed: string;
+  readonly keys: JoinKeys;
   readonly agentAddress: string;
 }
 
 async function ask(token: JoinToken, options: JoinOptions): Promise<Answer> {
   const { caCertificate, localAddress } = await fetchPinnedCa(token.address, token.caFingerprint);
-  const csr = await createCsr({ commonName: options.nodeName });
-  const user = createUser();
+  const { stateDir, nodeName } = options;
+  const keys = await keysFor(stateDir, { hash: hashToken(token.secret), commonName: nodeName });
   const agentAddress = addressFor(options, localAddress);
   const channel = createChannel({ address: token.address, tls: { ca: caCertificate }, peer: { kind: 'controller' } });
   try {
     const response = await channel.call(channel.client(JoinServiceClient), 'joinNode', {
       secret: token.secret,
-      nodeName: options.nodeName,
-      certificateRequest: csr.request,
-      natsPublicKey: user.getPublicKey(),
+      nodeName,
+      certificateRequest: keys.request,
+      natsPublicKey: keys.natsPublicKey,
       agentAddress,
       agentVersion: PRODUCT_VERSION,
       contractVersion: CONTRACT_VERSION,
     });
-    return { response, privateKey: csr.privateKey, natsSeed: new TextDecoder().decode(user.getSeed()), agentAddress };
+    return { response, keys, agentAddress };
   } finally {
     channel.close();
   }
@@ -76,16 +74,22 @@ async function ask(token: JoinToken, options: JoinOptions): Promise<Answer> {
 
 /**
  * Errors: PXM_ALREADY_JOINED, PXM_TOKEN_MALFORMED, PXM_TOKEN_EXPIRED, PXM_TOKEN_NODE_MISMATCH, PXM_AUTH_SERVER_UNTRUSTED,
- * and what the controller answers. A failed join leaves an earlier identity untouched.
+ * and what the controller answers. A failed join leaves an earlier identity untouched. With the token that an identity
+ * came of it is the answer: whoever asks again may not have heard it.
  */
 export async function joinFleet(options: JoinOptions): Promise<Identity> {
   // A damaged identity is no reason not to get another.
   const before = options.force ? undefined : readIdentity(options.stateDir);
+  const tokenHash = hashToken(parseJoinToken(options.token.trim())?.secret ?? '');
+  if (before !== undefined && before.tokenHash === tokenHash) {
+    await forgetKeys(options.stateDir);
+    return before;
+  }
   if (before !== undefined) {
     throw new PxmError('PXM_ALREADY_JOINED', { node: before.nodeName, uid: before.nodeUid });
   }
   const token = readToken(options.token, options.nodeName, options.clock);
-  const { response, privateKey, natsSeed, agentAddress } = await ask(token, options);
+  const { response, keys, agentAddress } = await ask(token, options);
   if (!parseNodeUid(response.nodeUid).ok)
     throw new Error(`the controller gave an unusable node uid: ${response.nodeUid}`);
   const identity: Identity = {
@@ -98,10 +102,12 @@ export async function joinFleet(options: JoinOptions): Promise<Identity> {
     joinedAt: options.clock.now().toISOString(),
     caCertificate: response.caCertificate,
     certificate: response.certificate,
-    privateKey,
+    privateKey: keys.privateKey,
     natsJwt: response.natsJwt,
-    natsSeed,
+    natsSeed: keys.natsSeed,
+    tokenHash,
   };
   await writeIdentity(options.stateDir, identity);
+  await forgetKeys(options.stateDir);
   return identity;
 }

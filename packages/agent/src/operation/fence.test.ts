@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Order } from '@pxmgr/contract/common';
@@ -30,6 +30,19 @@ it('refuses what a newer order has overtaken, per resource, also after a restart
   await restarted.check('vmid:101', order(6n, 1n));
   await restarted.check('vmid:101', order(0n));
   await restarted.check('vmid:101', undefined);
+});
+
+it('remembers nothing that no disk has', async () => {
+  const path = join(directory, 'fence.json');
+  const fence = new Fence(path, 'pve1');
+  await fence.check('vmid:101', order(5n));
+  await rm(directory, { recursive: true });
+  for (let tries = 0; tries < 2; tries += 1) await expect(fence.check('vmid:101', order(6n))).rejects.toThrow('ENOENT');
+  await mkdir(directory);
+  await Promise.all([fence.check('vmid:101', order(6n)), fence.check('vmid:102', order(7n))]);
+  const restarted = new Fence(path, 'pve1');
+  await expect(restarted.check('vmid:101', order(5n))).rejects.toMatchObject({ code: 'PXM_GENERATION_OLD' });
+  await expect(restarted.check('vmid:102', order(6n))).rejects.toMatchObject({ code: 'PXM_GENERATION_OLD' });
 });
 
 it.each(['', '\0\0\0\0', '{"vmid:101":{"token"', '[]'])(

@@ -2,6 +2,7 @@ import { readFile, rename } from 'node:fs/promises';
 import type { Order } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { writeFileAtomic } from '@pxmgr/kit/fs/atomic';
+import { KeyedMutex } from '@pxmgr/kit/sync/keyed-mutex';
 import * as z from 'zod';
 import { isAbsent } from '../host/paths.ts';
 
@@ -20,6 +21,7 @@ export class Fence {
   readonly #path: string;
   readonly #node: string;
   readonly #onDamage: (path: string, error: unknown) => void;
+  readonly #turn = new KeyedMutex();
   #seen: Map<string, z.infer<typeof Seen>> | undefined;
 
   constructor(path: string, node: string, onDamage: (path: string, error: unknown) => void = () => undefined) {
@@ -28,9 +30,16 @@ export class Fence {
     this.#onDamage = onDamage;
   }
 
-  /** Remembers the order as the newest for `resource` ("vmid:101"), or throws PXM_GENERATION_OLD. Token 0 is not fenced. */
+  /**
+   * Remembers the order as the newest for `resource` ("vmid:101"), or throws PXM_GENERATION_OLD. Token 0 is not fenced.
+   * What cannot be written down is not remembered: PXM_DISK_FULL, PXM_DISK_FAILED.
+   */
   async check(resource: string, order: Order | undefined): Promise<void> {
     if (order === undefined || order.fencingToken === 0n) return;
+    await this.#turn.run('file', () => this.#check(resource, order));
+  }
+
+  async #check(resource: string, order: Order): Promise<void> {
     const seen = await this.#load();
     const last = seen.get(resource) ?? { token: '0', generation: '0' };
     const { fencingToken: token, planGeneration: generation } = order;
@@ -46,11 +55,13 @@ export class Fence {
         generation: `${generation} (token ${token})`,
       });
     }
-    seen.delete(resource);
-    seen.set(resource, { token: String(token), generation: String(generation) });
-    const oldest = seen.keys().next();
-    if (seen.size > MAX_ENTRIES && oldest.done !== true) seen.delete(oldest.value);
-    await writeFileAtomic(this.#path, `${JSON.stringify(Object.fromEntries(seen))}\n`, { mode: 0o600 });
+    const next = new Map(seen);
+    next.delete(resource);
+    next.set(resource, { token: String(token), generation: String(generation) });
+    const oldest = next.keys().next();
+    if (next.size > MAX_ENTRIES && oldest.done !== true) next.delete(oldest.value);
+    await writeFileAtomic(this.#path, `${JSON.stringify(Object.fromEntries(next))}\n`, { mode: 0o600 });
+    this.#seen = next;
   }
 
   async #load(): Promise<Map<string, z.infer<typeof Seen>>> {

@@ -2,7 +2,9 @@ import { mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isId } from '@pxmgr/contract';
 import { Operation, OperationEvent, OperationState } from '@pxmgr/contract/common';
+import { diskError } from '@pxmgr/kit/error/disk-error';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import { syncFolder } from '@pxmgr/kit/fs/atomic';
 import { isFull, JournalFile, type Reserve, type Weight } from './journal-file.ts';
 
@@ -10,6 +12,7 @@ import { isFull, JournalFile, type Reserve, type Weight } from './journal-file.t
  * What an operation leaves on disk while it runs: one JSON line per entry, only ever appended. `intent` is on the
  * disk before its effect begins and `outcome` after it, so that a killed agent knows what may exist. A torn last line
  * (killed in mid-write) is cut off: its effect had not begun. On a full disk nothing begins, and what runs is undone.
+ * On one that refuses a line nobody can say what is on it: the process ends, and the next one judges by what it reads.
  */
 /** An effect about to happen: enough to undo or finish it after a crash. Never a secret. */
 export interface Effect {
@@ -48,17 +51,27 @@ export interface Line {
   readonly outcome?: { readonly n: number; readonly done: boolean };
 }
 
+export interface JournalPlace {
+  readonly directory: string;
+  readonly id: string;
+  readonly reserve: Reserve;
+  /** Called when the disk does not take a line after the first. Default: throws. */
+  readonly onFailure?: (error: PxmError) => never;
+}
+
 /** Writer of one operation's file. Lines reach the kernel in order; `sync` puts them on the disk. */
 export class Journal {
   readonly path: string;
   readonly #file: JournalFile;
+  readonly #onFailure: (error: PxmError) => never;
   #effects = 0;
 
   /** A file that is there already is gone on with, after `effects` effects. */
-  constructor(place: { directory: string; id: string; reserve: Reserve }, effects = 0) {
-    this.path = journalPath(place.directory, place.id);
+  constructor({ directory, id, reserve, onFailure = rethrow }: JournalPlace, effects = 0) {
+    this.path = journalPath(directory, id);
     this.#effects = effects;
-    this.#file = new JournalFile(this.path, place.reserve);
+    this.#file = new JournalFile(this.path, reserve);
+    this.#onFailure = onFailure;
   }
 
   /** Some effect may have happened. */
@@ -66,9 +79,11 @@ export class Journal {
     return this.#effects > 0;
   }
 
-  /** First line; durable together with the folder entry before it returns. PXM_DISK_FULL. */
+  /** First line; durable together with the folder entry before it returns. PXM_DISK_FULL, and what the kernel says. */
   async begin(operation: Operation, keys: readonly string[], params: unknown): Promise<void> {
-    await this.#require({ begin: { operation: Operation.toJSON(operation), keys, params } });
+    const line = JSON.stringify({ begin: { operation: Operation.toJSON(operation), keys, params } } satisfies Line);
+    if (!this.#file.append(line, 'essential')) throw new PxmError('PXM_DISK_FULL', { path: this.path });
+    await this.#file.sync();
     await syncFolder(join(this.path, '..'));
   }
 
@@ -82,7 +97,9 @@ export class Journal {
   async intent(effect: Effect): Promise<number> {
     this.#effects += 1;
     const n = this.#effects;
-    await this.#require({ intent: { n, name: effect.name, data: { ...effect.data } } });
+    const isWritten = this.#append({ intent: { n, name: effect.name, data: { ...effect.data } } }, 'essential');
+    if (!isWritten) throw new PxmError('PXM_DISK_FULL', { path: this.path });
+    await this.#file.sync().catch((error: unknown) => this.#fail(error));
     return n;
   }
 
@@ -95,7 +112,7 @@ export class Journal {
     try {
       await this.#file.sync();
     } catch (error) {
-      if (!isFull(error)) throw error;
+      if (!isFull(error)) this.#fail(error);
     }
   }
 
@@ -103,15 +120,21 @@ export class Journal {
     this.#file.close();
   }
 
-  async #require(line: Line): Promise<void> {
-    const isWritten = this.#append(line, 'essential');
-    if (!isWritten) throw new PxmError('PXM_DISK_FULL', { path: this.path });
-    await this.#file.sync();
+  #append(line: Line, weight: Weight): boolean {
+    try {
+      return this.#file.append(JSON.stringify(line), weight);
+    } catch (error) {
+      return this.#fail(error);
+    }
   }
 
-  #append(line: Line, weight: Weight): boolean {
-    return this.#file.append(JSON.stringify(line), weight);
+  #fail(error: unknown): never {
+    return this.#onFailure(diskError(error, this.path) ?? toPxmError(error));
   }
+}
+
+function rethrow(error: PxmError): never {
+  throw error;
 }
 
 export function journalPath(directory: string, id: string): string {

@@ -6,7 +6,7 @@ import { OperationStore, type OperationStoreParts } from './operation-store.ts';
 import { OperationQueue } from './queue.ts';
 import type { OperationBody, OperationRequest } from './request.ts';
 
-export interface StorePlace extends Pick<OperationStoreParts, 'rules' | 'cluster'> {
+export interface StorePlace extends Pick<OperationStoreParts, 'rules' | 'cluster' | 'onJournalFailure'> {
   readonly clock?: Clock;
   readonly directory: string;
   readonly runner: Runner;

@@ -4,21 +4,19 @@
  * about containers or images: bodies come from the rooms above, and so do the recovery rules of their kinds. It may
  * call host/ and kit; never the other rooms of its line.
  */
-import { mkdir } from 'node:fs/promises';
 import { type Operation, type OperationEvent, OperationState } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { toPxmError } from '@pxmgr/kit/error/to-problem';
 import { followLive } from './follow.ts';
 import {
   isEnded,
-  Journal,
   type JournalReplay,
+  journalPath,
   listJournals,
   readEndedOperation,
   removeJournal,
   setJournalAside,
 } from './journal.ts';
-import { Reserve } from './journal-file.ts';
+import { JournalFolder } from './journal-folder.ts';
 import { readJournal } from './journal-replay.ts';
 import { LiveOperation, stateName } from './live-operation.ts';
 import type { OperationQueue } from './queue.ts';
@@ -45,7 +43,12 @@ export interface OperationStoreParts extends SettlerParts, NewOperationParts {
   readonly onBegin?: (operation: Operation, actor: string) => void;
   /** Called at each end: the room above logs it or hints the inventory. */
   readonly onEnd?: (operation: Operation) => void;
-  /** Called for a journal that cannot be read, or gone on with. */
+  /**
+   * Called when the disk does not take the journal of work that has begun. It must end the process: only the next one,
+   * which reads what is on the disk, can tell what is to be done. Default: throws.
+   */
+  readonly onJournalFailure?: (error: PxmError) => never;
+  /** Called for a journal that cannot be read, gone on with, or removed. */
   readonly onDamage?: (path: string, error: unknown) => void;
 }
 
@@ -58,7 +61,7 @@ export class OperationStore {
   readonly #byKey = new Map<string, string>();
   readonly #starting = new Map<string, Promise<Operation>>();
   readonly #settled = new Map<string, Promise<void>>();
-  readonly #reserve: Reserve;
+  readonly #journals: JournalFolder;
   /** Stopping: what waits for quorum is left for the next process. */
   readonly #halt = new AbortController();
   readonly #left = new Set<string>();
@@ -66,7 +69,7 @@ export class OperationStore {
 
   constructor(parts: OperationStoreParts) {
     this.#parts = parts;
-    this.#reserve = new Reserve(parts.directory);
+    this.#journals = new JournalFolder(parts.directory, parts.onJournalFailure);
     this.#settler = new Settler(parts, this.#halt.signal);
   }
 
@@ -77,7 +80,7 @@ export class OperationStore {
   /** Reads the journals; gives those that never ended, oldest first, for `recoverAll`. */
   async load(): Promise<JournalReplay[]> {
     const { directory } = this.#parts;
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await this.#journals.prepare();
     const unfinished: JournalReplay[] = [];
     for (const id of await listJournals(directory)) {
       try {
@@ -115,7 +118,7 @@ export class OperationStore {
 
   /**
    * Queues the work and answers at once. The same idempotency key gives the operation that already has it, also
-   * after a restart. Errors: PXM_QUEUE_FULL, PXM_SHUTTING_DOWN, PXM_DISK_FULL.
+   * after a restart. Errors: PXM_QUEUE_FULL, PXM_SHUTTING_DOWN, PXM_DISK_FULL, PXM_DISK_FAILED.
    */
   start(request: OperationRequest, body: OperationBody): Promise<Operation> {
     const key = request.order?.idempotencyKey ?? '';
@@ -133,9 +136,9 @@ export class OperationStore {
    * is known and holds its keys again: who takes all before listening lets nobody in between.
    */
   adopt(replay: JournalReplay, body: (adopted: Adopted) => Promise<void>): Promise<void> {
-    const { directory, clock, queue } = this.#parts;
+    const { clock, queue } = this.#parts;
     const { id, state } = replay.operation;
-    const journal = new Journal({ directory, id, reserve: this.#reserve }, replay.effects.length);
+    const journal = this.#journals.open(id, replay.effects.length);
     const live = new LiveOperation(replay.operation, { clock, journal, events: replay.events });
     this.#register(live);
     const adopted: Adopted = {
@@ -243,7 +246,7 @@ export class OperationStore {
       throw new PxmError('PXM_INTERNAL', {}, { detail: `${request.kind} could not be recovered after a crash` });
     queue.checkRoom();
     const operation = newOperation(request, this.#parts);
-    const journal = await this.#beginJournal(operation, request);
+    const journal = await this.#journals.begin(operation, request);
     const live = new LiveOperation(operation, { clock, journal });
     this.#register(live);
     live.announce();
@@ -263,26 +266,6 @@ export class OperationStore {
         .finally(() => this.#retire(live)),
     );
     return first;
-  }
-
-  /** PXM_DISK_FULL also when the journal would fit, but not what it takes to undo the work. */
-  async #beginJournal(operation: Operation, { keys, params }: OperationRequest): Promise<Journal> {
-    const { directory } = this.#parts;
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    try {
-      this.#reserve.ensure();
-    } catch (error) {
-      throw toPxmError(error);
-    }
-    const journal = new Journal({ directory, id: operation.id, reserve: this.#reserve });
-    try {
-      await journal.begin(operation, keys, params);
-      return journal;
-    } catch (error) {
-      journal.close();
-      await removeJournal(directory, operation.id);
-      throw error;
-    }
   }
 
   async #carryOut(live: LiveOperation, body: () => Promise<void>, givePlace: () => void): Promise<void> {
@@ -358,7 +341,9 @@ export class OperationStore {
     for (const operation of [...this.#ended.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, excess)) {
       this.#ended.delete(operation.id);
       if (this.#byKey.get(operation.idempotencyKey) === operation.id) this.#byKey.delete(operation.idempotencyKey);
-      await removeJournal(this.#parts.directory, operation.id);
+      await removeJournal(this.#parts.directory, operation.id).catch((error: unknown) =>
+        this.#parts.onDamage?.(journalPath(this.#parts.directory, operation.id), error),
+      );
     }
   }
 }

@@ -1,4 +1,4 @@
-import fs, { existsSync } from 'node:fs';
+import fs, { existsSync, readdirSync } from 'node:fs';
 import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -100,6 +100,52 @@ describe('a journal that cannot be read', () => {
     const second = newStore();
     await recoverAll(second, await second.load(), new Map());
     expect(second.get(id).warnings).toEqual(['1 line(s) of its journal were damaged: look at the guest']);
+  });
+});
+
+describe('a disk that refuses a line', () => {
+  /** The next line that matches is refused, once. */
+  function refuse(pattern: RegExp): void {
+    const original = fs.writeSync.bind(fs);
+    let isOver = false;
+    vi.spyOn(fs, 'writeSync').mockImplementation(((fd: number, data: Uint8Array, at?: number) => {
+      if (isOver || !pattern.test(Buffer.from(data).toString('latin1'))) return original(fd, data, at);
+      isOver = true;
+      throw Object.assign(new Error('EIO: i/o error, write'), { code: 'EIO' });
+    }) as typeof fs.writeSync);
+    syncBuiltinESMExports();
+  }
+  afterEach(() => {
+    vi.restoreAllMocks();
+    syncBuiltinESMExports();
+  });
+
+  it('refuses an order whose journal cannot begin, by the path of it, and keeps nothing', async () => {
+    const store = newStore();
+    refuse(/^\{"begin"/);
+    await expect(store.start(request(), idle)).rejects.toMatchObject({
+      code: 'PXM_DISK_FAILED',
+      fields: { path: expect.stringMatching(/op-.*\.jsonl$/) as string },
+    });
+    expect(readdirSync(directory)).toEqual(['reserve']);
+  });
+
+  it.each(['{"intent"', '{"outcome"', '"state":"OPERATION_STATE_DONE"'])('ends the process at %s', async (line) => {
+    const ends: unknown[] = [];
+    const store = storeIn({
+      directory,
+      runner,
+      onJournalFailure: (error) => {
+        ends.push(error);
+        throw error;
+      },
+    });
+    refuse(new RegExp(line.replace('{', '\\{')));
+    const { id } = await store.start(request(), (work) =>
+      work.effect({ name: 'a', data: {} }, () => Promise.resolve()),
+    );
+    await store.settled(id).catch(() => undefined);
+    expect(ends[0]).toMatchObject({ code: 'PXM_DISK_FAILED', fields: { path: join(directory, `${id}.jsonl`) } });
   });
 });
 

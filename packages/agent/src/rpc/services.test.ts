@@ -54,6 +54,9 @@ beforeEach(async () => {
     runner,
     clock: systemClock,
     logger,
+    onJournalFailure: (error) => {
+      throw error;
+    },
   });
   await stack.recover();
   const view: NodeView = {

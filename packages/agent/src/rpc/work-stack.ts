@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Operation } from '@pxmgr/contract/common';
 import { type Clock, createIdSource } from '@pxmgr/kit/clock';
+import type { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Runner } from '@pxmgr/kit/exec/command';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import { readGpus } from '../device/gpu.ts';
@@ -49,6 +50,8 @@ export interface WorkStackParts {
   readonly onOperationEnd?: (operation: Operation) => void;
   /** Called when what is being recovered has changed. */
   readonly onRecovering?: () => void;
+  /** Called when a journal cannot be written; see OperationStoreParts. */
+  readonly onJournalFailure: (error: PxmError) => never;
 }
 
 /** The inward half of the agent in one piece: operations, images, guests. */
@@ -124,6 +127,7 @@ function newStore(parts: WorkStackParts, rules: ReadonlyMap<string, RecoveryRule
     rules,
     cluster,
     onSettling: () => parts.onRecovering?.(),
+    onJournalFailure: parts.onJournalFailure,
     onBegin: (operation, actor) => {
       logger.info({ op: operation.id, kind: operation.kind, actor }, 'operation begins');
       parts.onOperationBegin?.(operation, actor);

@@ -3,7 +3,7 @@ import { CONTRACT_VERSION, mayTalk, parseNodeName } from '@pxmgr/contract';
 import type { JoinNodeRequest, JoinNodeResponse, RenewNodeResponse } from '@pxmgr/contract/controller';
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { validityOf } from '@pxmgr/kit/pki/certificate';
+import { publicKeyHash, validityOf } from '@pxmgr/kit/pki/certificate';
 import { splitAddress } from '@pxmgr/kit/rpc/probe';
 import type { Pki } from './pki.ts';
 import type { Registry } from './registry.ts';
@@ -42,21 +42,24 @@ export class Joining {
   }
 
   /**
-   * The token is used up only when everything else is right. Errors: PXM_INPUT_INVALID (all problems at once),
+   * The token is used up only when everything else is right. The same node with the same keys gets an answer again while
+   * the token lives. Errors: PXM_INPUT_INVALID (all problems at once),
    * PXM_CONTRACT_MISMATCH, PXM_TOKEN_*, PXM_AUTH_REVOKED, PXM_NODE_NAME_TAKEN.
    */
   async join(request: JoinNodeRequest): Promise<JoinNodeResponse> {
     const { tokens, pki, bus, clock, controllerAddress } = this.#options;
     this.#check(request);
-    const token = tokens.check(request.secret, request.nodeName);
     const uid = nodeUidFrom(request.natsPublicKey);
+    const token = tokens.check(request.secret, { nodeUid: uid, nodeName: request.nodeName });
     this.#checkPlace(uid, request.nodeName);
+    if (token.usedAt !== undefined && this.#options.registry.find(uid)?.name !== request.nodeName)
+      throw new PxmError('PXM_TOKEN_USED');
     const certificate = await pki.signAgent(request.certificateRequest, uid, request.nodeName);
     const jwt = await bus.issueJwt(uid, request.natsPublicKey, agentTermFrom(clock.now()));
     this.#options.transaction(() => {
       // Again: two nodes may have asked for one name while the signatures were made.
       this.#checkPlace(uid, request.nodeName);
-      tokens.use(token, uid);
+      tokens.use(token, { nodeUid: uid, key: publicKeyHash(certificate) });
       this.#register(uid, request, certificate);
       this.#options.onJoin(uid, request.nodeName);
     });

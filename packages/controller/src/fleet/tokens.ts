@@ -11,15 +11,23 @@ export interface TokenRecord {
   readonly createdAt: Date;
   readonly expiresAt: Date;
   readonly usedAt: Date | undefined;
+  readonly usedBy: TokenUser | undefined;
   readonly actor: string;
+}
+
+/** Whom a token let in. */
+export interface TokenUser {
+  readonly nodeUid: string;
+  /** SHA-256 of the public key that was certified. */
+  readonly key: string;
 }
 
 /** Durable side. */
 export interface TokenRecords {
-  insert(token: Omit<TokenRecord, 'usedAt'>): void;
+  insert(token: Omit<TokenRecord, 'usedAt' | 'usedBy'>): void;
   find(hash: string): TokenRecord | undefined;
-  /** True for exactly one caller per token. */
-  use(hash: string, at: Date, nodeUid: string): boolean;
+  /** True for exactly one user per token, as often as that one asks. */
+  use(hash: string, at: Date, user: TokenUser): boolean;
 }
 
 export interface TokenOrder {
@@ -73,12 +81,13 @@ export class Tokens {
   }
 
   /**
-   * Looks without using it up. Errors: PXM_TOKEN_INVALID, PXM_TOKEN_USED, PXM_TOKEN_EXPIRED, PXM_TOKEN_NODE_MISMATCH.
+   * Looks without using it up. A node that it let in may ask again: the answer may have been lost on its way. Errors:
+   * PXM_TOKEN_INVALID, PXM_TOKEN_USED, PXM_TOKEN_EXPIRED, PXM_TOKEN_NODE_MISMATCH.
    */
-  check(secret: string, nodeName: string): TokenRecord {
+  check(secret: string, { nodeUid, nodeName }: { readonly nodeUid: string; readonly nodeName: string }): TokenRecord {
     const token = this.#options.records.find(hashSecret(secret));
     if (token === undefined) throw new PxmError('PXM_TOKEN_INVALID');
-    if (token.usedAt !== undefined) throw new PxmError('PXM_TOKEN_USED');
+    if (token.usedAt !== undefined && token.usedBy?.nodeUid !== nodeUid) throw new PxmError('PXM_TOKEN_USED');
     if (token.expiresAt <= this.#options.clock.now())
       throw new PxmError('PXM_TOKEN_EXPIRED', { at: token.expiresAt.toISOString() });
     if (token.nodeName !== undefined && token.nodeName !== nodeName)
@@ -86,10 +95,9 @@ export class Tokens {
     return token;
   }
 
-  /** Uses it up. Errors: PXM_TOKEN_USED when somebody was faster. */
-  use(token: TokenRecord, nodeUid: string): void {
-    if (!this.#options.records.use(token.hash, this.#options.clock.now(), nodeUid))
-      throw new PxmError('PXM_TOKEN_USED');
+  /** Uses it up. Errors: PXM_TOKEN_USED when somebody was faster, or asks again with another key. */
+  use(token: TokenRecord, user: TokenUser): void {
+    if (!this.#options.records.use(token.hash, this.#options.clock.now(), user)) throw new PxmError('PXM_TOKEN_USED');
   }
 }
 

@@ -81,7 +81,13 @@ describe('the loops', () => {
     const now = test.clock.now();
     const token = { hash: 'h', nodeName: undefined, createdAt: now, expiresAt: now, actor: 'operator:anna' };
     test.tokens.insert(token);
-    expect([test.tokens.use('h', now, 'n-a'), test.tokens.use('h', now, 'n-b')]).toEqual([true, false]);
+    const use = (nodeUid: string, key: string): boolean => test.tokens.use('h', now, { nodeUid, key });
+    expect([use('n-a', 'k'), use('n-b', 'k'), use('n-a', 'other'), use('n-a', 'k')]).toEqual([
+      true,
+      false,
+      false,
+      true,
+    ]);
     await test.clock.advance(7 * DAY_MS);
     await test.run('tokens');
     expect(test.tokens.find('h')?.usedAt).toEqual(now);

@@ -9,7 +9,15 @@ export interface TokenRecord {
   readonly createdAt: Date;
   readonly expiresAt: Date;
   readonly usedAt: Date | undefined;
+  readonly usedBy: TokenUser | undefined;
   readonly actor: string;
+}
+
+/** Whom a token let in. */
+export interface TokenUser {
+  readonly nodeUid: string;
+  /** SHA-256 of the public key that was certified. */
+  readonly key: string;
 }
 
 interface TokenRow {
@@ -18,6 +26,8 @@ interface TokenRow {
   created_ms: number;
   expires_ms: number;
   used_ms: number | null;
+  used_by: string | null;
+  used_key: string | null;
   actor: string;
 }
 
@@ -34,11 +44,13 @@ export class TokenStore {
       'INSERT INTO token (hash, node_name, created_ms, expires_ms, actor) VALUES (?, ?, ?, ?, ?)',
     );
     this.#find = sql.prepare<[string], TokenRow>('SELECT * FROM token WHERE hash = ?');
-    this.#use = sql.prepare('UPDATE token SET used_ms = ?, used_by = ? WHERE hash = ? AND used_ms IS NULL');
+    this.#use = sql.prepare(`
+      UPDATE token SET used_ms = coalesce(used_ms, @at), used_by = @nodeUid, used_key = @key
+      WHERE hash = @hash AND (used_ms IS NULL OR (used_by = @nodeUid AND used_key = @key))`);
     this.#prune = sql.prepare('DELETE FROM token WHERE expires_ms < ?');
   }
 
-  insert(token: Omit<TokenRecord, 'usedAt'>): void {
+  insert(token: Omit<TokenRecord, 'usedAt' | 'usedBy'>): void {
     this.#insert.run(token.hash, token.nodeName ?? null, toMs(token.createdAt), toMs(token.expiresAt), token.actor);
   }
 
@@ -51,13 +63,14 @@ export class TokenStore {
       createdAt: fromMs(row.created_ms),
       expiresAt: fromMs(row.expires_ms),
       usedAt: fromMsOrNull(row.used_ms),
+      usedBy: row.used_by === null ? undefined : { nodeUid: row.used_by, key: row.used_key ?? '' },
       actor: row.actor,
     };
   }
 
-  /** True for exactly one caller per token. */
-  use(hash: string, at: Date, nodeUid: string): boolean {
-    return this.#use.run(toMs(at), nodeUid, hash).changes === 1;
+  /** True for exactly one user per token, as often as that one asks. */
+  use(hash: string, at: Date, user: TokenUser): boolean {
+    return this.#use.run({ at: toMs(at), hash, nodeUid: user.nodeUid, key: user.key }).changes === 1;
   }
 
   /** Removes tokens that expired before the time given; returns how many. */

@@ -66,6 +66,9 @@ describe('toProblem', () => {
       causes: ['outer', 'password *** is wrong'],
     });
     expect(toProblem('text').causes).toEqual(['text']);
+    expect(toProblem(Object.assign(new Error('EIO'), { code: 'EIO' })).message).toBe(
+      'the disk under a file does not take what is written',
+    );
     expect(toProblem(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', path: '/x' }))).toMatchObject({
       code: 'PXM_DISK_FULL',
       fields: { path: '/x' },

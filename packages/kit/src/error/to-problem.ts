@@ -2,6 +2,7 @@ import { isErrorCode } from '@pxmgr/contract';
 import type { Problem } from '@pxmgr/contract/common';
 import { redact } from '../log/redact.ts';
 import { causeMessages, messageOf } from './chain.ts';
+import { diskError } from './disk-error.ts';
 import { PxmError, type PxmErrorOptions } from './pxm-error.ts';
 
 /** Anything thrown as a PxmError; what has no code of its own becomes PXM_INTERNAL with the original as cause. */
@@ -16,8 +17,8 @@ export function toPxmError(error: unknown): PxmError {
 function fromSystem(error: unknown): PxmError | undefined {
   const code = systemCode(error) ?? '';
   const path = systemPath(error);
-  if (code === 'ENOSPC' || code === 'EDQUOT')
-    return new PxmError('PXM_DISK_FULL', { path: path ?? 'a file' }, { cause: error });
+  const ofDisk = diskError(error, path ?? 'a file');
+  if (ofDisk !== undefined) return ofDisk;
   // Without a path it is some other system call, and permissions of files are no advice.
   if (path === undefined || !['EACCES', 'EPERM', 'EROFS'].includes(code)) return undefined;
   return new PxmError('PXM_FILE_DENIED', { path }, { cause: error });

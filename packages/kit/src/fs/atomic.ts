@@ -5,8 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import { open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { diskError } from '../error/disk-error.ts';
 import { systemCode } from '../error/to-problem.ts';
-import { noRoom } from './no-room.ts';
 
 export interface AtomicOptions {
   /** Default 0600. Set on the new file before it gets its name. */
@@ -15,7 +15,7 @@ export interface AtomicOptions {
 
 /**
  * Replaces the file or leaves the old one as it was; after it resolves the new content survives a power cut.
- * Temporary file in the same folder, fsync, rename, fsync of the folder. PXM_DISK_FULL when there is no room.
+ * Temporary file in the same folder, fsync, rename, fsync of the folder. Errors: PXM_DISK_FULL, PXM_DISK_FAILED.
  */
 export async function writeFileAtomic(
   path: string,
@@ -35,8 +35,8 @@ export async function writeFileAtomic(
     }
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw noRoom(error, path);
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw diskError(error, path) ?? error;
   }
   await syncFolder(folder);
 }
@@ -49,7 +49,7 @@ export async function removeTemporaries(folder: string): Promise<void> {
   }
 }
 
-/** Makes renames and removals in a folder durable. */
+/** Makes renames and removals in a folder durable. Errors: PXM_DISK_FAILED. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {
@@ -57,7 +57,7 @@ export async function syncFolder(folder: string): Promise<void> {
   } catch (error) {
     // FUSE file systems (pmxcfs) may refuse fsync on folders; the rename itself has happened.
     const code = systemCode(error);
-    if (code !== 'EINVAL' && code !== 'ENOSYS' && code !== 'ENOTSUP') throw error;
+    if (code !== 'EINVAL' && code !== 'ENOSYS' && code !== 'ENOTSUP') throw diskError(error, folder) ?? error;
   } finally {
     await handle.close();
   }

@@ -49,6 +49,23 @@ describe('Lifecycle', () => {
     expect(log).toEqual(['+a', '-a']);
   });
 
+  it('ends without a stop where nothing could be written down', async () => {
+    const codes: number[] = [];
+    const exit = (code: number): never => {
+      codes.push(code);
+      throw new Error('gone');
+    };
+    const { events, log, lifecycle, part } = make({ exit });
+    part('a');
+    const code = lifecycle.run();
+    await expect.poll(() => log).toEqual(['+a']);
+    const failure = new PxmError('PXM_DISK_FAILED', { path: '/journal' });
+    expect(() => lifecycle.crash(failure)).toThrow('gone');
+    expect([codes, log]).toEqual([[1], ['+a']]);
+    events.emit('SIGTERM');
+    await code;
+  });
+
   it('ends at once on the second signal', async () => {
     const { events, lifecycle } = make();
     lifecycle.add('stuck', { stop: () => new Promise(() => undefined) });

@@ -1,7 +1,7 @@
 /**
  * lifecycle/: how a daemon begins and ends. Parts start in the order they were added and stop in reverse; SIGINT or
  * SIGTERM once is a graceful stop with a deadline, twice is the end at once. It owns the process signals, nothing else
- * may; it never calls process.exit: main does, with the code that `run` gives.
+ * may. main calls process.exit with the code that `run` gives; only `crash` does not wait for that.
  */
 import type { EventEmitter } from 'node:events';
 import { exitCodeOf } from '../error/explain.ts';
@@ -25,6 +25,8 @@ export interface LifecycleOptions {
   report?: (error: unknown) => void;
   /** Source of signals and unhandled failures; default this process. */
   events?: SignalSource;
+  /** Ends the process; default process.exit. */
+  exit?: (code: number) => never;
 }
 
 /** The part of `process` that is used. */
@@ -66,6 +68,16 @@ export class Lifecycle {
     if (this.#requested !== undefined) return;
     this.#requested = { reason, code };
     this.#request(this.#requested);
+  }
+
+  /**
+   * The end without a stop, as if killed: what this process would still do, undo or say could not be written down.
+   * Whoever starts it again finds what is on the disk.
+   */
+  crash(error: unknown): never {
+    this.#logger.fatal({ err: error }, 'cannot go on, ending at once');
+    const exit = this.#options.exit ?? ((code: number): never => process.exit(code));
+    return exit(exitCodeOf(error));
   }
 
   /** Starts all parts, waits for a reason to stop, stops all, and gives the exit code. Never rejects. */

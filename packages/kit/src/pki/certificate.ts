@@ -6,6 +6,12 @@ export function fingerprint(certificatePem: string): string {
   return createHash('sha256').update(new X509Certificate(certificatePem).raw).digest('hex');
 }
 
+/** SHA-256 of the public key (SPKI), 64 lower-case hex digits: the same for every certificate of one key. */
+export function publicKeyHash(certificatePem: string): string {
+  const der = new X509Certificate(certificatePem).publicKey.export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(der).digest('hex');
+}
+
 /** True when the CA issued and signed the certificate; says nothing about time. */
 export function isSignedBy(certificatePem: string, caPem: string): boolean {
   const certificate = new X509Certificate(certificatePem);
