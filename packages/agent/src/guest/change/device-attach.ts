@@ -38,7 +38,12 @@ export const attachDevices: ChangeKind<AttachDevices> = {
     for (const warning of plan.warnings) work.warn(warning);
     await work.step('attach', `give ${pathsOf(job.change)} to the container`, async () => {
       await attach(job, work, plan);
-      await addLines(job, work, plan);
+      try {
+        await addLines(job, work, plan);
+      } catch (error) {
+        await takeBack(job, work, plan);
+        throw error;
+      }
     });
     tellRestart(job, work);
   },
@@ -166,6 +171,20 @@ async function addLines(
         },
       },
     );
+  });
+}
+
+/** Without its lines a device is of no use to the guest. PXM_UNDO_INCOMPLETE. */
+async function takeBack(job: Job, work: Work, { add, revert }: AttachPlan): Promise<void> {
+  const { vmid, change } = job;
+  const isOurs = (state: string): string[] =>
+    slotsOf(job).flatMap((slot) => (add.has(slot.key) && slot.state === state ? [slot.key] : []));
+  const command = setDevicesCommand(vmid, { remove: [...isOurs('now'), ...revert], revert: isOurs('attach') });
+  work.log('note', 'undoing what was made');
+  await work.effect({ name: 'device.detach', data: { vmid: String(vmid), paths: pathsOf(change) } }, async () => {
+    await work.run(command, { evenIfCancelled: true });
+    const left = [...isOurs('now'), ...isOurs('attach')].join(', ');
+    if (left !== '') throw new PxmError('PXM_UNDO_INCOMPLETE', { operation: work.id, left });
   });
 }
 

@@ -81,6 +81,26 @@ describe('attach', () => {
     expect(stored()).toBe(GUEST);
   });
 
+  it('goes back when the lines that it needs cannot be written', async () => {
+    const given = GUEST.replace('hostname', `dev1: ${RENDER},gid=993,mode=0660\nhostname`);
+    host.runner.expect(`pct set 101 --dev1 path=${RENDER},gid=993,mode=0660`, {
+      effect: () => host.putGuest(101, `lock: backup\n${given}`),
+    });
+    host.runner.expect('pct set 101 --delete dev1', { effect: () => host.putGuest(101, GUEST) });
+    expect(await run(attach(RENDER))).toMatchObject({
+      state: OperationState.OPERATION_STATE_FAILED,
+      problem: { code: 'PXM_GUEST_LOCKED' },
+    });
+    host.runner.assertDone();
+    host.runner.expect(`pct set 101 --dev1 path=${RENDER},gid=993,mode=0660`, {
+      effect: () => host.putGuest(101, `lock: backup\n${given}`),
+    });
+    host.runner.expect('pct set 101 --delete dev1', { exit: 255, stderr: 'CT is locked (backup)\n' });
+    expect(await run(attach(RENDER))).toMatchObject({
+      problem: { code: 'PXM_UNDO_INCOMPLETE', fields: { left: 'dev1' } },
+    });
+  });
+
   it('keeps a device whose removal waits', async () => {
     host.putGuest(101, `${GUEST}\n[pve:pending]\ndelete: dev0\n`);
     host.runner.expect('pct set 101 --revert dev0', { effect: () => host.putGuest(101, GUEST) });
