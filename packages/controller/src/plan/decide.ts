@@ -42,7 +42,8 @@ export function decide({ field, ledger }: DecideParts, wish: Wish, stamp: { id: 
   const { winner } = verdict;
   const spec = winner === undefined ? undefined : resolveSpec(wish.spec, winner);
   const head: Decided['head'] = {
-    ...stamp,
+    id: stamp.id,
+    at: stamp.at,
     summary: verdict.summary,
     spec: wish.spec,
     constraints: wish.constraints,

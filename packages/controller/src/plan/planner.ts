@@ -188,7 +188,7 @@ export class Planner {
     const wanted = context.order.wish.constraints.vmid;
     const token = records.reservations.fence(context.chosen.on.uid);
     const vmid = wanted === 0 ? ledger.freeVmid() : wanted;
-    return this.#draft(context, { vmid, token, planId: '', guestUid: ids.guestUid() });
+    return this.#draft(context, { vmid, token, planId: '', guestUid: ids.guestUid(), reservationId: '' });
   }
 
   #reserve(context: Context): Plan {
@@ -207,27 +207,29 @@ export class Planner {
       title: `container ${wish.spec.name}`,
       expiresMs: clock.now().getTime() + planTtlMs,
     });
-    const { vmid, fencingToken: token } = booked;
-    const plan = this.#draft(context, { vmid, token, planId, guestUid });
-    return records.plans.insert({ plan: { ...plan, reservationId: booked.id }, action }).plan;
+    const { id: reservationId, vmid, fencingToken: token } = booked;
+    const plan = this.#draft(context, { vmid, token, planId, guestUid, reservationId });
+    return records.plans.insert({ plan, action }).plan;
   }
 
   #draft({ order, evaluation, chosen }: Context, numbers: Numbers): Plan {
     const { uid: nodeUid, name: nodeName } = chosen.on.node;
-    const { vmid, planId, guestUid } = numbers;
+    const { vmid, planId, guestUid, reservationId } = numbers;
+    const { title, steps } = order.outline({ spec: chosen.spec, vmid, nodeName });
     const createdAt = this.#parts.clock.now();
     return {
       id: planId,
       generation: 0n,
       createdAt,
       expiresAt: new Date(createdAt.getTime() + this.#parts.planTtlMs),
-      ...order.outline({ spec: chosen.spec, vmid, nodeName }),
+      title,
+      steps,
       nodeUid,
       nodeName,
       vmid,
       guestUid,
       evaluationId: evaluation.id,
-      reservationId: '',
+      reservationId,
       state: 'draft',
       spec: chosen.spec,
       fencingToken: BigInt(numbers.token),
@@ -260,6 +262,7 @@ interface Numbers {
   readonly token: number;
   readonly planId: string;
   readonly guestUid: string;
+  readonly reservationId: string;
 }
 
 /** The asked vmid is all that stands against a node: then that is the answer, not the placement. */
