@@ -217,6 +217,11 @@ export const FLEET_ROWS = {
     'node {node} cannot give it to container {vmid}: {reasons}',
     'see who uses what with "pxmgr device list", and what is promised with "pxmgr reservation list"',
   ),
+  PXM_SIZE_UNAVAILABLE: row(
+    ROOM,
+    'container {vmid} cannot be that large on {node}: {reasons}',
+    'less is always taken; what is used and reserved is in "pxmgr node get {node}"',
+  ),
   PXM_STORAGE_FULL: row(
     ROOM,
     'storage {storage} on {node} has no room: {needed} needed, {available} free',

@@ -124,6 +124,20 @@ describe('actions on guests', () => {
     expect(await refusal(set({ name: 'no_underscore' }))).toBe('PXM_INPUT_INVALID');
   });
 
+  it('give a guest no more memory or cores than placing would', async () => {
+    const set = (key: string, wish: Parameters<typeof SetOptions.fromPartial>[0]): Action => ({
+      $case: 'change',
+      value: { guest: guest(key), change: { change: { $case: 'setOptions', value: SetOptions.fromPartial(wish) } } },
+    });
+    const gib = (count: bigint): bigint => count * 2n ** 30n;
+    // 32 GiB, of which 1 is the host's, and 1 each of two others that are no template.
+    expect(await refusal(set('web', { memoryBytes: gib(30n) }))).toBe('PXM_SIZE_UNAVAILABLE');
+    expect(await refusal(set('web', { memoryBytes: gib(29n) }))).toBe('planned');
+    expect(await refusal(set('web', { cores: 9 }))).toBe('PXM_SIZE_UNAVAILABLE');
+    expect(await refusal(set('web', { cores: 8 }))).toBe('planned');
+    expect(await refusal(set('web', { cores: 0, swapBytes: gib(100n) }))).toBe('planned');
+  });
+
   it('are no plan where the agent would refuse the change', async () => {
     const change: AnyChange = { $case: 'createSnapshot', value: { name: 's1', description: '' } };
     const no = new PxmError('PXM_SNAPSHOT_UNSUPPORTED', { vmid: '101', node: 'pve1', reasons: 'mp0 is a bind mount' });

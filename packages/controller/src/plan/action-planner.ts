@@ -59,7 +59,7 @@ export class ActionPlanner {
   /**
    * Reserves devices, and what a clone takes; a dry run stores nothing. Errors: PXM_INPUT_INVALID, PXM_GUEST_NOT_FOUND, PXM_GUEST_AMBIGUOUS,
    * PXM_GUEST_TEMPLATE, PXM_GUEST_PROTECTED, PXM_GUEST_RUNNING, PXM_NODE_NOT_FOUND, PXM_NODE_DOWN; of a change also
-   * PXM_DEVICE_UNAVAILABLE, PXM_PLAN_STALE and what the agent says against it; of a clone those of `planClone`.
+   * PXM_DEVICE_UNAVAILABLE, PXM_SIZE_UNAVAILABLE, PXM_PLAN_STALE and what the agent says against it; of a clone those of `planClone`.
    */
   async plan(request: ActionRequest): Promise<Plan> {
     const { action } = request;

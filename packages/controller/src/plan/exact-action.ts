@@ -1,4 +1,5 @@
-/** An action about devices with nothing left to choose: which nodes are given or taken, and what the ledger holds for it. */
+/** A change held against its node, with nothing left to choose: which devices are given or taken, what the ledger holds for it. */
+import type { SetOptions } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { GuestView } from '../domain/guest.ts';
 import type { PlacementPolicy } from '../domain/placement.ts';
@@ -6,6 +7,7 @@ import type { PlainAction } from '../domain/plan.ts';
 import type { DeviceClaim } from '../domain/reservation.ts';
 import type { NodeSnapshot } from '../domain/snapshot.ts';
 import { devicesToTake, offerDevices } from '../schedule/fit-change.ts';
+import { sizeRefusals } from '../schedule/fit-size.ts';
 import type { ReservationStore } from '../store/reservations.ts';
 import { holdingsOn } from './free-devices.ts';
 
@@ -22,7 +24,7 @@ export interface ExactParts {
   readonly guest: GuestView;
 }
 
-/** Errors: PXM_DEVICE_UNAVAILABLE with all reasons, PXM_INPUT_INVALID. */
+/** Errors: PXM_DEVICE_UNAVAILABLE and PXM_SIZE_UNAVAILABLE with all reasons, PXM_INPUT_INVALID. */
 export function exactAction(action: PlainAction, parts: ExactParts): ExactAction {
   const change = action.$case === 'change' ? action.value.change?.change : undefined;
   if (action.$case !== 'change' || change === undefined) return { action, claims: [] };
@@ -35,6 +37,7 @@ export function exactAction(action: PlainAction, parts: ExactParts): ExactAction
     const devices = devicesToTake(change.value, node, guest);
     return { action: exact({ $case: 'detachDevices', value: { devices } }), claims: [] };
   }
+  if (change.$case === 'setOptions') requireRoom(change.value, parts);
   if (change.$case !== 'attachDevices') return { action, claims: [] };
   if (guest.guestUid === '' && change.value.gpu?.exclusive === true) {
     const problems = 'gpu: only a container that pxmgr made can have a card as a whole';
@@ -48,6 +51,13 @@ export function exactAction(action: PlainAction, parts: ExactParts): ExactAction
   }
   const value = { gpu: change.value.gpu, devices: [...offer.devices] };
   return { action: exact({ $case: 'attachDevices', value }), claims: offer.claims };
+}
+
+function requireRoom(wish: SetOptions, { reservations, policy, node, guest }: ExactParts): void {
+  const refusals = sizeRefusals(wish, { node, guest, held: holdingsOn(reservations, node), policy });
+  if (refusals.length === 0) return;
+  const reasons = refusals.map(({ text }) => text).join('; ');
+  throw new PxmError('PXM_SIZE_UNAVAILABLE', { node: node.name, vmid: String(guest.vmid), reasons });
 }
 
 /** The device nodes of both are the same, in the same order. */

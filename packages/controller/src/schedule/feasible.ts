@@ -1,11 +1,11 @@
 /** Filters: can this node take it? Every filter that refuses is reported, each with a word, a text, what was wanted and what was found. */
-import { type Capability, capabilityNeeds, formatSize } from '@pxmgr/contract';
+import { type Capability, capabilityNeeds } from '@pxmgr/contract';
 import type { Reason } from '@pxmgr/contract/controller';
 import type { PlacementAsk, PlacementPolicy } from '../domain/placement.ts';
 import type { Holdings, PoolClaim } from '../domain/reservation.ts';
-import { countedCores, type GpuView, type NodeSnapshot, rootOf, type StorageView } from '../domain/snapshot.ts';
-import { cpuRoom, memoryRoom } from './capacity.ts';
+import { type GpuView, type NodeSnapshot, rootOf, type StorageView } from '../domain/snapshot.ts';
 import { checkDevices, fitGpus } from './fit-device.ts';
+import { checkCpu, checkMemory } from './fit-size.ts';
 import { checkImage, fitStorage } from './fit-storage.ts';
 import { refusal, type Trial } from './reason.ts';
 
@@ -114,39 +114,6 @@ function checkAbilities({ ask, node, reasons }: Trial): void {
       }),
     );
   }
-}
-
-function checkCpu({ ask, policy, node, held, reasons }: Trial): void {
-  if (ask.cores > node.cores) {
-    reasons.push(
-      refusal('cpu', `${cores(ask.cores)} wanted, the node has ${String(node.cores)}`, {
-        wanted: cores(ask.cores),
-        found: cores(node.cores),
-      }),
-    );
-    return;
-  }
-  const wanted = countedCores(ask.cores);
-  const { free, total } = cpuRoom(node, held, policy);
-  if (free >= wanted) return;
-  const text = `${cores(wanted)} wanted, ${cores(free)} free of ${String(total)} (${String(policy.cpuOvercommit)} per core of the node)`;
-  reasons.push(refusal('cpu', text, { wanted: cores(wanted), found: cores(free) }));
-}
-
-function cores(count: number): string {
-  return `${String(count)} ${count === 1 ? 'core' : 'cores'}`;
-}
-
-function checkMemory({ ask, policy, node, held, reasons }: Trial): void {
-  const { free, total, used, promised } = memoryRoom(node, held, policy);
-  if (free >= ask.memoryBytes) return;
-  const [wanted, found] = [formatSize(ask.memoryBytes), formatSize(free)];
-  const parts = [`guests ${formatSize(used)}`, ...(promised > 0 ? [`promised ${formatSize(promised)}`] : [])].join(
-    ', ',
-  );
-  reasons.push(
-    refusal('memory', `${wanted} wanted, ${found} free of ${formatSize(total)} (${parts})`, { wanted, found }),
-  );
 }
 
 function checkTemplate({ ask: { template }, node, reasons }: Trial): void {
