@@ -61,7 +61,7 @@ const CASES: readonly Case[] = [
   },
   { command: 'container snapshot list', argv: ['web'], formats: LIST },
   { command: 'container snapshot create', argv: ['web', 'again', '--dry-run', '--show-commands'], formats: DETAIL },
-  { command: 'container snapshot rollback', argv: ['web', 'nightly'], options: { answer: 'y' } },
+  { command: 'container snapshot rollback', argv: ['web', 'nightly', '--start'], options: { answer: 'y' } },
   { command: 'container snapshot destroy', argv: ['web', 'nightly'], options: { answer: 'y' } },
   { command: 'image list', argv: ['--templates'], formats: LIST },
   { command: 'image pull', argv: [IMAGE, '--node', 'pve1', '--dry-run'] },

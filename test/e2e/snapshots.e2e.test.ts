@@ -72,8 +72,14 @@ describe('a snapshot', () => {
   it('stops a guest that runs before it goes back, and says so', async () => {
     await fleet.cli.text(['container', 'start', 'web', '--ready', 'none']);
     const result = await fleet.cli.run(['container', 'snapshot', 'rollback', 'web', 'first', '--yes']);
-    expect(result.stderr).toContain(`container ${vmid} was running: it is stopped for this, and stays stopped`);
+    expect(result.stderr).toContain(`container ${vmid} was running: it is stopped for this`);
     expect((await fleet.container('web')).status).toBe('stopped');
+  });
+
+  it('starts it when it is back, where that is wanted', async () => {
+    expect(await snapshot('rollback', 'first', '--start', '--yes')).toContain('is back at snapshot first and runs');
+    expect((await fleet.container('web')).status).toBe('running');
+    await fleet.cli.text(['container', 'stop', 'web']);
   });
 
   it('shows the exact commands on a dry run, and does nothing', async () => {

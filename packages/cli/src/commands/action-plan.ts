@@ -33,8 +33,14 @@ export function actionPlanner(context: Context, flags: ChangeFlags, action: Plan
 export interface GuestChange {
   readonly guest: { readonly key: string; readonly node: string };
   readonly change: NonNullable<ContainerChange['change']>;
+  /** Of a rollback: start it afterwards. */
+  readonly start?: boolean;
 }
 
-export function changePlanner(context: Context, flags: ChangeFlags, { guest, change }: GuestChange): MakePlan {
-  return actionPlanner(context, flags, { $case: 'change', value: { guest, change: { change } } });
+export function changePlanner(
+  context: Context,
+  flags: ChangeFlags,
+  { guest, change, start = false }: GuestChange,
+): MakePlan {
+  return actionPlanner(context, flags, { $case: 'change', value: { guest, change: { change }, start } });
 }

@@ -7,6 +7,7 @@ import {
   parseSnapshotName,
 } from '@pxmgr/contract';
 import type { AttachDevices, ContainerChange, ContainerDocument, DetachDevices, Device } from '@pxmgr/contract/common';
+import type { ChangeAction } from '@pxmgr/contract/controller';
 import type { Complain } from './complaint.ts';
 import { checkDescription, checkOptions, optionNames, optionsShown } from './set-options.ts';
 
@@ -19,6 +20,8 @@ interface ChangeRule<Value> {
   readonly undo?: string;
   /** The guest as the inventory has it after the change. */
   readonly isShown: (guest: ContainerDocument, change: Value) => boolean;
+  /** In what state it leaves the guest; left out = as it was. */
+  readonly leaves?: 'stopped';
 }
 
 const RULES: { readonly [Case in ChangeCase]: ChangeRule<ChangeValue<Case>> } = {
@@ -35,7 +38,8 @@ const RULES: { readonly [Case in ChangeCase]: ChangeRule<ChangeValue<Case>> } = 
     problems: ({ name }, complain) => {
       checkSnapshotName(name, complain);
     },
-    isShown: (guest, { name }) => guest.status === 'stopped' && guest.lock === '' && guest.config['parent'] === name,
+    isShown: (guest, { name }) => guest.lock === '' && guest.config['parent'] === name,
+    leaves: 'stopped',
   },
   destroySnapshot: {
     title: (subject, { name }) => `destroy snapshot ${name} of ${subject}`,
@@ -103,18 +107,20 @@ export function changeUndo(change: ContainerChange | undefined): string {
   return ruled(change).rule.undo ?? '';
 }
 
-export function checkChange(change: ContainerChange | undefined, complain: Complain): void {
+export function checkChange({ change, start }: ChangeAction, complain: Complain): void {
   if (change?.change === undefined) {
     complain('change', 'name what is to be changed');
     return;
   }
+  if (start && change.change.$case !== 'rollbackSnapshot') complain('start', 'goes with a rollback only');
   const { rule, value } = ruled(change);
   rule.problems(value, complain);
 }
 
-export function isChangeShown(guest: ContainerDocument, change: ContainerChange | undefined): boolean {
+export function isChangeShown(guest: ContainerDocument, { change, start }: ChangeAction): boolean {
   const { rule, value } = ruled(change);
-  return rule.isShown(guest, value);
+  const status = start ? 'running' : (rule.leaves ?? guest.status);
+  return rule.isShown(guest, value) && guest.status === status;
 }
 
 /** The value of a change always belongs to the rule of its case; the type system cannot follow that through a table. */

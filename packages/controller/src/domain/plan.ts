@@ -125,6 +125,9 @@ export function actionSteps(action: PlainAction, subject: string, nodeName: stri
   const undo = action.$case === 'change' ? changeUndo(action.value.change) : '';
   return number([
     { kind: actionKind(action), title: actionTitle(action, subject, nodeName), undo },
+    ...(action.$case === 'change' && action.value.start
+      ? [{ kind: 'container.start' as const, title: `start ${subject}` }]
+      : []),
     { kind: 'inventory.confirm', title: `see it in the inventory` },
     ...(reservesDevices(action) ? [RELEASE] : []),
   ]);

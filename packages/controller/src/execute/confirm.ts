@@ -73,7 +73,7 @@ function isAs(guest: ContainerDocument | undefined, { plan, action }: PlanRecord
   const isOurs = guest !== undefined && (guestUid === '' || guest.guestUid === guestUid);
   if (expectation === 'gone') return !isOurs;
   if (!isOurs) return false;
-  if (expectation === 'changed') return action?.$case === 'change' && isChangeShown(guest, action.value.change);
+  if (expectation === 'changed') return action?.$case === 'change' && isChangeShown(guest, action.value);
   return expectation === 'present' || guest.status === expectation;
 }
 

@@ -80,8 +80,11 @@ async function withKill(after: number): Promise<{ second: Incarnation; operation
   return { second, operationId: open?.operation.id ?? second.work.executor.apply(plan.id).id };
 }
 
+/** Every moment is tried, on a machine that may be busy. */
+const LIMIT_MS = 180_000;
+
 describe('a controller that is killed', () => {
-  it('goes on at the next start, whatever the moment, and nothing is done twice', async () => {
+  it('goes on at the next start, whatever the moment, and nothing is done twice', { timeout: LIMIT_MS }, async () => {
     let kills = 0;
     for (let after = 1; ; after += 1) {
       shop = new Workshop([{ name: 'pve1' }]);
@@ -108,7 +111,7 @@ describe('a controller that is killed', () => {
     expect(kills).toBeGreaterThan(20);
   });
 
-  it('finishes an undo that it had begun', async () => {
+  it('finishes an undo that it had begun', { timeout: LIMIT_MS }, async () => {
     let kills = 0;
     for (let after = 1; ; after += 1) {
       shop = new Workshop([{ name: 'pve1' }]);

@@ -30,7 +30,7 @@ afterEach(async () => {
 
 const change = (key: string, one: AnyChange): Action => ({
   $case: 'change',
-  value: { guest: { key, node: '' }, change: { change: one } },
+  value: { guest: { key, node: '' }, change: { change: one }, start: false },
 });
 const attach = (key: string, wish: { gpu?: GpuRequest; devices?: Device[] }): Action =>
   change(key, { $case: 'attachDevices', value: { gpu: wish.gpu, devices: wish.devices ?? [] } });

@@ -6,7 +6,7 @@ import { fromProblem, toProblem } from '@pxmgr/kit/error/to-problem';
 import { expectationOf, makingStep, type PlanRecord } from '../domain/plan.ts';
 import type { Ledger } from '../plan/ledger.ts';
 import { orderOf } from '../plan/order.ts';
-import { changesGuest, issueOf, mayReissue } from '../plan/steps.ts';
+import { changesGuest, issueOf, mayReissue, undoOf } from '../plan/steps.ts';
 import { carryOut } from './agent-step.ts';
 import { confirm, isShown } from './confirm.ts';
 import { goesOnLater, type RunContext } from './run-context.ts';
@@ -162,7 +162,7 @@ export class Run {
       if (plan.reservationId !== '' && left.length === 0) {
         this.#ledger.release(plan.reservationId, isCancel ? 'cancelled, undone' : 'plan failed, undone', false);
       }
-      records.plans.move(plan.id, 'applied', left.length === 0 ? 'undone' : 'failed');
+      records.plans.move(plan.id, 'applied', left.length === 0 && !this.#hasChangedForGood() ? 'undone' : 'failed');
       log.move(isCancel && left.length === 0 ? 'cancelled' : 'failed', {
         problem: left.length === 0 ? problem : this.#incomplete(problem, left),
         warnings: left.map((what) => `still there: ${what}`),
@@ -173,6 +173,14 @@ export class Run {
   #hasMadeGuest(): boolean {
     const step = makingStep(this.#context.plan);
     return step !== undefined && this.#context.log.step(step.index).state === OperationState.OPERATION_STATE_DONE;
+  }
+
+  /** A guest that was there before: what is done to it and has no undo stays. */
+  #hasChangedForGood(): boolean {
+    const { plan, log } = this.#context;
+    const isDone = ({ index }: PlanStep): boolean => log.step(index).state === OperationState.OPERATION_STATE_DONE;
+    const kept = plan.steps.filter((step) => issueOf(step) !== undefined && undoOf(step, this.#record) === undefined);
+    return makingStep(plan) === undefined && kept.some((step) => changesGuest(step) && isDone(step));
   }
 
   #mayHaveMade(): boolean {

@@ -1,6 +1,7 @@
 import type { AnyChange } from '@pxmgr/contract';
-import { SetOptions } from '@pxmgr/contract/common';
+import { OperationState, SetOptions } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { toProblem } from '@pxmgr/kit/error/to-problem';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Action } from '../domain/plan.ts';
 import { DIGEST } from '../execute/agent.fixture.ts';
@@ -30,6 +31,16 @@ afterEach(async () => {
 });
 
 const guest = (key: string): { key: string; node: string } => ({ key, node: '' });
+const change = (one: AnyChange, key = 'web'): Action => ({
+  $case: 'change',
+  value: { guest: guest(key), change: { change: one }, start: false },
+});
+const rollBackAndStart: Action = {
+  $case: 'change',
+  value: { guest: guest('web'), change: { change: { $case: 'rollbackSnapshot', value: { name: 's1' } } }, start: true },
+};
+const set = (wish: Parameters<typeof SetOptions.fromPartial>[0]): Action =>
+  change({ $case: 'setOptions', value: SetOptions.fromPartial(wish) });
 
 async function carryOut(action: Action): Promise<string | undefined> {
   const plan = await work.actions.plan({ action, dryRun: false, showCommands: false, actor: 'operator:alice' });
@@ -90,10 +101,6 @@ describe('actions on guests', () => {
   });
 
   it('change a guest, and are seen in the inventory', async () => {
-    const change = (one: AnyChange): Action => ({
-      $case: 'change',
-      value: { guest: guest('web'), change: { change: one } },
-    });
     expect(await carryOut(change({ $case: 'createSnapshot', value: { name: 's1', description: '' } }))).toBeUndefined();
     expect(await carryOut(change({ $case: 'rollbackSnapshot', value: { name: 's1' } }))).toBeUndefined();
     expect(await carryOut(change({ $case: 'destroySnapshot', value: { name: 's1' } }))).toBeUndefined();
@@ -105,16 +112,38 @@ describe('actions on guests', () => {
     expect(await refusal(change({ $case: 'createSnapshot', value: { name: 'current', description: '' } }))).toBe(
       'PXM_INPUT_INVALID',
     );
-    expect(await refusal({ $case: 'change', value: { guest: guest('web'), change: undefined } })).toBe(
+    expect(await refusal({ $case: 'change', value: { guest: guest('web'), change: undefined, start: false } })).toBe(
       'PXM_INPUT_INVALID',
     );
   });
 
+  it('roll a guest back and start it, as two steps', async () => {
+    const agent = shop.agent('pve1');
+    expect(await carryOut(change({ $case: 'createSnapshot', value: { name: 's1', description: '' } }))).toBeUndefined();
+    expect(await carryOut({ $case: 'start', value: { guest: guest('web'), readiness: undefined } })).toBeUndefined();
+    expect(await carryOut(rollBackAndStart)).toBeUndefined();
+    expect(agent.effects.slice(-2)).toEqual(['container.snapshot.rollback 101', 'container.start 101']);
+    expect(agent.guests.get(101)?.status).toBe('running');
+    const other = change({ $case: 'destroySnapshot', value: { name: 's1' } });
+    expect(await refusal({ ...other, value: { ...other.value, start: true } } as Action)).toBe('PXM_INPUT_INVALID');
+  });
+
+  it('tell the failure of a start after a rollback', async () => {
+    const agent = shop.agent('pve1');
+    expect(await carryOut(change({ $case: 'createSnapshot', value: { name: 's1', description: '' } }))).toBeUndefined();
+    const problem = new PxmError('PXM_START_FAILED', { vmid: '101', node: 'pve1', operation: 'op' });
+    agent.plan('container.start', { fails: toProblem(problem) });
+    const plan = await work.actions.plan({ action: rollBackAndStart, dryRun: false, showCommands: false, actor: 'a' });
+    const { record } = await finish(work, work.executor.apply(plan.id).id);
+    expect(record.operation.problem?.code).toBe('PXM_START_FAILED');
+    expect(record.operation.steps.map(({ state }) => state).slice(0, 2)).toEqual([
+      OperationState.OPERATION_STATE_DONE,
+      OperationState.OPERATION_STATE_FAILED,
+    ]);
+    expect(work.records.plans.get(plan.id)?.plan.state).toBe('failed');
+  });
+
   it('set options, and are refused for all that is wrong with them', async () => {
-    const set = (wish: Parameters<typeof SetOptions.fromPartial>[0]): Action => ({
-      $case: 'change',
-      value: { guest: guest('web'), change: { change: { $case: 'setOptions', value: SetOptions.fromPartial(wish) } } },
-    });
     expect(
       await carryOut(set({ memoryBytes: 2n ** 30n, cores: 2, onBoot: true, tags: { tags: ['shop'] } })),
     ).toBeUndefined();
@@ -125,24 +154,19 @@ describe('actions on guests', () => {
   });
 
   it('give a guest no more memory or cores than placing would', async () => {
-    const set = (key: string, wish: Parameters<typeof SetOptions.fromPartial>[0]): Action => ({
-      $case: 'change',
-      value: { guest: guest(key), change: { change: { $case: 'setOptions', value: SetOptions.fromPartial(wish) } } },
-    });
     const gib = (count: bigint): bigint => count * 2n ** 30n;
     // 32 GiB, of which 1 is the host's, and 1 each of two others that are no template.
-    expect(await refusal(set('web', { memoryBytes: gib(30n) }))).toBe('PXM_SIZE_UNAVAILABLE');
-    expect(await refusal(set('web', { memoryBytes: gib(29n) }))).toBe('planned');
-    expect(await refusal(set('web', { cores: 9 }))).toBe('PXM_SIZE_UNAVAILABLE');
-    expect(await refusal(set('web', { cores: 8 }))).toBe('planned');
-    expect(await refusal(set('web', { cores: 0, swapBytes: gib(100n) }))).toBe('planned');
+    expect(await refusal(set({ memoryBytes: gib(30n) }))).toBe('PXM_SIZE_UNAVAILABLE');
+    expect(await refusal(set({ memoryBytes: gib(29n) }))).toBe('planned');
+    expect(await refusal(set({ cores: 9 }))).toBe('PXM_SIZE_UNAVAILABLE');
+    expect(await refusal(set({ cores: 8 }))).toBe('planned');
+    expect(await refusal(set({ cores: 0, swapBytes: gib(100n) }))).toBe('planned');
   });
 
   it('are no plan where the agent would refuse the change', async () => {
-    const change: AnyChange = { $case: 'createSnapshot', value: { name: 's1', description: '' } };
     const no = new PxmError('PXM_SNAPSHOT_UNSUPPORTED', { vmid: '101', node: 'pve1', reasons: 'mp0 is a bind mount' });
     shop.agent('pve1').answerDryRuns(no);
-    expect(await refusal({ $case: 'change', value: { guest: guest('web'), change: { change } } })).toBe(
+    expect(await refusal(change({ $case: 'createSnapshot', value: { name: 's1', description: '' } }))).toBe(
       'PXM_SNAPSHOT_UNSUPPORTED',
     );
   });

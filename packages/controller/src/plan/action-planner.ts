@@ -192,7 +192,7 @@ function problemsOf(action: Action): string[] {
     return problems;
   }
   if ((action.value.guest?.key ?? '') === '') complain('guest', 'name a container by vmid or name');
-  if (action.$case === 'change') checkChange(action.value.change, complain);
+  if (action.$case === 'change') checkChange(action.value, complain);
   if (action.$case === 'clone') checkClone(action.value, complain);
   if (action.$case === 'start' && action.value.readiness !== undefined)
     checkReadiness(action.value.readiness, complain);

@@ -34,9 +34,13 @@ async function commandsOf(ask: () => Promise<readonly HostCommand[]>): Promise<H
   }
 }
 
-/** Only the host knows what a change needs there: a plan that its agent would refuse is not made. Throws its refusal. */
+/**
+ * Only the host knows what a change needs there: a plan whose first step its agent would refuse is not made. Throws its
+ * refusal. What comes later depends on what that step makes.
+ */
 export async function requireAgreed(agents: AgentDoor, record: PlanRecord): Promise<void> {
-  for (const step of record.plan.steps) await issueOf(step)?.(agents, record, dryOrder(record.plan, step.index));
+  const [first] = record.plan.steps;
+  if (first !== undefined) await issueOf(first)?.(agents, record, dryOrder(record.plan, first.index));
 }
 
 function dryOrder(plan: Plan, step: number): Order {

@@ -34,7 +34,7 @@ const clone: Issue = (agents, record, order) => {
 
 const start: Issue = (agents, record, order) => {
   const { nodeUid, vmid, guestUid, spec } = record.plan;
-  const readiness = record.action === undefined ? spec?.readiness : actionOf(record, 'start').readiness;
+  const readiness = record.action?.$case === 'start' ? record.action.value.readiness : spec?.readiness;
   return agents.startContainer(nodeUid, { order, vmid, guestUid, readiness });
 };
 

@@ -54,7 +54,7 @@ function newerOnes({ parts, vmid }: Job, found: readonly SnapshotOnDataset[]): s
 async function carryOut(job: Job, work: Work): Promise<void> {
   const { parts, vmid } = job;
   if (parts.runState.isRunning(vmid)) {
-    work.warn(`container ${vmid} was running: it is stopped for this, and stays stopped`);
+    work.warn(`container ${vmid} was running: it is stopped for this`);
     await stopContainer(parts, vmid, work);
   }
   await rollBack(job, work);

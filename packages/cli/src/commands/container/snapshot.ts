@@ -50,23 +50,35 @@ export const containerSnapshotRollback = command({
   path: 'container snapshot rollback',
   summary: 'Put a container back to a snapshot',
   description:
-    'What changed since then is lost. A container that runs is stopped, and stays stopped. On ZFS only the newest snapshot will do. Asks first; without a terminal it needs --yes.',
+    'What changed since then is lost. A container that runs is stopped, and stays stopped without --start. On ZFS only the newest snapshot will do. Asks first; without a terminal it needs --yes.',
   args: ARGS,
-  options: { node: NODE_OPTION, yes: YES_OPTION, ...CHANGE_OPTIONS },
-  examples: ['pxmgr container snapshot rollback web before-upgrade'],
+  options: {
+    node: NODE_OPTION,
+    start: { kind: 'flag', flag: 'start', help: 'start the container when it is back' },
+    yes: YES_OPTION,
+    ...CHANGE_OPTIONS,
+  },
+  examples: [
+    'pxmgr container snapshot rollback web before-upgrade',
+    'pxmgr container snapshot rollback web before-upgrade --start --yes',
+  ],
   run: async (context, input) => {
     const { options } = input;
     const { guest, name } = named(input, options.node);
     return await carryOut(context, {
       flags: options,
-      makePlan: changePlanner(context, options, { guest, change: { $case: 'rollbackSnapshot', value: { name } } }),
+      makePlan: changePlanner(context, options, {
+        guest,
+        change: { $case: 'rollbackSnapshot', value: { name } },
+        start: options.start,
+      }),
       confirm: options.yes
         ? undefined
         : {
             question: `Put container ${guest.key} back to ${name} and lose what changed since?`,
             command: 'pxmgr container snapshot rollback',
           },
-      done: guestLine(`is back at snapshot ${name}`),
+      done: guestLine(`is back at snapshot ${name}${options.start ? ' and runs' : ''}`),
     });
   },
 });

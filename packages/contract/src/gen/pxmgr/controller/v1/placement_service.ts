@@ -192,7 +192,11 @@ export interface PullAction {
 
 export interface ChangeAction {
   guest: GuestKey | undefined;
-  change: ContainerChange | undefined;
+  change:
+    | ContainerChange
+    | undefined;
+  /** Of a rollback only: the container is started when it is done. */
+  start: boolean;
 }
 
 /** On the node of the source, with a vmid and a reservation of its own. */
@@ -2837,7 +2841,7 @@ export const PullAction: MessageFns<PullAction> = {
 };
 
 function createBaseChangeAction(): ChangeAction {
-  return { guest: undefined, change: undefined };
+  return { guest: undefined, change: undefined, start: false };
 }
 
 export const ChangeAction: MessageFns<ChangeAction> = {
@@ -2847,6 +2851,9 @@ export const ChangeAction: MessageFns<ChangeAction> = {
     }
     if (message.change !== undefined) {
       ContainerChange.encode(message.change, writer.uint32(18).fork()).join();
+    }
+    if (message.start !== false) {
+      writer.uint32(24).bool(message.start);
     }
     return writer;
   },
@@ -2880,6 +2887,14 @@ export const ChangeAction: MessageFns<ChangeAction> = {
             message.change = ContainerChange.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.start = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2896,6 +2911,7 @@ export const ChangeAction: MessageFns<ChangeAction> = {
     return {
       guest: isSet(object.guest) ? GuestKey.fromJSON(object.guest) : undefined,
       change: isSet(object.change) ? ContainerChange.fromJSON(object.change) : undefined,
+      start: isSet(object.start) ? globalThis.Boolean(object.start) : false,
     };
   },
 
@@ -2906,6 +2922,9 @@ export const ChangeAction: MessageFns<ChangeAction> = {
     }
     if (message.change !== undefined) {
       obj.change = ContainerChange.toJSON(message.change);
+    }
+    if (message.start !== false) {
+      obj.start = message.start;
     }
     return obj;
   },
@@ -2921,6 +2940,7 @@ export const ChangeAction: MessageFns<ChangeAction> = {
     message.change = (object.change !== undefined && object.change !== null)
       ? ContainerChange.fromPartial(object.change)
       : undefined;
+    message.start = object.start ?? false;
     return message;
   },
 };
