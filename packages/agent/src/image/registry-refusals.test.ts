@@ -3,13 +3,15 @@ import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Command } from '@pxmgr/kit/exec/command';
+import { systemClock } from '@pxmgr/kit/clock';
+import type { Command, CommandResult } from '@pxmgr/kit/exec/command';
 import { createRunner } from '@pxmgr/kit/exec/run';
 import { createLogger } from '@pxmgr/kit/log/logger';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { commandError } from '../host/stderr-map.ts';
 import { BASE_LAYER, writeFixture } from './layout-fixture.ts';
 import { FixtureRegistry, type Refusal } from './registry-fixture.ts';
+import { ImageResolver } from './resolve.ts';
 import { prepareSkopeo } from './setup.ts';
 import { copyToLayout, inspectRaw, parsePlatform, type SkopeoSetup } from './skopeo.ts';
 
@@ -100,6 +102,20 @@ describe('a rate limit', () => {
     const started = Date.now();
     expect(await codeOf(inspectRaw(await setUp(), name))).toBe('');
     expect(Date.now() - started).toBeGreaterThanOrEqual(1000);
+  });
+});
+
+describe('a registry that keeps us waiting for longer than anybody waits', () => {
+  const impatient = (command: Command): Promise<CommandResult> =>
+    runner.run({ ...command, timeoutMs: Math.min(command.timeoutMs, 3000), killGraceMs: 100 });
+
+  it.each([
+    ['because of its rate limit', { ...LIMITED, headers: { 'retry-after': '3600' } }, 'PXM_REGISTRY_LIMIT'],
+    ['in the middle of an answer', { status: 200, stallAfter: 10 }, 'PXM_COMMAND_TIMEOUT'],
+  ])('%s is told so', async (_why, refusal: Refusal, code) => {
+    registry.judge = ({ path }) => (path.includes('/manifests/') ? refusal : undefined);
+    const resolver = new ImageResolver(await setUp(), systemClock);
+    await expect(resolver.resolve(name, 'linux/amd64', impatient)).rejects.toMatchObject({ code });
   });
 });
 

@@ -9,6 +9,7 @@ import * as z from 'zod';
 import { commandError } from '../host/stderr-map.ts';
 import { DOCKER_MANIFEST, ImageJson, INDEX_TYPES, Index, Manifest, OCI_MANIFEST } from './oci-types.ts';
 import {
+  askWhySilent,
   formatPlatform,
   inspectConfig,
   inspectRaw,
@@ -16,6 +17,7 @@ import {
   parsePlatform,
   registryOf,
   type SkopeoSetup,
+  tellsOfLimit,
 } from './skopeo.ts';
 
 export interface ResolvedImage {
@@ -46,7 +48,7 @@ export class ImageResolver {
 
   /**
    * `platform` empty = the node's own. Errors: PXM_IMAGE_REF_INVALID, PXM_IMAGE_NOT_FOUND, PXM_IMAGE_PLATFORM_MISSING,
-   * PXM_IMAGE_PULL_DENIED, PXM_IMAGE_REJECTED, PXM_REGISTRY_UNREACHABLE, PXM_REGISTRY_LIMIT.
+   * PXM_IMAGE_PULL_DENIED, PXM_IMAGE_REJECTED, PXM_REGISTRY_UNREACHABLE, PXM_REGISTRY_LIMIT, PXM_COMMAND_TIMEOUT.
    */
   async resolve(reference: string, platform: string, run: RunCommand): Promise<ResolvedImage> {
     const parsed = parseImageReference(reference);
@@ -109,7 +111,10 @@ export class ImageResolver {
   async #text(command: Command, reference: ImageReference, run: RunCommand): Promise<string> {
     const result = await run(command);
     if (result.exitCode === 0) return result.stdout;
-    throw commandError(result, imageContext(formatImageReference(reference)));
+    const context = imageContext(formatImageReference(reference));
+    if (result.timedOut && tellsOfLimit(await run(askWhySilent(command))))
+      throw new PxmError('PXM_REGISTRY_LIMIT', context);
+    throw commandError(result, context);
   }
 }
 

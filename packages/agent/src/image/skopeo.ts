@@ -1,4 +1,4 @@
-import type { Command } from '@pxmgr/kit/exec/command';
+import type { Command, CommandResult } from '@pxmgr/kit/exec/command';
 
 /**
  * argv of skopeo. Nothing of the machine's or the caller's defaults is used silently: policy, credentials file and
@@ -21,7 +21,9 @@ export interface Platform {
   readonly variant: string;
 }
 
-const INSPECT_TIMEOUT_MS = 60_000;
+/** The controller waits a minute for the answer, which may need more than one of these. */
+const INSPECT_TIMEOUT_MS = 40_000;
+const QUESTION_TIMEOUT_MS = 10_000;
 /** Four hours: a slow line and a large image. The operation can be cancelled at any time. */
 const COPY_TIMEOUT_MS = 4 * 3_600_000;
 /** Only for copies: somebody waits for an inspection, and skopeo's pauses between tries double. */
@@ -51,6 +53,25 @@ export function inspectRaw(setup: SkopeoSetup, name: string): Command {
 /** The image configuration as OCI JSON. */
 export function inspectConfig(setup: SkopeoSetup, name: string, platform: Platform): Command {
   return inspect(setup, name, { flags: ['--config'], purpose: `read the configuration of ${name}`, platform });
+}
+
+/**
+ * A rate limit is waited for without a word (containers/image docker/docker_client.go, up to a minute for each of five
+ * tries): only its debug lines tell of it. Not used for the reading itself: they also hold texts of failures that are none.
+ */
+export function askWhySilent(command: Command): Command {
+  return {
+    ...command,
+    args: ['--debug', ...command.args],
+    purpose: 'ask why the registry does not answer',
+    timeoutMs: QUESTION_TIMEOUT_MS,
+    killGraceMs: 1000,
+  };
+}
+
+/** What `askWhySilent` has brought. */
+export function tellsOfLimit({ stderr }: CommandResult): boolean {
+  return /level=debug msg="Too many requests to /.test(stderr);
 }
 
 export interface CopyToLayout {
