@@ -1,6 +1,7 @@
-/** The database of the controller when there is no room: questions are answered, the reason is told, work goes on with room. */
+/** The database of the controller when the disk takes nothing: questions are answered, the reason is told, work goes on later. */
 import { afterAll, afterEach, expect, it } from 'vitest';
 import { finish, request, until, Workshop } from '../../packages/controller/src/execute/work.fixture.ts';
+import { limitFileSize } from './file-limit.ts';
 import { SmallDisk } from './small-disk.ts';
 
 const disk = await SmallDisk.mount(4096);
@@ -10,10 +11,26 @@ afterAll(async () => {
 let shop: Workshop;
 afterEach(async () => {
   disk?.free();
+  await limitFileSize(process.pid, undefined);
   await shop.close();
 });
 
-it.skipIf(disk === undefined)('a full disk under the controller stops nothing for good', async () => {
+interface Trouble {
+  readonly code: string;
+  readonly begin: () => Promise<void> | void;
+  readonly end: () => Promise<void> | void;
+}
+
+const TROUBLES: readonly Trouble[] = [
+  { code: 'PXM_DISK_FULL', begin: () => disk?.fill(), end: () => disk?.free() },
+  {
+    code: 'PXM_DISK_FAILED',
+    begin: () => limitFileSize(process.pid, 0),
+    end: () => limitFileSize(process.pid, undefined),
+  },
+];
+
+it.skipIf(disk === undefined).each(TROUBLES)('$code under the controller stops nothing for good', async (trouble) => {
   shop = new Workshop([{ name: 'pve1' }], disk?.path);
   await shop.listen();
   const { work, database } = shop.open();
@@ -23,8 +40,8 @@ it.skipIf(disk === undefined)('a full disk under the controller stops nothing fo
   const { id } = work.executor.apply(plan.id);
   await until(() => agent.running('container.create') === 1);
 
-  disk?.fill();
-  const refused = { code: 'PXM_DISK_FULL', fields: { path: database.path } };
+  await trouble.begin();
+  const refused = { code: trouble.code, fields: { path: database.path } };
   await expect(work.planner.planContainer(request())).rejects.toMatchObject(refused);
   expect(database.failure()).toMatchObject(refused);
   agent.letGo('container.create');
@@ -35,7 +52,7 @@ it.skipIf(disk === undefined)('a full disk under the controller stops nothing fo
   expect(work.records.reservations.active()).toHaveLength(1);
   expect(database.check()).toBe('ok');
 
-  disk?.free();
+  await trouble.end();
   const { record } = await finish(work, id);
   expect(record).toMatchObject({ state: 'done', operation: { problem: undefined } });
   expect(agent.effects).toEqual(['image.pull', 'container.create 100', 'container.start 100']);

@@ -18,7 +18,7 @@ import type { AgentDoor } from '../plan/agent-door.ts';
 import type { Ledger } from '../plan/ledger.ts';
 import type { Records } from '../plan/records.ts';
 import { takenDevice } from '../plan/taken-device.ts';
-import { isOutOfRoom } from '../store/open.ts';
+import { isRefusedByDisk } from '../store/open.ts';
 import { newOperation, OperationLog } from './operation-log.ts';
 import { Run } from './run.ts';
 import type { ExecuteLimits, RunContext } from './run-context.ts';
@@ -188,7 +188,7 @@ export class Executor {
     return { log, run: new Run(this.#context(plan, log, cancel.signal), plan, this.#parts.ledger) };
   }
 
-  /** Where there was no room for a change, memory is ahead of the rows: it goes on from what `again` reads in them. */
+  /** Where the disk did not take a change, memory is ahead of the rows: it goes on from what `again` reads in them. */
   async #watchOver(first: Prepared, again: () => Prepared): Promise<void> {
     const { log } = first;
     const logger = this.#parts.logger.child({ op: log.operation.id, plan: log.operation.planId });
@@ -204,15 +204,15 @@ export class Executor {
     }
   }
 
-  /** False after a while without room. */
+  /** False after a while, when the disk took nothing. */
   async #endsFor({ run, log }: Prepared, logger: Logger): Promise<boolean> {
     try {
       await run.drive();
       logger.info({ state: log.state, code: log.operation.problem?.code }, 'operation ended');
       return true;
     } catch (error) {
-      if (!isOutOfRoom(this.#parts.records.database, error)) throw error;
-      logger.error({ err: error }, 'operation waits for room on the disk');
+      if (!isRefusedByDisk(this.#parts.records.database, error)) throw error;
+      logger.error({ err: error }, 'operation waits for the disk');
       await this.#parts.clock.sleep(ROOM_POLL_MS, this.#stop.signal);
       return false;
     }

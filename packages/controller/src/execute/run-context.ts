@@ -4,7 +4,7 @@ import type { FleetView } from '../domain/fleet-view.ts';
 import type { Action } from '../domain/plan.ts';
 import type { AgentDoor } from '../plan/agent-door.ts';
 import type { Records } from '../plan/records.ts';
-import { isOutOfRoom } from '../store/open.ts';
+import { isRefusedByDisk } from '../store/open.ts';
 import type { OperationLog } from './operation-log.ts';
 
 export interface ExecuteLimits {
@@ -45,7 +45,7 @@ export interface RunContext {
   readonly cancelActor: () => string;
 }
 
-/** The failure says nothing about the work: the controller stops, or has no room to write down how it went. */
+/** The failure says nothing about the work: the controller stops, or cannot write down how it went. */
 export function goesOnLater({ stop, records }: RunContext, error: unknown): boolean {
-  return stop.aborted || isOutOfRoom(records.database, error);
+  return stop.aborted || isRefusedByDisk(records.database, error);
 }

@@ -3,7 +3,7 @@
  * alone: it sees what the jobs before it wrote, and what it wrote itself is taken back when it fails. Nobody gets an
  * answer before the commit is durable.
  */
-import { type Database, isOutOfRoom } from '../store/open.ts';
+import { type Database, isRefusedByDisk } from '../store/open.ts';
 
 export interface GroupHooks {
   /** First in the transaction. */
@@ -101,7 +101,7 @@ export class CommitGroup {
       });
       return true;
     } catch (error) {
-      if (jobsOfIt.areDone || isOutOfRoom(this.#database, error)) throw error;
+      if (jobsOfIt.areDone || isRefusedByDisk(this.#database, error)) throw error;
       this.#hooks.undone();
       return false;
     }

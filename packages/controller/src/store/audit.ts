@@ -1,5 +1,5 @@
 import { fromMs, toMs } from './columns.ts';
-import { type Database, isOutOfRoom } from './open.ts';
+import { type Database, isRefusedByDisk } from './open.ts';
 
 /** Outcome of a call that has not ended. */
 const OPEN = 'RUNNING';
@@ -66,12 +66,12 @@ export class AuditStore {
     return BigInt(lastInsertRowid);
   }
 
-  /** Without room the row stays open: what was done is done, and the caller shall hear of that. */
+  /** Where the disk does not take it the row stays open: what was done is done, and the caller shall hear of that. */
   end(id: bigint, outcome: string): void {
     try {
       this.#database.transaction(() => this.#end.run(outcome, id));
     } catch (error) {
-      if (!isOutOfRoom(this.#database, error)) throw error;
+      if (!isRefusedByDisk(this.#database, error)) throw error;
     }
   }
 

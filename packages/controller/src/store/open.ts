@@ -16,14 +16,14 @@ export interface Database {
   readonly path: string;
   /**
    * Runs `work` in one immediate transaction; nested calls join the outer one. Rolled back when it throws. Errors:
-   * PXM_DISK_FULL, besides those of `work`.
+   * PXM_DISK_FULL, PXM_DISK_FAILED, besides those of `work`.
    */
   transaction<T>(work: () => T): T;
   /** Inside a transaction: what `work` wrote is taken back when it throws; the rest of the transaction stays. */
   part<T>(work: () => T): T;
   /** Differs from an earlier answer when memory may be ahead of the rows or behind: a rollback here, a commit elsewhere. */
   epoch(): string;
-  /** Why nothing can be written for want of room; undefined when the last change became durable. */
+  /** Why the disk takes nothing; undefined when the last change became durable. */
   failure(): PxmError | undefined;
   /** Pages in use, in bytes. */
   sizeBytes(): number;
@@ -115,18 +115,21 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The file, or the index of its log, could not grow. */
-function isFull(error: unknown): boolean {
-  return error instanceof BetterSqlite.SqliteError && /^SQLITE_(?:FULL|IOERR_SHMSIZE)$/.test(error.code);
+/** What SQLite says about the disk; IOERR_SHMSIZE: the index of the log could not grow. Undefined for anything else. */
+function refusal(error: unknown, path: string): PxmError | undefined {
+  if (!(error instanceof BetterSqlite.SqliteError) || !/^SQLITE_(?:FULL|IOERR)/.test(error.code)) return undefined;
+  const isFull = error.code === 'SQLITE_FULL' || error.code === 'SQLITE_IOERR_SHMSIZE';
+  return new PxmError(isFull ? 'PXM_DISK_FULL' : 'PXM_DISK_FAILED', { path }, { cause: error });
 }
 
-/** The controller has no room of its own; the same words about a node come from its agent. */
-export function isOutOfRoom({ path }: Database, error: unknown): boolean {
-  return isPxmError(error, 'PXM_DISK_FULL') && error.fields['path'] === path;
+/** The controller's own disk takes nothing; the same words about a node come from its agent. */
+export function isRefusedByDisk({ path }: Database, error: unknown): boolean {
+  const isMeant = isPxmError(error, 'PXM_DISK_FULL') || isPxmError(error, 'PXM_DISK_FAILED');
+  return isMeant && error.fields['path'] === path;
 }
 
-/** Whether there was room for the last change. */
-class Room {
+/** Whether the disk took the last change. */
+class Disk {
   failure: PxmError | undefined;
   readonly #path: string;
   readonly #changes;
@@ -144,9 +147,10 @@ class Room {
       if (this.failure !== undefined && this.#changes.get() !== before) this.failure = undefined;
       return result;
     } catch (error) {
-      if (!isFull(error)) throw error;
-      this.failure = new PxmError('PXM_DISK_FULL', { path: this.#path }, { cause: error });
-      throw this.failure;
+      const failure = refusal(error, this.#path);
+      if (failure === undefined) throw error;
+      this.failure = failure;
+      throw failure;
     }
   }
 }
@@ -156,7 +160,7 @@ function wrap(sql: BetterSqlite.Database, path: string): Database {
   const release = sql.prepare('RELEASE part');
   const back = sql.prepare('ROLLBACK TO part');
   const version = sql.prepare<[], number>('PRAGMA data_version').pluck();
-  const room = new Room(sql, path);
+  const disk = new Disk(sql, path);
   let rollbacks = 0;
   // Inside a transaction nobody else can commit.
   let versionInside: number | undefined;
@@ -179,7 +183,7 @@ function wrap(sql: BetterSqlite.Database, path: string): Database {
         return work();
       });
       try {
-        return room.watch(() => counted(() => inside.immediate()));
+        return disk.watch(() => counted(() => inside.immediate()));
       } finally {
         versionInside = undefined;
       }
@@ -195,7 +199,7 @@ function wrap(sql: BetterSqlite.Database, path: string): Database {
       release.run();
       return result;
     },
-    failure: () => room.failure,
+    failure: () => disk.failure,
     epoch: () => `${String(versionInside ?? version.get())}/${String(rollbacks)}`,
     sizeBytes: () =>
       Number(sql.pragma('page_count', { simple: true })) * Number(sql.pragma('page_size', { simple: true })),
