@@ -35,6 +35,22 @@ function numbers() {
 const ids = (outbox: Outbox) => outbox.pending().map((slot) => `${slot.id}=${slot.hash}`);
 
 describe('Outbox', () => {
+  it('holds an hour of 50,000 changes: bounded while the bus is away, and read back in one pass', () => {
+    const path = file();
+    const outbox = Outbox.open(path);
+    const many = (from: number, count: number) => Array.from({ length: count }, (_, n) => item(`x${String(from + n)}`));
+    for (let round = 0; round < 500; round += 1) outbox.put(many(0, 100));
+    expect(outbox.size).toBe(100);
+    expect(statSync(path).size).toBeLessThan(5 * 1024 * 1024);
+    for (let from = 0; from < 50_000; from += 1000) outbox.put(many(from, 1000));
+    const position = numbers();
+    for (let sent = 0; sent < 25_600; sent += 256) outbox.confirm(outbox.take(256, position));
+    // One look through all for each that went out took minutes.
+    const again = Outbox.open(path);
+    expect(ids(again)).toEqual(ids(outbox));
+    expect(again.size).toBe(50_000 - 25_600);
+  });
+
   it('keeps one slot per object, the newest state, in the order of queueing', () => {
     const outbox = Outbox.open(file());
     outbox.put([item('a', '1'), item('b', '1')]);

@@ -94,27 +94,28 @@ export class Outbox {
   /** Reads what an earlier process left. */
   static open(path: string, maxItems = DEFAULT_MAX_ITEMS): Outbox {
     const outbox = new Outbox(new OutboxFile(path), maxItems);
-    for (const frame of outbox.#file.read()) outbox.#replay(frame);
+    const keys = new Map<bigint, string>();
+    for (const frame of outbox.#file.read()) outbox.#replay(frame, keys);
     outbox.#keep(() => {
       outbox.#compact();
     });
     return outbox;
   }
 
-  #replay({ op, payload }: Frame): void {
+  /** `keys`: of every state read so far, so that looking through all of them is not done for each that went out. */
+  #replay({ op, payload }: Frame, keys: Map<bigint, string>): void {
     if (op === 'done') {
-      this.#forget(Buffer.from(payload).readBigUInt64LE(0));
+      const seq = Buffer.from(payload).readBigUInt64LE(0);
+      const key = keys.get(seq) ?? '';
+      if (this.#slots.get(key)?.seq === seq) this.#slots.delete(key);
       return;
     }
     const slot = decodeItem(payload);
     if (slot === undefined) return;
+    keys.set(slot.seq, keyOf(slot));
     this.#slots.delete(keyOf(slot));
     this.#slots.set(keyOf(slot), slot);
     if (slot.seq > this.#seq) this.#seq = slot.seq;
-  }
-
-  #forget(seq: bigint): void {
-    for (const [key, slot] of this.#slots) if (slot.seq === seq) this.#slots.delete(key);
   }
 
   get size(): number {
