@@ -76,11 +76,14 @@ export function healNode(host: Host): void {
   const before = recordIn(own);
   rmSync(host.simPath('cut.json'), { force: true });
   if (existsSync(own)) {
-    setWritable(own, true);
-    renameSync(own, `${own}.old`);
+    // Whoever is in the middle of a change ends it first.
+    changeClusterIn(own, () => {
+      setWritable(own, true);
+      renameSync(own, `${own}.old`);
+      linkPve(host);
+    });
     rmSync(`${own}.old`, { recursive: true });
   }
-  linkPve(host);
   turnSwitches(host, { noQuorum: false });
   changeClusterIn(host.sharedDir, (state) => {
     const member = state.members[host.name];

@@ -26,7 +26,18 @@ const INFO = 6;
 /** Changes the state as this node sees it, and renews the dot files of every node that sees the same. */
 export function changeCluster<T>(host: Host, change: (state: ClusterState) => T): T {
   requireAlive();
-  return changeClusterIn(host.clusterDir, change);
+  for (;;) {
+    const directory = host.clusterDir;
+    try {
+      const done = changeClusterIn(directory, (state) =>
+        host.clusterDir === directory ? { result: change(state) } : undefined,
+      );
+      if (done !== undefined) return done.result;
+    } catch (err) {
+      // Cut off or healed while it waited for its turn: nothing was begun, and the node sees another directory now.
+      if ((err as NodeJS.ErrnoException).code !== 'ENOENT' || host.clusterDir === directory) throw err;
+    }
+  }
 }
 
 export function readCluster(host: Host): ClusterState {

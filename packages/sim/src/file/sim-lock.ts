@@ -2,7 +2,7 @@
  * A short lock over the stand-in's own records, for critical sections without any await. The lock file is made by
  * link(2), so it never exists without its owner's pid, and the lock of a process that is gone is taken over.
  */
-import { linkSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { readText } from './sim-file.ts';
 
 const PAUSE_MS = 1;
@@ -18,12 +18,13 @@ export function withSimLock<T>(path: string, section: () => T): T {
       pause();
     }
   } finally {
-    unlinkSync(mine);
+    rmSync(mine, { force: true });
   }
   try {
     return section();
   } finally {
-    unlinkSync(path);
+    // The section may have taken the folder away.
+    rmSync(path, { force: true });
   }
 }
 
