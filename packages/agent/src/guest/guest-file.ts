@@ -1,4 +1,5 @@
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { Cluster } from '../host/cluster.ts';
 import type { HostPaths } from '../host/paths.ts';
 import { readVmlist } from '../host/vmlist.ts';
 import { type GuestConfig, guestUidOf, parseGuestConfig } from './config-file.ts';
@@ -7,10 +8,12 @@ import { guestConfigPath } from './guest-list.ts';
 /** The configuration files of this node's containers, and the checks that come before every verb. */
 export class GuestFiles {
   readonly #paths: HostPaths;
+  readonly #cluster: Cluster;
   readonly node: string;
 
   constructor(paths: HostPaths, node: string) {
     this.#paths = paths;
+    this.#cluster = new Cluster(paths, node);
     this.node = node;
   }
 
@@ -18,10 +21,18 @@ export class GuestFiles {
     return guestConfigPath(this.node, 'container', vmid);
   }
 
+  /**
+   * Undefined when there is no such container. Only a node that has its cluster can tell: without pmxcfs /etc/pve is an
+   * empty folder. Errors: PXM_NO_QUORUM, instead of an absence that nobody can be sure of.
+   */
   text(vmid: number): string | undefined {
+    const text = this.#paths.readIfThere(this.path(vmid));
+    if (text !== undefined) return text;
+    this.#cluster.requireQuorum();
     return this.#paths.readIfThere(this.path(vmid));
   }
 
+  /** As `text`. */
   config(vmid: number): GuestConfig | undefined {
     const text = this.text(vmid);
     return text === undefined ? undefined : parseGuestConfig(text);

@@ -2,6 +2,7 @@ import type { Operation } from '@pxmgr/contract/common';
 import { OperationState } from '@pxmgr/contract/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { recoverAll } from '../operation/recover.ts';
+import { isDestroy } from './create/create-fixture.ts';
 import { type FixtureHost, makeHost, UID } from './host-fixture.ts';
 import { carryOutVerb, previewVerb, type VerbRequest } from './lifecycle.ts';
 import { verbRecovery } from './verb-recovery.ts';
@@ -232,6 +233,75 @@ describe('after a crash', () => {
       });
     });
     expect(operation.recovery).toBe('resumed');
+    host.runner.assertDone();
+  });
+});
+
+describe('a destroy on a node that loses its cluster', () => {
+  const MEMBERS = (quorate: number): string => `{"nodename":"pve1","cluster":{"name":"c","quorate":${quorate}}}`;
+  const DESTROY = 'pct destroy 101 --destroy-unreferenced-disks 1 --purge 1';
+
+  async function end(): Promise<Operation> {
+    const store = host.newStore(new Map([['container.destroy', verbRecovery(host.parts, 'destroy')]]));
+    const params = { vmid: 101, guestUid: UID };
+    const { id } = await store.start(
+      { kind: 'container.destroy', title: 'destroy', vmid: 101, keys: ['vmid:101'], params },
+      (work) => carryOutVerb(host.parts, { ...params, verb: 'destroy' }, work),
+    );
+    return await store.settled(id);
+  }
+
+  it('is not done because the cluster file system is away, and with it the configuration', async () => {
+    host.write('etc/hostname', 'pve1\n');
+    host.write('etc/pve/.members', MEMBERS(1));
+    host.runner.expect(DESTROY, {
+      exit: 111,
+      stderr: 'ipcc_send_rec[1] failed: Connection refused\n',
+      effect: () => {
+        host.dropGuest(101);
+        host.write('etc/pve/.members', '');
+        setTimeout(() => {
+          host.putGuest(101, CONFIG);
+          host.write('etc/pve/.members', MEMBERS(1));
+        }, 1200);
+      },
+    });
+    host.runner.expect(DESTROY, {
+      effect: () => {
+        host.dropGuest(101);
+      },
+    });
+    expect(await end()).toMatchObject({ state: OperationState.OPERATION_STATE_DONE, recovery: 'resumed' });
+    host.runner.assertDone();
+  });
+
+  it('is gone on with when the node has quorum again, and no command runs before', async () => {
+    const runWithQuorum: boolean[] = [];
+    const note = (): void => {
+      runWithQuorum.push(host.parts.cluster.quorate());
+    };
+    host.write('etc/pve/.members', MEMBERS(1));
+    host.runner.expect(DESTROY, {
+      exit: 255,
+      stderr: 'failed to remove config file: Permission denied\n',
+      effect: () => {
+        note();
+        host.putGuest(101, `lock: destroyed\nlxc.environment.hooks: PXMGR_GUEST=${UID}\n`);
+        host.write('etc/pve/.members', MEMBERS(0));
+        setTimeout(() => {
+          host.write('etc/pve/.members', MEMBERS(1));
+        }, 1200);
+      },
+    });
+    host.runner.expect('pct unlock 101', { effect: note });
+    host.runner.expect(isDestroy, {
+      effect: () => {
+        note();
+        host.dropGuest(101);
+      },
+    });
+    expect(await end()).toMatchObject({ state: OperationState.OPERATION_STATE_DONE, recovery: 'resumed' });
+    expect(runWithQuorum).toEqual([true, true, true]);
     host.runner.assertDone();
   });
 });

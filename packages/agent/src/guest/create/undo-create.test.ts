@@ -62,21 +62,27 @@ describe('recovery of a create that the agent did not live to end', () => {
     const quorate = (value: number): void => {
       host.write('etc/pve/.members', `{"nodename":"pve1","cluster":{"name":"c","quorate":${value}}}`);
     };
+    const runWithQuorum: boolean[] = [];
+    const note = (): void => {
+      runWithQuorum.push(host.parts.cluster.quorate());
+    };
+    host.runner.expect('pct unlock 101', { effect: note });
     // Lost once more while the undo is at work: its first try fails, and is no end.
-    host.runner.expect('pct unlock 101');
     host.runner.expect(isDestroy, {
       exit: 255,
       stderr: "unable to open file '/etc/pve/nodes/pve1/lxc/101.conf.tmp.1' - Permission denied\n",
       effect: () => {
+        note();
         quorate(0);
         setTimeout(() => {
           quorate(1);
         }, 1200);
       },
     });
-    host.runner.expect('pct unlock 101');
+    host.runner.expect('pct unlock 101', { effect: note });
     host.runner.expect(isDestroy, {
       effect: () => {
+        note();
         host.dropGuest(101);
       },
     });
@@ -89,6 +95,7 @@ describe('recovery of a create that the agent did not live to end', () => {
     });
     expect(operation).toMatchObject({ state: OperationState.OPERATION_STATE_FAILED, recovery: 'undone' });
     expect(operation.warnings).toContainEqual(expect.stringContaining('no quorum'));
+    expect(runWithQuorum).toEqual([true, true, true, true]);
     expect(host.parts.files.text(101)).toBeUndefined();
   });
 
