@@ -25,9 +25,12 @@ export interface NodeOptions {
   readonly network?: Network;
 }
 
+/** From the controller to the agent, and from the agent to the bus. */
+export type Stretch = 'agent' | 'bus';
+
 /** Gives the port that leads to another one. */
 export interface Network {
-  forward(port: number): Promise<number>;
+  forward(port: number, stretch: Stretch): Promise<number>;
 }
 
 export class NodeProcess {
@@ -76,7 +79,7 @@ export class NodeProcess {
       path: `${join(host.root, 'bin')}:${SYSTEM_PATH}`,
       state_dir: node.stateDir,
       listen: `127.0.0.1:${port}`,
-      advertise: `127.0.0.1:${(await options.network?.forward(port)) ?? port}`,
+      advertise: `127.0.0.1:${(await options.network?.forward(port, 'agent')) ?? port}`,
       command_log: node.commandLog,
       log_level: 'debug',
       ...options.agent,
@@ -123,7 +126,7 @@ export class NodeProcess {
     const file = join(this.stateDir, 'identity', 'membership.json');
     const membership = JSON.parse(readFileSync(file, 'utf8')) as { natsUrl: string };
     const url = new URL(membership.natsUrl);
-    url.port = String(await network.forward(Number(url.port)));
+    url.port = String(await network.forward(Number(url.port), 'bus'));
     writeFileSync(file, JSON.stringify({ ...membership, natsUrl: url.toString() }), { mode: 0o600 });
   }
 

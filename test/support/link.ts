@@ -1,33 +1,58 @@
-/** A stretch of network that can be cut: TCP through it stands still, as packets that nobody answers, and goes on when it is healed. */
+/**
+ * A stretch of network that can be cut or slowed down: TCP through a cut stands still, as packets that nobody answers,
+ * and goes on when it is healed.
+ */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import type { Stretch } from '../../deploy/stand/node.ts';
+
+/** What a bad line does to each direction. */
+export interface Slowness {
+  readonly latencyMs: number;
+  readonly bytesPerSecond: number;
+}
 
 interface Pair {
+  readonly stretch: Stretch;
   readonly near: Socket;
   readonly far: Socket;
+}
+
+/** One way of a connection: what is sent arrives in order, later by the latency, and no faster than the line is. */
+interface Direction {
+  freeAt: number;
+  lastArrivesAt: number;
 }
 
 export class Link {
   readonly #servers: Server[] = [];
   readonly #pairs = new Set<Pair>();
-  #isCut = false;
+  readonly #cut = new Set<Stretch>();
+  #slowness: Slowness | undefined;
 
   /** The port of this machine that leads to the other one through the link. */
-  async forward(port: number): Promise<number> {
+  async forward(port: number, stretch: Stretch): Promise<number> {
     const server = createServer({ pauseOnConnect: true }, (near) => {
-      this.#join({ near, far: connect(port, '127.0.0.1') });
+      this.#join({ stretch, near, far: connect(port, '127.0.0.1') });
     });
     this.#servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return (server.address() as AddressInfo).port;
   }
 
-  cut(): void {
-    this.#isCut = true;
-    for (const { near, far } of this.#pairs) for (const socket of [near, far]) socket.pause();
+  /** Both stretches, or one alone. */
+  cut(...stretches: readonly Stretch[]): void {
+    for (const stretch of stretches.length === 0 ? (['agent', 'bus'] as const) : stretches) this.#cut.add(stretch);
+    for (const { stretch, near, far } of this.#pairs)
+      if (this.#cut.has(stretch)) for (const socket of [near, far]) socket.pause();
+  }
+
+  /** What is under way and what comes; `undefined`: as fast as the machine. */
+  slow(slowness: Slowness | undefined): void {
+    this.#slowness = slowness;
   }
 
   heal(): void {
-    this.#isCut = false;
+    this.#cut.clear();
     for (const pair of [...this.#pairs]) this.#resume(pair);
   }
 
@@ -40,20 +65,36 @@ export class Link {
     this.#pairs.add(pair);
     this.#lead(pair.near, pair.far, pair);
     this.#lead(pair.far, pair.near, pair);
-    if (!this.#isCut) this.#resume(pair);
+    if (!this.#cut.has(pair.stretch)) this.#resume(pair);
   }
 
   #lead(from: Socket, to: Socket, pair: Pair): void {
+    const line: Direction = { freeAt: 0, lastArrivesAt: 0 };
     from.pause();
-    from.on('data', (data) => to.write(data));
+    from.on('data', (data: Buffer) => {
+      this.#carry(data, to, line);
+    });
     from.on('error', () => undefined);
     // What ends beyond a cut is not heard of on this side.
     from.on('close', () => {
-      if (!this.#isCut) this.#end(pair);
+      if (!this.#cut.has(pair.stretch)) this.#end(pair);
     });
   }
 
+  #carry(data: Buffer, to: Socket, line: Direction): void {
+    const now = performance.now();
+    if (this.#slowness === undefined && line.lastArrivesAt <= now) {
+      to.write(data);
+      return;
+    }
+    const { latencyMs, bytesPerSecond } = this.#slowness ?? { latencyMs: 0, bytesPerSecond: Number.POSITIVE_INFINITY };
+    line.freeAt = Math.max(line.freeAt, now) + (data.length / bytesPerSecond) * 1000;
+    line.lastArrivesAt = Math.max(line.lastArrivesAt, line.freeAt + latencyMs);
+    setTimeout(() => to.write(data), line.lastArrivesAt - now);
+  }
+
   #resume(pair: Pair): void {
+    if (this.#cut.has(pair.stretch)) return;
     if (pair.near.destroyed || pair.far.destroyed) this.#end(pair);
     else for (const socket of [pair.near, pair.far]) socket.resume();
   }

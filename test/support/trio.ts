@@ -1,16 +1,19 @@
 /** Three nodes of one cluster with a real agent each, whose network can be cut: that of the cluster alone, or all of it. */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { turnSwitches } from '@pxmgr/sim/call/switches';
 import { cutNode, healNode } from '@pxmgr/sim/cluster/membership';
+import { isQuorate } from '@pxmgr/sim/cluster/pmxcfs';
 import type { HostSpec } from '@pxmgr/sim/host/host';
+import { publishStopped, runningGuests } from '@pxmgr/sim/host/running';
 import { createPool } from '@pxmgr/sim/pool/pools';
 import { build } from 'esbuild';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
 import { CHECKOUT, type StandDir } from '../../deploy/stand/stand-dir.ts';
 import { waitFor } from '../../deploy/stand/wait.ts';
 import { TestFleet, WAIT_LIMIT_MS } from '../e2e/fleet.ts';
+import { killTools } from '../e2e/traces.ts';
 import { Link } from './link.ts';
 import { makeTemplate } from './small-template.ts';
 
@@ -49,13 +52,36 @@ export class Trio {
 
   /** Nobody reaches it, in whatever way. */
   cutAll(node: NodeProcess): void {
-    this.#links.get(node.name)?.cut();
+    this.link(node).cut();
     this.cutCluster(node);
+  }
+
+  /** What lies between a node and the controller: the agent's services, and the bus. The cluster has a network of its own. */
+  link(node: NodeProcess): Link {
+    const link = this.#links.get(node.name);
+    if (link === undefined) throw new Error(`${node.name} has no link`);
+    return link;
+  }
+
+  /** All that runs on it dies at once, and what is in memory is gone; for the others it is cut off, and stays so. */
+  async losePower(node: NodeProcess): Promise<void> {
+    this.cutAll(node);
+    await node.kill();
+    killTools(node);
+    for (const { vmid } of runningGuests(node.host)) publishStopped(node.host, vmid);
+    for (const name of readdirSync(node.host.path('/run/lock/lxc')))
+      rmSync(node.host.path(`/run/lock/lxc/${name}`), { recursive: true });
+    await this.noticed(node);
+  }
+
+  /** What an administrator does on another node with a guest of one that is away. */
+  removeConfig(node: NodeProcess, vmid: string): void {
+    rmSync(join(node.host.sharedDir, `nodes/${node.name}/lxc/${vmid}.conf`));
   }
 
   heal(node: NodeProcess): void {
     if (this.#cut.delete(node.name)) healNode(node.host);
-    this.#links.get(node.name)?.heal();
+    this.link(node).heal();
   }
 
   /** All of the network is back, and the controller knows it. */
@@ -68,6 +94,11 @@ export class Trio {
 
   async nodes(): Promise<readonly NodeRow[]> {
     return await this.fleet.cli.json<NodeRow[]>(['node', 'list']);
+  }
+
+  /** Until the node itself sees that it is cut off: some seconds after it was. */
+  async noticed(node: NodeProcess): Promise<void> {
+    await waitFor(`${node.name} notices the cut`, WAIT_LIMIT_MS, () => (isQuorate(node.host) ? undefined : true));
   }
 
   /** Until the controller's inventory shows what the node itself sees. */
