@@ -286,7 +286,7 @@ describe('a destroy on a node that loses its cluster', () => {
       stderr: 'failed to remove config file: Permission denied\n',
       effect: () => {
         note();
-        host.putGuest(101, `lock: destroyed\nlxc.environment.hooks: PXMGR_GUEST=${UID}\n`);
+        host.putGuest(101, 'lock: destroyed\n');
         host.write('etc/pve/.members', MEMBERS(0));
         setTimeout(() => {
           host.write('etc/pve/.members', MEMBERS(1));
