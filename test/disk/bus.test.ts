@@ -1,11 +1,9 @@
 /** The streams of nats-server when there is no room: it is told, and they take messages again when there is. */
-import { jetstream } from '@nats-io/jetstream';
 import { manifestSubject } from '@pxmgr/contract';
 import { FakeClock } from '@pxmgr/kit/clock';
 import { silentLogger } from '@pxmgr/kit/log/logger';
-import type { NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createTestServer, until } from '../../packages/controller/src/bus/bus.fixture.ts';
+import { createTestServer, isTaken, until } from '../../packages/controller/src/bus/bus.fixture.ts';
 import { connectBus } from '../../packages/controller/src/bus/connect.ts';
 import { controllerUserJwt } from '../../packages/controller/src/bus/jwt.ts';
 import { createBusKeys } from '../../packages/controller/src/bus/keys.ts';
@@ -19,7 +17,7 @@ const folder = disk?.path ?? '';
 const FULL = { code: 'PXM_DISK_FULL', fields: { path: folder } };
 
 let server: NatsServer;
-let connection: NatsConnection;
+let connection: Awaited<ReturnType<typeof connectBus>>;
 let health: StoreHealth;
 let restarts = 0;
 
@@ -52,35 +50,29 @@ afterAll(async () => {
   await disk?.unmount();
 });
 
-/** Whether the stream has taken a message of the node. */
-async function isTaken(nodeUid: string): Promise<boolean> {
-  const message = Buffer.alloc(6000);
-  return await jetstream(connection)
-    .publish(manifestSubject(nodeUid), message, { timeout: 1000 })
-    .then(
-      () => true,
-      () => false,
-    );
+/** Whether the streams have taken a message of the node. */
+async function takesOf(nodeUid: string): Promise<boolean> {
+  return await isTaken(connection, manifestSubject(nodeUid), Buffer.alloc(6000));
 }
 
 describe.skipIf(disk === undefined)('a full disk under the bus', () => {
   it('is told while the server still answers, and needs no new one', async () => {
     expect(await health.look(connection)).toBeUndefined();
     disk?.fill();
-    expect(await isTaken('n-new')).toBe(false);
+    expect(await takesOf('n-new')).toBe(false);
     expect(await health.look(connection)).toMatchObject(FULL);
     disk?.free();
-    await until('messages are taken', async () => await isTaken('n-new'));
+    await until('messages are taken', async () => await takesOf('n-new'));
     expect(await health.look(connection)).toBeUndefined();
     expect(restarts).toBe(0);
   }, 60_000);
 
   it('makes streams fall silent for good: the server is started again, once, when there is room', async () => {
-    expect(await isTaken('n-known')).toBe(true);
+    expect(await takesOf('n-known')).toBe(true);
     disk?.fill();
     expect(await health.look(connection), 'before it is silent').toMatchObject(FULL);
     await until('the streams are silent', async () => {
-      await isTaken('n-known');
+      await takesOf('n-known');
       return await ensureStreams(connection).then(
         () => false,
         () => true,
@@ -89,7 +81,7 @@ describe.skipIf(disk === undefined)('a full disk under the bus', () => {
     disk?.free();
     expect(await health.look(connection)).toBeUndefined();
     expect(restarts, 'it was silent while the disk was full, whether somebody looked or not').toBe(1);
-    await until('messages are taken', async () => await isTaken('n-known'));
+    await until('messages are taken', async () => await takesOf('n-known'));
     expect(await health.look(connection)).toBeUndefined();
     expect(restarts).toBe(1);
   }, 120_000);

@@ -152,17 +152,6 @@ export function printGuestConfig(config: GuestConfig): string {
 
 const GUEST_UID_PREFIX = 'PXMGR_GUEST=';
 /** Raw key that carries pxmgr's uid: no option write of Proxmox touches it, and the guest does not see it. */
-/**
- * Nothing of a guest, at most a lock: `pct create` begins with that, `pct destroy` ends with it (proxmox/pve-container
- * src/PVE/API2/LXC.pm), and unlocked it is what we leave when we are killed before our own `pct destroy` of it.
- */
-export function isStub({ entries, env, raw, pending, snapshots }: GuestConfig): boolean {
-  const isBare = env.length + raw.length + pending.entries.size + snapshots.size === 0;
-  return isBare && [...entries].every(([key, value]) => key === 'lock' && STUB_LOCKS.has(value));
-}
-
-const STUB_LOCKS: ReadonlySet<string> = new Set(['create', 'destroyed']);
-
 export const GUEST_UID_KEY = 'lxc.environment.hooks';
 
 /** pxmgr's uid of the guest; undefined for a guest it did not make. */
@@ -175,3 +164,14 @@ export function guestUidOf(config: ConfigSection): string | undefined {
 export function guestUidLine(uid: string): [key: string, value: string] {
   return [GUEST_UID_KEY, `${GUEST_UID_PREFIX}${uid}`];
 }
+
+/**
+ * Nothing of a guest, at most a lock: `pct create` begins with that, `pct destroy` ends with it (proxmox/pve-container
+ * src/PVE/API2/LXC.pm), and unlocked it is what we leave when we are killed before our own `pct destroy` of it.
+ */
+export function isStub({ entries, env, raw, pending, snapshots }: GuestConfig): boolean {
+  const isBare = env.length + raw.length + pending.entries.size + snapshots.size === 0;
+  return isBare && [...entries].every(([key, value]) => key === 'lock' && STUB_LOCKS.has(value));
+}
+
+const STUB_LOCKS: ReadonlySet<string> = new Set(['create', 'destroyed']);

@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { jetstream } from '@nats-io/jetstream';
 import { createUser, type KeyPair } from '@nats-io/nkeys';
 import { inboxPrefix } from '@pxmgr/contract';
 import { systemClock } from '@pxmgr/kit/clock';
@@ -123,6 +124,16 @@ export async function startTestBus(): Promise<TestBus> {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Whether the streams have taken a message. */
+export async function isTaken(connection: NatsConnection, subject: string, bytes: Uint8Array): Promise<boolean> {
+  return await jetstream(connection)
+    .publish(subject, bytes, { timeout: 1000 })
+    .then(
+      () => true,
+      () => false,
+    );
 }
 
 /** Waits until something is true; fails after ten seconds with the words given. */

@@ -2,11 +2,11 @@
 import { type AttachDevices, ContainerSpec, type DetachDevices, type Device } from '@pxmgr/contract/common';
 import { PlacementConstraints, type Reason } from '@pxmgr/contract/controller';
 import type { GuestView } from '../domain/guest.ts';
-import { askOf, type PlacementPolicy } from '../domain/placement.ts';
-import type { DeviceClaim, Holdings } from '../domain/reservation.ts';
+import { askOf } from '../domain/placement.ts';
+import type { DeviceClaim } from '../domain/reservation.ts';
 import type { NodeSnapshot } from '../domain/snapshot.ts';
 import { checkDevices, deviceClaims, fitGpus, ownNodes } from './fit-device.ts';
-import { refusal } from './reason.ts';
+import { type OnNode, refusal } from './reason.ts';
 import { resolveDevices } from './resolve.ts';
 
 export interface DeviceOffer {
@@ -15,13 +15,6 @@ export interface DeviceOffer {
   /** Nothing left to choose. */
   readonly devices: readonly Device[];
   readonly claims: readonly DeviceClaim[];
-}
-
-export interface OnNode {
-  readonly node: NodeSnapshot;
-  readonly guest: GuestView;
-  readonly held: Holdings;
-  readonly policy: PlacementPolicy;
 }
 
 export function offerDevices(wish: AttachDevices, { node: whole, guest, held, policy }: OnNode): DeviceOffer {

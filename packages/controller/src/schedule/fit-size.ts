@@ -6,8 +6,7 @@ import type { GuestView } from '../domain/guest.ts';
 import type { PlacementAsk } from '../domain/placement.ts';
 import { countedCores, type NodeSnapshot } from '../domain/snapshot.ts';
 import { cpuRoom, memoryRoom } from './capacity.ts';
-import type { OnNode } from './fit-change.ts';
-import { refusal, type Trial } from './reason.ts';
+import { type OnNode, refusal, type Trial } from './reason.ts';
 
 type SizeTrial = Omit<Trial, 'ask'> & { readonly ask: Pick<PlacementAsk, 'cores' | 'memoryBytes'> };
 

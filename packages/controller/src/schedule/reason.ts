@@ -1,4 +1,5 @@
 import type { Reason } from '@pxmgr/contract/controller';
+import type { GuestView } from '../domain/guest.ts';
 import type { PlacementAsk, PlacementPolicy } from '../domain/placement.ts';
 import type { Holdings } from '../domain/reservation.ts';
 import type { NodeSnapshot } from '../domain/snapshot.ts';
@@ -10,6 +11,14 @@ export interface Trial {
   readonly node: NodeSnapshot;
   readonly held: Holdings;
   readonly reasons: Reason[];
+}
+
+/** A guest that exists, on its node. */
+export interface OnNode {
+  readonly node: NodeSnapshot;
+  readonly guest: GuestView;
+  readonly held: Holdings;
+  readonly policy: PlacementPolicy;
 }
 
 /** Each filter that can refuse a node, in the order in which reasons are listed, with a few words for summaries. */
