@@ -1,7 +1,8 @@
 /** One row for each kind of operation that the agent knows: how to come to it, how to order it, how to clean up. */
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Device, type Order, SetOptions } from '@pxmgr/contract/common';
+import { readPools } from '@pxmgr/sim/pool/state';
 import { TEMPLATE } from '../support/small-template.ts';
 import { type AgentBench, type Subject, specOf } from './agent-bench.ts';
 
@@ -35,15 +36,30 @@ async function run(bench: AgentBench, subject: Subject): Promise<void> {
 const SNAPSHOT = { name: 'before', description: '' };
 
 /** Directories have no snapshots. */
-async function runOnZfs(bench: AgentBench, subject: Subject): Promise<void> {
+async function makeOnZfs(bench: AgentBench, subject: Subject): Promise<void> {
   const spec = specOf({ source: { $case: 'template', value: { volumeId: TEMPLATE } } });
   await bench.succeed((order) => bench.create(order, subject, spec));
+}
+
+async function runOnZfs(bench: AgentBench, subject: Subject): Promise<void> {
+  await makeOnZfs(bench, subject);
   await bench.succeed((order) => bench.verb(order, subject, 'start'));
 }
 
 async function snapshot(bench: AgentBench, subject: Subject): Promise<void> {
   await runOnZfs(bench, subject);
+  await takeSnapshot(bench, subject);
+}
+
+async function takeSnapshot(bench: AgentBench, subject: Subject): Promise<void> {
   await bench.succeed((order) => bench.change(order, subject, { $case: 'createSnapshot', value: SNAPSHOT }));
+}
+
+/** What a rollback takes away again. */
+function writeNewer({ node }: AgentBench, { vmid }: Subject): void {
+  const volume = readPools(node.host).datasets.find(({ name }) => name.endsWith(`/subvol-${vmid}-disk-0`));
+  if (volume?.mountedAt === undefined) throw new Error(`the volume of ${vmid} is not mounted`);
+  writeFileSync(join(node.host.path(volume.mountedAt), 'newer'), '');
 }
 
 /** The card of pve2. */
@@ -71,8 +87,7 @@ function cloneRow(variant: string, full: boolean): Scenario {
     prepare: async (bench) => {
       if (full) await make(bench, SOURCE);
       else {
-        const spec = specOf({ source: { $case: 'template', value: { volumeId: TEMPLATE } } });
-        await bench.succeed((order) => bench.create(order, SOURCE, spec));
+        await makeOnZfs(bench, SOURCE);
         await bench.node.tool('pct', 'template', String(SOURCE.vmid));
       }
     },
@@ -182,6 +197,18 @@ export const SCENARIOS: readonly Scenario[] = [
     kind: 'container.snapshot.rollback',
     vmid: 208,
     prepare: snapshot,
+    order: (bench, subject, order) => bench.change(order, subject, { $case: 'rollbackSnapshot', value: SNAPSHOT }),
+    cleanUp: destroy,
+  },
+  {
+    kind: 'container.snapshot.rollback',
+    variant: 'of a stopped container',
+    vmid: 216,
+    prepare: async (bench, subject) => {
+      await makeOnZfs(bench, subject);
+      await takeSnapshot(bench, subject);
+      writeNewer(bench, subject);
+    },
     order: (bench, subject, order) => bench.change(order, subject, { $case: 'rollbackSnapshot', value: SNAPSHOT }),
     cleanUp: destroy,
   },

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { AgentBench } from './agent-bench.ts';
 import { nameOf, seeded } from './matrix.ts';
-import { interrupt, scenarioOf, strikeTwice } from './twice.ts';
+import { interruptions, scenarioOf, strikeTwice } from './twice.ts';
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 300_000 });
 
@@ -23,7 +23,8 @@ const CHOSEN = [scenarioOf('container.create', 'from a template'), scenarioOf('c
 it.each(CHOSEN.map((scenario) => [nameOf(scenario), scenario] as const))(
   'a recovery of %s that is killed is gone on with',
   async (name, scenario) => {
-    const interrupted = await interrupt(bench, scenario);
+    const [interrupted] = await interruptions(bench, scenario);
+    if (interrupted === undefined) throw new Error('nothing was interrupted');
     const random = seeded(SEED);
     const slice = interrupted.points.length / POINTS;
     const points = Array.from(

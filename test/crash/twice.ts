@@ -13,22 +13,27 @@ export interface Interrupted {
   readonly points: readonly Point[];
 }
 
-/** Where most is left to do: volumes are there or gone, the configuration does not say so yet. */
-function deepest(points: readonly Point[]): Point | undefined {
+/** Where most is left to do: volumes are there or gone, the configuration does not say so yet; or it says nothing else any more. */
+function deepest(points: readonly Point[]): Point[] {
   const deaths = points.filter(({ killsTool }) => killsTool === true);
   const outcomes = points.filter(({ journal }) => journal?.entry.startsWith('outcome') === true);
-  return (
+  const first =
     deaths.findLast(({ tool }) => tool?.point === 'before-config') ??
     deaths.findLast(({ tool }) => tool?.point !== 'end') ??
-    outcomes[0]
-  );
+    outcomes[0];
+  const bare = deaths.find(({ tool }) => tool?.point === 'before-removal');
+  return [first, bare].filter((point) => point !== undefined);
 }
 
-export async function interrupt(bench: AgentBench, scenario: Scenario): Promise<Interrupted> {
+/** Each with the points of the recovery that follows it. */
+export async function interruptions(bench: AgentBench, scenario: Scenario): Promise<Interrupted[]> {
   const { points, effects } = await study(bench, scenario);
-  const first = deepest(points);
-  if (first === undefined) throw new Error(`${scenario.kind} has no effect to be interrupted in`);
-  return { scenario, first, effects, points: await learnRecovery(bench, scenario, { point: first, effects }) };
+  const deaths = deepest(points);
+  if (deaths.length === 0) throw new Error(`${scenario.kind} has no effect to be interrupted in`);
+  const found: Interrupted[] = [];
+  for (const first of deaths)
+    found.push({ scenario, first, effects, points: await learnRecovery(bench, scenario, { point: first, effects }) });
+  return found;
 }
 
 /** A second death at each of the points, and at those where something is half done a third one in the next recovery. */
