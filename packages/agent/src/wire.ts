@@ -43,6 +43,7 @@ import { addServices } from './rpc/services.ts';
 import type { WorkStack } from './rpc/work-stack.ts';
 import { createWorkStack } from './rpc/work-stack.ts';
 import { serveSelfMetrics } from './self-metrics.ts';
+import { markFormat, requireKnownFormat } from './state-format.ts';
 
 /** What every room of a running agent needs. */
 interface AgentCore {
@@ -179,6 +180,7 @@ class RunningAgent {
   async start(): Promise<void> {
     const { config, identity, logger } = this.#core;
     this.#lock = await acquireLockFile(join(config.stateDir, 'lock'), 'pxmgr-agent');
+    await markFormat(config.stateDir);
     await requireFree(config.listen);
     this.#parts = await createParts(this.#core);
     this.#publishing = this.#parts.events.run(this.#stop.signal);
@@ -245,6 +247,7 @@ export async function runAgent(config: AgentConfigValues, reload: () => AgentCon
     level: config.logLevel,
     syslogPrefix: process.env['JOURNAL_STREAM'] !== undefined,
   });
+  requireKnownFormat(config.stateDir);
   const core = createCore(config, { logger, crash: (error) => lifecycle.crash(error) });
   const notifier = createNotifier({ runner: core.runner, logger, env: process.env });
   const lifecycle: Lifecycle = new Lifecycle({

@@ -252,6 +252,11 @@ export const FLEET_ROWS = {
     'database {path} is damaged: {reason}',
     'restore a backup; the inventory itself comes back from the agents',
   ),
+  PXM_STATE_NEWER: row(
+    STATE,
+    'what lies in {path} was written by a newer release (format {found}, this one knows {known})',
+    'install that release again; nothing was changed',
+  ),
   PXM_DISK_FAILED: row(
     FAULT,
     'the disk under {path} does not take what is written',
