@@ -76,6 +76,15 @@ describe('classifyText', () => {
     expect(error?.message).not.toMatch(/\{\w+\}/);
   });
 
+  it.each([
+    [{ storage: 'local-zfs', node: 'pve1' }, 'no space left for storage local-zfs on pve1'],
+    [{ storage: 'local', path: '/var/lib/pxmgr-agent/images' }, 'no space left for /var/lib/pxmgr-agent/images'],
+    [{ storage: '' }, 'no space left for the storage'],
+  ])('says which file system is full, as far as the caller knows: %j', (context, message) => {
+    const text = 'tar: ./usr/lib/x: Cannot write: No space left on device';
+    expect(classifyText(text, context, 'pct')?.message.split(':')[0]).toBe(message);
+  });
+
   it('never takes the words of one tool for those of another', () => {
     expect(classifyText('connection refused', CONTEXT, 'pct')).toBeUndefined();
     expect(classifyText('CT 101 not running', CONTEXT, 'skopeo')).toBeUndefined();

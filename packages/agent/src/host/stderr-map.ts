@@ -200,10 +200,24 @@ export function classifyText(text: string, context: ErrorContext, tool: string):
     const match = row.pattern.exec(text);
     if (match === null) continue;
     const { other, ...named } = definedGroups(match);
-    const fields = { ...context, ...row.fields, ...named, ...(other === undefined ? {} : otherField(row.code, other)) };
+    const place = row.code === 'PXM_DISK_FULL' ? placeOf(context) : {};
+    const fields = {
+      ...context,
+      ...row.fields,
+      ...place,
+      ...named,
+      ...(other === undefined ? {} : otherField(row.code, other)),
+    };
     return new PxmError(row.code, fields, { detail: detailOf(row.code, text) });
   }
   return undefined;
+}
+
+/** The tools seldom say which file system had no room; the caller knows where they write. */
+function placeOf({ path, storage = '', node }: ErrorContext): Record<string, string> {
+  if (path !== undefined) return { path };
+  if (storage === '') return {};
+  return { path: `storage ${storage}${node === undefined ? '' : ` on ${node}`}` };
 }
 
 /** A named group of an alternative that did not fit is undefined, whatever the types say. */

@@ -188,7 +188,8 @@ async function fetchBlobs(parts: PullParts, resolved: ResolvedImage, work: PullW
   );
   try {
     const result = await work.effect({ name: 'image.fetch', data: { digest: source.digest } }, () => work.run(copy));
-    if (result.exitCode !== 0) throw commandError(result, imageContext(source.reference));
+    if (result.exitCode !== 0)
+      throw commandError(result, { ...imageContext(source.reference), path: parts.cache.sharedBlobDir });
   } catch (error) {
     await parts.cache.dropLayout(source.digest);
     throw error;
