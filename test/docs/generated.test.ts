@@ -30,6 +30,16 @@ describe('texts', () => {
     expect(broken).toEqual([]);
   });
 
+  it('name the verb of every command in the vocabulary, and no other', () => {
+    const page = pages.find(({ path }) => path === 'docs/vocabulary.md')?.text ?? '';
+    const [, list = '', alone = ''] = /Verbs come from one list: ([^;]*); (.*) stand alone\./s.exec(page) ?? [];
+    const words = (text: string): string[] => (text.match(/[a-z]+/g) ?? []).filter((word) => word !== 'and');
+    const paths = COMMANDS.filter(({ hidden }) => !hidden).map(({ path }) => path.split(' '));
+    const verbs = paths.filter((path) => path.length > 1).map((path) => path.at(-1) ?? '');
+    expect(words(list).sort()).toEqual([...new Set(verbs)].sort());
+    expect(words(alone).sort()).toEqual(paths.flatMap((path) => (path.length === 1 ? path : [])).sort());
+  });
+
   it('name scripts that exist', () => {
     const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
       scripts: Readonly<Record<string, string>>;

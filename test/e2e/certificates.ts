@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { isPxmError } from '@pxmgr/kit/error/pxm-error';
 import { issueCertificate, type KeyedCertificate } from '@pxmgr/kit/pki/ca';
+import { splitAddress } from '@pxmgr/kit/rpc/address';
 import { type ClientConstructor, call, createChannel } from '@pxmgr/kit/rpc/channel';
-import { splitAddress } from '@pxmgr/kit/rpc/probe';
 import { WAIT_LIMIT_MS } from './fleet.ts';
 
 const DAY_MS = 86_400_000;

@@ -5,7 +5,6 @@ import { expect } from 'vitest';
 import { hostile, near } from './hostile.ts';
 import { expectPlain, plainName, type Row, row, textRow } from './row.ts';
 
-const ID = '0123456789abcdefghjkmnpqrs';
 const UPID = 'UPID:pve1:000A1B2C:0123456A:69200000:vzcreate:101:root@pam:';
 const DIGEST = `sha256:${'ab'.repeat(32)}`;
 const TOKEN = contract.formatJoinToken({
@@ -26,8 +25,6 @@ const NAMES: readonly (readonly [string, (text: string) => contract.Parsed<strin
   ['parseTag', contract.parseTag, ['media', 'a+b', 'team.x']],
   ['parseNodeUid', contract.parseNodeUid, ['n-abcdefghijklmnop', `n-${'a2'.repeat(8)}`]],
   ['parseGuestUid', contract.parseGuestUid, ['0123456789abcdef'.repeat(2)]],
-  ['parseOperationId', contract.parseOperationId, [`op-${ID}`]],
-  ['parsePlanId', contract.parsePlanId, [`pl-${ID}`]],
   ['parseAbsolutePath', contract.parseAbsolutePath, ['/tank/media', '/', '/a//b/', '/a/../b']],
 ];
 

@@ -10,9 +10,7 @@ import {
   parseGuestUid,
   parseNodeName,
   parseNodeUid,
-  parseOperationId,
   parsePciAddress,
-  parsePlanId,
   parseSnapshotName,
   parseStorageId,
   parseTag,
@@ -53,8 +51,6 @@ const TABLE: readonly (readonly [string, (text: string) => Parsed<unknown>, read
   ['tag', parseTag, ['web', 'a.b', '_x'], ['', 'a:b', '-a', 'a b', 'a;b']],
   ['node uid', parseNodeUid, ['n-abcdefgh234567ab'], ['n-abc', 'N-abcdefgh234567ab', 'n-abcdefgh234567a1']],
   ['guest uid', parseGuestUid, ['0'.repeat(32)], ['0'.repeat(31), 'G'.repeat(32)]],
-  ['operation id', parseOperationId, [`op-${'0'.repeat(26)}`], ['op-', `pl-${'0'.repeat(26)}`, `op-${'u'.repeat(26)}`]],
-  ['plan id', parsePlanId, [`pl-${'z'.repeat(26)}`], [`op-${'z'.repeat(26)}`]],
   ['path', parseAbsolutePath, ['/', '/tank/media', '/a//b/'], ['a', '/a/../b', '/./a', '/a,b', '/a\nb', '']],
 ];
 

@@ -22,10 +22,6 @@ export type GuestName = Brand<string, 'GuestName'>;
 export type StorageId = Brand<string, 'StorageId'>;
 export type DatasetName = Brand<string, 'DatasetName'>;
 export type SnapshotName = Brand<string, 'SnapshotName'>;
-export type OperationId = Brand<string, 'OperationId'>;
-export type PlanId = Brand<string, 'PlanId'>;
-export type EvaluationId = Brand<string, 'EvaluationId'>;
-export type ReservationId = Brand<string, 'ReservationId'>;
 export type PciAddress = Brand<string, 'PciAddress'>;
 export type Tag = Brand<string, 'Tag'>;
 
@@ -129,14 +125,6 @@ export type IdNoun = keyof typeof ID_PREFIXES;
 /** op-, pl-, ev-, rs- and 26 lower-case base32 characters (Crockford), sortable by time. */
 export function isId(noun: IdNoun, text: string): boolean {
   return text.startsWith(`${ID_PREFIXES[noun]}-`) && /^[0-9a-hjkmnp-tv-z]{26}$/.test(text.slice(3));
-}
-
-export function parseOperationId(text: string): Parsed<OperationId> {
-  return isId('operation', text) ? accept(text) : refuse('must be op- and 26 characters');
-}
-
-export function parsePlanId(text: string): Parsed<PlanId> {
-  return isId('plan', text) ? accept(text) : refuse('must be pl- and 26 characters');
 }
 
 /** An absolute path without "." or ".." parts, control characters or commas (pct property strings have no escaping). */

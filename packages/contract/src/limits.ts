@@ -35,6 +35,9 @@ export const RPC_MAX_BYTES = 16 * 1024 * 1024;
 /** Rows of one list answer. */
 export const PAGE_SIZE_DEFAULT = 1000;
 export const PAGE_SIZE_MAX = 10_000;
+/** Rows of a list that grows for ever: history, audit, operations. */
+export const HISTORY_ROWS_DEFAULT = 50;
+export const HISTORY_ROWS_MAX = 1000;
 /** Heartbeat and presence (seconds). */
 export const HEARTBEAT_SECONDS = 5;
 export const SUSPECT_AFTER_SECONDS = 15;

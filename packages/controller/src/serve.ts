@@ -7,7 +7,7 @@ import { createNotifier } from '@pxmgr/kit/lifecycle/notify';
 import { forStderr } from '@pxmgr/kit/log/journal';
 import { createLogger } from '@pxmgr/kit/log/logger';
 import { commandMetrics, Metrics } from '@pxmgr/kit/metrics/metrics';
-import { splitAddress } from '@pxmgr/kit/rpc/probe';
+import { splitAddress } from '@pxmgr/kit/rpc/address';
 import type { Config } from './config.ts';
 import { registerSelfMetrics } from './self-metrics.ts';
 import { Controller } from './wire.ts';

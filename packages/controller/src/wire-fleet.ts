@@ -1,7 +1,7 @@
 /** Second part of the composition: bus, nodes, inventory. */
 import { NodeServiceClient } from '@pxmgr/contract/agent';
 import type { RevokeNodeResponse } from '@pxmgr/contract/controller';
-import { splitAddress } from '@pxmgr/kit/rpc/probe';
+import { splitAddress } from '@pxmgr/kit/rpc/address';
 import { Bus } from './bus/bus.ts';
 import { InventoryConsumer } from './bus/consume.ts';
 import { listenLive } from './bus/listen.ts';

@@ -9,7 +9,7 @@ import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { removeTemporaries, writeFileAtomic } from '@pxmgr/kit/fs/atomic';
 import { acquireLockFile, type LockFile } from '@pxmgr/kit/fs/lock-file';
 import type { KeyedCertificate } from '@pxmgr/kit/pki/ca';
-import { splitAddress } from '@pxmgr/kit/rpc/probe';
+import { splitAddress } from '@pxmgr/kit/rpc/address';
 import { CONFIG_PROGRAM, type Config } from './config.ts';
 import { openPki, type Pki } from './fleet/pki.ts';
 import { AuditStore } from './store/audit.ts';

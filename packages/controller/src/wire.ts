@@ -8,7 +8,7 @@ import { dirname } from 'node:path';
 import type { Clock } from '@pxmgr/kit/clock';
 import { registerSecret } from '@pxmgr/kit/log/redact';
 import { validityOf } from '@pxmgr/kit/pki/certificate';
-import { splitAddress } from '@pxmgr/kit/rpc/probe';
+import { splitAddress } from '@pxmgr/kit/rpc/address';
 import type { RpcServer } from '@pxmgr/kit/rpc/server';
 import type { TlsMaterial } from '@pxmgr/kit/rpc/tls';
 import type { PveEndpoint } from './config.ts';

@@ -5,6 +5,7 @@ import { carryOutVerb, type GuestKey, type Verb, type VerbRequest } from './life
 import type { GuestParts } from './parts.ts';
 import { undoCreateCommand, unlockCommand } from './pct-args.ts';
 import { runDestroy } from './run-destroy.ts';
+import { waitForTasks } from './task-wait.ts';
 
 /** What is stored with the journal of a verb. */
 export interface VerbParams {
@@ -20,7 +21,7 @@ export function verbRecovery(parts: GuestParts, verb: Verb): RecoveryRule {
   return async (replay, work) => {
     const { vmid, guestUid } = replay.params as VerbParams;
     if (replay.effects.length === 0) return { outcome: 'undone' };
-    await waitForTasks(parts, vmid, work);
+    await waitForTasks(parts, vmid, work.signal);
     const isRunning = parts.runState.isRunning(vmid);
     if (verb === 'destroy') return await finishDestroy(parts, { vmid, guestUid, verb, force: true }, work);
     const isThere = parts.files.config(vmid) !== undefined;
@@ -50,15 +51,4 @@ async function removeStub(
     await runDestroy(parts, { vmid, command: undoCreateCommand(vmid) }, work);
   });
   await parts.records.forget(guestUid);
-}
-
-const WAIT_MS = 180_000;
-const POLL_MS = 250;
-
-/** Until no task works on the guest any more, or the patience is over. */
-export async function waitForTasks(parts: GuestParts, vmid: number, work: Work): Promise<void> {
-  const start = parts.clock.monotonicMs();
-  while ((await parts.tasks.isAnyLive(vmid)) && parts.clock.monotonicMs() - start < WAIT_MS) {
-    await parts.clock.sleep(POLL_MS, work.signal);
-  }
 }

@@ -3,7 +3,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import type { DetailedPeerCertificate } from 'node:tls';
 import { connect } from 'node:tls';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { splitAddress } from '@pxmgr/kit/rpc/probe';
+import { splitAddress } from '@pxmgr/kit/rpc/address';
 
 export interface FirstContact {
   /** PEM of the CA whose fingerprint the token names; the server's certificate is signed by it. */

@@ -1,12 +1,10 @@
+import { limits } from '@pxmgr/contract';
 import type { AccessServiceService, AuditEntry, ListAuditRequest, Operator } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
 import { identityText } from '@pxmgr/kit/rpc/identity';
 import type { OperatorRecord, Operators } from '../fleet/operators.ts';
 import type { AuditQuery, AuditRecord } from '../store/audit.ts';
-
-const LIMIT_DEFAULT = 50;
-const LIMIT_MAX = 1000;
 
 export interface AccessParts {
   readonly operators: Operators;
@@ -57,7 +55,7 @@ function toQuery(request: ListAuditRequest): AuditQuery {
     isRefusedOnly: request.refusedOnly,
     since,
     until,
-    limit: Math.min(request.limit || LIMIT_DEFAULT, LIMIT_MAX),
+    limit: Math.min(request.limit || limits.HISTORY_ROWS_DEFAULT, limits.HISTORY_ROWS_MAX),
     beforeId: request.beforeId === 0n ? undefined : request.beforeId,
   };
 }

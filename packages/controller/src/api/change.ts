@@ -1,11 +1,9 @@
+import { limits } from '@pxmgr/contract';
 import type { Change, ChangeServiceService, ListChangesRequest } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
 import type { ChangeQuery, ChangeRecord } from '../domain/change.ts';
 import type { ChangeStore } from '../store/changes.ts';
-
-const LIMIT_DEFAULT = 50;
-const LIMIT_MAX = 1000;
 
 /** The history of the fleet. */
 export function changeService(changes: ChangeStore): Implementation<typeof ChangeServiceService> {
@@ -30,7 +28,7 @@ function toQuery(request: ListChangesRequest): ChangeQuery {
     object: request.object || undefined,
     since,
     until,
-    limit: Math.min(request.limit || LIMIT_DEFAULT, LIMIT_MAX),
+    limit: Math.min(request.limit || limits.HISTORY_ROWS_DEFAULT, limits.HISTORY_ROWS_MAX),
     beforeId: request.beforeId === 0n ? undefined : request.beforeId,
   };
 }

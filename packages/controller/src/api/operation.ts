@@ -6,8 +6,6 @@ import { identityText } from '@pxmgr/kit/rpc/identity';
 import { watchOperation } from '../execute/watch.ts';
 import type { Work } from '../execute/work.ts';
 
-const LIST_DEFAULT = 50;
-
 /** Operations go on whether or not anybody watches. */
 export function operationService(work: Work): Implementation<typeof OperationServiceService> {
   const { operations } = work.records;
@@ -18,7 +16,7 @@ export function operationService(work: Work): Implementation<typeof OperationSer
       return await Promise.resolve({ operation: record.operation });
     },
     listOperations: async ({ activeOnly, limit }) => {
-      const count = Math.min(limit === 0 ? LIST_DEFAULT : limit, limits.PAGE_SIZE_MAX);
+      const count = Math.min(limit || limits.HISTORY_ROWS_DEFAULT, limits.HISTORY_ROWS_MAX);
       return await Promise.resolve({ operations: operations.list({ activeOnly, limit: count }) });
     },
     watchOperation: async ({ id, afterSeq }, { signal }, write) => {

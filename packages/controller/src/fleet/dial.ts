@@ -2,7 +2,7 @@ import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { type Channel, createChannel } from '@pxmgr/kit/rpc/channel';
 import type { TlsMaterial } from '@pxmgr/kit/rpc/tls';
-import { PeerBreakers } from '@pxmgr/kit/sync/policy';
+import { PeerBreakers } from '@pxmgr/kit/sync/peer-breakers';
 import type { KnownNode, Registry } from './registry.ts';
 
 export interface DialerOptions {

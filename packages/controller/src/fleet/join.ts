@@ -4,7 +4,7 @@ import type { JoinNodeRequest, JoinNodeResponse, RenewNodeResponse } from '@pxmg
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { publicKeyHash, validityOf } from '@pxmgr/kit/pki/certificate';
-import { splitAddress } from '@pxmgr/kit/rpc/probe';
+import { splitAddress } from '@pxmgr/kit/rpc/address';
 import type { Pki } from './pki.ts';
 import type { Registry } from './registry.ts';
 import { agentTermFrom } from './terms.ts';

@@ -9,7 +9,7 @@ import { closest } from './closest.ts';
 import { renderExample, renderReference } from './example.ts';
 import { durationMs, field, namesOf, sizeBytes } from './field.ts';
 import { type LoadOptions, loadConfig } from './load.ts';
-import { compareConfig, showConfig } from './origin.ts';
+import { showConfig } from './origin.ts';
 
 const table = {
   listen: field({
@@ -161,12 +161,6 @@ describe('the table', () => {
     expect(renderReference(table, { title: 'Agent', envPrefix: 'PXMGR_AGENT_' })).toContain(
       '| `poll` | `200ms` | `PXMGR_AGENT_POLL` | `--poll` | reload | Poll period. |',
     );
-  });
-
-  it('parts changes into reload and restart', () => {
-    const before = load('name: x\n').values;
-    const after = load('name: y\npoll: 9s\n').values;
-    expect(compareConfig(table, before, after)).toEqual({ reload: ['poll'], restart: ['name'] });
   });
 
   it('guesses what was meant, and nothing when it is far off', () => {

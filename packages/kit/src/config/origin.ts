@@ -45,16 +45,3 @@ function valueText(value: unknown): string {
   if (value === undefined) return '(not set)';
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
-
-/** Keys whose value differs, parted by whether a running program may take them over. */
-export function compareConfig(
-  table: Table,
-  before: Readonly<Record<string, unknown>>,
-  after: Readonly<Record<string, unknown>>,
-): { reload: string[]; restart: string[] } {
-  const changed = Object.keys(table).filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
-  return {
-    reload: changed.filter((key) => table[key]?.reload === true),
-    restart: changed.filter((key) => table[key]?.reload !== true),
-  };
-}

@@ -6,7 +6,8 @@ import { JoinServiceClient, JoinServiceService } from '@pxmgr/contract/controlle
 import { describe, expect, it } from 'vitest';
 import { PxmError } from '../error/pxm-error.ts';
 import { fingerprint } from '../pki/certificate.ts';
-import { fetchCaCertificate, splitAddress } from './probe.ts';
+import { splitAddress } from './address.ts';
+import { fetchCaCertificate } from './probe.ts';
 import {
   ca,
   folder,

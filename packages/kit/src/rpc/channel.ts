@@ -2,9 +2,10 @@ import { type ChannelCredentials, type Client, type ClientOptions, credentials, 
 import { limits } from '@pxmgr/contract';
 import { fromServiceError, type Where } from '../error/from-status.ts';
 import { PxmError } from '../error/pxm-error.ts';
+import { SERVER_NAME, splitAddress } from './address.ts';
 import { bindErrors, call, callBidi, callStream } from './call.ts';
 import { type Identity, identityOf, identityText } from './identity.ts';
-import { probeRefusal, SERVER_NAME, splitAddress } from './probe.ts';
+import { probeRefusal } from './probe.ts';
 import { type TlsMaterial, TlsSource } from './tls.ts';
 
 export { type BidiCall, type CallOptions, call, callBidi, callStream } from './call.ts';

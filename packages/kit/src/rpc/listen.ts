@@ -4,7 +4,7 @@ import { connect, createServer } from 'node:net';
 import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import { messageOf } from '../error/chain.ts';
 import { PxmError } from '../error/pxm-error.ts';
-import { splitAddress } from './probe.ts';
+import { splitAddress } from './address.ts';
 
 /** Binds and gives the port (0 for a UNIX socket). PXM_LISTEN_FAILED when the address is taken or not ours. */
 export function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {

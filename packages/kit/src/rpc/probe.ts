@@ -4,6 +4,7 @@ import { messageOf } from '../error/chain.ts';
 import { type Refusal, tlsRefusal } from '../error/from-status.ts';
 import { PxmError } from '../error/pxm-error.ts';
 import { fingerprint, isSignedBy } from '../pki/certificate.ts';
+import { SERVER_NAME, splitAddress } from './address.ts';
 import type { TlsMaterial } from './tls.ts';
 
 const PROBE_MS = 3000;
@@ -110,16 +111,4 @@ function dial(address: string, options: { ca?: string; cert?: string; key?: stri
     rejectUnauthorized: options.checked,
     checkServerIdentity: () => undefined,
   });
-}
-
-/** Sent as SNI instead of addresses; identities are in the SAN URI and names decide nothing. */
-export const SERVER_NAME = 'pxmgr.internal';
-
-/** "host:port" and "[v6]:port". */
-export function splitAddress(address: string): { host: string; port: number } {
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address);
-  const host = match?.[1] ?? match?.[2];
-  if (host === undefined)
-    throw new PxmError('PXM_NAME_INVALID', { what: 'address', name: address, reason: 'it must be host:port' });
-  return { host, port: Number(match?.[3]) };
 }

@@ -1,6 +1,6 @@
 /**
- * sync/: who may go when. Mutual exclusion by key, abort signals, and the named retry and breaker policies. No room
- * keeps timers or locks of its own beside these.
+ * sync/: who may go when. Mutual exclusion by key, abort signals, and a breaker for each peer. No room keeps
+ * locks of its own beside these.
  */
 import { abortReason } from './abort.ts';
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createIdSource, createSequentialIds, FakeClock, systemClock } from '../clock.ts';
 import { PxmError } from '../error/pxm-error.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
-import { PeerBreakers, readRetry } from './policy.ts';
+import { PeerBreakers } from './peer-breakers.ts';
 
 describe('KeyedMutex', () => {
   it('runs one per key in the order of asking, keys side by side, also after a failure', async () => {
@@ -45,23 +45,7 @@ describe('KeyedMutex', () => {
   });
 });
 
-describe('policies', () => {
-  it('repeat only what may help', async () => {
-    let calls = 0;
-    const flaky = () => {
-      calls += 1;
-      return calls < 2 ? Promise.reject(new PxmError('PXM_NODE_UNREACHABLE', { node: 'a' })) : Promise.resolve('ok');
-    };
-    expect(await readRetry().execute(flaky)).toBe('ok');
-    calls = 0;
-    const refused = () => {
-      calls += 1;
-      return Promise.reject(new PxmError('PXM_FORBIDDEN'));
-    };
-    await expect(readRetry().execute(refused)).rejects.toMatchObject({ code: 'PXM_FORBIDDEN' });
-    expect(calls).toBe(1);
-  });
-
+describe('breakers', () => {
   it('stop asking a peer that does not answer, but not one that refuses', async () => {
     const breakers = new PeerBreakers();
     let calls = 0;

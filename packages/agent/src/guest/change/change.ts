@@ -10,7 +10,7 @@ import type { RecoveryRule } from '../../operation/settle.ts';
 import type { Work } from '../../operation/work.ts';
 import { guestUidOf } from '../config-file.ts';
 import type { GuestParts } from '../parts.ts';
-import { waitForTasks } from '../verb-recovery.ts';
+import { waitForTasks } from '../task-wait.ts';
 import { attachDevices } from './device-attach.ts';
 import { detachDevices } from './device-detach.ts';
 import type { ChangeJob, ChangeKind } from './kind.ts';
@@ -95,7 +95,7 @@ function recoveryOf(parts: GuestParts, name: ChangeCase): RecoveryRule {
   return async (replay, work) => {
     const { vmid, guestUid, change: stored } = replay.params as StoredChange;
     if (replay.effects.length === 0) return { outcome: 'undone' };
-    await waitForTasks(parts, vmid, work);
+    await waitForTasks(parts, vmid, work.signal);
     const config = parts.files.config(vmid);
     // Destroyed or replaced meanwhile: nothing of the change can be left.
     if (config === undefined || (guestUid !== '' && guestUidOf(config) !== guestUid)) return { outcome: 'undone' };

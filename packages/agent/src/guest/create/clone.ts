@@ -12,10 +12,11 @@ import { mountEntries } from '../mount-entries.ts';
 import type { GuestParts } from '../parts.ts';
 import { unlockCommand } from '../pct-args.ts';
 import { parsePropertyString } from '../property-string.ts';
+import { requireNoTask } from '../task-wait.ts';
 import { type ClonePlan, type CloneRequest, prepareClone } from './clone-plan.ts';
 import { type HalfMade, journalData, unfinished } from './half-made.ts';
 import { markMade, verifyFailed } from './mark-made.ts';
-import { createRecovery, undoCreate, waitForTask } from './undo-create.ts';
+import { createRecovery, undoCreate } from './undo-create.ts';
 
 /** The commands that the clone would run, after all its checks. Errors: those of `prepareClone`. */
 export async function previewClone(parts: GuestParts, request: CloneRequest): Promise<HostCommand[]> {
@@ -142,7 +143,7 @@ async function undoAfter(
  */
 async function freeSource(parts: GuestParts, source: number, work: Work): Promise<void> {
   try {
-    await waitForTask(parts, source);
+    await requireNoTask(parts, source);
     if (!isLocked(parts, source)) return;
     parts.cluster.requireQuorum();
     await work.effect({ name: 'container.clone.unlock', data: { vmid: String(source) } }, async () => {

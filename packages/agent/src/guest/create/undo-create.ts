@@ -6,12 +6,9 @@ import type { Work } from '../../operation/work.ts';
 import type { GuestParts } from '../parts.ts';
 import { freeVolumeCommand, undoCreateCommand, unlockCommand } from '../pct-args.ts';
 import { runDestroy } from '../run-destroy.ts';
+import { requireNoTask } from '../task-wait.ts';
 import { volumesOf } from '../volumes.ts';
 import { fromJournal, type HalfMade, identify } from './half-made.ts';
-
-/** A worker whose pct is gone dies at its next line of output; a long extraction prints none for a while. */
-const TASK_WAIT_MS = 600_000;
-const TASK_POLL_MS = 500;
 
 /**
  * Removes what a create has made, and nothing else: the guest if it is ours, leftovers of its mount, and volumes of
@@ -20,7 +17,7 @@ const TASK_POLL_MS = 500;
  */
 export async function undoCreate(parts: GuestParts, made: HalfMade, work: Work): Promise<void> {
   try {
-    await waitForTask(parts, made.vmid);
+    await requireNoTask(parts, made.vmid);
     await parts.records.forget(made.guestUid);
     await removeWhatIsOurs(parts, made, work);
   } catch (error) {
@@ -67,16 +64,6 @@ export function createRecovery(
     await undoCreate(parts, made, work);
     return { outcome: 'undone' };
   };
-}
-
-/** Until no task works on the guest any more. PXM_GUEST_LOCKED when one never ends. */
-export async function waitForTask(parts: GuestParts, vmid: number): Promise<void> {
-  const start = parts.clock.monotonicMs();
-  while (await parts.tasks.isAnyLive(vmid)) {
-    if (parts.clock.monotonicMs() - start > TASK_WAIT_MS)
-      throw new PxmError('PXM_GUEST_LOCKED', { vmid: String(vmid), node: parts.files.node, lock: 'a running task' });
-    await parts.clock.sleep(TASK_POLL_MS);
-  }
 }
 
 async function remove(parts: GuestParts, vmid: number, work: Work): Promise<void> {

@@ -3,25 +3,9 @@ import {
   type CircuitBreakerPolicy,
   ConsecutiveBreaker,
   circuitBreaker,
-  ExponentialBackoff,
   handleWhen,
-  type RetryPolicy,
-  retry,
 } from 'cockatiel';
 import { PxmError } from '../error/pxm-error.ts';
-
-/** True for failures that the same call may overcome by itself: nobody answered, or a race was lost. */
-export function isRetryable(error: unknown): boolean {
-  return error instanceof PxmError && error.row.retry === 'caller';
-}
-
-/** For reads only: a write that seemed to fail may have happened. Three more attempts after 0.1 to 2 s, with jitter. */
-export function readRetry(): RetryPolicy {
-  return retry(handleWhen(isRetryable), {
-    maxAttempts: 3,
-    backoff: new ExponentialBackoff({ initialDelay: 100, maxDelay: 2000 }),
-  });
-}
 
 const FAILURES_TO_OPEN = 5;
 const HALF_OPEN_AFTER_MS = 10_000;
