@@ -178,12 +178,21 @@ export function strayStatus(errors: FieldErrors): number {
 
 /** A volume that cannot be measured keeps the size that was given. */
 async function measure(work: ApplyWork, volid: string, values: PropertyValues): Promise<void> {
+  try {
+    await takeSize(work, volid, values);
+  } catch (err) {
+    work.warn(`Could not rescan volume size - ${errorText(err)}\n\n`);
+  }
+}
+
+async function takeSize(work: ApplyWork, volid: string, values: PropertyValues): Promise<void> {
   const { storage, volname } = findVolume(work.host, volid);
   const at = { host: work.host, storage, volname };
   const backend = await volumeBackend(storage);
   if (await backend.exists(at)) values['size'] = String(await backend.sizeBytes(at));
-  else if (backend.missingText === undefined) {
+  else if (backend.missingText !== undefined) throw new ToolError(backend.missingText(at));
+  else {
     work.warn(`failed to stat '${backend.inHostPath(at)}'\n`);
     delete values['size'];
-  } else work.warn(`Could not rescan volume size - ${backend.missingText(at)}\n`);
+  }
 }

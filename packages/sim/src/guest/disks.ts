@@ -15,7 +15,7 @@ import {
   volumeDirectory,
   volumePath,
 } from '../storage/storages.ts';
-import type { GuestSection } from '../text/guest-config.ts';
+import type { GuestConfig, GuestSection } from '../text/guest-config.ts';
 import { type MountPoint, mountPoints, newVolume, parseMountPoint, printMountPoint } from './mount-point.ts';
 
 export interface DiskWork {
@@ -141,6 +141,19 @@ export async function deleteOwnedVolume(work: DiskWork, volid: string): Promise<
     // A volume that is gone already is a line of output, nothing more.
     if (!/^disk image '.*' does not exist$/.test(errorText(err))) throw err;
     work.log(`${errorText(err)}\n`);
+  }
+}
+
+/** Everything the config names, unused and pending volumes too; `onDeleted` is called after each. */
+export async function destroyVolumes(
+  work: DiskWork,
+  config: GuestConfig,
+  onDeleted: () => Promise<void> = async () => undefined,
+): Promise<void> {
+  const points = [config, config.pending].flatMap((section) => mountPoints(section, { withUnused: true }));
+  for (const volume of new Set(points.map((point) => point.volume))) {
+    await deleteOwnedVolume(work, volume);
+    await onDeleted();
   }
 }
 

@@ -13,10 +13,9 @@ import {
   storeConfig,
   storeInSteps,
 } from '../guest/config-store.ts';
-import { deleteOwnedVolume, destroyDisks } from '../guest/disks.ts';
+import { destroyDisks, destroyVolumes } from '../guest/disks.ts';
 import { isConfigured, leaveCommand, removeResource } from '../guest/ha.ts';
 import { requireLxcConfig } from '../guest/lxc-config.ts';
-import { mountPoints } from '../guest/mount-point.ts';
 import { removeFromPool } from '../guest/pools.ts';
 import { clampCpuUnits, configProperty } from '../guest/syntax.ts';
 import { parameterError } from '../schema/command.ts';
@@ -145,16 +144,7 @@ function checkDestroy(verb: Verb, config: GuestConfig): void {
 async function remove(verb: Verb, task: Task, config: GuestConfig): Promise<void> {
   const { host, vmid } = verb;
   const work = { host, vmid, log: task.log };
-  const seen = new Set<string>();
-  for (const point of [
-    ...mountPoints(config, { withUnused: true }),
-    ...mountPoints(config.pending, { withUnused: true }),
-  ]) {
-    if (seen.has(point.volume)) continue;
-    seen.add(point.volume);
-    await deleteOwnedVolume(work, point.volume);
-    await atPoint(verb, 'after-volume');
-  }
+  await destroyVolumes(work, config, () => atPoint(verb, 'after-volume'));
   if (flag(verb, 'destroy-unreferenced-disks')) await destroyDisks(work, await unreferenced(verb));
   rmSync(host.path(`/var/lib/lxc/${vmid}`), { recursive: true, force: true });
   if (host.runtime === 'lxc') {

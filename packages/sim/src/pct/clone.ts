@@ -268,6 +268,13 @@ export async function template(verb: Verb): Promise<number> {
 }
 
 async function convert(verb: Verb, config: GuestConfig): Promise<void> {
+  await makeBases(verb, config);
+  config.values.set('template', '1');
+  storeConfig(verb.host, verb.vmid, config);
+}
+
+/** Every volume becomes the base of clones to come, or none does (pve-container src/PVE/LXC.pm template_create). */
+export async function makeBases(verb: Verb, config: GuestConfig): Promise<void> {
   const { host, vmid } = verb;
   const points = mountPoints(config);
   for (const point of points)
@@ -280,7 +287,5 @@ async function convert(verb: Verb, config: GuestConfig): Promise<void> {
     config.values.set(point.key, printMountPoint(point.key, { ...point.values, volume: `${storage.id}:${base}` }));
     await atPoint(verb, 'after-volume');
   }
-  storeConfig(host, vmid, config);
-  config.values.set('template', '1');
   storeConfig(host, vmid, config);
 }

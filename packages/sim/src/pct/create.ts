@@ -1,27 +1,35 @@
-/** `pct create` (pve-container src/PVE/API2/LXC.pm create_vm), without restore. */
-import { existsSync } from 'node:fs';
-import { chown, mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+/** `pct create` and `pct restore` (pve-container src/PVE/API2/LXC.pm create_vm). */
+
 import { errorText, ToolError } from '../call/tool.ts';
 import { findGuest, requireQuorum, syncCluster } from '../cluster/pmxcfs.ts';
 import type { Task } from '../cluster/task.ts';
-import { readText } from '../file/sim-file.ts';
 import { applyChange } from '../guest/change.ts';
 import { loadConfig, removeConfig, storeConfig, storeNewConfig } from '../guest/config-store.ts';
-import { createDisks, destroyDisks, idBase, type MountedVolume, resolveMounts } from '../guest/disks.ts';
+import { createDisks, destroyDisks, destroyVolumes } from '../guest/disks.ts';
 import { addResource } from '../guest/ha.ts';
 import { isVolumeKey, parseMountPoint } from '../guest/mount-point.ts';
 import { applyOciSettings } from '../guest/oci-settings.ts';
-import { detectOs, setUpOs } from '../guest/os-setup.ts';
+import { setUpOs } from '../guest/os-setup.ts';
 import { addToPool, requirePool } from '../guest/pools.ts';
 import { clampCpuUnits } from '../guest/syntax.ts';
 import { parameterError } from '../schema/command.ts';
-import type { Extracted } from '../storage/extract.ts';
-import { enabledStorage, findVolume, holdsContainers, volumeBackend, volumePath } from '../storage/storages.ts';
-import { parseVolumeId } from '../storage/volume-names.ts';
+import { enabledStorage, findVolume, holdsContainers, volumeBackend } from '../storage/storages.ts';
+import { isVolumeId, parseVolumeId } from '../storage/volume-names.ts';
 import { emptyConfig, type GuestConfig } from '../text/guest-config.ts';
+import { mountAll, type Place, stopIfTold, takeOs, templatePath, unpacking, type Wanted } from './archive.ts';
 import { atPoint, exit, flag, locked, lockedInTask, taskOf, text, type Verb } from './context.ts';
 import { startWithin } from './power.ts';
+import {
+  type Backup,
+  checkReplaced,
+  isReplacing,
+  lockReplaced,
+  makeTemplate,
+  recover,
+  restoreFiles,
+  unlockReplaced,
+} from './restore.ts';
+import { checkSshKeys, readSshKeys } from './ssh-keys.ts';
 
 /** Parameters of the call that are not part of the config. */
 const CALL_ONLY = new Set([
@@ -41,23 +49,18 @@ const CALL_ONLY = new Set([
   'unprivileged',
 ]);
 
-interface Wanted {
-  readonly config: GuestConfig;
-  readonly disks: Map<string, string>;
-  readonly template: string;
-  readonly storage: string;
-}
-
 export async function create(verb: Verb): Promise<number> {
+  const sshKeys = readSshKeys(verb);
   requireQuorum(verb.host);
   syncCluster(verb.host);
-  if (flag(verb, 'restore')) throw new ToolError('restore is not part of this stand-in\n');
-  checkSshKeys(verb);
-  requireFree(verb, '');
+  const isRestore = flag(verb, 'restore');
+  if (isReplacing(verb)) checkReplaced(verb);
+  else requireFree(verb, '');
+  if (sshKeys !== undefined) checkSshKeys(sshKeys);
   requirePool(verb.host, text(verb, 'pool'));
   const wanted = await checked(verb);
   await reserve(verb);
-  const end = await taskOf(verb, 'vzcreate', async (task) => {
+  const end = await taskOf(verb, isRestore ? 'vzrestore' : 'vzcreate', async (task) => {
     await lockedInTask(verb, task, () => build(verb, task, wanted));
     addToPool(verb.host, text(verb, 'pool'), verb.vmid);
     if (flag(verb, 'start')) await startWithin(verb, task);
@@ -66,19 +69,6 @@ export async function create(verb: Verb): Promise<number> {
     addResource(verb.host, verb.vmid, flag(verb, 'start') ? 'started' : 'stopped');
   });
   return exit(end);
-}
-
-const SSH_KEY =
-  /^(?:[\w@",=\-./*]+ )?(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp(?:256|384|521)|sk-\S+) [A-Za-z0-9+/=]+(?: .*)?$/;
-
-/** Every line that is no comment must be a key (pve-common src/PVE/Tools.pm validate_ssh_public_keys). */
-function checkSshKeys(verb: Verb): void {
-  const file = text(verb, 'ssh-public-keys');
-  if (file === undefined) return;
-  const keys = readText(verb.host.path(file)) ?? readText(file);
-  if (keys === undefined) throw new ToolError(`can't open '${file}' - No such file or directory\n`, 2);
-  const lines = keys.split('\n').filter((line) => !/^\s*(?:#|$)/.test(line));
-  if (!lines.every((line) => SSH_KEY.test(line))) throw new ToolError('SSH public key validation error\n');
 }
 
 function requireFree(verb: Verb, prefix: string): void {
@@ -91,23 +81,20 @@ function requireFree(verb: Verb, prefix: string): void {
 }
 
 async function checked(verb: Verb): Promise<Wanted> {
-  const template = text(verb, 'ostemplate') ?? '';
+  const archive = text(verb, 'ostemplate') ?? '';
   const storage = text(verb, 'storage') ?? 'local';
   verb.checkRights?.({
     config: undefined,
     values: new Map(Object.entries(verb.call.params).map(([key, value]) => [key, String(value)])),
     remove: [],
-    isUnprivileged: text(verb, 'unprivileged') !== '0',
+    isUnprivileged: isUnprivileged(verb),
   });
-  checkTemplate(verb, template);
+  checkArchive(verb, archive);
   const { disks, values } = sortParameters(verb, storage);
   if (disks.size > 0 && !disks.has('rootfs'))
     throw new ToolError("mount points configured, but 'rootfs' not set - aborting\n");
   for (const key of [...disks.keys()].sort(rootfsFirst)) await checkDisk(verb, key, disks.get(key) ?? '');
-  if (disks.size === 0) {
-    await requireContainers(verb, storage);
-    disks.set('rootfs', `${storage}:4`);
-  }
+  if (disks.size === 0) await requireContainers(verb, storage);
   const config = emptyConfig();
   const errors = await applyChange(config, {
     host: verb.host,
@@ -120,8 +107,13 @@ async function checked(verb: Verb): Promise<Wanted> {
     warn: verb.io.err,
   });
   if (Object.keys(errors).length > 0) throw parameterError(verb.call, errors);
-  if (text(verb, 'unprivileged') !== '0') config.values.set('unprivileged', '1');
-  return { config, disks, template, storage };
+  if (isUnprivileged(verb)) config.values.set('unprivileged', '1');
+  return { config, disks, archive, storage };
+}
+
+/** The default of a new guest; a restored one is what its backup says. */
+function isUnprivileged(verb: Verb): boolean {
+  return text(verb, 'unprivileged') === '1' || (text(verb, 'unprivileged') === undefined && !flag(verb, 'restore'));
 }
 
 /** Volumes and plain options; a bare number for a volume means the default storage. */
@@ -142,12 +134,17 @@ function rootfsFirst(a: string, b: string): number {
   return a === 'rootfs' ? -1 : b === 'rootfs' ? 1 : Number(a.slice(2)) - Number(b.slice(2));
 }
 
-function checkTemplate(verb: Verb, template: string): void {
-  if (template === '-') throw new ToolError('pipe can only be used with restore tasks\n');
-  if (!/^[a-z][a-z0-9\-_.]*[a-z0-9]:.+$/i.test(template)) return;
-  if (findVolume(verb.host, template).parsed.kind !== 'vztmpl') {
-    throw new ToolError(`unable to use volume ${template} - content type needs to be 'vztmpl'\n`);
+function checkArchive(verb: Verb, archive: string): void {
+  const isRestore = flag(verb, 'restore');
+  if (archive === '-') {
+    if (!isRestore) throw new ToolError('pipe can only be used with restore tasks\n');
+    if (text(verb, 'rootfs') === undefined) throw new ToolError('restore from pipe requires rootfs parameter\n');
+    throw new ToolError('restoring from a pipe is not part of this stand-in\n');
   }
+  if (!isVolumeId(archive)) return;
+  const kind = isRestore ? 'backup' : 'vztmpl';
+  if (findVolume(verb.host, archive).parsed.kind !== kind)
+    throw new ToolError(`unable to use volume ${archive} - content type needs to be '${kind}'\n`);
 }
 
 async function checkDisk(verb: Verb, key: string, value: string): Promise<void> {
@@ -171,14 +168,19 @@ function stubConfig(): GuestConfig {
   return stub;
 }
 
+function failurePrefix(verb: Verb): string {
+  return `unable to ${flag(verb, 'restore') ? 'restore' : 'create'} CT ${verb.vmid} - `;
+}
+
 /** The id is ours when a config with nothing but the lock stands there; the flock is held for that moment only. */
 async function reserve(verb: Verb): Promise<void> {
   const { host, vmid } = verb;
-  const prefix = `unable to create CT ${vmid} - `;
+  const prefix = failurePrefix(verb);
   const reserveStub = async (): Promise<void> => {
-    requireFree(verb, prefix);
+    if (!isReplacing(verb)) requireFree(verb, prefix);
     try {
-      storeNewConfig(host, vmid, stubConfig());
+      if (isReplacing(verb)) lockReplaced(verb);
+      else storeNewConfig(host, vmid, stubConfig());
     } catch (err) {
       throw new ToolError(`${prefix}${errorText(err)}\n`);
     }
@@ -190,27 +192,44 @@ async function reserve(verb: Verb): Promise<void> {
 
 async function build(verb: Verb, task: Task, wanted: Wanted): Promise<void> {
   const { host, vmid } = verb;
-  const { config } = wanted;
   const work = { host, vmid, log: task.log };
-  loadConfig(host, vmid, task.log);
-  let made: string[] = [];
+  const old = loadConfig(host, vmid, task.log);
+  const made: string[] = [];
+  let isTouched = !isReplacing(verb);
   try {
-    made = await createDisks(work, wanted.disks, { owner: config, into: config.values });
+    const backup = flag(verb, 'restore') ? await recover(verb, task, wanted) : undefined;
+    if (wanted.disks.size === 0) wanted.disks.set('rootfs', `${wanted.storage}:4`);
+    isTouched = true;
+    await makeVolumes(verb, task, { wanted, made });
+    await destroyVolumes(work, old);
     storeConfig(host, vmid, stubConfig()); // upstream writes here too, and the file still holds nothing but the lock
     stopIfTold(task);
     await atPoint(verb, 'after-volume');
-    await fill(verb, task, wanted);
-    config.values.set('hostname', config.values.get('hostname') ?? `CT${vmid}`);
-    config.values.set('memory', config.values.get('memory') ?? '512');
-    config.values.set('swap', config.values.get('swap') ?? '512');
+    await fill(verb, task, { wanted, backup });
+    setDefaults(vmid, wanted.config);
+    for (const [key, value] of backup?.later ?? []) wanted.config.values.set(key, value);
+    if (backup?.wasTemplate === true) await makeTemplate(verb, task, wanted.config);
     await atPoint(verb, 'before-config');
     stopIfTold(task);
-    storeConfig(host, vmid, config);
+    storeConfig(host, vmid, wanted.config);
   } catch (err) {
     await destroyDisks(work, made);
-    dropConfig(verb, task);
-    throw new ToolError(`unable to create CT ${vmid} - ${errorText(err)}\n`);
+    if (isTouched) dropConfig(verb, task);
+    else unlockReplaced(verb, old);
+    throw new ToolError(`${failurePrefix(verb)}${errorText(err)}\n`);
   }
+}
+
+async function makeVolumes(verb: Verb, task: Task, at: { wanted: Wanted; made: string[] }): Promise<void> {
+  const { config, disks } = at.wanted;
+  const work = { host: verb.host, vmid: verb.vmid, log: task.log };
+  at.made.push(...(await createDisks(work, disks, { owner: config, into: config.values })));
+}
+
+function setDefaults(vmid: number, { values }: GuestConfig): void {
+  values.set('hostname', values.get('hostname') ?? `CT${vmid}`);
+  values.set('memory', values.get('memory') ?? '512');
+  values.set('swap', values.get('swap') ?? '512');
 }
 
 /** Upstream tries it twice, once for the guest and once for the id it had reserved; each failure is a line. */
@@ -224,100 +243,37 @@ function dropConfig({ host, vmid }: Verb, task: Task): void {
   }
 }
 
-function stopIfTold(task: Task): void {
-  if (task.signal.aborted) throw new ToolError('received interrupt\n');
+async function fill(verb: Verb, task: Task, from: { wanted: Wanted; backup: Backup | undefined }): Promise<void> {
+  const { wanted, backup } = from;
+  const [root, ...mounts] = await mountAll(verb, task, wanted.config);
+  if (root === undefined) throw new ToolError("missing 'rootfs' configuration\n");
+  const place = { config: wanted.config, archive: wanted.archive, root: root.source, mounts };
+  if (backup !== undefined) return restoreFiles(verb, task, { ...place, backup });
+  await fillFromTemplate(verb, task, place);
 }
 
-async function fill(verb: Verb, task: Task, wanted: Wanted): Promise<void> {
+async function fillFromTemplate(verb: Verb, task: Task, place: Place): Promise<void> {
   const { host } = verb;
-  const { config } = wanted;
-  const [root, ...mounts] = await mountAll(verb, task, config);
-  if (root === undefined) throw new ToolError("missing 'rootfs' configuration\n");
-  const extracted = await unpack(verb, task, { wanted, root: root.source, mounts });
+  const { config, root } = place;
+  const archive = await templatePath(verb, task, place.archive);
+  await atPoint(verb, 'listing');
+  const { extract } = await import('../storage/rootfs.ts');
+  const options = unpacking(verb, task, { owner: config, mounts: place.mounts });
+  const extracted = await extract(host.path(archive), root, options);
   stopIfTold(task);
   if (extracted.oci !== undefined) {
     const knowsUser = compareVersions(host.identity.containerLevel, '6.1.0') >= 0;
-    applyOciSettings(extracted.oci, { config, root: root.source, knowsUser, log: task.log });
+    applyOciSettings(extracted.oci, { config, root, knowsUser, log: task.log });
   }
   for (const warning of extracted.warnings) task.warn(warning);
-  const mountedAt = `/var/lib/lxc/${verb.vmid}/rootfs`;
-  const given = { ...optional('ostype', config), ...optional('arch', config), mountedAt };
-  const os = detectOs(root.source, given, task.log);
-  config.values.set('ostype', os.ostype);
-  config.values.set('arch', os.arch);
+  const ostype = takeOs(verb, task, place);
   storeConfig(host, verb.vmid, withLock(config));
-  setUpOs(root.source, os.ostype, task.log);
-}
-
-function optional(key: 'ostype' | 'arch', config: GuestConfig): { ostype?: string; arch?: string } {
-  const value = config.values.get(key);
-  return value === undefined ? {} : { [key]: value };
+  setUpOs(root, ostype, task.log);
 }
 
 /** The config is written once before the guest's own set-up runs; the lock is not part of the one upstream writes. */
 function withLock(config: GuestConfig): GuestConfig {
   return { ...config, values: new Map(config.values) };
-}
-
-async function mountAll(verb: Verb, task: Task, config: GuestConfig): Promise<MountedVolume[]> {
-  const mounts = await resolveMounts(verb.host, config);
-  for (const mount of mounts) {
-    if (existsSync(mount.source)) continue;
-    if (mount.kind === 'device') throw noBlockDevice(verb, task, mount);
-    task.log('mounting container failed\n');
-    throw new ToolError(
-      `directory '${parseMountPoint(mount.key, config.values.get(mount.key) ?? '').volume}' does not exist\n`,
-    );
-  }
-  const [root, ...rest] = mounts;
-  for (const mount of rest) await makeMountTarget(root?.source ?? '', mount.target, idBase(config));
-  return mounts;
-}
-
-function noBlockDevice(verb: Verb, task: Task, mount: { source: string; target: string }): ToolError {
-  const device = verb.host.inHost(mount.source);
-  const root = `/var/lib/lxc/${verb.vmid}/rootfs`;
-  task.log(
-    `mount: ${root}${mount.target}: fsconfig() failed: ${device}: Can't lookup blockdev.\n       dmesg(1) may have more information after failed mount system call.\nmounting container failed\n`,
-  );
-  return new ToolError(`command 'mount ${device} ${root}/${mount.target}' failed: exit code 32\n`);
-}
-
-async function makeMountTarget(root: string, target: string, owner: number): Promise<void> {
-  const path = join(root, target);
-  if (existsSync(path)) return;
-  await mkdir(path, { recursive: true, mode: 0o755 });
-  if (process.getuid?.() === 0) await chown(path, owner, owner);
-}
-
-interface Unpacking {
-  readonly wanted: Wanted;
-  readonly root: string;
-  readonly mounts: readonly { target: string; source: string }[];
-}
-
-async function unpack(verb: Verb, task: Task, { wanted, root, mounts }: Unpacking): Promise<Extracted> {
-  const archive = await archivePath(verb, task, wanted.template);
-  await atPoint(verb, 'listing');
-  const { extract } = await import('../storage/rootfs.ts');
-  return extract(verb.host.path(archive), root, {
-    host: verb.host,
-    vmid: verb.vmid,
-    idBase: idBase(wanted.config),
-    mounts: mounts.map(({ target, source }) => ({ target, source })),
-    log: task.log,
-    signal: task.signal,
-    onProgress: () => atPoint(verb, 'mid-extract'),
-  });
-}
-
-async function archivePath(verb: Verb, task: Task, template: string): Promise<string> {
-  const isVolume = !template.startsWith('/');
-  const path = isVolume ? await volumePath(verb.host, template) : template;
-  if (existsSync(verb.host.path(path))) return path;
-  const reason = isVolume ? `volume '${template}' does not exist` : `can't find file '${template}'`;
-  task.log(`${reason}\n`);
-  throw new ToolError(`${reason}\n`);
 }
 
 function compareVersions(a: string, b: string): number {

@@ -3,6 +3,7 @@ import type { VerbHandler } from './context.ts';
 
 export const CONTAINER_VERBS: Readonly<Record<string, () => Promise<VerbHandler>>> = {
   create: async () => (await import('./create.ts')).create,
+  restore: async () => (await import('./create.ts')).create,
   start: async () => (await import('./power.ts')).start,
   stop: async () => (await import('./power.ts')).stop,
   shutdown: async () => (await import('./power.ts')).shutdown,

@@ -157,7 +157,8 @@ const DECOMPRESSORS: Readonly<Record<string, readonly string[]>> = {
   '.lzo': ['lzop', '-dc'],
 };
 
-async function extractPlain(archive: string, root: string, options: ExtractOptions): Promise<Extracted> {
+/** A root archive that is known to be no image: a backup is never looked through for one. */
+export async function extractPlain(archive: string, root: string, options: ExtractOptions): Promise<Extracted> {
   const shown = options.host.inHost(archive);
   const match = /\.tar(\.[^.]+)?$/.exec(archive);
   if (match === null) throw new ToolError(`file does not look like a template archive: ${shown}`);
@@ -192,7 +193,7 @@ async function extractPlain(archive: string, root: string, options: ExtractOptio
 const DECOMPRESS_OPTIONS: Readonly<Record<string, string>> = {
   '.gz': '-z ',
   '.xz': '-J ',
-  '.bz2': '--bzip2 ',
+  '.bz2': '-j ',
   '.lzo': '--lzop ',
   '.zst': '--zstd ',
 };

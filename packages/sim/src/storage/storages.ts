@@ -65,6 +65,7 @@ export function isFull(host: Host, storage: Storage): boolean {
 /** `storage:volname` of the new volume. */
 export async function allocVolume(host: Host, storage: Storage, request: VolumeRequest): Promise<string> {
   const backend = await volumeBackend(storage);
+  enabledStorage(host, storage.id);
   return `${storage.id}:${await backend.alloc(host, storage, request)}`;
 }
 

@@ -13,8 +13,15 @@ export interface VolumeName {
   readonly format: string;
 }
 
+const VOLUME_ID = /^([a-z][a-z0-9\-_.]*[a-z0-9]):(.+)$/i;
+
+/** Anything else is a path. */
+export function isVolumeId(text: string): boolean {
+  return VOLUME_ID.test(text);
+}
+
 export function parseVolumeId(volid: string): { storage: string; volname: string } {
-  const parts = /^([a-z][a-z0-9\-_.]*[a-z0-9]):(.+)$/i.exec(volid);
+  const parts = VOLUME_ID.exec(volid);
   if (parts?.[1] === undefined || parts[2] === undefined) throw new ToolError(`unable to parse volume ID '${volid}'\n`);
   return { storage: parts[1], volname: parts[2] };
 }
