@@ -46,4 +46,18 @@ describe('what a node reported', () => {
     expect(later.get('lxc/100')).toEqual({ id: 'lxc/100', node: 'pve2', type: 'lxc', vmid: 100, status: 'unknown' });
     expect(later.get('storage/pve2/local')).toMatchObject({ status: 'unknown' });
   });
+
+  it('has the same fields for VMs, and the ids in the order of their text', async () => {
+    const [pve1, pve2] = twoNodes();
+    for (const vmid of ['1000', '300']) await pve2.run('qm', 'create', vmid, '--name', `v${vmid}`, '--tags', 'a');
+    await pve2.run('qm', 'start', '300');
+    const rows = await rowsOf(pve1);
+    expect([...rows.keys()].filter((id) => String(id).startsWith('qemu/'))).toEqual(['qemu/1000', 'qemu/300']);
+    const { uptime: _uptime, ...shown } = rows.get('qemu/300') ?? {};
+    const counters = { cpu: 0, disk: 0, diskread: 0, diskwrite: 0, mem: 0, memhost: 0, netin: 0, netout: 0 };
+    expect(shown).toEqual({
+      ...{ id: 'qemu/300', vmid: 300, type: 'qemu', node: 'pve2', name: 'v300', status: 'running', tags: 'a' },
+      ...{ template: 0, maxcpu: 1, maxmem: 512 * 2 ** 20, maxdisk: 0, ...counters },
+    });
+  });
 });

@@ -7,6 +7,7 @@ import { switchesOf } from '../call/switches.ts';
 import { guestFile, readCluster, readGuestFile, readPveFile } from '../cluster/pmxcfs.ts';
 import type { ClusterState, Member } from '../cluster/state.ts';
 import { containerSyntax } from '../guest/syntax.ts';
+import { vmStatusFields } from '../guest/vm-status.ts';
 import type { Host } from '../host/host.ts';
 import { Host as OpenHost } from '../host/host.ts';
 import { statusFields } from '../pct/show.ts';
@@ -24,7 +25,7 @@ export interface Wanted {
   readonly hasRights?: boolean;
 }
 
-/** How long the cluster file system keeps what a node reported. */
+/** How long the cluster file system keeps what a node reported (pve-cluster src/pmxcfs/status.c rrd_entry_is_old). */
 const REPORT_KEPT_MS = 300_000;
 
 export async function resources(host: Host, { type, hasRights = true }: Wanted): Promise<Row[]> {
@@ -34,7 +35,7 @@ export async function resources(host: Host, { type, hasRights = true }: Wanted):
   if (wants('vm') && hasRights)
     rows.push(
       ...Object.keys(state.guests)
-        .sort((a, b) => Number(a) - Number(b))
+        .sort()
         .map((id) => guestRow(host, state, Number(id))),
     );
   for (const [name, member] of Object.entries(state.members)) {
@@ -98,29 +99,25 @@ function guestRow(host: Host, state: ClusterState, vmid: number): Row {
   const node = member === undefined ? undefined : reporting(host, guest.node, member);
   const text = readGuestFile(host, guestFile(guest.node, guest.type, vmid));
   if (node === undefined || text === undefined) return { ...base, status: 'unknown' };
-  if (guest.type === 'qemu') return { ...base, ...vmFields(vmid, text) };
-  const { config } = parseConfig(text, vmid, containerSyntax);
   const last = member?.online === true ? undefined : member?.lastReport?.running;
   const told = last === undefined ? undefined : { running: last.find((one) => one.vmid === vmid) };
+  if (guest.type === 'qemu')
+    return { ...base, ...reported(vmStatusFields({ node, vmid, told }, parseVmConfig(text).values)) };
+  const { config } = parseConfig(text, vmid, containerSyntax);
   const fields = statusFields({ host: node, vmid }, config, told);
+  return { ...base, ...reported(fields) };
+}
+
+/** The same for containers and VMs (pve-manager PVE/API2Tools.pm extract_vm_stats). */
+function reported(fields: Readonly<Record<string, unknown>>): Row {
   const shown = Object.fromEntries(Object.entries(fields).filter(([key]) => !isLeftOut(key)));
-  return { ...base, ...shown, template: fields['template'] ?? 0, maxcpu: fields['cpus'], cpu: 0, memhost: 0 };
+  const counters = { diskread: 0, diskwrite: 0, memhost: 0 };
+  return { ...counters, ...shown, template: fields['template'] ?? 0, maxcpu: fields['cpus'], cpu: 0 };
 }
 
 /** Fields of a guest's own status that the report does not have. */
 function isLeftOut(key: string): boolean {
-  return ['cpus', 'maxswap', 'swap', 'pid', 'type'].includes(key) || key.startsWith('pressure');
-}
-
-function vmFields(vmid: number, text: string): Row {
-  const { values } = parseVmConfig(text);
-  return {
-    name: values.get('name') ?? `VM ${vmid}`,
-    status: 'stopped',
-    template: Number(values.get('template') ?? 0),
-    maxmem: Number(values.get('memory') ?? 512) * 1024 * 1024,
-    maxcpu: Number(values.get('cores') ?? 1),
-  };
+  return ['cpus', 'maxswap', 'swap', 'pid', 'type', 'qmpstatus'].includes(key) || key.startsWith('pressure');
 }
 
 interface Reported {

@@ -7,6 +7,7 @@ import { setSwitches } from '../call/switches.ts';
 import { cutNode, healNode } from '../cluster/membership.ts';
 import { readCluster } from '../cluster/pmxcfs.ts';
 import { makeHost, type Ran, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
+import { createPool } from '../pool/pools.ts';
 
 let clusterDir: string;
 let a: TestHost;
@@ -117,6 +118,61 @@ describe('a running container', () => {
     expect((await pct(a, 'status', '110')).stdout).toBe('status: running\n');
     expect((await pct(a, 'config', '110')).stdout).not.toContain('lock');
     expect([existsSync(image(a, 110)), existsSync(image(b, 110))]).toEqual([true, false]);
+  });
+});
+
+describe('snapshots', () => {
+  it('go along from pool to pool', async () => {
+    for (const node of [a, b]) createPool(node.host, { name: 'tank', sizeBytes: 2 ** 30 });
+    await a.run('pvesm', 'add', 'zfspool', 'tank', '--pool', 'tank', '--content', 'rootdir,images');
+    await create(150, '--rootfs', 'tank:0.02');
+    const root = '/tank/subvol-150-disk-0/mine.txt';
+    writeFileSync(a.host.path(root), 'before\n');
+    await pct(a, 'snapshot', '150', 's1');
+    writeFileSync(a.host.path(root), 'after\n');
+    expect(await pct(a, 'migrate', '150', 'pve2')).toMatchObject({ status: 0, stderr: '' });
+    const list = ['list', '-H', '-t', 'all', '-o', 'name,refquota', '-r', 'tank'];
+    expect((await a.run('zfs', ...list)).stdout).toBe('tank\tnone\n');
+    expect((await b.run('zfs', ...list)).stdout).toBe(
+      'tank\tnone\ntank/subvol-150-disk-0\t20M\ntank/subvol-150-disk-0@s1\t-\n',
+    );
+    expect(readFileSync(b.host.path(root), 'utf8')).toBe('after\n');
+    expect(await pct(b, 'rollback', '150', 's1')).toMatchObject({ status: 0, stderr: '' });
+    await b.run('zfs', 'mount', 'tank/subvol-150-disk-0'); // a rollback leaves it unmounted
+    expect(readFileSync(b.host.path(root), 'utf8')).toBe('before\n');
+  });
+});
+
+describe('a VM', () => {
+  const qm = (node: TestHost, ...args: string[]): Promise<Ran> => node.run('qm', ...args);
+  beforeEach(async () => {
+    await a.run('pvesm', 'set', 'local', '--content', 'images,rootdir,vztmpl');
+    expect(await qm(a, 'create', '160', '--scsi0', 'local:0.01')).toMatchObject({ status: 0 });
+  });
+
+  it('takes its disks along', async () => {
+    const moved = await qm(a, 'migrate', '160', 'pve2', '--online', '1');
+    expect([moved.status, moved.stderr]).toEqual([0, "VM isn't running. Doing offline migration instead.\n"]);
+    expect(said(moved)[0]).toBe("starting migration of VM 160 to node 'pve2' (192.0.2.2)");
+    expect([existsSync(image(a, 160)), existsSync(image(b, 160))]).toEqual([false, true]);
+    expect((await qm(b, 'status', '160')).stdout).toBe('status: stopped\n');
+  });
+
+  it('moves while it runs with --online only', async () => {
+    await qm(a, 'start', '160');
+    expect((await qm(a, 'migrate', '160', 'pve2')).stderr).toBe("can't migrate running VM without --online\n");
+    expect((await qm(a, 'migrate', '160', 'pve2', '--online', '1')).status).toBe(0);
+    expect((await qm(b, 'status', '160')).stdout).toBe('status: running\n');
+  });
+
+  it('stays where it is when the other node cannot be reached', async () => {
+    setSwitches(a.host, { noSsh: true });
+    const refused = await qm(a, 'migrate', '160', 'pve2');
+    expect([refused.status, refused.stderr]).toEqual([255, 'migration aborted\n']);
+    expect(said(refused).at(-1)).toBe(aborted("Can't connect to destination address using public key"));
+    expect((await qm(a, 'migrate', '160', 'pve1')).stderr).toContain('target: target is local node.\n');
+    expect((await qm(a, 'migrate', '999', 'pve2')).stderr).toContain('999.conf');
+    expect((await qm(a, 'status', '160')).stdout).toBe('status: stopped\n');
   });
 });
 

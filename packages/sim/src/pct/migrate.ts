@@ -4,21 +4,18 @@
  * is left here goes. A running container is shut down before and started there after; there is no live migration.
  */
 
-import { switchesOf } from '../call/switches.ts';
-import { errorText, ToolError } from '../call/tool.ts';
+import { ToolError } from '../call/tool.ts';
 import { guestFile, movePveFile, readCluster, requireQuorum } from '../cluster/pmxcfs.ts';
-import type { Member } from '../cluster/state.ts';
 import type { Task } from '../cluster/task.ts';
 import { configPath, loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { destroyDisks } from '../guest/disks.ts';
 import { isHaManaged, leaveCommand } from '../guest/ha.ts';
-import { type MountPoint, mountPoints, printMountPoint } from '../guest/mount-point.ts';
+import { copyVolumeThere, migrating, requireSsh, sayer, type Way } from '../guest/migration.ts';
+import { type MountPoint, mountPoints, printMountPoint, usedVolumes } from '../guest/mount-point.ts';
 import { Host } from '../host/host.ts';
-import { copyTree } from '../pool/files.ts';
 import { parameterError } from '../schema/command.ts';
 import { splitList } from '../schema/format.ts';
-import { enabledStorage, findVolume, holdsContainers, volumeBackend } from '../storage/storages.ts';
-import type { VolumeFormat } from '../storage/volumes.ts';
+import { enabledStorage, findVolume, holdsContainers } from '../storage/storages.ts';
 import type { GuestConfig } from '../text/guest-config.ts';
 import { isShared } from '../text/storage-cfg.ts';
 import { atPoint, exit, flag, isRunning, lockedInTask, taskOf, text, type Verb } from './context.ts';
@@ -26,12 +23,9 @@ import { bringUp, halt, startWithin } from './power.ts';
 
 const SHUTDOWN_SECONDS = 180;
 
-interface Migration {
+interface Migration extends Way {
   readonly verb: Verb;
   readonly task: Task;
-  readonly target: string;
-  readonly member: Member;
-  readonly say: (text: string) => void;
 }
 
 /** One volume that goes along, and what it is called over there. */
@@ -64,25 +58,18 @@ export async function migrate(verb: Verb): Promise<number> {
     return exit(asked);
   }
   const end = await taskOf(verb, 'vzmigrate', (task) => {
-    const say = (line: string): void => task.log(`${localTime()} ${line}\n`);
-    return lockedInTask(verb, task, () => carry({ verb, task, target, member, say }));
+    const say = sayer(task);
+    return lockedInTask(verb, task, () => carry({ host, verb, task, target, member, say }));
   });
   return exit(end);
 }
 
 async function carry(migration: Migration): Promise<void> {
-  const { verb, say } = migration;
-  const began = Date.now();
-  const duration = (): string => new Date(Date.now() - began).toISOString().slice(11, 19);
-  const wasRunning = isRunning(verb);
-  try {
+  const wasRunning = isRunning(migration.verb);
+  await migrating(migration.say, async () => {
     const config = await prepare(migration);
     await move(migration, config, wasRunning);
-    say(`migration finished successfully (duration ${duration()})`);
-  } catch (err) {
-    say(`ERROR: migration aborted (duration ${duration()}): ${errorText(err)}`);
-    throw new ToolError('migration aborted\n');
-  }
+  });
 }
 
 /** Everything is asked before anything is stopped. */
@@ -130,14 +117,6 @@ function storageThere(verb: Verb, id: string): string {
   return pair?.[1] ?? all ?? id;
 }
 
-function requireSsh({ verb, target, member, say }: Migration): void {
-  const { noSsh } = switchesOf(verb.host);
-  if (noSsh !== true && member.online) return;
-  say(`# /usr/bin/ssh -e none -o 'BatchMode=yes' -o 'HostKeyAlias=${target}' root@${member.ip} /bin/true`);
-  say(noSsh === true ? 'Host key verification failed.' : `ssh: connect to host ${member.ip} port 22: No route to host`);
-  throw new ToolError("Can't connect to destination address using public key\n");
-}
-
 async function move(migration: Migration, config: GuestConfig, wasRunning: boolean): Promise<void> {
   const { verb, task, target, member, say } = migration;
   const { host, vmid } = verb;
@@ -148,7 +127,7 @@ async function move(migration: Migration, config: GuestConfig, wasRunning: boole
   const sent: Travelling[] = [];
   try {
     for (const point of mountPoints(config, { withUnused: true })) {
-      const one = await send(migration, there, point);
+      const one = await send(migration, { there, config, point });
       if (one !== undefined) sent.push(one);
     }
     await atPoint(verb, 'before-move');
@@ -173,28 +152,20 @@ async function move(migration: Migration, config: GuestConfig, wasRunning: boole
 }
 
 /** A volume of a shared storage, or of no storage at all, stays where it is. */
-async function send({ verb, task, say }: Migration, there: Host, point: MountPoint): Promise<Travelling | undefined> {
+async function send(
+  migration: Migration,
+  at: { there: Host; config: GuestConfig; point: MountPoint },
+): Promise<Travelling | undefined> {
+  const { verb, say } = migration;
+  const { there, config, point } = at;
   if (point.kind !== 'volume') return undefined;
-  const { host, vmid } = verb;
-  const { storage, volname, parsed } = findVolume(host, point.volume);
+  const { storage } = findVolume(verb.host, point.volume);
   if (isShared(storage)) return undefined;
   say(`found local volume '${point.volume}' (in current VM config)`);
-  const [here, backend] = [{ host, storage, volname }, await volumeBackend(storage)];
-  const targetStorage = enabledStorage(there, storageThere(verb, storage.id));
-  const targetBackend = await volumeBackend(targetStorage);
-  const isSameType = targetStorage.type === storage.type;
-  const made = await targetBackend.alloc(there, targetStorage, {
-    vmid,
-    ...(isSameType ? { name: volname.split('/').at(-1) ?? volname } : {}),
-    format: isSameType ? (parsed.format as VolumeFormat) : targetBackend.containerFormat(await backend.sizeBytes(here)),
-    sizeBytes: await backend.sizeBytes(here),
-    log: () => undefined,
-  });
-  const at = { host: there, storage: targetStorage, volname: made };
-  await copyTree(await backend.directory(here), await targetBackend.directory(at), new Set());
-  await atPoint(verb, 'after-volume');
-  const targetVolid = `${targetStorage.id}:${made}`;
-  task.log(`${localTime()} volume '${point.volume}' is '${targetVolid}' on the target\n`);
+  const withSnapshots = [...config.snapshots.values()].some((section) => usedVolumes(section).includes(point.volume));
+  const copying = { here: verb.host, there, vmid: verb.vmid, storage: storageThere(verb, storage.id), withSnapshots };
+  const targetVolid = await copyVolumeThere(point.volume, copying);
+  say(`volume '${point.volume}' is '${targetVolid}' on the target`);
   return { key: point.key, volid: point.volume, targetVolid };
 }
 
@@ -234,11 +205,4 @@ async function takeBack(
   if (!wasRunning) return;
   say('start container on source node');
   await bringUp(verb, task, config);
-}
-
-function localTime(): string {
-  const now = new Date();
-  const two = (n: number): string => String(n).padStart(2, '0');
-  const day = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
-  return `${day} ${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())}`;
 }

@@ -3,17 +3,20 @@ import { createHash } from 'node:crypto';
 import { errorText, ToolError } from '../call/tool.ts';
 import { findGuest, removePveFile, requireQuorum, syncCluster } from '../cluster/pmxcfs.ts';
 import type { Task } from '../cluster/task.ts';
+import { uniqueTags } from '../guest/change.ts';
 import { destroyDisks } from '../guest/disks.ts';
+import { addToPool, requirePool } from '../guest/pools.ts';
 import { atPoint, exit, flag, isRunning, taskOf, text, type Verb } from '../pct/context.ts';
 import { copyTree } from '../pool/files.ts';
 import { allocVolume, enabledStorage, findVolume } from '../storage/storages.ts';
 import type { VolumeFormat } from '../storage/volumes.ts';
 import { formatSize, parseSize } from '../text/size.ts';
-import { disksOf, printDisk, type VmConfig, type VmDisk } from '../text/vm-config.ts';
+import { disksOf, isDriveKey, printDisk, type VmConfig, type VmDisk } from '../text/vm-config.ts';
+import { checkDrives, driveOf, isCdrom, resolveCdrom, settleDrive } from './drive.ts';
 import { isNetKey, withAddress, withNewAddress } from './net.ts';
+import { startWithin } from './power.ts';
 import { backed, editVm, isTemplate, loadVm, lockedVm, requireUnlocked, storeVm, tell, vmPath } from './vm.ts';
 
-const GIB_IN_KIB = 1024 ** 2;
 const CALL_ONLY = new Set([
   'vmid',
   'pool',
@@ -39,7 +42,10 @@ export async function create(verb: Verb): Promise<number> {
       .filter(([key]) => !CALL_ONLY.has(key))
       .map(([key, value]) => [key, String(value)]),
   );
-  for (const { volume } of disksOf(wanted)) enabledStorage(host, volume.split(':')[0] ?? '');
+  requirePool(host, text(verb, 'pool'));
+  resolveCdrom(wanted);
+  checkDrives(verb, wanted);
+  for (const [key, value] of wanted) if (isNetKey(key)) wanted.set(key, withAddress(verb, key, value));
   const prefix = `unable to create VM ${vmid} - `;
   await lockedVm(verb, undefined, async () => {
     try {
@@ -48,7 +54,13 @@ export async function create(verb: Verb): Promise<number> {
       throw new ToolError(`${prefix}${errorText(err)}\n`);
     }
   });
-  const end = await taskOf(verb, 'qmcreate', (task) => build(verb, task, wanted));
+  const end = await taskOf(verb, 'qmcreate', async (task) => {
+    await build(verb, task, wanted);
+    addToPool(host, text(verb, 'pool'), vmid);
+    if (!flag(verb, 'start')) return;
+    task.log('Execute autostart\n');
+    await startWithin(verb, task);
+  });
   return exit(end);
 }
 
@@ -56,17 +68,14 @@ async function build(verb: Verb, task: Task, wanted: Map<string, string>): Promi
   const { host, vmid } = verb;
   const made: string[] = [];
   try {
-    const disks = disksOf(wanted);
-    for (const disk of disks) {
-      const value = await newDisk(verb, task, disk);
-      if (value === undefined) continue;
-      made.push(value.split(',')[0] ?? '');
-      wanted.set(disk.key, value);
-      await atPoint(verb, 'after-volume');
+    for (const key of [...wanted.keys()].filter(isDriveKey).sort()) {
+      const drive = await settleDrive(verb, task.log, driveOf(key, wanted.get(key) ?? ''));
+      if (drive.made !== undefined) made.push(drive.made);
+      wanted.set(key, drive.value);
     }
-    for (const [key, value] of wanted) if (isNetKey(key)) wanted.set(key, withAddress(verb, key, value));
-    const bootable = [...disks.map(({ key }) => key), ...[...wanted.keys()].filter(isNetKey)];
-    if (!wanted.has('boot') && bootable.length > 0) wanted.set('boot', `order=${bootable.join(';')}`);
+    if (!wanted.has('boot')) wanted.set('boot', defaultBoot(wanted));
+    const tags = wanted.get('tags');
+    if (tags !== undefined) wanted.set('tags', uniqueTags(host, tags));
     wanted.set('meta', `creation-qemu=10.0.13,ctime=${Math.floor(Date.now() / 1000)}`);
     wanted.set('smbios1', `uuid=${uuid(verb, 'smbios')}`);
     wanted.set('vmgenid', uuid(verb, 'vmgenid'));
@@ -79,18 +88,17 @@ async function build(verb: Verb, task: Task, wanted: Map<string, string>): Promi
   }
 }
 
-/** `storage:GiB`: a volume to be made; undefined for one that is there. */
-async function newDisk(verb: Verb, task: Task, disk: VmDisk): Promise<string | undefined> {
-  const [, id = '', gib] = /^([^:]+):(\d+(?:\.\d+)?)$/.exec(disk.volume) ?? [];
-  if (gib === undefined) return undefined;
-  const storage = enabledStorage(verb.host, id);
-  const format = (disk.options.find((option) => option.startsWith('format='))?.slice(7) ?? 'raw') as VolumeFormat;
-  const sizeBytes = Math.ceil(Number(gib) * GIB_IN_KIB) * 1024;
-  const volume = await allocVolume(verb.host, storage, { vmid: verb.vmid, format, sizeBytes, log: task.log });
-  const options = disk.options.filter((option) => !/^(?:format|size)=/.test(option));
-  const value = printDisk({ volume, options: [...options, `size=${formatSize(sizeBytes)}`] });
-  task.log(`${disk.key}: successfully created disk '${value}'\n`);
-  return value;
+/** The first disk, the first CD drive, the first network card; empty where there is none. */
+function defaultBoot(values: ReadonlyMap<string, string>): string {
+  const buses = ['ide', 'scsi', 'virtio', 'sata'];
+  const drives = buses.flatMap((bus) =>
+    [...values.keys()].filter((key) => new RegExp(`^${bus}\\d+$`).test(key)).sort(),
+  );
+  const first = (wantsCdrom: boolean): string | undefined =>
+    drives.find((key) => isCdrom(driveOf(key, values.get(key) ?? '')) === wantsCdrom);
+  const net = [...values.keys()].filter(isNetKey).sort()[0];
+  const devices = [first(false), first(true), net].filter((device) => device !== undefined);
+  return devices.length === 0 ? '' : `order=${devices.join(';')}`;
 }
 
 function uuid(verb: Verb, what: string): string {

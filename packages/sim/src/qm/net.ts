@@ -1,15 +1,18 @@
 /** MAC addresses of a VM's network cards: made where none is given. */
 import type { Verb } from '../pct/context.ts';
 
-const MODEL = /^(virtio|e1000|e1000e|rtl8139|vmxnet3)(?=,|$)/;
 const ADDRESS = /=[0-9A-F]{2}(?::[0-9A-F]{2}){5}/i;
 
 export function isNetKey(key: string): boolean {
   return /^net\d+$/.test(key);
 }
 
+/** The model with its address comes first, the rest by name, as upstream prints it. */
 export function withAddress(verb: Verb, key: string, value: string): string {
-  return value.replace(MODEL, (model) => `${model}=${fresh(verb, key)}`);
+  const [model = '', ...options] = value.replace(/^model=/, '').split(',');
+  const given = options.find((option) => option.startsWith('macaddr='))?.slice(8);
+  const card = model.includes('=') ? model : `${model}=${given ?? fresh(verb, key)}`;
+  return [card, ...options.filter((option) => !option.startsWith('macaddr=')).sort()].join(',');
 }
 
 /** A clone never keeps the address of its source. */

@@ -24,6 +24,12 @@ export async function start(verb: Verb): Promise<number> {
   return exit(end);
 }
 
+/** A task inside another one: all it says is output there, and its failure is none. */
+export async function startWithin(verb: Verb, task: Task): Promise<void> {
+  const put = (data: string | Uint8Array): void => task.log(Buffer.from(data).toString());
+  await start({ ...verb, io: { ...verb.io, out: put, err: put } });
+}
+
 async function powerOn(verb: Verb, config: VmConfig): Promise<void> {
   const { host, vmid } = verb;
   if (config.pending.size > 0) {
@@ -70,4 +76,31 @@ export async function reboot(verb: Verb): Promise<number> {
     await lockedVm(verb, task, () => powerOn(verb, loadVm(verb.host, verb.vmid)));
   });
   return exit(end);
+}
+
+export async function reset(verb: Verb): Promise<number> {
+  requireRunning(verb);
+  return exit(await taskOf(verb, 'qmreset', (task) => whileUp(verb, task)));
+}
+
+/** A paused VM still has its process, so nothing of it changes here. */
+export async function suspend(verb: Verb): Promise<number> {
+  requireRunning(verb);
+  if (flag(verb, 'todisk')) throw new ToolError('suspending to disk is not part of this stand-in\n');
+  return exit(await taskOf(verb, 'qmpause', (task) => whileUp(verb, task)));
+}
+
+export async function resume(verb: Verb): Promise<number> {
+  requireRunning(verb);
+  return exit(await taskOf(verb, 'qmresume', (task) => whileUp(verb, task)));
+}
+
+function requireRunning(verb: Verb): void {
+  if (!isRunning(verb)) throw new ToolError(`VM ${verb.vmid} not running\n`);
+}
+
+function whileUp(verb: Verb, task: Task): Promise<void> {
+  return lockedVm(verb, task, async () => {
+    if (!flag(verb, 'skiplock')) requireUnlocked(loadVm(verb.host, verb.vmid));
+  });
 }

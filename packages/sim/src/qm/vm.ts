@@ -11,7 +11,7 @@ import type { Host } from '../host/host.ts';
 import type { Verb } from '../pct/context.ts';
 import { findVolume, volumeBackend } from '../storage/storages.ts';
 import type { VolumeAt, VolumeBackend } from '../storage/volumes.ts';
-import { parseVmConfig, printVmConfig, type VmConfig } from '../text/vm-config.ts';
+import { disksOf, parseVmConfig, printVmConfig, type VmConfig } from '../text/vm-config.ts';
 
 export function vmPath(host: Host, vmid: number): string {
   return guestFile(host.name, 'qemu', vmid);
@@ -24,7 +24,10 @@ export function loadVm(host: Host, vmid: number): VmConfig {
   return parseVmConfig(text);
 }
 
+/** `unusedN` entries of volumes that are drives again are dropped, as upstream's writer does. */
 export function storeVm(host: Host, at: { vmid: number; steps?: number; isNew?: boolean }, config: VmConfig): void {
+  const used = new Set(disksOf(config.values).map(({ volume }) => volume));
+  for (const [key, value] of config.values) if (/^unused\d+$/.test(key) && used.has(value)) config.values.delete(key);
   writePveFile(host, {
     path: vmPath(host, at.vmid),
     text: printVmConfig(config),

@@ -19,16 +19,9 @@ import { createDataset } from '../pool/verbs.ts';
 import type { Storage } from '../text/storage-cfg.ts';
 import { parseVolumeName } from './volume-names.ts';
 import type { SpaceRow, VolumeAt, VolumeBackend, VolumeRequest, VolumeRow } from './volumes.ts';
+import { datasetName, poolName } from './zfs-names.ts';
 
 const QUOTA_MARK = 'pve-storage:refquota';
-
-function poolName(storage: Storage): string {
-  return storage.options['pool'] ?? 'rpool';
-}
-
-function datasetName(storage: Storage, volname: string): string {
-  return `${poolName(storage)}/${parseVolumeName('zfspool', volname).name}`;
-}
 
 /** ZFS's refusals as the plugin words them. */
 async function asStorage<T>(work: () => T | Promise<T>): Promise<T> {

@@ -2,16 +2,20 @@
  * The text of a VM's config file, parsed and printed as qemu-server src/PVE/QemuServer.pm does it: description lines on
  * top, keys in byte order, then the pending section and one section per snapshot. Values are kept as text.
  */
+import { createHash } from 'node:crypto';
 import { decodeText, encodeText } from './code.ts';
 
 export interface VmConfig {
+  /** SHA-1 of the file's bytes, lower-case hex; none for a config that no file holds yet. */
+  readonly digest?: string;
   readonly values: Map<string, string>;
   readonly pending: Map<string, string>;
   readonly snapshots: Map<string, Map<string, string>>;
 }
 
 export function parseVmConfig(text: string): VmConfig {
-  const config: VmConfig = { values: new Map(), pending: new Map(), snapshots: new Map() };
+  const digest = createHash('sha1').update(text).digest('hex');
+  const config: VmConfig = { digest, values: new Map(), pending: new Map(), snapshots: new Map() };
   let section = config.values;
   let description = '';
   const close = (): void => {
@@ -38,7 +42,7 @@ function sectionOf(config: VmConfig, header: string): Map<string, string> {
 }
 
 function readPair(line: string, section: Map<string, string>): void {
-  const [, key, value] = /^([a-z][a-z_]*\d*):\s*(.+?)\s*$/.exec(line) ?? [];
+  const [, key, value] = /^([a-z][a-z_-]*\d*):\s*(.+?)\s*$/.exec(line) ?? [];
   if (key !== undefined && value !== undefined) section.set(key, value);
 }
 
@@ -68,6 +72,10 @@ export interface VmDisk {
 }
 
 const DISK = /^(?:scsi|virtio|sata|ide)\d+$|^(?:efidisk|tpmstate)0$/;
+
+export function isDriveKey(key: string): boolean {
+  return DISK.test(key);
+}
 
 /** Disks that are volumes of a storage; drives without one (`none`, a path, an ISO) are left out. */
 export function disksOf(section: ReadonlyMap<string, string>, more: { withUnused?: boolean } = {}): VmDisk[] {

@@ -128,3 +128,68 @@ describe('the other texts of VMs', () => {
     expect(await qm('status', '303')).toMatchObject({ status: 2 });
   });
 });
+
+describe('what a call may ask', () => {
+  it('creates without devices too: the boot order is then empty', async () => {
+    expect(await qm('create', '310', '--tags', 'B;a')).toMatchObject({ status: 0, stderr: '' });
+    expect(config(310)).toMatch(/^boot: \nmeta: /);
+    expect(config(310)).toContain('tags: a;b\n');
+    expect(await qm('create', '311', '--pool', 'none')).toMatchObject({
+      status: 2,
+      stderr: "403 Permission check failed (pool 'none' does not exist)\n",
+    });
+    expect(await qm('create', '311', '--ide2', 'local:iso/none.iso,media=cdrom')).toMatchObject({
+      status: 255,
+      stderr: "unable to create VM 311 - volume 'local:iso/none.iso' does not exist\n",
+    });
+  });
+
+  it('boots from the first disk, the first CD drive and the first card', async () => {
+    const options = ['--scsi1', 'local:0.01,ssd=1,discard=on', '--cdrom', 'none', '--net1', 'virtio,bridge=vmbr0'];
+    expect((await qm('create', '312', ...options)).stdout).toContain(
+      "scsi1: successfully created disk 'local:312/vm-312-disk-0.raw,discard=on,size=10486K,ssd=1'\n",
+    );
+    expect(config(312)).toMatch(/^boot: order=scsi1;ide2;net1\nide2: none,media=cdrom\n/);
+  });
+
+  it('keeps the volume of a drive that goes, and frees an unused one', async () => {
+    expect(await qm('set', '300', '--delete', 'scsi0')).toMatchObject({ status: 0, stderr: '' });
+    expect(config(300)).toContain('boot: order=net0\n');
+    expect(config(300)).toContain('unused0: zfs:vm-300-disk-0\n');
+    expect(await qm('unlink', '300', '--idlist', 'unused0')).toMatchObject({ status: 0, stderr: '' });
+    expect(config(300)).not.toContain('unused0');
+    expect((await node.run('zfs', 'list', '-H', '-o', 'name', '-r', 'tank')).stdout).toBe('tank\n');
+  });
+
+  it('makes a new disk, and keeps the one in its place', async () => {
+    expect((await qm('set', '300', '--scsi0', 'zfs:0.1')).stdout).toBe(
+      "update VM 300: -scsi0 zfs:0.1\nscsi0: successfully created disk 'zfs:vm-300-disk-1,size=104858K'\n",
+    );
+    expect(config(300)).toContain('scsi0: zfs:vm-300-disk-1,size=104858K\n');
+    expect(config(300)).toContain('unused0: zfs:vm-300-disk-0\n');
+  });
+
+  const usage = '\nqm set <vmid> [OPTIONS]\n';
+  it.each([
+    [['--delete', 'foo'], `400 Parameter verification failed.\ndelete: unknown option 'foo'\n${usage}`],
+    [
+      ['--delete', 'cores', '--cores', '2'],
+      `400 Parameter verification failed.\ndelete: you can't use '-cores' and -delete cores' at the same time\n${usage}`,
+    ],
+    [['--digest', 'abc', '--cores', '2'], 'checksum mismatch (file change by other user?)\n'],
+    [['--scsi1', 'none:1'], "storage 'none' does not exist\n"],
+    [['--boot', 'order=net9'], "invalid bootorder: device 'net9' does not exist'\n"],
+    [['--scsi1', 'local:vztmpl/x.tar'], "scsi1: content type needs to be 'images' or 'iso'\n"],
+  ])('refuses %j', async (options, text) => {
+    const refused = await qm('set', '300', ...options);
+    expect(refused.status).toBe(255);
+    expect(refused.stderr.replace(/\n+/g, '\n')).toContain(text.replace(/\n+/g, '\n'));
+  });
+
+  it('needs a running VM to reset, pause or go on', async () => {
+    for (const verb of ['reset', 'suspend', 'resume'])
+      expect(await qm(verb, '300')).toMatchObject({ status: 255, stderr: 'VM 300 not running\n' });
+    await qm('start', '300');
+    for (const verb of ['reset', 'suspend', 'resume']) expect(await qm(verb, '300')).toMatchObject({ status: 0 });
+  });
+});
