@@ -18,13 +18,15 @@ export async function runRequest(host: Host, step: RecordedStep): Promise<Ran> {
 function requestOf(argv: readonly string[]): RestRequest {
   const after = (word: string): string[] => argv.flatMap((item, n) => (item === word ? [argv[n + 1] ?? ''] : []));
   const headers = after('-H');
-  const token = TOKENS[headers.find((header) => header.startsWith('@'))?.slice(1) ?? ''];
+  const tokenFile = headers.find((header) => header.startsWith('@'));
+  const token = TOKENS[tokenFile?.slice(1) ?? ''];
   const [body] = after('--data');
   return {
     method: after('-X')[0] ?? 'GET',
     path: (argv.at(-1) ?? '').replace(/^https:\/\/[^/]+\/api2\/json\//, ''),
     isJson: headers.some((header) => /^content-type: application\/json/i.test(header)),
     ...(body === undefined ? {} : { body }),
+    isAnonymous: tokenFile === undefined,
     ...(token === undefined ? {} : { token }),
   };
 }

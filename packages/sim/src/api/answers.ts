@@ -8,15 +8,14 @@ import { configProperty } from '../guest/syntax.ts';
 import type { Host } from '../host/host.ts';
 import { PVE_REPOID, PVE_VERSION } from '../host/version.ts';
 import { statusFields } from '../pct/show.ts';
-import { spaceOf } from '../storage/storages.ts';
-import type { SpaceRow } from '../storage/volumes.ts';
-import { contentOf, isDisabled, isOnNode, isShared } from '../text/storage-cfg.ts';
 import type { Asked } from './asked.ts';
-import { contentAnswer, interfaces } from './guest-reads.ts';
+import { contentAnswer, interfaces, snapshotRows } from './guest-reads.ts';
 import { clusterLogRows, firewallOptions, nodeStatus, templateIndex } from './node-answers.ts';
 import { repositoryTags } from './registry.ts';
 import { nodes, reportingHosts, resources } from './resources.ts';
+import { storageConfig, storageConfigs, storageRows, storageStatus } from './storage-reads.ts';
 import { clusterTasks, taskLog, taskRows, taskStatus } from './tasks.ts';
+import { vmConfig, vmCurrent, vmRows } from './vm-reads.ts';
 
 type Answer = (host: Host, match: RegExpExecArray, asked: Asked) => unknown;
 
@@ -50,6 +49,17 @@ const ROWS: readonly (readonly [pattern: RegExp, answer: Answer])[] = [
     /^nodes\/([^/]+)\/lxc\/(\d+)\/status\/current$/,
     (host, match) => ({ ...statusOf(host, Number(match[2])), cpu: 0, ha: { managed: 0 } }),
   ],
+  [/^nodes\/([^/]+)\/lxc\/(\d+)\/status$/, (host, match) => powerFolders(host, Number(match[2]))],
+  [/^nodes\/([^/]+)\/lxc\/(\d+)\/snapshot$/, (host, match) => snapshotRows(host, Number(match[2]))],
+  [/^nodes\/([^/]+)\/qemu$/, (host) => vmRows(host)],
+  [
+    /^nodes\/([^/]+)\/qemu\/(\d+)\/config$/,
+    (host, match, { params }) => vmConfig(host, Number(match[2]), params.get('current') === '1'),
+  ],
+  [/^nodes\/([^/]+)\/qemu\/(\d+)\/status\/current$/, (host, match) => vmCurrent(host, Number(match[2]))],
+  [/^nodes\/([^/]+)\/storage\/([^/]+)\/status$/, (host, match) => storageStatus(host, match[2] ?? '')],
+  [/^storage$/, (host, _, { params }) => storageConfigs(host, params.get('type'))],
+  [/^storage\/([^/]+)$/, (host, match) => storageConfig(host, match[1] ?? '')],
   [/^cluster\/ha\/resources$/, () => []],
   [/^nodes\/([^/]+)\/tasks$/, (host, _, { params }) => taskRows(host, params)],
   [/^nodes\/([^/]+)\/tasks\/([^/]+)\/status$/, (host, match) => taskStatus(host, decodeURIComponent(match[2] ?? ''))],
@@ -172,24 +182,8 @@ function guestPending(host: Host, vmid: number): unknown[] {
   return [...rows, { key: 'digest', value: config.digest }];
 }
 
-async function storageRows(host: Host): Promise<unknown[]> {
-  const rows: unknown[] = [];
-  for (const storage of host.storages().filter((s) => isOnNode(s, host.name))) {
-    const space = await spaceOf(host, storage);
-    rows.push({
-      storage: storage.id,
-      type: storage.type,
-      content: contentOf(storage).join(','),
-      enabled: isDisabled(storage) ? 0 : 1,
-      shared: isShared(storage) ? 1 : 0,
-      ...spaceFields(space),
-    });
-  }
-  return rows;
-}
-
-function spaceFields(space: SpaceRow | undefined): Record<string, number> {
-  if (space === undefined) return { active: 0, total: 0, used: 0, avail: 0 };
-  const used_fraction = space.totalBytes > 0 ? space.usedBytes / space.totalBytes : 0;
-  return { active: 1, used_fraction, total: space.totalBytes, used: space.usedBytes, avail: space.availableBytes };
+/** pve-container src/PVE/API2/LXC/Status.pm. */
+function powerFolders(host: Host, vmid: number): unknown[] {
+  loadConfig(host, vmid, () => undefined);
+  return ['current', 'start', 'stop', 'shutdown', 'reboot', 'migrate'].map((subdir) => ({ subdir }));
 }

@@ -1,4 +1,4 @@
-/** Interfaces of a running guest and the content of a storage, as the API tells them. */
+/** A container's interfaces and snapshots and the content of a storage, as the API tells them. */
 import { statSync } from 'node:fs';
 import { loadConfig } from '../guest/config-store.ts';
 import type { Host } from '../host/host.ts';
@@ -41,4 +41,23 @@ export async function contentAnswer(host: Host, id: string, content: string | un
     });
   }
   return found;
+}
+
+/** Snapshots, and the present as their last (pve-container src/PVE/API2/LXC/Snapshot.pm list). */
+export function snapshotRows(host: Host, vmid: number): unknown[] {
+  const config = loadConfig(host, vmid, () => undefined);
+  const parentOf = (values: ReadonlyMap<string, string>): Record<string, string> => {
+    const parent = values.get('parent');
+    return parent === undefined ? {} : { parent };
+  };
+  const rows = [...config.snapshots].map(([name, { values }]) => ({
+    name,
+    snaptime: Number(values.get('snaptime') ?? 0),
+    description: values.get('description') ?? '',
+    ...parentOf(values),
+    ...(values.has('snapstate') ? { snapstate: values.get('snapstate') } : {}),
+  }));
+  const running = runningGuest(host, vmid) === undefined ? 0 : 1;
+  const now = { name: 'current', digest: config.digest, running, description: 'You are here!' };
+  return [...rows, { ...now, ...parentOf(config.values) }];
 }

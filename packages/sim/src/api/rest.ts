@@ -19,6 +19,8 @@ export interface RestRequest {
   readonly isJson?: boolean;
   /** undefined: none, or one whose secret is wrong. */
   readonly token?: { readonly user: string; readonly hasRights: boolean };
+  /** Nothing at all says who asks. */
+  readonly isAnonymous?: boolean;
 }
 
 export interface RestAnswer {
@@ -30,6 +32,7 @@ export interface RestAnswer {
 const VERBS = new Set(['GET', 'POST', 'PUT', 'DELETE']);
 
 export async function restAnswer(host: Host, request: RestRequest, io: ToolIo): Promise<RestAnswer> {
+  if (request.isAnonymous === true) return { status: 401, reason: 'No ticket' };
   if (request.token === undefined) return { status: 401, reason: 'Authentication failed!' };
   if (!VERBS.has(request.method)) return { status: 501, reason: `method '${request.method}' not available` };
   const [path = '', query = ''] = request.path.split('?');
