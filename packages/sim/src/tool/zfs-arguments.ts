@@ -8,6 +8,11 @@ export function missing(text: string): never {
   throw new GetoptError(text);
 }
 
+/** Is it a command that the usage text names? One of those is not unknown, only not here. */
+export function isListed(usage: string, word: string): boolean {
+  return usage.split('\n').some((line) => line === `\t${word}` || line.startsWith(`\t${word} `));
+}
+
 /** Exactly that many operands; each that is missing has a text of its own. */
 export function operands(call: Getopt, ...texts: readonly string[]): readonly string[] {
   for (const [index, text] of texts.entries()) if (call.operands[index] === undefined) missing(text);

@@ -3,6 +3,7 @@
 import { type Tool, ToolError, type ToolIo } from '../call/tool.ts';
 import { recordHistory } from '../pool/history.ts';
 import { GetoptError, getopt } from './getopt.ts';
+import { isListed } from './zfs-arguments.ts';
 import { COMMANDS } from './zfs-commands.ts';
 import { requirePermission } from './zfs-permission.ts';
 import { usageText } from './zfs-usage.ts';
@@ -28,6 +29,10 @@ export const zfs: Tool = async (host, argv, io) => {
   if (word === '-?' || word === '--help') return help(io);
   const name = ALIASES[word] ?? word;
   const command = COMMANDS[name];
+  if (command === undefined && isListed(usageText(undefined), word)) {
+    io.err(`zfs ${word} is not part of this stand-in\n`);
+    return 255;
+  }
   if (command === undefined) return usageEnd(io, `unrecognized command '${word}'`, undefined);
   try {
     const call = getopt(argv.slice(1), command.letters, command.long);

@@ -5,6 +5,7 @@ import type { Host } from '../host/host.ts';
 import { recordHistory } from '../pool/history.ts';
 import { readPools } from '../pool/state.ts';
 import { type Getopt, GetoptError, getopt, has } from './getopt.ts';
+import { isListed } from './zfs-arguments.ts';
 import { versionText } from './zfs-commands.ts';
 import * as change from './zpool-change.ts';
 import { get, list, set } from './zpool-list.ts';
@@ -58,6 +59,8 @@ export const zpool: Tool = async (host, argv, io) => {
   const [word = '', ...rest] = argv;
   const command = COMMANDS[word];
   try {
+    if (command === undefined && isListed(zpoolUsage(undefined), word))
+      throw new ToolError(`zpool ${word} is not part of this stand-in\n`);
     if (command === undefined)
       throw new GetoptError(word === '' ? 'missing command' : `unrecognized command '${word}'`);
     const call = getopt(rest, command.letters, LONG);
