@@ -18,7 +18,7 @@ const LAYERS = {
     ['inventory'],
     ['event', 'join'],
     ['rpc'],
-    ['config', 'self-metrics'],
+    ['config', 'self-metrics', 'state-format'],
     ['wire', 'command-line'],
     ['main'],
   ],
