@@ -24,6 +24,15 @@ export interface NodeRecord {
   readonly revokedAt: Date | undefined;
 }
 
+/** What a heartbeat says about a node that outlives a restart of the controller. */
+export interface NodeSighting {
+  readonly uid: string;
+  readonly lastSeenAt: Date;
+  readonly generation: bigint;
+  readonly address: string;
+  readonly agentVersion: string;
+}
+
 /** Latest figures of a node; they never change rows. */
 export interface NodeMetrics {
   readonly at: Date;

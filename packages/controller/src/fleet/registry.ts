@@ -5,16 +5,8 @@
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Logger } from '@pxmgr/kit/log/logger';
-import { type NodeRecord, type Presence, presenceFromSilence } from '../domain/node-state.ts';
+import { type NodeRecord, type NodeSighting, type Presence, presenceFromSilence } from '../domain/node-state.ts';
 import { Attention } from './attention.ts';
-
-export interface NodeSighting {
-  readonly uid: string;
-  readonly lastSeenAt: Date;
-  readonly generation: bigint;
-  readonly address: string;
-  readonly agentVersion: string;
-}
 
 /** Durable side of the registry. */
 export interface NodeRecords {

@@ -3,24 +3,7 @@ import { formatJoinToken, limits, parseNodeName } from '@pxmgr/contract';
 import type { Clock } from '@pxmgr/kit/clock';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { registerSecret } from '@pxmgr/kit/log/redact';
-
-export interface TokenRecord {
-  readonly hash: string;
-  /** Undefined = any node may use it. */
-  readonly nodeName: string | undefined;
-  readonly createdAt: Date;
-  readonly expiresAt: Date;
-  readonly usedAt: Date | undefined;
-  readonly usedBy: TokenUser | undefined;
-  readonly actor: string;
-}
-
-/** Whom a token let in. */
-export interface TokenUser {
-  readonly nodeUid: string;
-  /** SHA-256 of the public key that was certified. */
-  readonly key: string;
-}
+import type { TokenRecord, TokenUser } from '../domain/token.ts';
 
 /** Durable side. */
 export interface TokenRecords {

@@ -1,4 +1,4 @@
-import type { NodeRecord } from '../domain/node-state.ts';
+import type { NodeRecord, NodeSighting } from '../domain/node-state.ts';
 import { fromMs, fromMsOrNull, toMs, toMsOrNull } from './columns.ts';
 import type { Database } from './open.ts';
 
@@ -30,15 +30,6 @@ function toRecord(row: NodeRow): NodeRecord {
     generation: BigInt(row.generation),
     revokedAt: fromMsOrNull(row.revoked_ms),
   };
-}
-
-/** What a heartbeat says about a node that outlives a restart of the controller. */
-export interface NodeSighting {
-  readonly uid: string;
-  readonly lastSeenAt: Date;
-  readonly generation: bigint;
-  readonly address: string;
-  readonly agentVersion: string;
 }
 
 /** Nodes of the fleet, revoked ones included. */

@@ -21,7 +21,7 @@ import {
   server,
   tlsOf,
   useBench,
-} from './rpc-bench.ts';
+} from './rpc.fixture.ts';
 import type { CallContext } from './server.ts';
 
 useBench();

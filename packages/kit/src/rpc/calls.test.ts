@@ -10,7 +10,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import { PxmError } from '../error/pxm-error.ts';
 import { createLogger } from '../log/logger.ts';
-import { getNode, listen, makeServer, node, open, server, tlsOf, useBench } from './rpc-bench.ts';
+import { getNode, listen, makeServer, node, open, server, tlsOf, useBench } from './rpc.fixture.ts';
 
 useBench();
 
