@@ -160,6 +160,53 @@ describe('recovery of a create that the agent did not live to end', () => {
     expect(host.parts.files.text(101)).toBeUndefined();
   });
 
+  describe('the others removed the stub and gave its id to another container, while the node was away', () => {
+    const VOLUME = 'vm-101-disk-0.raw';
+    const theirs = (config: string) => () => {
+      putVolume(host, VOLUME);
+      host.write('etc/pve/.vmlist', '{"version":9,"ids":{"101":{"node":"pve2","type":"lxc","version":9}}}');
+      host.write('etc/pve/nodes/pve2/lxc/101.conf', config);
+    };
+
+    it('the volume that nobody names is freed', async () => {
+      host.runner.expect(`pvesm free local:101/${VOLUME}`, {
+        effect: () => {
+          dropVolume(host, VOLUME);
+        },
+      });
+      const operation = await dieIn(theirs('hostname: theirs\nrootfs: other:101/vm-101-disk-0.raw\n'));
+      expect(operation).toMatchObject({ recovery: 'undone', warnings: [] });
+      host.runner.assertDone();
+    });
+
+    it.each([
+      {
+        what: 'names one like it',
+        config: `rootfs: local:101/${VOLUME}\n`,
+        reason: 'the configuration of 101 names one like it',
+      },
+      {
+        what: 'is being moved',
+        config: 'lock: migrate\nrootfs: other:101/x.raw\n',
+        reason: 'something is under way with it',
+      },
+      {
+        what: 'is replicated',
+        config: 'rootfs: other:101/x.raw\n',
+        replication: 'local: 101-0\n\ttarget pve1\n',
+        reason: 'is replicated',
+      },
+    ])('one that $what keeps it, and it is told', async ({ config, replication = '', reason }) => {
+      host.write('etc/pve/replication.cfg', replication);
+      const { recovery, warnings } = await dieIn(theirs(config));
+      expect(recovery).toBe('undone');
+      expect(warnings).toEqual([
+        `volume local:101/${VOLUME} on pve1 may be left of what was interrupted: container 101 is on pve2 by now, and ${reason}; if nothing uses it there, remove it with "pvesm free local:101/${VOLUME}"`,
+      ]);
+      expect(host.runner.calls.filter((call) => call.file === 'pvesm')).toEqual([]);
+    });
+  });
+
   it('somebody else has the id by now: left alone', async () => {
     const operation = await dieIn(() => {
       host.putGuest(101, 'hostname: theirs\nrootfs: local:101/x.raw\n');

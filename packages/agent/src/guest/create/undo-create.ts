@@ -4,11 +4,11 @@ import { readVmlist } from '../../host/vmlist.ts';
 import type { Recovery, RecoveryRule } from '../../operation/settle.ts';
 import type { Work } from '../../operation/work.ts';
 import type { GuestParts } from '../parts.ts';
-import { freeVolumeCommand, undoCreateCommand, unlockCommand } from '../pct-args.ts';
+import { undoCreateCommand, unlockCommand } from '../pct-args.ts';
 import { runDestroy } from '../run-destroy.ts';
 import { requireNoTask } from '../task-wait.ts';
-import { volumesOf } from '../volumes.ts';
 import { fromJournal, type HalfMade, identify } from './half-made.ts';
+import { endLeftVolumes, freeVolume, listVolumes } from './left-volumes.ts';
 
 /**
  * Removes what a create has made, and nothing else: the guest if it is ours, leftovers of its mount, and volumes of
@@ -33,7 +33,10 @@ export async function undoCreate(parts: GuestParts, made: HalfMade, work: Work):
 async function removeWhatIsOurs(parts: GuestParts, made: HalfMade, work: Work): Promise<void> {
   const found = identify(parts.files.config(made.vmid), made);
   // Somebody else has the id by now, here or on another node: its volumes are not ours to free.
-  if (found === 'foreign' || (found === 'absent' && readVmlist(parts.paths).guests.has(made.vmid))) return;
+  if (found === 'foreign' || (found === 'absent' && readVmlist(parts.paths).guests.has(made.vmid))) {
+    if (found === 'absent') await endLeftVolumes(parts, made, work);
+    return;
+  }
   if (found !== 'absent') {
     await work.effect({ name: 'container.undo', data: { vmid: String(made.vmid) } }, () =>
       remove(parts, made.vmid, work),
@@ -91,23 +94,13 @@ async function remove(parts: GuestParts, vmid: number, work: Work): Promise<void
  * before its volumes, so that none of those is ever in a list that is acted on.
  */
 async function freeVolumes(parts: GuestParts, made: HalfMade, work: Work): Promise<void> {
-  const run = (command: Parameters<Work['run']>[0]) => work.run(command, { stdoutAs: 'none', evenIfCancelled: true });
-  const look = { paths: parts.paths, node: parts.files.node, run };
+  const { vmid } = made;
   for (const storage of made.storages) {
-    for (const volumeId of await volumesOf(look, storage, made.vmid)) {
+    for (const volumeId of await listVolumes(parts, { storage, vmid }, work)) {
       // On the other side of a cut somebody may have made a guest of that id, with volumes on a storage of both.
       parts.cluster.requireQuorum();
-      if (parts.files.text(made.vmid) !== undefined || readVmlist(parts.paths).guests.has(made.vmid)) return;
-      await work.effect({ name: 'volume.free', data: { volumeId } }, async () => {
-        await work.run(freeVolumeCommand(volumeId), { evenIfCancelled: true });
-        // `pvesm free` ends with 0 whatever its task did.
-        if (!(await volumesOf(look, storage, made.vmid)).includes(volumeId)) return;
-        throw new PxmError(
-          'PXM_COMMAND_FAILED',
-          { tool: 'pvesm', status: '' },
-          { detail: `${volumeId} is still there` },
-        );
-      });
+      if (parts.files.text(vmid) !== undefined || readVmlist(parts.paths).guests.has(vmid)) return;
+      await freeVolume(parts, { storage, vmid, volumeId }, work);
     }
   }
 }

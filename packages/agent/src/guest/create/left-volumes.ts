@@ -1,0 +1,72 @@
+/** Volumes that an interrupted making left under an id that somebody else has by now: freed when they are nobody's, else told. */
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { readStorages } from '../../host/storage-cfg.ts';
+import { readVmlist, type VmlistEntry } from '../../host/vmlist.ts';
+import type { Work } from '../../operation/work.ts';
+import { guestConfigPath } from '../guest-list.ts';
+import type { GuestParts } from '../parts.ts';
+import { freeVolumeCommand } from '../pct-args.ts';
+import { volumesOf } from '../volumes.ts';
+import type { HalfMade } from './half-made.ts';
+
+/**
+ * Others removed the stub while this node was away, and gave its id to another guest. There were no volumes of that id
+ * when ours was begun, so what lies on storages of this node alone is ours, unless that guest came or was copied here.
+ */
+export async function endLeftVolumes(parts: GuestParts, made: HalfMade, work: Work): Promise<void> {
+  const local = readStorages(parts.paths).filter(({ id, shared }) => made.storages.includes(id) && !shared);
+  for (const { id } of local) {
+    for (const volumeId of await listVolumes(parts, { storage: id, vmid: made.vmid }, work)) {
+      const claim = claimOn(parts, volumeId, made.vmid);
+      if (claim === undefined) await freeVolume(parts, { storage: id, vmid: made.vmid, volumeId }, work);
+      else
+        work.warn(
+          `volume ${volumeId} on ${parts.files.node} may be left of what was interrupted: ${claim}; if nothing uses it there, remove it with "pvesm free ${volumeId}"`,
+        );
+    }
+  }
+}
+
+/** Why it may be somebody's; undefined when it is nobody's. */
+function claimOn(parts: GuestParts, volumeId: string, vmid: number): string | undefined {
+  const { guests } = readVmlist(parts.paths);
+  const owner = guests.get(vmid);
+  if (owner === undefined) return undefined;
+  const who = `${owner.kind === 'vm' ? 'VM' : 'container'} ${vmid} is on ${owner.node} by now`;
+  if (!new RegExp(`[:/](?:vm|subvol)-${vmid}-disk-\\d+(?:\\.\\w+)?$`).test(volumeId))
+    return `${who}, and no create gives such a name`;
+  if (owner.node === parts.files.node) return who;
+  const namer = [...guests].find(([id, entry]) => configOf(parts, id, entry).includes(volumeId));
+  if (namer !== undefined) return `${who}, and the configuration of ${namer[0]} names one like it`;
+  if (/^lock:/m.test(configOf(parts, vmid, owner))) return `${who}, and something is under way with it`;
+  const replication = parts.paths.readIfThere('/etc/pve/replication.cfg') ?? '';
+  return new RegExp(`^\\w+: ${vmid}-`, 'm').test(replication) ? `${who}, and is replicated` : undefined;
+}
+
+function configOf({ paths }: GuestParts, vmid: number, { node, kind }: VmlistEntry): string {
+  return paths.readIfThere(guestConfigPath(node, kind, vmid)) ?? '';
+}
+
+interface Place {
+  readonly storage: string;
+  readonly vmid: number;
+}
+
+/** Of that id, whoever made them. */
+export function listVolumes(parts: GuestParts, { storage, vmid }: Place, work: Work): Promise<string[]> {
+  const run = (command: Parameters<Work['run']>[0]) => work.run(command, { stdoutAs: 'none', evenIfCancelled: true });
+  return volumesOf({ paths: parts.paths, node: parts.files.node, run }, storage, vmid);
+}
+
+export async function freeVolume(
+  parts: GuestParts,
+  { volumeId, ...place }: Place & { readonly volumeId: string },
+  work: Work,
+): Promise<void> {
+  await work.effect({ name: 'volume.free', data: { volumeId } }, async () => {
+    await work.run(freeVolumeCommand(volumeId), { evenIfCancelled: true });
+    // `pvesm free` ends with 0 whatever its task did.
+    if (!(await listVolumes(parts, place, work)).includes(volumeId)) return;
+    throw new PxmError('PXM_COMMAND_FAILED', { tool: 'pvesm', status: '' }, { detail: `${volumeId} is still there` });
+  });
+}
