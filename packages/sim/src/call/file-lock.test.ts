@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
+import { makeHost, runTool, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
 import { withFileLock } from './file-lock.ts';
 
 let node: TestHost;
@@ -63,9 +63,14 @@ describe('file lock', () => {
       return new Promise<void>((resolve) => (release = resolve));
     });
     await isIn;
-    const set = node.run('pct', 'set', '100', '--cores', '1');
-    setTimeout(() => release(), 50);
+    let stderr = '';
+    const err = (data: string | Uint8Array): void => {
+      stderr += Buffer.from(data).toString();
+      release(); // as soon as it says that it waits
+    };
+    const set = runTool(node.host, ['pct', 'set', '100', '--cores', '1'], { err });
     await held;
-    expect(await set).toEqual({ status: 0, stdout: '', stderr: 'trying to acquire lock...\n OK\n' });
+    expect(await set).toMatchObject({ status: 0, stdout: '' });
+    expect(stderr).toBe('trying to acquire lock...\n OK\n');
   });
 });
