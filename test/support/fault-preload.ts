@@ -4,6 +4,7 @@
  */
 import fs from 'node:fs';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
+import { setWallClock } from './clock-preload.ts';
 import { type CallFault, type Control, entryOf, type JournalFault, type TraceEntry } from './fault.ts';
 
 /** Put in when the preload is built. */
@@ -105,6 +106,8 @@ interface Call {
   /** How the call tells a failure; default: it throws. */
   readonly fail?: (error: Error) => void;
 }
+
+setWallClock(() => readFileSync(`${CONTROL_FILE}.clock`, 'utf8'));
 
 let isInside = false;
 

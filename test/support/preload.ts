@@ -38,6 +38,12 @@ export class Preload {
     this.#write({ id: (this.#id += 1), fault });
   }
 
+  /** From now on the wall clock of the program is so far off; what it measures durations with is not touched. */
+  setClock(offsetMs: number): void {
+    writeFileSync(`${this.#control}.clock.new`, String(offsetMs));
+    renameSync(`${this.#control}.clock.new`, `${this.#control}.clock`);
+  }
+
   /** Nothing fails any more. */
   clear(): void {
     rmSync(this.#control, { force: true });

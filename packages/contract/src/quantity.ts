@@ -49,8 +49,9 @@ export function parseDuration(text: string): Parsed<number> {
   return Number.isSafeInteger(ms) ? { ok: true, value: ms } : { ok: false, reason: 'it is too long' };
 }
 
-/** "850ms", "4.2s", "3m 5s", "2h 10m", "5d 3h". */
+/** "850ms", "4.2s", "3m 5s", "2h 10m", "5d 3h"; "-" between two readings of a clock that was set back in between. */
 export function formatDuration(ms: number): string {
+  if (ms < 0) return '-';
   if (ms < 1000) return `${Math.round(ms)}ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0).replace(/\.0$/, '')}s`;
   const pairs: readonly (readonly [string, number, string, number])[] = [
