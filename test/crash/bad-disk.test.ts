@@ -9,7 +9,7 @@ vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 /** The same part at each run; another one with PXMGR_SEED. */
 const SEED = Number(process.env['PXMGR_SEED'] ?? 1);
-const POINTS = 4;
+const POINTS = 3;
 const SCENARIOS = [scenarioOf('image.pull'), scenarioOf('container.create', 'from an image')];
 
 let bench: AgentBench;

@@ -46,7 +46,6 @@ interface ChangeView {
 
 const STEPS = [
   ['agent', DAY_MS],
-  ['agent', -HOUR_MS],
   ['controller', DAY_MS],
   ['controller', -DAY_MS],
 ] as const;

@@ -81,7 +81,6 @@ describe('a controller killed at a write of a join', () => {
 const POINTS: readonly (readonly [string, Pick<CallFault, 'call' | 'path'>])[] = [
   ['keeps its keys', { call: 'rename', path: '/identity\\.pending/[^/]+\\.tmp$' }],
   ['writes its certificate', { call: 'handle.sync', path: '\\.agent\\.crt\\.' }],
-  ['has written its membership', { call: 'rename', path: '\\.membership\\.json\\.' }],
   ['gives the identity its name', { call: 'renameSync', path: '/identity\\.new$' }],
 ];
 
