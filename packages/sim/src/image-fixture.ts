@@ -130,7 +130,7 @@ function appLayer(page: string): TreeEntry[] {
 
 let busybox: Buffer | undefined;
 
-function staticBusybox(): Buffer {
+export function staticBusybox(): Buffer {
   busybox ??= BUSYBOX_PLACES.map(readStatic).find((bytes) => bytes !== undefined);
   if (busybox === undefined)
     throw new Error('the demo image needs a statically linked busybox (Debian package busybox-static)');

@@ -39,7 +39,8 @@ it('lets a program end by itself when it is not to be stopped', async () => {
 });
 
 it('asks one that does not end by itself in its time, and does not ask for ever', async () => {
-  const deaf = { file: 'sh', args: ['-c', 'trap "" TERM; echo deaf; sleep 60'], purpose: 'wait', timeoutMs: 60_000 };
+  // Waits in the shell itself: a child would go by its parent's name until its exec.
+  const deaf = { file: 'sh', args: ['-c', 'trap "" TERM; echo deaf; read -r _'], purpose: 'wait', timeoutMs: 60_000 };
   const child = runner.start(deaf, { operationId: 'op-deaf' });
   await new Promise((resolve) => child.stdout.once('data', resolve));
   const waited: (readonly number[])[] = [];

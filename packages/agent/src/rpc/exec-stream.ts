@@ -32,16 +32,16 @@ export async function execContainer(parts: GuestParts, { messages, context, writ
   try {
     // Not awaited: a caller may keep its side open long after the command has ended.
     void feed(incoming, running.stdin);
-    const outputs = Promise.all([
+    const outputs = Promise.allSettled([
       drain(running.stdout, (value) => write({ response: { $case: 'stdout', value } })),
       drain(running.stderr, (value) => write({ response: { $case: 'stderr', value } })),
     ]);
     const result = await running.done;
-    await outputs;
-    if (result.timedOut) {
-      void running.stop();
-      throw commandFailed(result);
-    }
+    // Not after the outputs: what a caller does not read must not keep the program inside beyond its time.
+    if (result.timedOut) void running.stop();
+    // A caller that leaves fails its outputs long before the command has ended.
+    for (const output of await outputs) if (output.status === 'rejected') throw output.reason;
+    if (result.timedOut) throw commandFailed(result);
     await write({ response: { $case: 'exitCode', value: exitStatus(result) } });
   } finally {
     context.signal.removeEventListener('abort', onAbort);

@@ -22,9 +22,15 @@ export class Feed<T> implements AsyncIterable<T> {
 
   push(item: T): void {
     if (this.#isTooSlow) return;
-    if (this.#waiting.length >= WAITING_MAX) this.#isTooSlow = true;
-    else this.#waiting.push(item);
+    if (this.#waiting.length < WAITING_MAX) this.#waiting.push(item);
+    else this.#giveUp();
     this.#wake();
+  }
+
+  /** It begins again with the current state: what it has not read is of no use to it, and it may never read on. */
+  #giveUp(): void {
+    this.#isTooSlow = true;
+    this.#waiting.length = 0;
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<T> {

@@ -7,6 +7,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ToolIo } from '../call/tool.ts';
 import type { Host } from '../host/host.ts';
 import { publishRunning, runningGuest } from '../host/running.ts';
 import { canRunLxc } from '../lxc/can-run.ts';
@@ -195,12 +196,21 @@ async function exec(host: Host, vmid: number, request: ExecRequest): Promise<num
     { ...lxcCommand('lxc-attach', args, { purpose: 'run a command in a guest' }), env, cwd: '/' },
     { signal: io.signal },
   );
-  running.stdout.on('data', (part: Uint8Array) => io.out(part));
+  const output = passOn(running.stdout, io);
   running.stderr.on('data', (part: Buffer) => io.err(part.toString('utf8').replaceAll(guest.name, String(vmid))));
   running.stdin.on('error', () => undefined); // the program may end without reading its input
   void feed(io.stdin, running.stdin);
   const result = await running.done;
+  await output;
   return result.exitCode ?? 255;
+}
+
+/** No faster than our reader reads: the real one gives its own streams to the program, and keeps nothing. */
+async function passOn(from: AsyncIterable<Uint8Array>, io: ToolIo): Promise<void> {
+  for await (const part of from) {
+    io.out(part);
+    await io.flush?.();
+  }
 }
 
 function attachOptions(request: ExecRequest): string[] {
