@@ -25,12 +25,13 @@ export interface Scan {
   readonly examinedBytes: number;
   readonly repairedBytes: number;
   readonly errors: number;
+  readonly isCanceled?: true;
 }
 
 export interface PoolRecord {
   readonly name: string;
-  readonly sizeBytes: number;
-  readonly guid: string;
+  sizeBytes: number;
+  guid: string;
   vdevs: readonly Vdev[];
   health: string;
   /** Data errors that only `zpool status` knows of. */

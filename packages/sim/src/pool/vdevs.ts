@@ -1,5 +1,5 @@
 /** Changes of a pool's devices and its scans. */
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
 import type { Host } from '../host/host.ts';
 import { refuse } from './refuse.ts';
 import { guidOf, type PoolRecord, type PoolState, type Scan, type Vdev } from './state.ts';
@@ -52,12 +52,36 @@ export function requireDevice(pool: PoolRecord, at: { device: string; verb: stri
 
 /** A device that no pool has yet: a file or node of the host. */
 export function requireFree(host: Host, state: PoolState, at: { device: string; force: boolean }): void {
+  if (!at.device.startsWith('/'))
+    refuse(`cannot open '${at.device}': no such device in /dev\nmust be a full path or shorthand device name`);
   if (!existsSync(host.path(at.device))) refuse(`cannot resolve path '${at.device}'`);
+  if (lstatSync(host.path(at.device)).isDirectory())
+    refuse(`cannot use '${at.device}': must be a block device or regular file`);
   const owner = state.pools.find((pool) => leaves(pool.vdevs).some((vdev) => vdev.name === at.device));
   if (owner !== undefined)
     refuse(
       `invalid vdev specification\n${at.force ? 'the following errors must be manually repaired' : "use '-f' to override the following errors"}:\n${at.device} is part of active pool '${owner.name}'`,
     );
+}
+
+const MIB = 1024 ** 2;
+/** SPA_MINDEVSIZE of include/sys/fs/zfs.h. */
+export const LEAST_BYTES = 64 * MIB;
+/** What a device that is no file of the host can hold. */
+const DISK_BYTES = 512 * MIB;
+
+export function smallestDevice(host: Host, vdevs: readonly Vdev[]): number {
+  const size = (name: string): number | undefined => {
+    const found = lstatSync(host.path(name), { throwIfNoEntry: false });
+    return found?.isFile() === true ? found.size : undefined;
+  };
+  return Math.min(...leaves(vdevs).map(({ name }) => size(name) ?? DISK_BYTES));
+}
+
+/** Labels and what does not fill a metaslab are left out (module/zfs/vdev.c vdev_metaslab_set_size). */
+export function usableBytes(deviceBytes: number): number {
+  const metaslab = Math.max(16 * MIB, 2 ** Math.floor(Math.log2(deviceBytes / 16)));
+  return Math.floor((deviceBytes - 4.5 * MIB) / metaslab) * metaslab;
 }
 
 /** Seconds a scan of a small pool takes. */
@@ -76,6 +100,10 @@ export function startScan(pool: PoolRecord, kind: Scan['function'], bytes: numbe
     repairedBytes: repaired,
     errors: pool.errorCount,
   };
+}
+
+export function cancelScan(pool: PoolRecord): void {
+  if (pool.scan !== undefined) pool.scan = { ...pool.scan, endTime: Date.now() / 1000, isCanceled: true };
 }
 
 export function isScanning(pool: PoolRecord): boolean {

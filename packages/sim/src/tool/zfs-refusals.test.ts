@@ -2,7 +2,7 @@
  * Arguments and refusals of `zfs` and `zpool` beside what the recordings show, as openzfs/zfs 2.3.9 words them
  * (cmd/zfs/zfs_main.c, cmd/zpool/zpool_main.c, lib/libzfs/libzfs_dataset.c, lib/libzfs/libzfs_util.c).
  */
-import { rmSync } from 'node:fs';
+import { rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Host } from '../host/host.ts';
 import { createPool } from '../pool/pools.ts';
@@ -21,6 +21,14 @@ beforeAll(async () => {
   host = scratchHost();
   createPool(host, { name: 'tank', sizeBytes: 512 * MIB });
   createPool(host, { name: 'rpool', sizeBytes: 512 * MIB });
+  for (const [path, bytes] of [
+    ['/m3', 128 * MIB],
+    ['/m4', 128 * MIB],
+    ['/small', MIB],
+  ] as const) {
+    writeFileSync(host.path(path), '');
+    truncateSync(host.path(path), bytes);
+  }
   for (const line of [
     'zfs create -p tank/a/k',
     'zfs create tank/n',
@@ -116,7 +124,38 @@ const REFUSED: readonly (readonly [line: string, status: number, text: string])[
   ['zfs recv -o foo tank/x', 2, "missing '=' for property=value argument"],
   ['zpool destroy tank x', 2, 'too many arguments'],
   ['zpool scrub -s -p tank', 2, 'invalid option combination: -s and -p are mutually exclusive'],
-  ['zpool scrub -p tank', 1, 'cannot pause scrubbing tank: there is no active scrub'],
+  ['zpool', 2, 'missing command'],
+  ['zpool list tank/a', 1, "cannot open 'tank/a': invalid character '/' in pool name"],
+  ['zpool get size nopool', 1, 'Cannot get properties of nopool: no such pool available.'],
+  ['zpool get size tank nodevice', 2, 'Expected a list of vdevs in "tank", but got:'],
+  ['zpool get -o nosuch size tank', 2, "invalid column name 'nosuch'"],
+  ['zpool set comment=x nopool', 22, "cannot open 'nopool': is not a pool"],
+  [
+    'zpool set readonly=on tank',
+    1,
+    "cannot set property for 'tank': property 'readonly' can only be set at import time",
+  ],
+  [
+    'zpool set feature@nosuch=enabled tank',
+    1,
+    "cannot set property for 'tank': feature 'nosuch' unsupported by kernel",
+  ],
+  ['zpool create other mirror /m3', 1, 'invalid vdev specification: mirror requires at least 2 devices'],
+  ['zpool create other m3', 1, "cannot open 'm3': no such device in /dev"],
+  ['zpool create other /small', 1, "cannot create 'other': one or more devices is less than the minimum size (64M)"],
+  ['zpool create mirrored /m3', 1, "cannot create 'mirrored': name is reserved"],
+  ['zpool create -m here other /m3', 1, "invalid mountpoint 'here': must be an absolute path, 'legacy', or 'none'"],
+  ['zpool create -o nosuch=1 other /m3', 1, "property 'nosuch' is not a valid pool or vdev property"],
+  ['zpool add tank mirror /m3 /m4', 1, 'invalid vdev specification'],
+  ['zpool remove tank nodevice', 1, 'cannot remove nodevice: no such device in pool'],
+  ['zpool remove tank', 2, 'missing device'],
+  ['zpool attach tank nodevice /m3', 1, 'cannot attach /m3 to nodevice: no such device in pool'],
+  ['zpool replace tank nodevice /m3', 1, 'cannot replace nodevice with /m3: no such device in pool'],
+  ['zpool labelclear /m3', 1, 'failed to read label from /m3'],
+  ['zpool labelclear /nosuch', 1, 'failed to open /nosuch: No such file or directory'],
+  ['zpool trim', 2, 'missing pool name argument'],
+  ['zpool trim nopool', 255, "cannot open 'nopool': no such pool"],
+  ['zpool scrub -p tank', 0, ''],
   ['zpool clear tank /nosuch', 1, 'cannot clear errors for /nosuch: no such device in pool'],
   ['zpool set', 2, 'missing property=value argument'],
   ['zpool set autotrim tank', 2, 'missing value in property=value argument'],

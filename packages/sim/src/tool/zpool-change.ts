@@ -3,11 +3,12 @@ import { setTimeout as later } from 'node:timers/promises';
 import { ToolError, type ToolIo } from '../call/tool.ts';
 import type { Host } from '../host/host.ts';
 import { mountedBelow } from '../pool/mounting.ts';
-import { addPool, bringBack, forget, isOccupied, takeAway } from '../pool/pools.ts';
+import { bringBack, takeAway } from '../pool/pools.ts';
 import { refuse } from '../pool/refuse.ts';
 import { changePools, findDataset, type PoolRecord, type PoolState, readPools, type Vdev } from '../pool/state.ts';
 import { usageOf } from '../pool/usage.ts';
 import {
+  cancelScan,
   changed,
   isScanning,
   isSpare,
@@ -17,88 +18,26 @@ import {
   setVdevs,
   startScan,
 } from '../pool/vdevs.ts';
-import { stored } from '../pool/verbs.ts';
 import { type Getopt, GetoptError, has, last } from './getopt.ts';
-import { pairsOf } from './zfs-arguments.ts';
+import { poolNameProblem } from './zpool-pools.ts';
 import { layoutText } from './zpool-status.ts';
 
 /** Changes one pool of the host. */
-function changePool<T>(host: Host, name: string, change: (pool: PoolRecord, state: PoolState) => T): T {
+export function changePool<T>(host: Host, name: string, change: (pool: PoolRecord, state: PoolState) => T): T {
   return changePools(host, (state) => {
     const pool = state.pools.find((entry) => entry.name === name);
-    return change(pool ?? refuse(`cannot open '${name}': no such pool`), state);
+    return change(pool ?? refuse(`cannot open '${name}': ${poolNameProblem(name) ?? 'no such pool'}`), state);
   });
 }
 
-function operand(call: Getopt, index: number, what: string): string {
+export function operand(call: Getopt, index: number, what: string): string {
   const found = call.operands[index];
   if (found === undefined) throw new GetoptError(`missing ${what}`);
   return found;
 }
 
-const RESERVED = /^(mirror|raidz\d?|draid\d?|spare|log|cache|special|dedup|c[0-9].*)$/;
-
-export function create(host: Host, call: Getopt, io: ToolIo): void {
-  const name = operand(call, 0, 'pool name argument');
-  const words = call.operands.slice(1);
-  const failed = (reason: string): never => refuse(`cannot create '${name}': ${reason}`);
-  requirePoolName(name, failed);
-  if (words.length === 0) throw new GetoptError('missing vdev specification');
-  const mountpoint = last(call, 'm') ?? `/${name}`;
-  if (/^\//.test(mountpoint) && isOccupied(host, mountpoint))
-    refuse(`mountpoint '${mountpoint}' exists and is not empty\nuse '-m' option to provide a different default`);
-  const state = readPools(host);
-  for (const device of words.filter((word) => word.startsWith('/')))
-    requireFree(host, state, { device, force: has(call, 'f') });
-  const vdevs = vdevsOf(words);
-  if (state.pools.some((pool) => pool.name === name)) failed('pool already exists');
-  if (has(call, 'n')) {
-    io.out(`would create '${name}' with the following layout:\n\n${plainLayout(name, vdevs)}`);
-    return;
-  }
-  const properties = stored(pairsOf(call.options.get('O') ?? [], 1), { kind: 'filesystem', failed });
-  changePools(host, (now) => {
-    forget(host, now, name);
-    addPool(host, now, { name, sizeBytes: NEW_POOL_BYTES, vdevs, mountpoint, properties });
-  });
-}
-
-/** Devices of the stand-in have no size that matters. */
-const NEW_POOL_BYTES = 512 * 1024 ** 2;
-
-function requirePoolName(name: string, failed: (reason: string) => never): void {
-  if (RESERVED.test(name)) failed('name is reserved\npool name may have been omitted');
-  if (!/^[A-Za-z]/.test(name)) failed('name must begin with a letter');
-  const odd = /[^A-Za-z0-9\-_.: ]/.exec(name)?.[0];
-  if (odd !== undefined) failed(`invalid character '${odd}' in pool name`);
-}
-
-/** `mirror a b`, `raidz a b c`, or devices alone. */
-function vdevsOf(words: readonly string[]): Vdev[] {
-  const vdevs: Vdev[] = [];
-  let group: { name: string; children: Vdev[] } | undefined;
-  for (const word of words) {
-    const leaf: Vdev = { name: word, state: 'ONLINE' };
-    if (/^(mirror|raidz\d?)$/.test(word)) {
-      group = { name: `${word.replace(/^raidz$/, 'raidz1')}-${vdevs.length}`, children: [] };
-      vdevs.push({ ...group, state: 'ONLINE' });
-    } else if (group === undefined) vdevs.push(leaf);
-    else group.children.push(leaf);
-  }
-  return vdevs;
-}
-
-function plainLayout(name: string, vdevs: readonly Vdev[]): string {
-  const lines = (all: readonly Vdev[], depth: number): string[] =>
-    all.flatMap((vdev) => [
-      `\t${'  '.repeat(depth)}${vdev.children === undefined ? vdev.name : (vdev.name.split('-')[0] ?? '')}\n`,
-      ...lines(vdev.children ?? [], depth + 1),
-    ]);
-  return `\t${name}\n${lines(vdevs, 1).join('')}`;
-}
-
 /** More words than a command takes. */
-function atMost(call: Getopt, count: number): void {
+export function atMost(call: Getopt, count: number): void {
   if (call.operands.length > count) throw new GetoptError('too many arguments');
 }
 
@@ -215,8 +154,13 @@ export function attachDevice(host: Host, call: Getopt, verb: 'attach' | 'replace
   atMost(call, 3);
   const other = verb === 'attach' ? operand(call, 2, '<new_device> specification') : (call.operands[2] ?? device);
   changePool(host, name, (pool, state) => {
-    if (other !== device) requireFree(host, state, { device: other, force: has(call, 'f') });
-    requireDevice(pool, { device, verb });
+    const before = leaves(pool.vdevs).find((vdev) => vdev.name === device);
+    if (other !== device || before?.state === 'ONLINE')
+      requireFree(host, state, { device: other, force: has(call, 'f') });
+    if (before === undefined)
+      refuse(
+        `cannot ${verb === 'attach' ? `attach ${other} to ${device}` : `replace ${device} with ${other}`}: no such device in pool`,
+      );
     const fresh: Vdev = { name: other, state: 'ONLINE' };
     const isInMirror = pool.vdevs.some(({ children }) => children?.some((child) => child.name === device) === true);
     setVdevs(
@@ -268,11 +212,11 @@ export function scrub(host: Host, call: Getopt): void {
   if (call.operands.length === 0) throw new GetoptError('missing pool name argument');
   for (const name of call.operands)
     changePool(host, name, (pool, state) => {
-      if (has(call, 'p') && !isScanning(pool)) refuse(`cannot pause scrubbing ${name}: there is no active scrub`);
+      // To pause what does not run is no error (lib/libzfs/libzfs_pool.c zpool_scan).
       if (has(call, 'p')) return;
       if (has(call, 's')) {
         if (!isScanning(pool)) refuse(`cannot cancel scrubbing ${name}: there is no active scrub`);
-        delete pool.scan;
+        cancelScan(pool);
       } else if (isScanning(pool))
         refuse(`cannot scrub ${name}: currently scrubbing; use 'zpool scrub -s' to cancel scrub`);
       else startScan(pool, 'SCRUB', usageOf(host, state).get(name)?.used ?? 0);

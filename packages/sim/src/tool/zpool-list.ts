@@ -2,13 +2,14 @@
 import { lstatSync } from 'node:fs';
 import type { ToolIo } from '../call/tool.ts';
 import type { Host } from '../host/host.ts';
-import { humanSize, sizeBytes } from '../pool/properties.ts';
+import { humanSize } from '../pool/properties.ts';
 import { refuse } from '../pool/refuse.ts';
 import { changePools, type PoolRecord, readPools, type Vdev } from '../pool/state.ts';
 import { usageOf } from '../pool/usage.ts';
 import { type Getopt, GetoptError, has, last } from './getopt.ts';
 import { pairsOf } from './zfs-arguments.ts';
 import { bare, chosenPools, jsonText } from './zpool-pools.ts';
+import { FEATURES, isPoolProperty, POOL_PROPERTIES, poolValueProblem, SETTABLE } from './zpool-properties.ts';
 
 const COLUMNS = [
   'name',
@@ -39,40 +40,6 @@ const HEADS: Readonly<Record<string, string>> = {
   capacity: 'CAP',
   dedupratio: 'DEDUP',
 };
-const READONLY = new Set([
-  ...COLUMNS.filter((column) => column !== 'altroot'),
-  ...[
-    'bcloneratio',
-    'bclonesaved',
-    'bcloneused',
-    'dedup_table_size',
-    'freeing',
-    'guid',
-    'last_scrubbed_txg',
-    'leaked',
-    'load_guid',
-  ],
-]);
-/** Settable ones with their defaults. */
-const SETTABLE: Readonly<Record<string, string>> = {
-  altroot: '-',
-  ashift: '0',
-  autoexpand: 'off',
-  autoreplace: 'off',
-  autotrim: 'off',
-  bootfs: '-',
-  cachefile: '-',
-  comment: '-',
-  compatibility: 'off',
-  dedup_table_quota: 'auto',
-  delegation: 'on',
-  failmode: 'wait',
-  listsnapshots: 'off',
-  multihost: 'off',
-  readonly: 'off',
-  version: '-',
-};
-
 interface Cell {
   readonly value: string;
   readonly source: string;
@@ -82,6 +49,8 @@ function cellOf(host: Host, pool: PoolRecord, at: { property: string; exact: boo
   const { property } = at;
   const given = pool.properties?.[property];
   if (given !== undefined) return { value: given, source: 'local' };
+  const feature = FEATURES[property];
+  if (feature !== undefined) return { value: feature, source: 'local' };
   const byDefault = SETTABLE[property];
   if (byDefault !== undefined) return { value: byDefault, source: 'default' };
   return { value: figures(host, pool, at.exact)[property] ?? '-', source: '-' };
@@ -111,13 +80,9 @@ function figures(host: Host, pool: PoolRecord, exact: boolean): Readonly<Record<
   };
 }
 
-function isKnown(property: string): boolean {
-  return READONLY.has(property) || SETTABLE[property] !== undefined || /^feature@|:/.test(property);
-}
-
 function columnsOf(text: string): string[] {
   const columns = text.split(',').map((column) => ALIASES[column] ?? column);
-  const unknown = columns.find((column) => !isKnown(column));
+  const unknown = columns.find((column) => !isPoolProperty(column));
   if (unknown !== undefined) throw new GetoptError(`bad property list: invalid property '${unknown}'`);
   return columns;
 }
@@ -211,16 +176,14 @@ export function get(host: Host, call: Getopt, io: ToolIo): void {
   requireJson(call);
   const asked = call.operands[0];
   if (asked === undefined) throw new GetoptError('missing property argument');
-  const columns =
-    asked === 'all' ? [...COLUMNS.filter((column) => column !== 'name'), ...Object.keys(SETTABLE)] : columnsOf(asked);
+  const fields = fieldsOf(last(call, 'o') ?? 'all');
+  requirePools(host, call.operands.slice(1));
+  const columns = asked === 'all' ? [...POOL_PROPERTIES, ...Object.keys(FEATURES)] : columnsOf(asked);
   const pools = chosenPools(host, call.operands.slice(1));
   if (has(call, 'j')) {
     io.out(jsonText('zpool get', { pools, call }, (pool) => poolObject(host, pool, { columns, call })));
     return;
   }
-  const fields = (last(call, 'o') ?? 'name,property,value,source')
-    .replace(/^all$/, 'name,property,value,source')
-    .split(',');
   const rows = pools.flatMap((pool) =>
     columns.map((property) => {
       const cells: Readonly<Record<string, string>> = {
@@ -235,6 +198,25 @@ export function get(host: Host, call: Getopt, io: ToolIo): void {
   else io.out(leftTable([fields.map((field) => field.toUpperCase()), ...rows]));
 }
 
+const FIELDS = ['name', 'property', 'value', 'source'];
+
+function fieldsOf(text: string): readonly string[] {
+  const fields = text.split(',');
+  const odd = fields.find((field) => field !== 'all' && !FIELDS.includes(field));
+  if (odd !== undefined) throw new GetoptError(`invalid column name '${odd}'`);
+  return fields[0] === 'all' ? FIELDS : fields;
+}
+
+/** After the first pool, names are devices of it; the stand-in knows no properties of devices. */
+function requirePools(host: Host, names: readonly string[]): void {
+  const known = new Set(readPools(host).pools.map((pool) => pool.name));
+  const [first = ''] = names;
+  if (names.every((name) => known.has(name))) return;
+  if (!known.has(first)) refuse(`Cannot get properties of ${first}: no such pool available.`);
+  const odd = names.slice(1).map((name) => `\t${name} (${known.has(name) ? 'pool' : 'unknown'})\n`);
+  throw new GetoptError(`Expected a list of vdevs in "${first}", but got:\n${odd.join('')}`);
+}
+
 function leftTable(rows: readonly (readonly string[])[]): string {
   const width = (i: number): number => Math.max(...rows.map((row) => row[i]?.length ?? 0));
   return rows
@@ -242,29 +224,21 @@ function leftTable(rows: readonly (readonly string[])[]): string {
     .join('');
 }
 
+/** What `set` answers to a name that is no pool. */
+const EINVAL = 22;
+
 export function set(host: Host, call: Getopt): void {
   const [pair = '', name = ''] = call.operands;
   if (pair === '') throw new GetoptError('missing property=value argument');
   if (name === '') throw new GetoptError('missing pool name');
   if (call.operands.length > 3) throw new GetoptError('too many pool names');
   if (!pair.includes('=')) throw new GetoptError('missing value in property=value argument');
-  chosenPools(host, [name]);
+  if (!readPools(host).pools.some((pool) => pool.name === name)) refuse(`cannot open '${name}': is not a pool`, EINVAL);
   const [[property, value] = ['', '']] = pairsOf([pair], 1);
-  const problem = valueProblem(property, value);
+  const problem = poolValueProblem(property, value, 'set');
   if (problem !== undefined) refuse(`cannot set property for '${name}': ${problem}`);
   changePools(host, (state) => {
     const pool = state.pools.find((entry) => entry.name === name);
     if (pool !== undefined) pool.properties = { ...pool.properties, [property]: value };
   });
-}
-
-const SWITCHES = /^auto(expand|replace|trim)$|^(delegation|listsnapshots|multihost|readonly)$/;
-
-function valueProblem(property: string, value: string): string | undefined {
-  if (!isKnown(property)) return `invalid property '${property}'`;
-  if (READONLY.has(property)) return `'${property}' is readonly`;
-  if (SWITCHES.test(property) && !/^(on|off)$/.test(value)) return `'${property}' must be one of 'on | off'`;
-  if (property === 'failmode' && !/^(wait|continue|panic)$/.test(value))
-    return "'failmode' must be one of 'wait | continue | panic'";
-  return property === 'ashift' && sizeBytes(value) === undefined ? `bad numeric value '${value}'` : undefined;
 }

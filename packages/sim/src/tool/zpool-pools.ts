@@ -5,10 +5,18 @@ import type { Host } from '../host/host.ts';
 import { type PoolRecord, readPools } from '../pool/state.ts';
 import { type Getopt, has } from './getopt.ts';
 
+/** Why no pool can have that name (module/zcommon/zfs_namecheck.c pool_namecheck). */
+export function poolNameProblem(name: string): string | undefined {
+  const odd = /[^A-Za-z0-9\-_.: ]/.exec(name)?.[0];
+  if (odd !== undefined) return `invalid character '${odd}' in pool name`;
+  return /^[A-Za-z]/.test(name) ? undefined : 'name must begin with a letter';
+}
+
 export function chosenPools(host: Host, names: readonly string[]): PoolRecord[] {
   const { pools } = readPools(host);
   const absent = names.find((name) => !pools.some((pool) => pool.name === name));
-  if (absent !== undefined) throw new ToolError(`cannot open '${absent}': no such pool\n`, 1);
+  if (absent !== undefined)
+    throw new ToolError(`cannot open '${absent}': ${poolNameProblem(absent) ?? 'no such pool'}\n`, 1);
   return (names.length === 0 ? [...pools] : pools.filter((pool) => names.includes(pool.name))).sort((a, b) =>
     a.name < b.name ? -1 : 1,
   );

@@ -80,6 +80,8 @@ function scanText(pool: PoolRecord): string {
   if (scan === undefined) return '';
   if (isScanning(pool))
     return `  scan: ${scan.function === 'SCRUB' ? 'scrub' : 'resilver'} in progress since ${fullDate(scan.startTime)}\n\t0B / ${humanSize(scan.examinedBytes)} scanned, 0B / ${humanSize(scan.examinedBytes)} issued\n\t0B repaired, 0.00% done, no estimated completion time\n`;
+  if (scan.isCanceled === true)
+    return `  scan: ${scan.function === 'SCRUB' ? 'scrub' : 'resilver'} canceled on ${fullDate(scan.endTime)}\n`;
   const seconds = Math.round(scan.endTime - scan.startTime);
   const time = [seconds / 3600, (seconds / 60) % 60, seconds % 60]
     .map((one) => String(Math.floor(one)).padStart(2, '0'))
@@ -168,7 +170,7 @@ function scanObject(pool: PoolRecord, call: Getopt): object {
     has(call, 'J') ? bare(Math.floor(seconds)) : exact ? String(Math.floor(seconds)) : fullDate(seconds);
   const common = {
     function: scan.function,
-    state: isScanning(pool) ? 'SCANNING' : 'FINISHED',
+    state: isScanning(pool) ? 'SCANNING' : scan.isCanceled === true ? 'CANCELED' : 'FINISHED',
     start_time: time(scan.startTime),
     end_time: time(scan.endTime),
     to_examine: size(scan.examinedBytes),

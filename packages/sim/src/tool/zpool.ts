@@ -8,6 +8,9 @@ import { type Getopt, GetoptError, getopt, has } from './getopt.ts';
 import { isListed } from './zfs-arguments.ts';
 import { versionText } from './zfs-commands.ts';
 import * as change from './zpool-change.ts';
+import { create } from './zpool-create.ts';
+import { denyPool } from './zpool-denied.ts';
+import * as device from './zpool-devices.ts';
 import { get, list, set } from './zpool-list.ts';
 import { chosenPools } from './zpool-pools.ts';
 import { status } from './zpool-status.ts';
@@ -36,9 +39,15 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   status: { letters: 'DdegiLPpstvxjc:T:', run: status, isForAll: true },
   get: { letters: 'Hpjo:', run: get, isForAll: true },
   set: { letters: '', run: set },
-  create: { letters: 'fndo:O:m:R:t:', run: change.create },
+  create: { letters: 'fndo:O:m:R:t:', run: create },
   destroy: { letters: 'f', run: change.destroy, isForAll: true },
-  export: { letters: 'af', run: change.exportPool },
+  add: { letters: 'fgLno:P', run: device.add },
+  remove: { letters: 'npsw', run: device.remove },
+  labelclear: { letters: 'f', run: device.labelclear },
+  resilver: { letters: '', run: device.resilver },
+  initialize: { letters: 'csuw', run: device.fillFreeSpace },
+  reguid: { letters: 'g:', run: device.reguid },
+  export: { letters: 'afF', run: change.exportPool },
   import: { letters: 'aDflmNFnsXd:c:o:R:T:t', run: change.importPool },
   offline: { letters: 'ft', run: change.offline },
   online: { letters: 'e', run: change.online },
@@ -49,22 +58,20 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   scrub: { letters: 'espCw', run: change.scrub },
   wait: { letters: 'HpT:t:', run: change.wait },
   checkpoint: { letters: 'dw', run: change.checkpoint },
-  history: { letters: 'il', run: history, isForAll: true },
+  history: { letters: 'il', run: history },
   sync: { letters: 'f', run: checkNames },
+  upgrade: { letters: 'aV:v', run: upgrade },
   reopen: { letters: 'n', run: checkNames },
-  trim: { letters: 'dwcsr:', run: checkNames },
+  trim: { letters: 'dwcsr:', run: device.fillFreeSpace },
 };
 
 export const zpool: Tool = async (host, argv, io) => {
   const [word = '', ...rest] = argv;
   const command = COMMANDS[word];
   try {
-    if (command === undefined && isListed(zpoolUsage(undefined), word))
-      throw new ToolError(`zpool ${word} is not part of this stand-in\n`);
-    if (command === undefined)
-      throw new GetoptError(word === '' ? 'missing command' : `unrecognized command '${word}'`);
+    if (command === undefined) throw unknown(word);
     const call = getopt(rest, command.letters, LONG);
-    if ((io.uid ?? 0) !== 0 && command.isForAll !== true) deny(word, call);
+    if ((io.uid ?? 0) !== 0 && command.isForAll !== true) denyPool(host, word, call);
     await command.run(host, call, io);
     if (isChange(command, word))
       recordHistory(host, { dataset: poolNamed(host, call), text: `zpool ${argv.join(' ')}` });
@@ -74,8 +81,14 @@ export const zpool: Tool = async (host, argv, io) => {
   }
 };
 
+function unknown(word: string): Error {
+  if (word === '') return new GetoptError('missing command');
+  if (isListed(zpoolUsage(undefined), word)) return new ToolError(`zpool ${word} is not part of this stand-in\n`);
+  return new GetoptError(`unrecognized command '${word}'`);
+}
+
 function isChange(command: Command, word: string): boolean {
-  return command.isForAll !== true && word !== 'sync' && word !== 'wait';
+  return command.isForAll !== true && !['sync', 'wait', 'history'].includes(word);
 }
 
 function refusal(io: ToolIo, err: unknown, command: string | undefined): number {
@@ -93,8 +106,16 @@ function poolNamed(host: Host, call: Getopt): string {
   return call.operands.find((word) => pools.some((pool) => pool.name === word)) ?? '';
 }
 
-function deny(word: string, call: Getopt): never {
-  throw new ToolError(`cannot ${word} '${call.operands[0] ?? ''}': permission denied\n`, 1);
+/** Every pool of the stand-in has all features. */
+function upgrade(host: Host, call: Getopt, io: ToolIo): void {
+  if (has(call, 'v')) throw new ToolError('zpool upgrade -v is not part of this stand-in\n');
+  const pools = call.operands.length === 0 ? [] : chosenPools(host, call.operands);
+  const done = 'already has all supported and requested features enabled.\n';
+  const all = has(call, 'a')
+    ? `All pools are already formatted using feature flags.\n\nEvery feature flags pool ${done}`
+    : 'All pools are formatted using feature flags.\n\nEvery feature flags pool has all supported and requested features enabled.\n';
+  const own = pools.map(({ name }) => `Pool '${name}' ${done}`).join('');
+  io.out(`This system supports ZFS pool feature flags.\n\n${own === '' ? all : own}`);
 }
 
 function history(host: Host, call: Getopt, io: ToolIo): void {
