@@ -28,6 +28,11 @@ export const FLEET_ROWS = {
     'container {vmid} on {node} is not the one meant: expected uid {expected}, found {found}',
     'it was replaced or made by somebody else; look at it before doing anything to it',
   ),
+  PXM_GUEST_MOVED: row(
+    STATE,
+    'container {vmid} is no longer on {node}: it was moved to {target}',
+    'nothing was done to it on {target}; give the order again when "pxmgr container list" shows it there',
+  ),
   PXM_GUEST_AMBIGUOUS: row(STATE, '{key} names {count} guests: {matches}', 'say which one with --node, or use a vmid'),
   PXM_GUEST_TEMPLATE: row(
     STATE,

@@ -1,9 +1,16 @@
-import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { isPxmError, PxmError } from '@pxmgr/kit/error/pxm-error';
 import { Cluster } from '../host/cluster.ts';
 import type { HostPaths } from '../host/paths.ts';
 import { readVmlist } from '../host/vmlist.ts';
 import { type GuestConfig, guestUidOf, parseGuestConfig } from './config-file.ts';
 import { guestConfigPath } from './guest-list.ts';
+
+/** Which guest, and who it has to be. */
+export interface GuestKey {
+  readonly vmid: number;
+  /** Empty = do not check; destroy needs it. */
+  readonly guestUid: string;
+}
 
 /** The configuration files of this node's containers, and the checks that come before every verb. */
 export class GuestFiles {
@@ -38,9 +45,10 @@ export class GuestFiles {
     return text === undefined ? undefined : parseGuestConfig(text);
   }
 
-  /** PXM_GUEST_NOT_FOUND; PXM_GUEST_FOREIGN when a uid is named and another guest has the vmid now. */
+  /** PXM_GUEST_NOT_FOUND; PXM_GUEST_MOVED when another node of the cluster has it; PXM_GUEST_FOREIGN when a uid is named and another guest has the vmid now. */
   require(vmid: number, uid: string): GuestConfig {
     const config = this.config(vmid);
+    if (config === undefined) this.requireNotMoved({ vmid, guestUid: uid });
     if (config === undefined)
       throw new PxmError('PXM_GUEST_NOT_FOUND', { guest: String(vmid), where: ` on ${this.node}` });
     const found = guestUidOf(config) ?? '';
@@ -53,6 +61,32 @@ export class GuestFiles {
       });
     }
     return config;
+  }
+
+  /** The other node of the cluster that has the guest now. Without a uid, whatever container has its vmid is taken for it. */
+  movedTo({ vmid, guestUid }: GuestKey): string | undefined {
+    const entry = readVmlist(this.#paths).guests.get(vmid);
+    if (entry === undefined || entry.kind !== 'container' || entry.node === this.node) return undefined;
+    const text = this.#paths.readIfThere(guestConfigPath(entry.node, 'container', vmid));
+    if (text === undefined) return undefined;
+    return guestUid === '' || guestUidOf(parseGuestConfig(text)) === guestUid ? entry.node : undefined;
+  }
+
+  /** PXM_GUEST_MOVED. That the guest is not here is no proof that it is destroyed, or stopped. */
+  requireNotMoved(guest: GuestKey, cause?: unknown): void {
+    const target = this.movedTo(guest);
+    if (target === undefined) return;
+    throw new PxmError('PXM_GUEST_MOVED', { vmid: String(guest.vmid), node: this.node, target }, { cause });
+  }
+
+  /** Runs it; that the guest was moved meanwhile is why it failed, whatever the tools said of it. Errors: PXM_GUEST_MOVED, its own. */
+  async whileHere(guest: GuestKey, body: () => Promise<void>): Promise<void> {
+    try {
+      await body();
+    } catch (error) {
+      if (!isPxmError(error, 'PXM_CANCELLED')) this.requireNotMoved(guest, error);
+      throw error;
+    }
   }
 
   /** PXM_GUEST_LOCKED. `mounted` does not hinder starting and stopping. */

@@ -5,17 +5,11 @@ import { type Command, toHostCommand } from '@pxmgr/kit/exec/command';
 import { runJudged } from '../operation/judge.ts';
 import type { Work } from '../operation/work.ts';
 import type { GuestConfig } from './config-file.ts';
+import type { GuestKey } from './guest-file.ts';
 import type { GuestParts } from './parts.ts';
 import { destroyCommand, shutdownCommand, startCommand, stopCommand } from './pct-args.ts';
 import { waitReady } from './readiness.ts';
 import { runDestroy } from './run-destroy.ts';
-
-/** Which guest, and who it has to be. */
-export interface GuestKey {
-  readonly vmid: number;
-  /** Empty = do not check; destroy needs it. */
-  readonly guestUid: string;
-}
 
 export type Verb = 'start' | 'shutdown' | 'stop' | 'destroy';
 
@@ -36,7 +30,7 @@ export interface VerbRequest extends GuestKey {
 }
 
 /**
- * Looks whether the verb can begin, without doing anything. Errors: PXM_NO_QUORUM, PXM_GUEST_NOT_FOUND,
+ * Looks whether the verb can begin, without doing anything. Errors: PXM_NO_QUORUM, PXM_GUEST_NOT_FOUND, PXM_GUEST_MOVED,
  * PXM_GUEST_FOREIGN, PXM_GUEST_LOCKED, PXM_GUEST_RUNNING, PXM_GUEST_NOT_RUNNING, PXM_GUEST_TEMPLATE, PXM_GUEST_PROTECTED.
  */
 export function checkVerb(parts: GuestParts, request: VerbRequest): void {
@@ -89,9 +83,11 @@ export function previewVerb(parts: GuestParts, request: VerbRequest): HostComman
 export async function carryOutVerb(parts: GuestParts, request: VerbRequest, work: Work): Promise<void> {
   checkVerb(parts, request);
   work.result('vmid', String(request.vmid));
-  if (request.verb === 'start') await start(parts, request, work);
-  else if (request.verb === 'destroy') await destroy(parts, request, work);
-  else await halt(parts, request, work);
+  await parts.files.whileHere(request, async () => {
+    if (request.verb === 'start') await start(parts, request, work);
+    else if (request.verb === 'destroy') await destroy(parts, request, work);
+    else await halt(parts, request, work);
+  });
 }
 
 function commandFor(parts: GuestParts, request: VerbRequest): Command {
@@ -151,7 +147,10 @@ async function halt(parts: GuestParts, request: VerbRequest, work: Work): Promis
         command: commandFor(parts, request),
         task: { type: verb === 'stop' ? 'vzstop' : 'vzshutdown', vmid },
         context: fields,
-        postCondition: () => (parts.runState.isRunning(vmid) ? 'it still runs' : undefined),
+        postCondition: () => {
+          parts.files.requireNotMoved(request);
+          return parts.runState.isRunning(vmid) ? 'it still runs' : undefined;
+        },
         unmet: () => new PxmError('PXM_SHUTDOWN_TIMEOUT', fields),
       }),
     );
@@ -172,7 +171,7 @@ async function destroy(parts: GuestParts, request: VerbRequest, work: Work): Pro
     parts.files.require(vmid, request.guestUid);
     await parts.runState.waitDown(vmid, work.signal);
     await work.effect({ name: 'container.destroy', data: { vmid: String(vmid), guestUid: request.guestUid } }, () =>
-      runDestroy(parts, { vmid, command: destroyCommand(vmid) }, work),
+      runDestroy(parts, { vmid, guestUid: request.guestUid, command: destroyCommand(vmid) }, work),
     );
     await parts.records.forget(request.guestUid);
   });

@@ -1,7 +1,8 @@
-import type { RecoveryRule } from '../operation/settle.ts';
+import type { Recovery, RecoveryRule } from '../operation/settle.ts';
 import type { Work } from '../operation/work.ts';
 import { isStub } from './config-file.ts';
-import { carryOutVerb, type GuestKey, type Verb, type VerbRequest } from './lifecycle.ts';
+import type { GuestKey } from './guest-file.ts';
+import { carryOutVerb, type Verb, type VerbRequest } from './lifecycle.ts';
 import type { GuestParts } from './parts.ts';
 import { undoCreateCommand, unlockCommand } from './pct-args.ts';
 import { runDestroy } from './run-destroy.ts';
@@ -30,9 +31,10 @@ export function verbRecovery(parts: GuestParts, verb: Verb): RecoveryRule {
   };
 }
 
-async function finishDestroy(parts: GuestParts, request: VerbRequest, work: Work): Promise<{ outcome: 'resumed' }> {
+async function finishDestroy(parts: GuestParts, request: VerbRequest, work: Work): Promise<Recovery> {
   const { vmid, guestUid } = request;
   const config = parts.files.config(vmid);
+  if (config === undefined && parts.files.movedTo(request) !== undefined) return { outcome: 'undone' };
   if (config === undefined) await parts.records.forget(guestUid);
   else if (isStub(config)) await removeStub(parts, { ...request, isLocked: config.entries.has('lock') }, work);
   else await carryOutVerb(parts, request, work);

@@ -12,8 +12,8 @@ import { confirm, isShown } from './confirm.ts';
 import { goesOnLater, type RunContext } from './run-context.ts';
 import { undoPlan } from './saga.ts';
 
-/** The guest is there and stays: destroying it would help nobody. */
-const KEEPS: ReadonlySet<string> = new Set(['PXM_NOT_READY', 'PXM_CONFIRM_TIMEOUT']);
+/** The guest is there and stays, maybe on another node: destroying it would help nobody. */
+const KEEPS: ReadonlySet<string> = new Set(['PXM_NOT_READY', 'PXM_CONFIRM_TIMEOUT', 'PXM_GUEST_MOVED']);
 
 export class Run {
   readonly #context: RunContext;
@@ -132,7 +132,9 @@ export class Run {
   #keep(problem: Problem): void {
     const { log, records, plan } = this.#context;
     records.database.transaction(() => {
-      if (plan.reservationId !== '' && isShown(this.#context)) this.#ledger.settle(plan);
+      if (plan.reservationId !== '' && problem.code === 'PXM_GUEST_MOVED')
+        this.#ledger.release(plan.reservationId, 'its guest was moved to another node', false);
+      else if (plan.reservationId !== '' && isShown(this.#context)) this.#ledger.settle(plan);
       records.plans.move(plan.id, 'applied', 'failed');
       log.move('failed', {
         problem,

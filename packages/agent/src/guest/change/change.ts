@@ -81,7 +81,7 @@ export function bindChange(parts: GuestParts, request: ChangeRequest): BoundChan
       const own = { ...job, run: runIn(work) };
       await kind.check(own);
       work.result('vmid', String(vmid));
-      await kind.carryOut(own, work);
+      await parts.files.whileHere({ vmid, guestUid }, () => kind.carryOut(own, work));
     },
   };
 }

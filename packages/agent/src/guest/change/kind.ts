@@ -37,7 +37,7 @@ export function subjectOf({ parts, vmid }: ChangeJob<unknown>): { vmid: string; 
   return { vmid: String(vmid), node: parts.files.node };
 }
 
-/** The guest as it is, when it may be changed now. Errors: PXM_NO_QUORUM, PXM_GUEST_NOT_FOUND, PXM_GUEST_FOREIGN, PXM_GUEST_LOCKED. */
+/** The guest as it is, when it may be changed now. Errors: PXM_NO_QUORUM, PXM_GUEST_NOT_FOUND, PXM_GUEST_MOVED, PXM_GUEST_FOREIGN, PXM_GUEST_LOCKED. */
 export function requireChangeable({ parts, vmid, guestUid }: ChangeJob<unknown>): GuestConfig {
   parts.cluster.requireQuorum();
   const config = parts.files.require(vmid, guestUid);
