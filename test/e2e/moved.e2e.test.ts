@@ -1,4 +1,6 @@
 /** A guest is moved to another node by hand while an order for it is under way: nothing is done to it, and the error says where it is. */
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { waitFor } from '../../deploy/stand/wait.ts';
 import { TEMPLATE } from '../support/small-template.ts';
@@ -81,3 +83,20 @@ async function saysWhereItIs(id: string): Promise<void> {
   expect(watched.stderr).toContain(`container ${vmid} is no longer on pve3: it was moved to pve2`);
   expect(watched.stderr).toMatch(/hint: +nothing was done to it on pve2; give the order again/);
 }
+
+describe('moved while its old node is out of reach', () => {
+  it('it is known once, on the new one, and on the old one again when it is moved back', async () => {
+    const { trio, node } = scene;
+    const { sharedDir } = node.host;
+    const file = (name: string): string => join(sharedDir, `nodes/${name}/lxc/${guest.vmid}.conf`);
+    trio.cutAll(node);
+    await trio.noticed(node);
+    await rename(file('pve3'), file('pve2'));
+    await isWholeOn('pve2');
+    await rename(file('pve2'), file('pve3'));
+    trio.heal(node);
+    await isWholeOn('pve3');
+    await fleet.cli.text(['container', 'start', String(guest.vmid)]);
+    await scene.nothingIsLeft();
+  });
+});

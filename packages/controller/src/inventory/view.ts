@@ -112,7 +112,7 @@ export class View implements FleetView {
     const shelf: Shelf = this.#nodes.get(node.uid)?.get(kind) ?? new Map<string, ViewEntry>();
     for (const id of [...shelf.keys()].sort(compareIds)) {
       const entry = afterId === undefined || compareIds(id, afterId) > 0 ? shelf.get(id) : undefined;
-      const object = entry === undefined ? undefined : this.#stateOf(entry);
+      const object = entry === undefined || this.#isOutdated(entry) ? undefined : this.#stateOf(entry);
       if (object !== undefined) yield toInventoryObject(object, node.name);
     }
   }
@@ -159,8 +159,31 @@ export class View implements FleetView {
     return found;
   }
 
-  #summary({ guest, nodeUid }: ViewEntry): GuestSummary[] {
-    return guest === undefined ? [] : [{ ...guest, nodeUid, nodeName: this.#nameOf(nodeUid) }];
+  #summary(entry: ViewEntry): GuestSummary[] {
+    const { guest, nodeUid } = entry;
+    if (guest === undefined || this.#isOutdated(entry)) return [];
+    return [{ ...guest, nodeUid, nodeName: this.#nameOf(nodeUid) }];
+  }
+
+  /** The guest has been moved to another node, and its old one is not in a state to say that it is gone there. */
+  #isOutdated({ nodeUid, kind, guest }: ViewEntry): boolean {
+    const entries = guest === undefined ? undefined : this.#byVmid.get(guest.vmid);
+    if (guest === undefined || entries === undefined || entries.size < 2) return false;
+    const cluster = this.#nodeDocument(nodeUid)?.cluster ?? '';
+    if (cluster === '' || this.#isCurrent(nodeUid, cluster)) return false;
+    return [...entries].some(
+      (other) =>
+        other.kind === kind &&
+        other.guest?.guestUid === guest.guestUid &&
+        other.guest.name === guest.name &&
+        this.#isCurrent(other.nodeUid, cluster),
+    );
+  }
+
+  /** It knows what its cluster knows by now. */
+  #isCurrent(nodeUid: string, cluster: string): boolean {
+    const document = this.#nodeDocument(nodeUid);
+    return document?.cluster === cluster && document.quorate && this.#registry.find(nodeUid)?.presence === 'up';
   }
 
   container(key: GuestKeyInput): InventoryObject {
