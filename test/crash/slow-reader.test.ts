@@ -6,13 +6,15 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { InventoryServiceClient, OperationServiceClient } from '@pxmgr/contract/controller';
 import type { RunningCommand } from '@pxmgr/kit/exec/command';
+import { createChannel } from '@pxmgr/kit/rpc/channel';
 import { staticBusybox } from '@pxmgr/sim/image-fixture';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
 import { waitFor } from '../../deploy/stand/wait.ts';
 import { residentMb } from '../bench/process-figures.ts';
-import { TEST_LIMIT_MS, TestFleet, WAIT_LIMIT_MS } from '../e2e/fleet.ts';
+import { errorCode, TEST_LIMIT_MS, TestFleet, WAIT_LIMIT_MS } from '../e2e/fleet.ts';
 import { processesOf } from '../e2e/traces.ts';
 
 vi.setConfig({ testTimeout: TEST_LIMIT_MS, hookTimeout: TEST_LIMIT_MS });
@@ -21,6 +23,7 @@ const TOTAL_BYTES = 200e6;
 /** Pipes, sockets, HTTP/2 windows and sixteen messages at each of four ends are a few megabytes. */
 const UNDER_WAY_BYTES = 32e6;
 const RSS_GROWTH_MB = 64;
+const WATCHERS = 30;
 /** So many looks without a byte more, and the writer is held. */
 const STILL_LOOKS = 40;
 
@@ -104,6 +107,16 @@ async function hashOf(output: Readable): Promise<string> {
   return hash.digest('hex');
 }
 
+/** Reads one message of a stream and no more, until it is asked to go on. */
+async function beginOnly<T>(stream: AsyncGenerator<T>): Promise<() => Promise<T[]>> {
+  const first = await stream.next();
+  return async () => {
+    const messages = first.done === true ? [] : [first.value];
+    for await (const message of stream) messages.push(message);
+    return messages;
+  };
+}
+
 describe('a reader that does not read', () => {
   it('holds back what it asked for and nothing else, and gets all of it when it reads on', async () => {
     if (!isReal()) return;
@@ -138,7 +151,37 @@ describe('a reader that does not read', () => {
     if (!isReal()) return;
     const { call, output, word } = await stoppedReader(['--timeout', '5s']);
     await nothingLeft(word);
-    process.kill(call.pid ?? 0, 'SIGKILL');
-    output.destroy();
+    // It was still connected, and is told.
+    process.kill(call.pid ?? 0, 'SIGCONT');
+    output.resume();
+    expect(errorCode(await call.done)).toBe('PXM_COMMAND_TIMEOUT');
+  });
+});
+
+describe('watchers that do not read', () => {
+  it('delay nobody and miss nothing', async () => {
+    const channel = createChannel({ address: `unix:${fleet.controller.socket}`, peer: { kind: 'controller' } });
+    const operations = channel.client(OperationServiceClient);
+    const inventory = channel.client(InventoryServiceClient);
+    const everything = { kinds: [], node: '', sendCurrent: true };
+    const id = (await fleet.cli.text(['container', 'stop', 'web', '--detach', '-o', 'name'])).trim();
+    const watchers = Array.from({ length: WATCHERS }, () => ({
+      objects: channel.callStream(inventory, 'watchInventory', everything),
+      events: channel.callStream(operations, 'watchOperation', { id, afterSeq: 0n }),
+    }));
+    const readOn = await Promise.all(
+      watchers.map(async ({ objects, events }) => {
+        await objects.next();
+        return await beginOnly(events);
+      }),
+    );
+    expect((await fleet.ended(id)).state).toBe('done');
+    for (const read of readOn) {
+      const seqs = (await read()).map(({ event }) => Number(event?.seq));
+      expect(seqs.length).toBeGreaterThan(2);
+      expect(seqs).toEqual(seqs.map((_, at) => at + 1));
+    }
+    for (const { objects } of watchers) await objects.return();
+    channel.close();
   });
 });
