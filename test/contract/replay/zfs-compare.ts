@@ -7,7 +7,10 @@ import { masked } from './outcome.ts';
 const MARKS: readonly (readonly [RegExp, string])[] = [
   [/\b1-[0-9a-f]+-[0-9a-f]+-[0-9a-f]{20,}\b/g, '<token>'],
   [/\b17\d{8}(?:\.\d{9})?\b/g, '<time>'],
-  [/\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ \d]\d [ \d]\d:\d\d(?::\d\d)? 20\d\d\b/g, '<time>'],
+  [
+    /\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ \d]\d [ \d]\d:\d\d(?::\d\d)?(?: [A-Z]{3,4})? 20\d\d\b/g,
+    '<time>',
+  ],
   [/\b20\d\d-\d\d-\d\d\.\d\d:\d\d:\d\d\b/g, '<time>'],
   [/(["\s]?(?:guid|GUID)["\s:]+(?:\{"value":)?"?)\d{15,20}/g, '$1<guid>'],
   [/("(?:createtxg|txg)":"?)\d+/g, '$1<txg>'],

@@ -26,6 +26,8 @@ export interface Scan {
   readonly repairedBytes: number;
   readonly errors: number;
   readonly isCanceled?: true;
+  /** The one that was written to, if it was for one. */
+  readonly device?: string;
 }
 
 export interface PoolRecord {

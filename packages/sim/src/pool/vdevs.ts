@@ -102,6 +102,11 @@ export function startScan(pool: PoolRecord, kind: Scan['function'], bytes: numbe
   };
 }
 
+export function startResilver(pool: PoolRecord, device: string, bytes: number): void {
+  startScan(pool, 'RESILVER', bytes);
+  if (pool.scan !== undefined) pool.scan = { ...pool.scan, device };
+}
+
 export function cancelScan(pool: PoolRecord): void {
   if (pool.scan !== undefined) pool.scan = { ...pool.scan, endTime: Date.now() / 1000, isCanceled: true };
 }

@@ -153,6 +153,8 @@ const REFUSED: readonly (readonly [line: string, status: number, text: string])[
   ['zpool replace tank nodevice /m3', 1, 'cannot replace nodevice with /m3: no such device in pool'],
   ['zpool labelclear /m3', 1, 'failed to read label from /m3'],
   ['zpool labelclear /nosuch', 1, 'failed to open /nosuch: No such file or directory'],
+  ['zpool status --json-flat-vdevs tank', 2, "'--json-flat-vdevs' only works with '-j' option"],
+  ['zpool list --json-pool-key-guid', 2, "'json-pool-key-guid' only works with '-j' option"],
   ['zpool trim', 2, 'missing pool name argument'],
   ['zpool trim nopool', 255, "cannot open 'nopool': no such pool"],
   ['zpool scrub -p tank', 0, ''],

@@ -16,6 +16,7 @@ import {
   requireDevice,
   requireFree,
   setVdevs,
+  startResilver,
   startScan,
 } from '../pool/vdevs.ts';
 import { type Getopt, GetoptError, has, last } from './getopt.ts';
@@ -145,7 +146,7 @@ export function online(host: Host, call: Getopt): void {
         pool,
         changed(pool.vdevs, device, (vdev) => ({ ...vdev, state: 'ONLINE' })),
       );
-      if (before.state !== 'ONLINE') startScan(pool, 'RESILVER', 0);
+      if (before.state !== 'ONLINE') startResilver(pool, device, 0);
     });
 }
 
@@ -172,7 +173,7 @@ export function attachDevice(host: Host, call: Getopt, verb: 'attach' | 'replace
           : { name: `mirror-${pool.vdevs.indexOf(vdev)}`, state: 'ONLINE', children: [vdev, fresh] };
       }),
     );
-    startScan(pool, 'RESILVER', usageOf(host, state).get(name)?.used ?? 0);
+    startResilver(pool, other, usageOf(host, state).get(name)?.used ?? 0);
   });
 }
 

@@ -88,7 +88,9 @@ function columnsOf(text: string): string[] {
 }
 
 function requireJson(call: Getopt): void {
-  if (has(call, 'J') && !has(call, 'j')) throw new GetoptError("'--json-int' only works with '-j' option");
+  if (has(call, 'j')) return;
+  if (has(call, 'J')) throw new GetoptError("'--json-int' only works with '-j' option");
+  if (has(call, 'G')) throw new GetoptError("'json-pool-key-guid' only works with '-j' option");
 }
 
 export function list(host: Host, call: Getopt, io: ToolIo): void {

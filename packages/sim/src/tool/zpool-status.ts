@@ -6,7 +6,7 @@ import { humanSize } from '../pool/properties.ts';
 import { type PoolRecord, readPools, type Vdev } from '../pool/state.ts';
 import { usageOf } from '../pool/usage.ts';
 import { isScanning, leaves, vdevGuid } from '../pool/vdevs.ts';
-import { type Getopt, has } from './getopt.ts';
+import { type Getopt, GetoptError, has } from './getopt.ts';
 import { dateText } from './zfs-table.ts';
 import { bare, chosenPools, jsonText } from './zpool-pools.ts';
 
@@ -49,7 +49,12 @@ function problemOf(pool: PoolRecord): Problem | undefined {
   return pool.health === 'ONLINE' ? undefined : MISSING;
 }
 
+/** Long options that only mean something for JSON, as the program names them. */
+const JSON_ONLY = { F: '--json-flat-vdevs', J: '--json-int', G: 'json-pool-key-guid' } as const;
+
 export function status(host: Host, call: Getopt, io: ToolIo): void {
+  for (const [letter, name] of Object.entries(JSON_ONLY))
+    if (has(call, letter) && !has(call, 'j')) throw new GetoptError(`'${name}' only works with '-j' option`);
   const pools = chosenPools(host, call.operands);
   if (has(call, 'j')) {
     const wanted = has(call, 'x') ? pools.filter((pool) => problemOf(pool) !== undefined) : pools;
@@ -94,6 +99,13 @@ function scanText(pool: PoolRecord): string {
 function fullDate(seconds: number): string {
   const time = new Date(seconds * 1000).toTimeString().slice(0, 8);
   return dateText(seconds).replace(/ [ \d]\d:\d\d /, ` ${time} `);
+}
+
+/** JSON times are in the locale's date format, which names the zone (lib/libspl/timestamp.c format_timestamp). */
+function zonedDate(seconds: number): string {
+  const parts = new Intl.DateTimeFormat('en-US', { timeZoneName: 'short' }).formatToParts(seconds * 1000);
+  const zone = parts.find((part) => part.type === 'timeZoneName')?.value ?? 'UTC';
+  return fullDate(seconds).replace(/ (?=\d+$)/, ` ${zone} `);
 }
 
 function checkpointText(pool: PoolRecord): string {
@@ -153,7 +165,7 @@ function statusObject(host: Host, pool: PoolRecord, call: Getopt): object {
     txg: number(4),
     spa_version: number(5000),
     zpl_version: number(5),
-    ...(problem === undefined ? {} : { status: problem.status, action: problem.action }),
+    ...(problem === undefined ? {} : { status: `${problem.status}\n`, action: `${problem.action}\n` }),
     ...(problem?.message === undefined ? {} : { msgid: problem.message, moreinfo: `${LINK}${problem.message}` }),
     ...scanObject(pool, call),
     vdevs: vdevsObject(host, pool, call),
@@ -167,7 +179,8 @@ function scanObject(pool: PoolRecord, call: Getopt): object {
   const exact = has(call, 'p') || has(call, 'J');
   const size = (bytes: number): string => (has(call, 'J') ? bare(bytes) : exact ? String(bytes) : humanSize(bytes));
   const time = (seconds: number): string =>
-    has(call, 'J') ? bare(Math.floor(seconds)) : exact ? String(Math.floor(seconds)) : fullDate(seconds);
+    has(call, 'J') ? bare(Math.floor(seconds)) : exact ? String(Math.floor(seconds)) : zonedDate(seconds);
+  const count = (value: number): string => (has(call, 'J') ? bare(value) : String(value));
   const common = {
     function: scan.function,
     state: isScanning(pool) ? 'SCANNING' : scan.isCanceled === true ? 'CANCELED' : 'FINISHED',
@@ -177,9 +190,13 @@ function scanObject(pool: PoolRecord, call: Getopt): object {
     examined: size(scan.examinedBytes),
     skipped: size(0),
     processed: size(scan.repairedBytes),
-    errors: has(call, 'J') ? bare(scan.errors) : String(scan.errors),
-    bytes_per_scan: size(0),
-    pass_start: time(scan.startTime),
+    errors: count(scan.errors),
+    bytes_per_scan: size(scan.examinedBytes),
+    pass_start: count(Math.floor(scan.startTime)),
+    scrub_pause: exact ? count(0) : '-',
+    scrub_spent_paused: count(0),
+    issued_bytes_per_scan: size(scan.examinedBytes),
+    issued: size(scan.examinedBytes),
   };
   return { scan_stats: common };
 }
@@ -221,9 +238,20 @@ function vdevObject(host: Host, vdev: Vdev, place: VdevPlace): object {
     read_errors: number(0),
     write_errors: number(0),
     checksum_errors: number(vdev.checksumErrors ?? 0),
+    ...repairedObject(vdev, place, 'scan_processed'),
     ...(vdev.children === undefined ? { slow_ios: number(0) } : {}),
     ...childrenObject(host, vdev, place),
   };
+}
+
+/** What the last scan wrote to a device: to the one that came back or had errors. */
+function repairedObject(vdev: Vdev, { pool, call }: VdevPlace, key: string): object {
+  const { scan } = pool;
+  if (scan === undefined) return {};
+  const isTarget = scan.device === vdev.name || (scan.function === 'SCRUB' && (vdev.checksumErrors ?? 0) > 0);
+  const bytes = isTarget ? scan.repairedBytes : 0;
+  if (bytes === 0) return {};
+  return { [key]: has(call, 'J') ? bare(bytes) : has(call, 'p') ? String(bytes) : humanSize(bytes) };
 }
 
 function vdevType(vdev: Vdev, pool: PoolRecord): string {
@@ -245,6 +273,7 @@ function spaceObject(host: Host, vdev: Vdev, place: VdevPlace): object {
   return {
     ...(isLeaf && place.parent !== pool.name ? {} : used),
     ...(vdev.name === pool.name ? {} : { rep_dev_size: size(bytes) }),
+    ...((vdev.checksumErrors ?? 0) > 0 ? repairedObject(vdev, place, 'self_healed') : {}),
     ...(isLeaf ? { phys_space: size(bytes) } : {}),
   };
 }

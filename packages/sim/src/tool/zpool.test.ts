@@ -80,6 +80,38 @@ describe('a scrub', () => {
   });
 });
 
+describe('status as JSON', () => {
+  it('ends what is wrong and what to do with a line feed, and names the zone in times', async () => {
+    await ok('scrub mir');
+    await ok('wait mir');
+    await ok('offline mir /m2');
+    const { pools } = JSON.parse(await ok('status -j mir')) as {
+      pools: { mir: { status: string; action: string; scan_stats: { end_time: string; scrub_pause: string } } };
+    };
+    expect(pools.mir.status).toMatch(/^One or more devices[^]*\n\tdegraded state\.\n$/);
+    expect(pools.mir.action).toMatch(/'zpool replace'\.\n$/);
+    expect(pools.mir.scan_stats.end_time).toMatch(/^\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \S+ 20\d\d$/);
+    expect(pools.mir.scan_stats.scrub_pause).toBe('-');
+  });
+
+  it('tells of a resilver what it read and which device it wrote to', async () => {
+    await ok('offline mir /m2');
+    await ok('online mir /m2');
+    const { pools } = JSON.parse(await ok('status -j --json-int mir')) as {
+      pools: {
+        mir: { scan_stats: object; vdevs: { mir: { vdevs: { 'mirror-0': { vdevs: Record<string, object> } } } } };
+      };
+    };
+    expect(Object.keys(pools.mir.scan_stats)).toEqual([
+      ...['function', 'state', 'start_time', 'end_time', 'to_examine', 'examined', 'skipped', 'processed', 'errors'],
+      ...['bytes_per_scan', 'pass_start', 'scrub_pause', 'scrub_spent_paused', 'issued_bytes_per_scan', 'issued'],
+    ]);
+    const leaves = pools.mir.vdevs.mir.vdevs['mirror-0'].vdevs;
+    expect(leaves['/m2']).toMatchObject({ checksum_errors: 0, scan_processed: 18_432, slow_ios: 0 });
+    expect(leaves['/m1']).not.toHaveProperty('scan_processed');
+  });
+});
+
 describe('properties', () => {
   it('get all has every one once, in the order of the program', async () => {
     const names = (await ok('get -H -o property all mir')).trimEnd().split('\n');
