@@ -104,7 +104,9 @@ export function list(host: Host, call: Getopt, io: ToolIo): void {
   const exact = has(call, 'p');
   const rows = pools.flatMap((pool) => [
     columns.map((property) => cellOf(host, pool, { property, exact }).value),
-    ...(has(call, 'v') ? pool.vdevs.flatMap((vdev) => vdevRows(host, pool, { vdev, exact })) : []),
+    ...(has(call, 'v')
+      ? pool.vdevs.flatMap((vdev) => vdevRows(host, pool, { vdev, exact, isScripted: has(call, 'H') }))
+      : []),
   ]);
   if (has(call, 'H')) io.out(rows.map((row) => `${row.join('\t')}\n`).join(''));
   else if (rows.length === 0) io.out('no pools available\n');
@@ -112,23 +114,24 @@ export function list(host: Host, call: Getopt, io: ToolIo): void {
 }
 
 /** A top-level device has figures of its own, what lies in it only its size. */
-function vdevRows(host: Host, pool: PoolRecord, at: { vdev: Vdev; exact: boolean }): string[][] {
+function vdevRows(host: Host, pool: PoolRecord, at: { vdev: Vdev; exact: boolean; isScripted: boolean }): string[][] {
   const values = figures(host, pool, at.exact);
+  const named = (name: string, depth: number): string => (at.isScripted ? `\t${name}` : `${' '.repeat(depth)}${name}`);
   const top = ['size', 'allocated', 'free'].map((column) => values[column] ?? '-');
   const own = [
-    `\t${at.vdev.name}`,
+    named(at.vdev.name, 2),
     ...top,
     '-',
     '-',
     values['fragmentation'] ?? '-',
-    values['capacity'] ?? '-',
+    at.exact ? (values['capacity'] ?? '-') : shareText(host, pool),
     '-',
     at.vdev.state,
   ];
   const below = (at.vdev.children ?? []).map((child) => {
     const bytes = lstatSync(host.path(child.name), { throwIfNoEntry: false })?.size ?? pool.sizeBytes;
     return [
-      `\t${child.name}`,
+      named(child.name, 4),
       at.exact ? String(bytes) : humanSize(bytes),
       '-',
       '-',
@@ -141,6 +144,13 @@ function vdevRows(host: Host, pool: PoolRecord, at: { vdev: Vdev; exact: boolean
     ];
   });
   return [own, ...below];
+}
+
+/** Of a device, hundredths are told (cmd/zpool/zpool_main.c collect_vdev_prop). */
+function shareText(host: Host, pool: PoolRecord): string {
+  const used = usageOf(host, readPools(host)).get(pool.name)?.used ?? 0;
+  const permyriad = Math.floor((used * 10_000) / pool.sizeBytes);
+  return `${(permyriad / 100).toFixed(permyriad < 1000 ? 2 : permyriad < 10_000 ? 1 : 0)}%`;
 }
 
 function table(rows: readonly (readonly string[])[]): string {

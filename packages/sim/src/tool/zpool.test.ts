@@ -71,6 +71,15 @@ describe('devices', () => {
   });
 });
 
+describe('list -v', () => {
+  it('indents devices below their pool, and has a tab before them for scripts', async () => {
+    const names = (text: string): string[] => text.split('\n').map((line) => /^\s*\S*/.exec(line)?.[0] ?? '');
+    expect(names(await ok('list -v mir'))).toEqual(['NAME', 'mir', '  mirror-0', '    /m1', '    /m2', '']);
+    expect(await ok('list -v mir')).toMatch(/\n {2}mirror-0 .* 0\.0\d% /);
+    expect(names(await ok('list -Hv mir'))).toEqual(['mir', '\tmirror-0', '\t/m1', '\t/m2', '']);
+  });
+});
+
 describe('a scrub', () => {
   it('that is stopped is told as canceled, and can begin anew', async () => {
     await ok('scrub mir');
