@@ -83,7 +83,7 @@ const DOORS = [
 ];
 
 /** Tests and what only they use. */
-const TESTS = '(\\.test|[.-]fixture)\\.ts$';
+const TESTS = '\\.(test|fixture)\\.ts$';
 const NPM = '(^|/)node_modules/';
 const src = (pkg) => `^packages/${pkg}/src/`;
 const room = (pkg, name) => `${src(pkg)}${name}(/|\\.ts$)`;

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { buildDemoImage } from '@pxmgr/sim/image-fixture';
+import { buildDemoImage } from '@pxmgr/sim/image.fixture';
 import type { ControllerProcess } from '../stand/controller.ts';
 import { NodeProcess } from '../stand/node.ts';
 import { pushImage } from '../stand/push-image.ts';

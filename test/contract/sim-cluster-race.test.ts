@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { faultsOf, setFaults } from '../../packages/sim/src/call/fault.ts';
 import { readCluster } from '../../packages/sim/src/cluster/pmxcfs.ts';
 import { installTools } from '../../packages/sim/src/door/exec.ts';
-import { makeHost, SMALL_TEMPLATE, type TestHost } from '../../packages/sim/src/host-fixture.ts';
+import { makeHost, SMALL_TEMPLATE, type TestHost } from '../../packages/sim/src/host.fixture.ts';
 import { buildSimBundle, type SimBundle } from './sim-bundle.ts';
 
 const NAMES = ['pve1', 'pve2', 'pve3', 'pve4'];

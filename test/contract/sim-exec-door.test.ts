@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { setFaults } from '../../packages/sim/src/call/fault.ts';
 import { installTools } from '../../packages/sim/src/door/exec.ts';
-import { makeHost, SMALL_TEMPLATE, type TestHost } from '../../packages/sim/src/host-fixture.ts';
+import { makeHost, SMALL_TEMPLATE, type TestHost } from '../../packages/sim/src/host.fixture.ts';
 import { buildSimBundle, type SimBundle } from './sim-bundle.ts';
 
 let bundle: SimBundle;

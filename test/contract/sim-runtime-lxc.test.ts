@@ -5,7 +5,7 @@ import { addGpu } from '../../packages/sim/src/host/devices.ts';
 import type { Host } from '../../packages/sim/src/host/host.ts';
 import { runProgram } from '../../packages/sim/src/host/machine.ts';
 import { runningGuest } from '../../packages/sim/src/host/running.ts';
-import { buildDemoImage, DEMO_PORT } from '../../packages/sim/src/image-fixture.ts';
+import { buildDemoImage, DEMO_PORT } from '../../packages/sim/src/image.fixture.ts';
 import { canRunLxc } from '../../packages/sim/src/lxc/can-run.ts';
 import { lxcGuest } from '../../packages/sim/src/lxc/lxc-command.ts';
 import { lxcRuntime } from '../../packages/sim/src/runtime/lxc.ts';

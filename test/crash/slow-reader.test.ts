@@ -9,7 +9,7 @@ import type { Readable } from 'node:stream';
 import { InventoryServiceClient, OperationServiceClient } from '@pxmgr/contract/controller';
 import type { RunningCommand } from '@pxmgr/kit/exec/command';
 import { createChannel } from '@pxmgr/kit/rpc/channel';
-import { staticBusybox } from '@pxmgr/sim/image-fixture';
+import { staticBusybox } from '@pxmgr/sim/image.fixture';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
 import { waitFor } from '../../deploy/stand/wait.ts';
@@ -26,6 +26,8 @@ const RSS_GROWTH_MB = 64;
 const WATCHERS = 30;
 /** So many looks without a byte more, and the writer is held. */
 const STILL_LOOKS = 40;
+/** Of every program that is read here, so that it is found again. */
+const WORD = `slow-reader-${process.pid}`;
 
 let fleet: TestFleet;
 let node: NodeProcess;
@@ -39,6 +41,9 @@ beforeAll(async () => {
   await fleet.cli.text(['run', await fleet.image('web'), '--name', 'web']);
 });
 afterAll(async () => {
+  // One that a failed case has left stopped would stay for ever.
+  for (const { pid, argv } of processesOf('slow-reader-'))
+    if (argv.includes('exec') && argv.some((word) => word.startsWith(`: ${WORD}`))) process.kill(pid, 'SIGKILL');
   await fleet.stop();
 });
 
@@ -57,7 +62,7 @@ let readers = 0;
 /** A reader that is stopped when its output has begun to come; the program inside is held when this returns. */
 async function stoppedReader(options: readonly string[] = []): Promise<Reader> {
   readers += 1;
-  const word = `slow-reader-${process.pid}-${readers}`;
+  const word = `${WORD}-${readers}`;
   const script = `: ${word}; i=0; while [ $i -lt ${blocks} ]; do echo "block $i"; cat /bin/busybox; i=$((i+1)); done`;
   const call = fleet.cli.start(['container', 'exec', 'web', ...options, '--', 'sh', '-c', script]);
   const output = call.stdout;

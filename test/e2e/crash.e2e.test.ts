@@ -1,7 +1,7 @@
 /** Agent, controller and tools killed with SIGKILL in the middle of work: afterwards a guest is whole or gone. */
 import { randomBytes } from 'node:crypto';
 import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/call/fault';
-import { demoSpec } from '@pxmgr/sim/image-fixture';
+import { demoSpec } from '@pxmgr/sim/image.fixture';
 import { writeOciArchive } from '@pxmgr/sim/oci/image-writer';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { NodeProcess } from '../../deploy/stand/node.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { CommandResult } from '@pxmgr/kit/exec/command';
 import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/call/fault';
 import type { HostSpec } from '@pxmgr/sim/host/host';
-import { buildDemoImage } from '@pxmgr/sim/image-fixture';
+import { buildDemoImage } from '@pxmgr/sim/image.fixture';
 import { furnish, HOSTS, type Runtime, runtimeHere } from '../../deploy/demo/furnish.ts';
 import { ControllerProcess } from '../../deploy/stand/controller.ts';
 import { type Network, NodeProcess } from '../../deploy/stand/node.ts';

@@ -1,7 +1,7 @@
 /** Images that cannot become containers, and registries that do not give them: refused before pct runs, with the reason. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type BadImage, buildBadImage, demoSpec } from '@pxmgr/sim/image-fixture';
+import { type BadImage, buildBadImage, demoSpec } from '@pxmgr/sim/image.fixture';
 import { writeOciArchive } from '@pxmgr/sim/oci/image-writer';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { NodeProcess } from '../../deploy/stand/node.ts';

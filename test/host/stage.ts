@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildDemoImage } from '@pxmgr/sim/image-fixture';
+import { buildDemoImage } from '@pxmgr/sim/image.fixture';
 import { ControllerProcess } from '../../deploy/stand/controller.ts';
 import { pushImage } from '../../deploy/stand/push-image.ts';
 import { Registry } from '../../deploy/stand/registry.ts';

@@ -17,7 +17,7 @@ import { syncCluster } from '@pxmgr/sim/cluster/pmxcfs';
 import { createInProcessRunner } from '@pxmgr/sim/door/in-process';
 import type { HostSpec } from '@pxmgr/sim/host/host';
 import { machineRunner } from '@pxmgr/sim/host/machine';
-import { makeHost, SMALL_TEMPLATE, type TestHost } from '@pxmgr/sim/host-fixture';
+import { makeHost, SMALL_TEMPLATE, type TestHost } from '@pxmgr/sim/host.fixture';
 import { onTestFinished } from 'vitest';
 
 /** A change that an agent would tell now. */

@@ -5,7 +5,7 @@ import { HostPaths } from '@pxmgr/agent/host/paths';
 import { createMask } from '@pxmgr/agent/inventory/collector';
 import { GuestCollectors } from '@pxmgr/agent/inventory/guests';
 import { systemClock } from '@pxmgr/kit/clock';
-import { makeHost, SMALL_TEMPLATE } from '@pxmgr/sim/host-fixture';
+import { makeHost, SMALL_TEMPLATE } from '@pxmgr/sim/host.fixture';
 import { type Measured, median, type Probe, type ProbeOptions, percentile } from '../probe.ts';
 
 const GUESTS = 100;

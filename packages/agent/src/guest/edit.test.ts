@@ -5,7 +5,7 @@ import { createRunner } from '@pxmgr/kit/exec/run';
 import { createLogger } from '@pxmgr/kit/log/logger';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { configDigest, editConfig, removeStaleEdits } from './edit.ts';
-import { type FixtureHost, makeHost } from './host-fixture.ts';
+import { type FixtureHost, makeHost } from './host.fixture.ts';
 
 const runner = createRunner({
   path: '/usr/bin:/bin',

@@ -2,8 +2,8 @@ import type { Operation } from '@pxmgr/contract/common';
 import { OperationState } from '@pxmgr/contract/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { recoverAll } from '../operation/recover.ts';
-import { isDestroy } from './create/create-fixture.ts';
-import { type FixtureHost, makeHost, UID } from './host-fixture.ts';
+import { isDestroy } from './create/create.fixture.ts';
+import { type FixtureHost, makeHost, UID } from './host.fixture.ts';
 import { carryOutVerb, previewVerb, type VerbRequest } from './lifecycle.ts';
 import { verbRecovery } from './verb-recovery.ts';
 

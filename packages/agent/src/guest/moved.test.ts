@@ -1,8 +1,8 @@
 import { OperationState, type Problem } from '@pxmgr/contract/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { recoverAll } from '../operation/recover.ts';
-import { isDestroy } from './create/create-fixture.ts';
-import { type FixtureHost, makeHost, UID } from './host-fixture.ts';
+import { isDestroy } from './create/create.fixture.ts';
+import { type FixtureHost, makeHost, UID } from './host.fixture.ts';
 import { carryOutVerb, type Verb } from './lifecycle.ts';
 import { verbRecovery } from './verb-recovery.ts';
 

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Cluster } from '../host/cluster.ts';
 import { HostPaths } from '../host/paths.ts';
 import { BlobCache } from './blob-cache.ts';
-import { BASE_LAYER, type FixtureImage, writeFixture } from './layout-fixture.ts';
+import { BASE_LAYER, type FixtureImage, writeFixture } from './layout.fixture.ts';
 import { type PullParts, type PullWork, previewPull, pullImage } from './pull.ts';
 import { ImageResolver } from './resolve.ts';
 import { prepareSkopeo } from './setup.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkArchive, writeArchive } from './archive.ts';
-import { BASE_LAYER, type FixtureEntry, type FixtureImage, NODE_ARCHITECTURE, writeFixture } from './layout-fixture.ts';
+import { BASE_LAYER, type FixtureEntry, type FixtureImage, NODE_ARCHITECTURE, writeFixture } from './layout.fixture.ts';
 import { type VerifyResult, verifyImage } from './verify.ts';
 
 let directory: string;

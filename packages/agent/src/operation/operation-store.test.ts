@@ -5,7 +5,7 @@ import { OperationState } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { ScriptedRunner } from '@pxmgr/kit/exec/scripted';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { eventsOf, gate, idle, orderOf, request, runOne, newStore as storeIn } from './operation-fixture.ts';
+import { eventsOf, gate, idle, orderOf, request, runOne, newStore as storeIn } from './operation.fixture.ts';
 import type { OperationStore } from './operation-store.ts';
 import type { OperationBody } from './request.ts';
 

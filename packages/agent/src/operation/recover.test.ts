@@ -7,7 +7,7 @@ import { OperationState } from '@pxmgr/contract/common';
 import { ScriptedRunner } from '@pxmgr/kit/exec/scripted';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { readJournal } from './journal-replay.ts';
-import { eventsOf, gate, idle, orderOf, request, newStore as storeIn } from './operation-fixture.ts';
+import { eventsOf, gate, idle, orderOf, request, newStore as storeIn } from './operation.fixture.ts';
 import type { OperationStore } from './operation-store.ts';
 import { recoverAll } from './recover.ts';
 import type { OperationBody } from './request.ts';

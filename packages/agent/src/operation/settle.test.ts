@@ -7,7 +7,7 @@ import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { ScriptedRunner } from '@pxmgr/kit/exec/scripted';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { JournalReplay } from './journal.ts';
-import { idle, orderOf, request, newStore as storeIn } from './operation-fixture.ts';
+import { idle, orderOf, request, newStore as storeIn } from './operation.fixture.ts';
 import type { OperationStore } from './operation-store.ts';
 import { recoverAll } from './recover.ts';
 import type { Recovery } from './settle.ts';

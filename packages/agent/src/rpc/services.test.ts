@@ -15,7 +15,7 @@ import { createLogger } from '@pxmgr/kit/log/logger';
 import { createChannel } from '@pxmgr/kit/rpc/channel';
 import { createRpcServer, type RpcServer } from '@pxmgr/kit/rpc/server';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type FixtureHost, makeHost, specOf, UID } from '../guest/host-fixture.ts';
+import { type FixtureHost, makeHost, specOf, UID } from '../guest/host.fixture.ts';
 import { authoriseAgentCall } from './authorise.ts';
 import type { NodeView } from './node-view.ts';
 import { addServices } from './services.ts';

@@ -1,7 +1,7 @@
 /** Reading methods of the API: fields and refusals as upstream's methods return them. */
 import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { makeHost, type TestHost } from '../host-fixture.ts';
+import { makeHost, type TestHost } from '../host.fixture.ts';
 import { collectIo } from '../scratch-host.ts';
 import { restAnswer } from './rest.ts';
 

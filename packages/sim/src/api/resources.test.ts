@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { setSwitches } from '../call/switches.ts';
 import { cutNode, healNode } from '../cluster/membership.ts';
-import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
+import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
 
 const made: { remove(): void }[] = [];
 afterEach(() => {

@@ -1,7 +1,7 @@
 /** What the API refuses to a token of root (pve-container src/PVE/LXC.pm check_ct_modify_config_perm). */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ToolIo } from '../call/tool.ts';
-import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
+import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
 import { type RestAnswer, type RestRequest, restAnswer } from './rest.ts';
 
 let node: TestHost;

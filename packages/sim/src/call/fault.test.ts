@@ -4,7 +4,7 @@ import type { Command, CommandResult } from '@pxmgr/kit/exec/command';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createInProcessRunner } from '../door/in-process.ts';
 import { machineRunner } from '../host/machine.ts';
-import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
+import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
 import { type FaultRule, faultsOf, setFaults } from './fault.ts';
 import { FAULT_POINTS } from './fault-points.ts';
 import { setSwitches } from './switches.ts';

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { makeHost, runTool, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
+import { makeHost, runTool, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
 import { withFileLock } from './file-lock.ts';
 
 let node: TestHost;

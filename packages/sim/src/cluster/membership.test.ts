@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { faultsOf, setFaults } from '../call/fault.ts';
 import { setSwitches } from '../call/switches.ts';
-import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
+import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
 import { cutNode, healNode, noticeIn, restartPmxcfs, startPmxcfs, stopPmxcfs } from './membership.ts';
 import { syncCluster } from './pmxcfs.ts';
 

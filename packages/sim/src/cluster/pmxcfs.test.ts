@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { setSwitches } from '../call/fault.ts';
-import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
+import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
 import { bumpTasklist, findGuest, syncCluster } from './pmxcfs.ts';
 
 const made: { remove(): void }[] = [];

@@ -3,7 +3,7 @@ import type { Command, Runner } from '@pxmgr/kit/exec/command';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { setFaults } from '../call/fault.ts';
 import { machineRunner } from '../host/machine.ts';
-import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
+import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
 import { createInProcessRunner } from './in-process.ts';
 
 let node: TestHost;

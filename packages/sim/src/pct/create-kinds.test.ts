@@ -1,7 +1,7 @@
 /** create from OCI archives and on ZFS storages, with the day after: snapshots, rollback, resize. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
+import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
 import { writeOciArchive } from '../oci/image-writer.ts';
 import { createPool } from '../pool/pools.ts';
 

@@ -6,7 +6,7 @@ import { setFaults } from '../call/fault.ts';
 import { setSwitches } from '../call/switches.ts';
 import { cutNode, healNode } from '../cluster/membership.ts';
 import { readCluster } from '../cluster/pmxcfs.ts';
-import { makeHost, type Ran, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
+import { makeHost, type Ran, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
 import { createPool } from '../pool/pools.ts';
 
 let clusterDir: string;

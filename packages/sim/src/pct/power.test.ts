@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { turnSwitches } from '../call/switches.ts';
-import { makeHost, type Ran, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
+import { makeHost, type Ran, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
 
 let node: TestHost;
 beforeEach(async () => {

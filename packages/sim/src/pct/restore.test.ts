@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { makeHost, type TestHost } from '../host-fixture.ts';
+import { makeHost, type TestHost } from '../host.fixture.ts';
 
 const CONFIG = [
   'arch: amd64',

@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { makeHost, type Ran, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
+import { makeHost, type Ran, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
 import { createPool } from '../pool/pools.ts';
 
 const MIB = 1024 ** 2;

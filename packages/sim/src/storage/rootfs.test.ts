@@ -13,7 +13,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Host } from '../host/host.ts';
 import { hasProgram, isRoot, runProgram } from '../host/machine.ts';
-import { BAD_IMAGES, type BadImage, buildBadImage, buildDemoImage } from '../image-fixture.ts';
+import { BAD_IMAGES, type BadImage, buildBadImage, buildDemoImage } from '../image.fixture.ts';
 import { type TreeEntry, tarOf, writeOciArchive } from '../oci/image-writer.ts';
 import { scratchHost } from '../scratch-host.ts';
 import type { Extracted } from './extract.ts';

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { setFaults, setSwitches } from '../call/fault.ts';
-import { makeHost, runTool, SMALL_TEMPLATE, type TestHost } from '../host-fixture.ts';
+import { makeHost, runTool, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
 
 let node: TestHost;
 beforeEach(() => {

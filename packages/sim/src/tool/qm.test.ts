@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { makeHost, type Ran, type TestHost } from '../host-fixture.ts';
+import { makeHost, type Ran, type TestHost } from '../host.fixture.ts';
 import { createPool } from '../pool/pools.ts';
 
 let node: TestHost;

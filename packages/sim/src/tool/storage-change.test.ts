@@ -1,7 +1,7 @@
 /** `pvesm add` and `set` beside what the recordings show (pve-storage src/PVE/API2/Storage/Config.pm). */
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { makeHost, type TestHost } from '../host-fixture.ts';
+import { makeHost, type TestHost } from '../host.fixture.ts';
 
 let node: TestHost;
 beforeEach(async () => {

@@ -3,7 +3,7 @@ import { Device, type Operation, OperationState } from '@pxmgr/contract/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AUTODEV_HOOK, installAutodevHook } from '../../device/autodev.ts';
 import { parseGuestConfig } from '../config-file.ts';
-import { type FixtureHost, makeHost, UID } from '../host-fixture.ts';
+import { type FixtureHost, makeHost, UID } from '../host.fixture.ts';
 import { bindChange } from './change.ts';
 import { deviceSlots, freeSlots } from './device-slots.ts';
 

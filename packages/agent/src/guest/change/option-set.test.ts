@@ -1,7 +1,7 @@
 import { type Operation, OperationState, SetOptions } from '@pxmgr/contract/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseGuestConfig } from '../config-file.ts';
-import { type FixtureHost, makeHost, UID } from '../host-fixture.ts';
+import { type FixtureHost, makeHost, UID } from '../host.fixture.ts';
 import { bindChange } from './change.ts';
 import { unmetOptions, waitingOptions, wantedOptions } from './option-values.ts';
 

@@ -4,7 +4,7 @@ import { type AnyChange, CHANGE_KINDS } from '@pxmgr/contract';
 import { type Operation, OperationState } from '@pxmgr/contract/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { recoverAll } from '../../operation/recover.ts';
-import { type FixtureHost, makeHost, UID } from '../host-fixture.ts';
+import { type FixtureHost, makeHost, UID } from '../host.fixture.ts';
 import { bindChange, changeRecoveries } from './change.ts';
 
 const GUEST = `hostname: web\nmemory: 512\nrootfs: local-zfs:subvol-101-disk-0,size=4G\nlxc.environment.hooks: PXMGR_GUEST=${UID}\n`;

@@ -3,10 +3,10 @@ import type { Command } from '@pxmgr/kit/exec/command';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AUTODEV_HOOK } from '../../device/autodev.ts';
 import { recoverAll } from '../../operation/recover.ts';
-import { type FixtureHost, makeHost, UID } from '../host-fixture.ts';
+import { type FixtureHost, makeHost, UID } from '../host.fixture.ts';
 import { cloneContainer, cloneRecovery, previewClone } from './clone.ts';
 import type { CloneRequest } from './clone-plan.ts';
-import { argvOf } from './create-fixture.ts';
+import { argvOf } from './create.fixture.ts';
 
 const CLONE_UID = 'c'.repeat(32);
 const SOURCE = [

@@ -1,8 +1,7 @@
 import { OperationState } from '@pxmgr/contract/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { installAutodevHook } from '../../device/autodev.ts';
-import { createdConfig, DIGEST, type FixtureHost, makeHost, specOf, UID } from '../host-fixture.ts';
-import { previewCreate } from './create.ts';
+import { createdConfig, DIGEST, type FixtureHost, makeHost, specOf, UID } from '../host.fixture.ts';
 import {
   argvOf,
   create,
@@ -13,7 +12,8 @@ import {
   isDestroy,
   isSet,
   putVolume,
-} from './create-fixture.ts';
+} from './create.fixture.ts';
+import { previewCreate } from './create.ts';
 
 let host: FixtureHost;
 beforeEach(async () => {

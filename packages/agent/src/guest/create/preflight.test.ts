@@ -1,7 +1,7 @@
 import type { Mount } from '@pxmgr/contract/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DIGEST, type FixtureHost, makeHost, specOf } from '../host-fixture.ts';
-import { argvOf, create, goodCreate, isCreate } from './create-fixture.ts';
+import { DIGEST, type FixtureHost, makeHost, specOf } from '../host.fixture.ts';
+import { argvOf, create, goodCreate, isCreate } from './create.fixture.ts';
 
 let host: FixtureHost;
 beforeEach(async () => {

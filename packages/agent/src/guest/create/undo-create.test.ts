@@ -2,8 +2,7 @@ import { type Operation, OperationState } from '@pxmgr/contract/common';
 import type { Command } from '@pxmgr/kit/exec/command';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { recoverAll } from '../../operation/recover.ts';
-import { type FixtureHost, makeHost, specOf, UID } from '../host-fixture.ts';
-import { createContainer } from './create.ts';
+import { type FixtureHost, makeHost, specOf, UID } from '../host.fixture.ts';
 import {
   CREATE_REQUEST,
   dropVolume,
@@ -12,7 +11,8 @@ import {
   isCreate,
   isDestroy,
   putVolume,
-} from './create-fixture.ts';
+} from './create.fixture.ts';
+import { createContainer } from './create.ts';
 import { createRecovery } from './undo-create.ts';
 
 let host: FixtureHost;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { commandOf, hasProgram, machineRunner, runProgram } from './host/machine.ts';
-import { buildDemoImage } from './image-fixture.ts';
+import { buildDemoImage } from './image.fixture.ts';
 
 let folder: string;
 beforeEach(() => {

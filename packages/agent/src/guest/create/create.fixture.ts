@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ContainerSpec, Operation } from '@pxmgr/contract/common';
 import type { Command } from '@pxmgr/kit/exec/command';
-import { createdConfig, type FixtureHost, specOf, UID } from '../host-fixture.ts';
+import { createdConfig, type FixtureHost, specOf, UID } from '../host.fixture.ts';
 import { createContainer } from './create.ts';
 
 function isPct(verb: string): (command: Command) => boolean {
