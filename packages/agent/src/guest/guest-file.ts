@@ -29,13 +29,13 @@ export class GuestFiles {
   }
 
   /**
-   * Undefined when there is no such container. Only a node that has its cluster can tell: without pmxcfs /etc/pve is an
-   * empty folder. Errors: PXM_NO_QUORUM, instead of an absence that nobody can be sure of.
+   * Undefined when there is no such container. Only where the cluster file system is mounted can that be told. Errors:
+   * PXM_NO_QUORUM, instead of an absence that nobody can be sure of.
    */
   text(vmid: number): string | undefined {
     const text = this.#paths.readIfThere(this.path(vmid));
     if (text !== undefined) return text;
-    this.#cluster.requireQuorum();
+    this.#cluster.requireFiles();
     return this.#paths.readIfThere(this.path(vmid));
   }
 

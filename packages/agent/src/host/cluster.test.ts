@@ -35,6 +35,10 @@ describe('Cluster', () => {
     );
     const down = new Cluster(hostTree({ '/etc/hostname': 'pve7.example.org\n' }).paths);
     expect([down.quorate(), down.nodeName()]).toEqual([false, 'pve7']);
+    expect(() => cut.requireFiles()).not.toThrow();
+    expect(() => down.requireFiles()).toThrow(
+      expect.objectContaining({ code: 'PXM_NO_QUORUM', fields: { node: 'pve7' } }),
+    );
   });
 
   it('takes the link when .members is away, and the configured name before all', () => {

@@ -73,6 +73,18 @@ export class Cluster {
     if (!this.quorate()) throw new PxmError('PXM_NO_QUORUM', { node: this.nodeName() });
   }
 
+  /**
+   * Throws PXM_NO_QUORUM when the cluster file system is not mounted: /etc/pve is an empty folder then. Without quorum it
+   * is read-only and still shows all that this node has written.
+   */
+  requireFiles(): void {
+    try {
+      this.#members();
+    } catch (error) {
+      throw new PxmError('PXM_NO_QUORUM', { node: this.nodeName() }, { cause: error });
+    }
+  }
+
   /** Names of all members, this node included. */
   memberNames(): string[] {
     const members = this.#members();
