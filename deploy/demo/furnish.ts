@@ -1,31 +1,21 @@
 /** What the three hosts have: storages, pools, datasets, cards. The difference between them is what placement is about. */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { LOCAL_ZFS } from '@pxmgr/sim/fleet/plan';
 import { addGpu, addUsb } from '@pxmgr/sim/host/devices';
 import type { HostSpec, RuntimeKind } from '@pxmgr/sim/host/host';
 import { canRunLxc } from '@pxmgr/sim/lxc/can-run';
 import { createPool } from '@pxmgr/sim/pool/pools';
-import type { Storage } from '@pxmgr/sim/text/storage-cfg';
+import { IMPLICIT_LOCAL } from '@pxmgr/sim/text/storage-cfg';
 import type { NodeProcess } from '../stand/node.ts';
 
 const GIB = 1024 ** 3;
 const TIB = 1024 * GIB;
 
-const LOCAL: Storage = {
-  id: 'local',
-  type: 'dir',
-  options: { path: '/var/lib/vz', content: 'images,rootdir,vztmpl,iso,backup,snippets' },
-};
-const LOCAL_ZFS: Storage = {
-  id: 'local-zfs',
-  type: 'zfspool',
-  options: { pool: 'tank/guests', content: 'images,rootdir', sparse: '1' },
-};
-
 /** Three standalone hosts. */
 export const HOSTS: readonly Omit<HostSpec, 'runtime'>[] = [
-  { name: 'pve1', cores: 8, memoryBytes: 32 * GIB, ip: '192.0.2.1', storages: [LOCAL] },
-  { name: 'pve2', cores: 16, memoryBytes: 64 * GIB, ip: '192.0.2.2', storages: [LOCAL, LOCAL_ZFS] },
-  { name: 'pve3', cores: 8, memoryBytes: 16 * GIB, ip: '192.0.2.3', storages: [LOCAL] },
+  { name: 'pve1', cores: 8, memoryBytes: 32 * GIB, ip: '192.0.2.1', storages: [IMPLICIT_LOCAL] },
+  { name: 'pve2', cores: 16, memoryBytes: 64 * GIB, ip: '192.0.2.2', storages: [IMPLICIT_LOCAL, LOCAL_ZFS] },
+  { name: 'pve3', cores: 8, memoryBytes: 16 * GIB, ip: '192.0.2.3', storages: [IMPLICIT_LOCAL] },
 ];
 
 export interface Runtime {

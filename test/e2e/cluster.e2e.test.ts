@@ -8,7 +8,7 @@ import { waitFor } from '../../deploy/stand/wait.ts';
 import { TEMPLATE } from '../support/small-template.ts';
 import type { Trio } from '../support/trio.ts';
 import { TEST_LIMIT_MS, type TestFleet, WAIT_LIMIT_MS } from './fleet.ts';
-import { type Cut, Scene, STANDS_STILL, VICTIM } from './scene.ts';
+import { type Cut, Scene, STANDS_STILL, UNPACKING, VICTIM } from './scene.ts';
 
 vi.setConfig({ testTimeout: TEST_LIMIT_MS, hookTimeout: 2 * TEST_LIMIT_MS });
 
@@ -45,7 +45,7 @@ afterEach(async () => {
 
 describe('cut off from the cluster while a container is made', () => {
   it.each<[source: string, when: string, fault: FaultRule]>([
-    ['image', 'while it is unpacked', { at: 'pct create', point: 'mid-extract', do: 'hang' }],
+    ['image', 'while it is unpacked', UNPACKING],
     ['image', 'before its last configuration', { at: 'pct create', point: 'before-config', do: 'hang' }],
     ['template', 'before its last configuration', { at: 'pct create', point: 'before-config', do: 'hang' }],
   ])('of an %s, %s: it is taken back, and made again when the network is back', async (source, _when, fault) => {
@@ -109,13 +109,7 @@ describe('cut off from the cluster while a container is made', () => {
   });
 
   it('and its agent killed: the next one listens at once, refuses what is new, and ends what was begun', async () => {
-    const id = await scene.cutAt(
-      { at: 'pct create', point: 'mid-extract', do: 'hang' },
-      'cluster',
-      'run',
-      image,
-      ...VICTIM,
-    );
+    const id = await scene.cutAt(UNPACKING, 'cluster', 'run', image, ...VICTIM);
     await scene.says(id, STANDS_STILL);
     await node.kill();
     await node.start();
@@ -140,13 +134,7 @@ describe('cut off from the cluster while a container is made', () => {
 
 describe('cut off from everybody while a container is made', () => {
   it('it is asked until it answers, the others go on, and it is made when the network is back', async () => {
-    const id = await scene.cutAt(
-      { at: 'pct create', point: 'mid-extract', do: 'hang' },
-      'all',
-      'run',
-      image,
-      ...VICTIM,
-    );
+    const id = await scene.cutAt(UNPACKING, 'all', 'run', image, ...VICTIM);
     await waitFor('the node is missed', WAIT_LIMIT_MS, async () =>
       (await trio.nodes()).some(({ name, presence }) => name === 'pve3' && presence !== 'up') ? true : undefined,
     );

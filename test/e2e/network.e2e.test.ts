@@ -6,7 +6,7 @@ import type { Stretch } from '../../deploy/stand/node.ts';
 import { waitFor } from '../../deploy/stand/wait.ts';
 import { TEMPLATE } from '../support/small-template.ts';
 import { TEST_LIMIT_MS, WAIT_LIMIT_MS } from './fleet.ts';
-import { Scene, VICTIM } from './scene.ts';
+import { Scene, UNPACKING, VICTIM } from './scene.ts';
 
 vi.setConfig({ testTimeout: TEST_LIMIT_MS, hookTimeout: 2 * TEST_LIMIT_MS });
 
@@ -33,8 +33,6 @@ async function madeOnNode(vmid: number): Promise<void> {
     return config.includes('PXMGR_GUEST=') && !config.includes('lock:') ? true : undefined;
   });
 }
-
-const UNPACKING = { at: 'pct create', point: 'mid-extract', do: 'hang' } as const;
 
 describe('the controller and a node lose each other while a container is made there', () => {
   it.each<[what: string, cut: readonly Stretch[]]>([

@@ -154,6 +154,8 @@ export class Scene {
   }
 }
 
+export const UNPACKING = { at: 'pct create', point: 'mid-extract', do: 'hang' } as const;
+
 export const VICTIM = ['--node', 'pve3', '--name', 'victim'];
 
 export const STANDS_STILL =

@@ -1,13 +1,16 @@
 /** Three nodes of one cluster with a real agent each, whose network can be cut: that of the cluster alone, or all of it. */
+
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { turnSwitches } from '@pxmgr/sim/call/switches';
 import { cutNode, healNode } from '@pxmgr/sim/cluster/membership';
 import { isQuorate } from '@pxmgr/sim/cluster/pmxcfs';
+import { LOCAL_ZFS } from '@pxmgr/sim/fleet/plan';
 import type { HostSpec } from '@pxmgr/sim/host/host';
 import { publishStopped, runningGuests } from '@pxmgr/sim/host/running';
 import { createPool } from '@pxmgr/sim/pool/pools';
+import { IMPLICIT_LOCAL } from '@pxmgr/sim/text/storage-cfg';
 import { build } from 'esbuild';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
 import { CHECKOUT, type StandDir } from '../../deploy/stand/stand-dir.ts';
@@ -138,20 +141,12 @@ export interface NodeRow {
 }
 
 function hosts(clusterDir: string): Omit<HostSpec, 'runtime'>[] {
-  const storages: HostSpec['storages'] = [
-    {
-      id: 'local',
-      type: 'dir',
-      options: { path: '/var/lib/vz', content: 'images,rootdir,vztmpl,iso,backup,snippets' },
-    },
-    { id: 'local-zfs', type: 'zfspool', options: { pool: 'tank/guests', content: 'images,rootdir', sparse: '1' } },
-  ];
   return ['pve1', 'pve2', 'pve3'].map((name, index) => ({
     name,
     cores: 8,
     memoryBytes: 16 * GIB,
     ip: `192.0.2.${index + 1}`,
-    storages,
+    storages: [IMPLICIT_LOCAL, LOCAL_ZFS],
     clusterDir,
     clusterName: 'home',
   }));

@@ -88,9 +88,9 @@ it('is refused on a node without quorum, also when the loss shows only in the wr
   const change = (config: { entries: Map<string, string> }): void => {
     config.entries.set('cores', '7');
   };
-  host.write('etc/pve/.members', '{"nodename":"pve1","cluster":{"name":"c","quorate":0}}');
+  host.setQuorate(false);
   await expect(editConfig(parts(), { vmid: 101, change })).rejects.toMatchObject({ code: 'PXM_NO_QUORUM' });
-  host.write('etc/pve/.members', '{"nodename":"pve1","cluster":{"name":"c","quorate":1}}');
+  host.setQuorate(true);
   const denied = Object.assign(new Error('EACCES'), { code: 'EACCES' });
   const open = vi.spyOn(promises, 'open').mockRejectedValue(denied);
   syncBuiltinESMExports();

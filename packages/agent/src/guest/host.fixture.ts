@@ -34,6 +34,8 @@ export interface FixtureHost {
   putGuest(vmid: number, text: string): void;
   dropGuest(vmid: number): void;
   setRunning(...vmids: number[]): void;
+  /** The node is one of a cluster from now on, with quorum or without. */
+  setQuorate(isQuorate: boolean): void;
   /** A finished task of the newest kind; its log ends with `end`. */
   putTask(type: string, vmid: number, end: string): void;
   newStore(rules?: ReadonlyMap<string, RecoveryRule>): OperationStore;
@@ -100,6 +102,10 @@ export async function makeHost(): Promise<FixtureHost> {
         'proc/net/unix',
         vmids.map((vmid) => `0: 00000002 00000000 00010000 0001 01 1 @/var/lib/lxc/${vmid}/command\n`).join(''),
       );
+    },
+    setQuorate: (isQuorate) => {
+      const cluster = { name: 'c', quorate: isQuorate ? 1 : 0 };
+      write('etc/pve/.members', JSON.stringify({ nodename: NODE, cluster }));
     },
     putTask: (type, vmid, end) => {
       tasks += 1;

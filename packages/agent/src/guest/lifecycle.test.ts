@@ -131,7 +131,7 @@ describe('refusals before any command', () => {
     expect((await run({ verb: 'destroy' })).problem?.code).toBe('PXM_GUEST_RUNNING');
     expect((await run({ verb: 'destroy', guestUid: '' })).problem?.code).toBe('PXM_INPUT_INVALID');
     expect((await run({ verb: 'start', vmid: 999 })).problem?.code).toBe('PXM_GUEST_NOT_FOUND');
-    host.write('etc/pve/.members', '{"nodename":"pve1","cluster":{"name":"c","quorate":0}}');
+    host.setQuorate(false);
     expect((await run({ verb: 'stop' })).problem?.code).toBe('PXM_NO_QUORUM');
   });
 });
@@ -238,7 +238,6 @@ describe('after a crash', () => {
 });
 
 describe('a destroy on a node that loses its cluster', () => {
-  const MEMBERS = (quorate: number): string => `{"nodename":"pve1","cluster":{"name":"c","quorate":${quorate}}}`;
   const DESTROY = 'pct destroy 101 --destroy-unreferenced-disks 1 --purge 1';
 
   async function end(): Promise<Operation> {
@@ -253,7 +252,7 @@ describe('a destroy on a node that loses its cluster', () => {
 
   it('is not done because the cluster file system is away, and with it the configuration', async () => {
     host.write('etc/hostname', 'pve1\n');
-    host.write('etc/pve/.members', MEMBERS(1));
+    host.setQuorate(true);
     host.runner.expect(DESTROY, {
       exit: 111,
       stderr: 'ipcc_send_rec[1] failed: Connection refused\n',
@@ -262,7 +261,7 @@ describe('a destroy on a node that loses its cluster', () => {
         host.write('etc/pve/.members', '');
         setTimeout(() => {
           host.putGuest(101, CONFIG);
-          host.write('etc/pve/.members', MEMBERS(1));
+          host.setQuorate(true);
         }, 1200);
       },
     });
@@ -280,16 +279,16 @@ describe('a destroy on a node that loses its cluster', () => {
     const note = (): void => {
       runWithQuorum.push(host.parts.cluster.quorate());
     };
-    host.write('etc/pve/.members', MEMBERS(1));
+    host.setQuorate(true);
     host.runner.expect(DESTROY, {
       exit: 255,
       stderr: 'failed to remove config file: Permission denied\n',
       effect: () => {
         note();
         host.putGuest(101, 'lock: destroyed\n');
-        host.write('etc/pve/.members', MEMBERS(0));
+        host.setQuorate(false);
         setTimeout(() => {
-          host.write('etc/pve/.members', MEMBERS(1));
+          host.setQuorate(true);
         }, 1200);
       },
     });

@@ -3,7 +3,7 @@
  * guests. Each host follows from the seed and its number only, so it can be made alone and in any order.
  */
 import type { GpuKind } from '../host/devices.ts';
-import type { Storage } from '../text/storage-cfg.ts';
+import { IMPLICIT_LOCAL, type Storage } from '../text/storage-cfg.ts';
 import { Rng } from './rng.ts';
 
 export interface FleetSize {
@@ -43,12 +43,7 @@ const CLUSTER_SIZE = 8;
 const GIB = 1024 ** 3;
 /** 2026-01-01. */
 const EPOCH = 1_767_225_600;
-const LOCAL: Storage = {
-  id: 'local',
-  type: 'dir',
-  options: { path: '/var/lib/vz', content: 'images,rootdir,vztmpl,iso,backup,snippets' },
-};
-const LOCAL_ZFS: Storage = {
+export const LOCAL_ZFS: Storage = {
   id: 'local-zfs',
   type: 'zfspool',
   options: { pool: `${POOL}/guests`, content: 'images,rootdir', sparse: '1' },
@@ -97,7 +92,7 @@ export function planHost(size: FleetSize, index: number): HostPlan {
     cores,
     memoryBytes: cores * rng.pick([4, 8]) * GIB,
     startTime: EPOCH + rng.int(0, 86_400 * 90),
-    storages: place.hasPool ? [LOCAL, LOCAL_ZFS] : [LOCAL],
+    storages: place.hasPool ? [IMPLICIT_LOCAL, LOCAL_ZFS] : [IMPLICIT_LOCAL],
     ...(place.hasPool ? { poolBytes: rng.int(2, 16) * 1024 * GIB } : {}),
     ...(rng.next() < 0.2 ? { gpu: rng.pick(['nvidia', 'amd', 'intel'] as const) } : {}),
     guests: planGuests(size, place),

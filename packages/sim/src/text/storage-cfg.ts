@@ -10,7 +10,8 @@ export interface Storage {
   readonly options: Readonly<Record<string, string>>;
 }
 
-const IMPLICIT_LOCAL: Storage = {
+/** What a node has where its file names no `local`. */
+export const IMPLICIT_LOCAL: Storage = {
   id: 'local',
   type: 'dir',
   options: { path: '/var/lib/vz', content: 'images,rootdir,vztmpl,iso,backup,snippets' },

@@ -77,7 +77,7 @@ describe('create', () => {
   });
 
   it('is refused without quorum', async () => {
-    host.write('etc/pve/.members', '{"nodename":"pve1","cluster":{"name":"c","quorate":0}}');
+    host.setQuorate(false);
     expect((await run(create)).problem?.code).toBe('PXM_NO_QUORUM');
   });
 });

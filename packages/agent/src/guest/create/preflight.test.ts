@@ -75,7 +75,7 @@ describe('preflight refuses', () => {
       code: 'PXM_VMID_TAKEN',
       message: expect.stringContaining('vm-101-disk-7.raw') as unknown,
     });
-    host.write('etc/pve/.members', '{"nodename":"pve1","cluster":{"name":"c","quorate":0}}');
+    host.setQuorate(false);
     expect((await create(host)).problem?.code).toBe('PXM_NO_QUORUM');
   });
 

@@ -59,9 +59,6 @@ describe('recovery of a create that the agent did not live to end', () => {
   });
 
   it('half made on a node that has lost quorum: waits for it, and touches nothing before', async () => {
-    const quorate = (value: number): void => {
-      host.write('etc/pve/.members', `{"nodename":"pve1","cluster":{"name":"c","quorate":${value}}}`);
-    };
     const runWithQuorum: boolean[] = [];
     const note = (): void => {
       runWithQuorum.push(host.parts.cluster.quorate());
@@ -73,9 +70,9 @@ describe('recovery of a create that the agent did not live to end', () => {
       stderr: "unable to open file '/etc/pve/nodes/pve1/lxc/101.conf.tmp.1' - Permission denied\n",
       effect: () => {
         note();
-        quorate(0);
+        host.setQuorate(false);
         setTimeout(() => {
-          quorate(1);
+          host.setQuorate(true);
         }, 1200);
       },
     });
@@ -88,9 +85,9 @@ describe('recovery of a create that the agent did not live to end', () => {
     });
     const operation = await dieIn(() => {
       host.putGuest(101, 'lock: create\n');
-      quorate(0);
+      host.setQuorate(false);
       setTimeout(() => {
-        quorate(1);
+        host.setQuorate(true);
       }, 1200);
     });
     expect(operation).toMatchObject({ state: OperationState.OPERATION_STATE_FAILED, recovery: 'undone' });
