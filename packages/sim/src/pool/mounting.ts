@@ -8,7 +8,16 @@ import type { Host } from '../host/host.ts';
 import { isBusy } from './files.ts';
 import { openText } from './names.ts';
 import { refuse } from './refuse.ts';
-import { type DatasetRecord, findDataset, mountpointOf, type PoolState, parentOf, poolOf, subtree } from './state.ts';
+import {
+  type DatasetRecord,
+  findDataset,
+  mountpointOf,
+  type PoolState,
+  parentOf,
+  poolOf,
+  subtree,
+  writePools,
+} from './state.ts';
 
 /** Does it belong at its mountpoint without anybody asking (at creation, after a rename)? */
 export function mountsItself(state: PoolState, dataset: DatasetRecord): boolean {
@@ -33,14 +42,22 @@ export function encryptionRoot(state: PoolState, dataset: DatasetRecord): Datase
   return undefined;
 }
 
-/** Shows the files at the mountpoint. The caller has checked that it may be. */
+/**
+ * Shows the files at the mountpoint. The caller has checked that it may be. Where they are going is written before they
+ * move: a record that still names another place, or another pool, would never find them after a kill.
+ */
 export function attach(host: Host, state: PoolState, dataset: DatasetRecord): void {
   const mountpoint = mountpointOf(state, dataset) ?? '';
   const target = host.path(mountpoint);
   const aside = host.simPath('unmounted', dataset.guid);
   mkdirSync(dirname(target), { recursive: true });
+  const hasFiles = existsSync(aside);
+  if (hasFiles) {
+    dataset.isAside = true;
+    writePools(host, state);
+  }
   if (existsSync(target)) cover(host, target, dataset);
-  if (existsSync(aside)) renameSync(aside, target);
+  if (hasFiles) renameSync(aside, target);
   else mkdirSync(target, { mode: 0o755 });
   dataset.mountedAt = mountpoint;
   delete dataset.isAside;

@@ -132,7 +132,7 @@ export function readPools(host: Host): PoolState {
   return state;
 }
 
-/** A mount is one step of the kernel; here the files move before the record is written, and a kill may come between. */
+/** A mount is one step of the kernel; here the files move first and the record says so later, and a kill may come between. */
 function noticeMove(host: Host, state: PoolState, dataset: DatasetRecord): void {
   if (dataset.mountedAt === undefined && dataset.isAside !== true) return;
   const isAside = existsSync(host.simPath('unmounted', dataset.guid));
@@ -150,9 +150,14 @@ export function changePools<T>(host: Host, change: (state: PoolState) => T): T {
   return withSimLock(host.simPath('pool.lock'), () => {
     const state = readPools(host);
     const result = change(state);
-    writeFileAtomicSync(host.simPath('pool.json'), JSON.stringify(state, undefined, 1));
+    writePools(host, state);
     return result;
   });
+}
+
+/** For a change that must be known before its last step, while `changePools` holds the lock. */
+export function writePools(host: Host, state: PoolState): void {
+  writeFileAtomicSync(host.simPath('pool.json'), JSON.stringify(state, undefined, 1));
 }
 
 export function newDataset(
