@@ -1,12 +1,14 @@
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { faultsOf, setFaults } from '../call/fault.ts';
 import { setSwitches } from '../call/switches.ts';
 import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
-import { cutNode, healNode, noticeIn, restartPmxcfs, startPmxcfs, stopPmxcfs } from './membership.ts';
-import { syncCluster } from './pmxcfs.ts';
+import { cutNode, healNode, noticeIn, restartPmxcfs, startPmxcfs, stopPmxcfs, waitForNotice } from './membership.ts';
+import { readPveFile, syncCluster, writePveFile } from './pmxcfs.ts';
 
 const made: { remove(): void }[] = [];
 afterEach(() => {
@@ -70,6 +72,25 @@ const DENIED = (vmid: number): RegExp =>
 const image = (node: TestHost, vmid: number): string =>
   node.host.path(`/var/lib/vz/images/${vmid}/vm-${vmid}-disk-0.raw`);
 
+/** `look`: 0 rest, 1 look, 2 end. `cuts` counts what it saw begin, `blind` what it saw of a node that is cut off and quorate. */
+interface Looking {
+  readonly look: Int32Array;
+  readonly cuts: Int32Array;
+  readonly blind: Int32Array;
+}
+/** Looks all the time, as a tool does that waits: is the cut still to be noticed, and if not, is there quorum? */
+const LOOKER = `const { existsSync, readFileSync } = require('node:fs');
+const { cut, switches, look, cuts, blind } = require('node:worker_threads').workerData;
+let isCut = false;
+while (Atomics.load(look, 0) !== 2) {
+  if (Atomics.load(look, 0) === 0) isCut = false;
+  else if (existsSync(cut)) {
+    if (!isCut) Atomics.add(cuts, 0, 1);
+    isCut = true;
+  } else if (isCut && !readFileSync(switches, 'utf8').includes('"noQuorum": true') && Atomics.load(look, 0) === 1)
+    Atomics.add(blind, 0, 1);
+}`;
+
 describe('a node that is cut off', () => {
   it('shows no quorum and the others as offline, and lost its right to write; the others count only it as gone', () => {
     const [a, , c] = cluster();
@@ -132,6 +153,43 @@ describe('a node that is cut off', () => {
     healNode(c.host);
     syncCluster(a.host);
     expect(readFileSync(c.host.path('/etc/pve/lxc/274.conf'), 'utf8')).not.toContain('cores');
+  });
+
+  it('is at no moment quorate again between the cut and healing, also to a tool that looks while it is noticed', async () => {
+    const [, , c] = cluster();
+    const flag = (): Int32Array => new Int32Array(new SharedArrayBuffer(4));
+    const looking: Looking = { look: flag(), cuts: flag(), blind: flag() };
+    const files = { cut: c.host.simPath('cut.json'), switches: c.host.simPath('switches.json') };
+    const looker = new Worker(LOOKER, { eval: true, workerData: { ...files, ...looking } });
+    try {
+      await once(looker, 'online');
+      for (let round = 0; round < 30; round++) {
+        setSwitches(c.host, { waitScale: 0.001 });
+        Atomics.store(looking.look, 0, 1);
+        cutNode(c.host);
+        waitForNotice(c.host);
+        Atomics.store(looking.look, 0, 0);
+        healNode(c.host);
+      }
+    } finally {
+      Atomics.store(looking.look, 0, 2);
+      await once(looker, 'exit');
+    }
+    expect(looking.cuts[0]).toBeGreaterThan(0);
+    expect(looking.blind[0]).toBe(0);
+  });
+
+  it('refuses a write that was let through before the cut and got its turn after it', async () => {
+    const [, , c] = cluster();
+    await create(c, 274);
+    const path = 'nodes/pve3/lxc/274.conf';
+    const before = readPveFile(c.host, path);
+    vi.spyOn(c.host, 'clusterDir', 'get').mockImplementationOnce(() => {
+      cutNode(c.host);
+      return c.host.sharedDir;
+    });
+    expect(() => writePveFile(c.host, { path, text: 'hostname: late\n' })).toThrow(DENIED(274));
+    expect([c.host.isCutOff, readPveFile(c.host, path)]).toEqual([true, before]);
   });
 
   it('keeps the lock of a create that lost quorum in the middle, also after healing', async () => {

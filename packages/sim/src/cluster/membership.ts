@@ -4,10 +4,11 @@
  * when the link heals. Between the cut and its notice (8 s on a real cluster) the node believes itself quorate and its
  * writes block.
  */
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { scaledWait, turnSwitches } from '../call/switches.ts';
 import { readJson, writeFileAtomicSync } from '../file/sim-file.ts';
+import { withSimLock } from '../file/sim-lock.ts';
 import type { Host } from '../host/host.ts';
 import { runningIn } from '../host/running.ts';
 import { linkPve } from './pve-links.ts';
@@ -25,22 +26,26 @@ interface PendingCut {
 /** Cuts the node off. It notices after 8 s, or what `waitScale` makes of that. */
 export function cutNode(host: Host): void {
   const noticeAt = Date.now() + scaledWait(host, NOTICE_MS);
-  changeClusterIn(host.sharedDir, () => copyForItself(host));
-  writeFileAtomicSync(host.simPath('cut.json'), JSON.stringify({ noticeAt } satisfies PendingCut));
-  linkPve(host);
+  changeClusterIn(host.sharedDir, () => {
+    const view = copyForItself(host);
+    // In this order: who sees the copy must also see that there is something to wait for.
+    writeFileAtomicSync(host.simPath('cut.json'), JSON.stringify({ noticeAt } satisfies PendingCut));
+    renameSync(view, host.simPath('cut-off'));
+    linkPve(host);
+  });
   noticeCut(host);
 }
 
-function copyForItself(host: Host): void {
+function copyForItself(host: Host): string {
   const { sharedDir } = host;
   const isRecord = (path: string): boolean => path === join(sharedDir, '.sim', 'pmxcfs.json');
   const isOwnFile = (path: string): boolean =>
     !path.startsWith(join(sharedDir, '.sim/')) || isRecord(path) || path.includes('/.sim/rrd.');
-  const unready = host.simPath('cut-off.new');
-  cpSync(sharedDir, unready, { recursive: true, preserveTimestamps: true, filter: isOwnFile });
+  const copy = host.simPath('cut-off.new');
+  cpSync(sharedDir, copy, { recursive: true, preserveTimestamps: true, filter: isOwnFile });
   // What the tools write blocks until the cut is noticed; who writes without them is denied at once, and nothing of it stays.
-  setWritable(unready, false);
-  renameSync(unready, host.simPath('cut-off'));
+  setWritable(copy, false);
+  return copy;
 }
 
 /** Milliseconds until the node notices that it is cut off; undefined when there is nothing to notice. */
@@ -51,15 +56,28 @@ export function noticeIn(host: Host): number | undefined {
 
 /** When it is time: /etc/pve becomes read-only here, and both sides count the others as gone. */
 export function noticeCut(host: Host): void {
-  if (noticeIn(host) !== 0) return;
-  rmSync(host.simPath('cut.json'), { force: true });
-  turnSwitches(host, { noQuorum: true });
-  changeClusterIn(host.simPath('cut-off'), (state) => {
-    for (const [name, member] of Object.entries(state.members))
-      state.members[name] = name === host.name ? { ...member, online: true } : gone(member);
-    state.clinfo += 1;
+  if (!isNoticeDue(host)) return;
+  oneAtATime(host, () => {
+    if (!isNoticeDue(host)) return;
+    // Before the cut counts as noticed: who sees neither takes the node for quorate, and writes.
+    turnSwitches(host, { noQuorum: true });
+    changeClusterIn(host.simPath('cut-off'), (state) => {
+      for (const [name, member] of Object.entries(state.members))
+        state.members[name] = name === host.name ? { ...member, online: true } : gone(member);
+      state.clinfo += 1;
+    });
+    setOnline(host, false);
+    rmSync(host.simPath('cut.json'), { force: true });
   });
-  setOnline(host, false);
+}
+
+function isNoticeDue(host: Host): boolean {
+  return noticeIn(host) === 0 && host.isCutOff;
+}
+
+/** Noticing and healing change the same things; the lock of the cluster directory ends with the directory. */
+function oneAtATime(host: Host, section: () => void): void {
+  withSimLock(host.simPath('membership.lock'), section);
 }
 
 /** A write to a FUSE file system blocks the whole process, so this does too. */
@@ -72,24 +90,26 @@ export function waitForNotice(host: Host): void {
 
 /** The link is back: the node takes over the state of the majority; a guest moved away is gone from its folder. */
 export function healNode(host: Host): void {
-  const own = host.simPath('cut-off');
-  const before = recordIn(own);
-  rmSync(host.simPath('cut.json'), { force: true });
-  if (existsSync(own)) {
-    // Whoever is in the middle of a change ends it first.
-    changeClusterIn(own, () => {
-      setWritable(own, true);
-      renameSync(own, `${own}.old`);
-      linkPve(host);
+  oneAtATime(host, () => {
+    const own = host.simPath('cut-off');
+    const before = recordIn(own);
+    rmSync(host.simPath('cut.json'), { force: true });
+    if (host.isCutOff) {
+      // Whoever is in the middle of a change ends it first.
+      changeClusterIn(own, () => {
+        setWritable(own, true);
+        renameSync(own, `${own}.old`);
+        linkPve(host);
+      });
+      rmSync(`${own}.old`, { recursive: true });
+    }
+    turnSwitches(host, { noQuorum: false });
+    changeClusterIn(host.sharedDir, (state) => {
+      const member = state.members[host.name];
+      if (member === undefined) return;
+      state.clinfo += 1;
+      state.members[host.name] = { ...member, online: true, view: viewAfter(host.name, before ?? state, state) };
     });
-    rmSync(`${own}.old`, { recursive: true });
-  }
-  turnSwitches(host, { noQuorum: false });
-  changeClusterIn(host.sharedDir, (state) => {
-    const member = state.members[host.name];
-    if (member === undefined) return;
-    state.clinfo += 1;
-    state.members[host.name] = { ...member, online: true, view: viewAfter(host.name, before ?? state, state) };
   });
 }
 

@@ -97,8 +97,7 @@ export interface PveFile {
 
 /** Writes a file below /etc/pve. Failures carry upstream's text and exit status. */
 export function writePveFile(host: Host, { path, text, isNew, steps }: PveFile): void {
-  requireWritable(host, path);
-  changeCluster(host, (state) => {
+  changeFiles(host, notOpened(path), (state) => {
     scan(host.clusterDir, state);
     const guest = guestOf(path);
     const taken = guest === undefined ? undefined : state.guests[guest.vmid];
@@ -132,8 +131,7 @@ function writeUnderTemporaryName(host: Host, path: string, text: string | Buffer
 
 /** A config goes to another node by a rename, in one step of the cluster (how a migration ends, and how HA recovers). */
 export function movePveFile(host: Host, from: string, to: string): void {
-  requireWritable(host, from);
-  changeCluster(host, (state) => {
+  changeFiles(host, notOpened(from), (state) => {
     mkdirSync(dirname(host.clusterPath(to)), { recursive: true });
     renameSync(host.clusterPath(from), host.clusterPath(to));
     scan(host.clusterDir, state);
@@ -141,8 +139,7 @@ export function movePveFile(host: Host, from: string, to: string): void {
 }
 
 export function removePveFile(host: Host, path: string): void {
-  if (!isWritable(host)) throw new ToolError('failed to remove config file: Permission denied\n');
-  changeCluster(host, (state) => {
+  changeFiles(host, new ToolError('failed to remove config file: Permission denied\n'), (state) => {
     rmSync(host.clusterPath(path), { force: true });
     scan(host.clusterDir, state);
   });
@@ -153,17 +150,28 @@ function guestOf(path: string): { vmid: string; node: string } | undefined {
   return parts?.[1] === undefined || parts[2] === undefined ? undefined : { node: parts[1], vmid: parts[2] };
 }
 
-/** Without quorum /etc/pve is read-only (EACCES, exit status 2 as the tools give it). */
-function requireWritable(host: Host, path: string): void {
+/**
+ * Changes files of /etc/pve, or refuses. A write on a node that lost the others without knowing it yet blocks until the
+ * node knows. So does one that was let through before the cut and gets its turn after it.
+ */
+function changeFiles(host: Host, refusal: ToolError, change: (state: ClusterState) => void): void {
   requireAlive();
-  if (isWritable(host)) return;
-  throw new ToolError(`unable to open file '/etc/pve/${path}.tmp.${process.pid}' - Permission denied\n`, 2);
+  waitForNotice(host);
+  if (isQuorate(host)) {
+    const isChanged = changeCluster(host, (state) => {
+      if (host.isCutOff) return false;
+      change(state);
+      return true;
+    });
+    if (isChanged) return;
+    waitForNotice(host);
+  }
+  throw refusal;
 }
 
-/** A write on a node that lost the others without knowing it yet blocks until the node knows. */
-function isWritable(host: Host): boolean {
-  waitForNotice(host);
-  return isQuorate(host);
+/** Without quorum /etc/pve is read-only (EACCES, exit status 2 as the tools give it). */
+function notOpened(path: string): ToolError {
+  return new ToolError(`unable to open file '/etc/pve/${path}.tmp.${process.pid}' - Permission denied\n`, 2);
 }
 
 export function isQuorate(host: Host): boolean {

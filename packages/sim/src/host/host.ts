@@ -68,8 +68,12 @@ export class Host {
 
   /** What this node sees of it: a node that is cut off goes on with what it had. */
   get clusterDir(): string {
-    const own = this.simPath('cut-off');
-    return existsSync(own) ? own : this.sharedDir;
+    return this.isCutOff ? this.simPath('cut-off') : this.sharedDir;
+  }
+
+  /** Whether it has lost the others, noticed or not. */
+  get isCutOff(): boolean {
+    return existsSync(this.simPath('cut-off'));
   }
 
   get name(): string {
