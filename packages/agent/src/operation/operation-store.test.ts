@@ -119,6 +119,22 @@ describe('an operation', () => {
     await expect(store.start(request(), idle)).rejects.toMatchObject({ code: 'PXM_SHUTTING_DOWN' });
   });
 
+  it('does not begin when the agent is stopped while its journal is on the way to the disk', async () => {
+    const store = newStore();
+    let ran = false;
+    const starting = store.start(request(), () => {
+      ran = true;
+      return Promise.resolve();
+    });
+    await store.stop();
+    const { id } = await starting;
+    expect(ran).toBe(false);
+    expect(store.get(id)).toMatchObject({
+      state: OperationState.OPERATION_STATE_FAILED,
+      problem: { code: 'PXM_SHUTTING_DOWN' },
+    });
+  });
+
   it('is not called cancelled when the stop of the agent ended its command', async () => {
     const store = newStore();
     const { begun, body } = gate();

@@ -60,6 +60,8 @@ export class OperationStore {
   readonly #ended = new Map<string, Operation>();
   readonly #byKey = new Map<string, string>();
   readonly #starting = new Map<string, Promise<Operation>>();
+  /** Orders whose first line is on its way to the disk. */
+  readonly #beginning = new Set<Promise<Operation>>();
   readonly #settled = new Map<string, Promise<void>>();
   readonly #journals: JournalFolder;
   /** Stopping: what waits for quorum is left for the next process. */
@@ -126,8 +128,12 @@ export class OperationStore {
     if (known !== undefined) return Promise.resolve(known);
     const starting = this.#starting.get(key);
     if (key !== '' && starting !== undefined) return starting;
-    const started = this.#begin(request, body).finally(() => this.#starting.delete(key));
+    const started = this.#begin(request, body).finally(() => {
+      this.#starting.delete(key);
+      this.#beginning.delete(started);
+    });
     if (key !== '') this.#starting.set(key, started);
+    this.#beginning.add(started);
     return started;
   }
 
@@ -230,6 +236,7 @@ export class OperationStore {
     const reason = new PxmError('PXM_SHUTTING_DOWN', { program: 'pxmgr-agent' });
     this.#halt.abort(reason);
     for (const live of this.#live.values()) live.abort.abort(reason);
+    await Promise.allSettled(this.#beginning);
     await Promise.allSettled(this.#settled.values());
   }
 
@@ -314,6 +321,8 @@ export class OperationStore {
 
   #register(live: LiveOperation): void {
     this.#live.set(live.id, live);
+    // Stopped while its first line was on its way to the disk.
+    if (this.#halt.signal.aborted) live.abort.abort(this.#halt.signal.reason);
     const key = live.snapshot().idempotencyKey;
     if (key !== '') this.#byKey.set(key, live.id);
   }
