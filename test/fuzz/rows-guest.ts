@@ -7,7 +7,10 @@ import { applyEnv, mergeEnv, mergeValue } from '@pxmgr/agent/guest/env-merge';
 import { cloneCommand } from '@pxmgr/agent/guest/pct-args';
 import { propertyString } from '@pxmgr/agent/guest/property';
 import { parsePropertyString, printPropertyString } from '@pxmgr/agent/guest/property-string';
+import { containerDocument } from '@pxmgr/agent/inventory/container-document';
+import { vmDocument } from '@pxmgr/agent/inventory/vm-document';
 import { hasControlCharacters } from '@pxmgr/contract';
+import { ContainerDocument, VmDocument } from '@pxmgr/contract/common';
 import { entryWords } from '@pxmgr/sim/lxc/entry-words';
 import fc from 'fast-check';
 import { expect } from 'vitest';
@@ -29,16 +32,16 @@ const CONFIG = [
   '[before]',
   'snaptime: 1700000000',
 ];
+const KEYS = ['memory', 'cores', 'sockets', 'mp0', 'mp10', 'net0', 'dev0', 'hostname', 'tags', 'unused3', 'snaptime'];
 
 /** Text that a configuration value can have: one line, no blanks at its ends. */
 const value = hostile
   .map((text) => text.replace(/[\n\r\0]/g, '').replace(/^[ \t\r\f\v]+|[ \t\r\f\v]+$/g, ''))
   .filter((text) => text !== '');
+const number = fc.bigInt({ min: -(10n ** 12n), max: 10n ** 30n }).map(String);
 const section = fc.record({
   description: hostile.map((text) => text.replace(/\0/g, '')),
-  entries: fc
-    .array(fc.tuple(fc.constantFrom('memory', 'cores', 'mp0', 'mp10', 'net0', 'hostname', 'tags', 'unused3'), value))
-    .map((pairs) => new Map(pairs)),
+  entries: fc.array(fc.tuple(fc.constantFrom(...KEYS), fc.oneof(value, number))).map((pairs) => new Map(pairs)),
   env: fc.array(fc.tuple(fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_]{0,8}$/), value), { maxLength: 4 }),
   raw: fc.array(fc.tuple(fc.constantFrom('lxc.idmap', 'lxc.hook.pre-start', 'lxc.cgroup2.devices.allow'), value), {
     maxLength: 3,
@@ -73,6 +76,14 @@ export const GUEST_ROWS: readonly Row[] = [
     const once = parseGuestConfig(text);
     const printed = printedOrRefused(once);
     if (printed !== undefined) expect(printGuestConfig(parseGuestConfig(printed))).toBe(printed);
+  }),
+  // A guest that could not be told would hide all others of its node.
+  row(['containerDocument', 'vmDocument'], guestConfig, (config) => {
+    const guest = { vmid: 101, config, isRunning: true, addresses: [] };
+    const mask = (value: string) => value;
+    const container = containerDocument({ ...guest, kind: 'container' }, { mask, originOf: () => undefined });
+    ContainerDocument.encode(container).finish();
+    VmDocument.encode(vmDocument({ ...guest, kind: 'vm' }, mask)).finish();
   }),
   row(
     ['parseGuestConfig', 'printGuestConfig'],

@@ -2,8 +2,8 @@
 import { GuestList } from '@pxmgr/agent/guest/guest-list';
 import { RunState } from '@pxmgr/agent/guest/run-state';
 import { HostPaths } from '@pxmgr/agent/host/paths';
-import { createMask } from '@pxmgr/agent/inventory/collector';
 import { GuestCollectors } from '@pxmgr/agent/inventory/guests';
+import { createMask } from '@pxmgr/agent/inventory/mask';
 import { systemClock } from '@pxmgr/kit/clock';
 import { makeHost, SMALL_TEMPLATE } from '@pxmgr/sim/host.fixture';
 import { type Measured, median, type Probe, type ProbeOptions, percentile } from '../probe.ts';

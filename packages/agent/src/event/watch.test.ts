@@ -173,6 +173,31 @@ describe('HostWatcher', () => {
     expect(feed.failures()).toEqual([]);
   });
 
+  it('hears of everything else while the list of tasks or of sockets cannot be read, and reads it when it can', () => {
+    const node = new NodeTree().guest(101, 'a: 1\n');
+    const { look, feed } = watch(node);
+    look();
+    const tasks = '/var/log/pve/tasks/active';
+    const sockets = node.tree.paths.read('/proc/net/unix');
+    node.guest(101, 'a: 2\n');
+    node.tree.write(
+      '/etc/pve/.version',
+      '{"starttime": 1700000000, "vmlist": 3, "storage.cfg": 1, "kvstore": {"pve1": {"tasklist": 9}}}',
+    );
+    for (const path of [tasks, '/proc/net/unix']) {
+      node.tree.remove(path);
+      node.tree.write(`${path}/folder`, '');
+    }
+    feed.touch(['image']);
+    expect(look()).toEqual({ kinds: ['gpu', 'image'], guests: [101] });
+    expect(feed.failures()).toMatchObject([{ source: '/proc/net/unix' }, { source: '/var/log/pve/tasks' }]);
+    for (const path of [tasks, '/proc/net/unix']) node.tree.remove(path);
+    node.tree.write('/proc/net/unix', sockets);
+    node.tree.write(tasks, 'UPID:pve1:0001A100:004C0000:6A86E900:vzstart:105:root@pam: 1 6A86E950 OK\n');
+    expect(look().guests).toEqual([105]);
+    expect(feed.failures()).toEqual([]);
+  });
+
   it('looks at storages after a task that may have filled them, twice, since ZFS is late', async () => {
     const node = new NodeTree().guest(105, 'a: 1\n');
     const { look, clock } = watch(node);

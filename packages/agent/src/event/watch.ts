@@ -33,8 +33,9 @@ export interface WatcherParts {
   readonly logger: Logger;
 }
 
-/** Source name of the cluster file system in the node document. */
+/** Names of what is read here in the node document. */
 const PMXCFS = '/etc/pve';
+const SOCKETS = '/proc/net/unix';
 const NOBODY: RunningGuests = { containers: new Set(), vms: new Set() };
 /** An address given by DHCP comes some seconds after the start, without any event. */
 const YOUNG_MS = 60_000;
@@ -127,9 +128,16 @@ export class HostWatcher {
     for (const kind of this.#touched.kinds) dirty.kinds.add(kind);
     for (const vmid of this.#touched.guests) dirty.guests.add(vmid);
     this.#touched = nothingDirty();
-    this.#lookAtCounters(dirty);
-    this.#lookAtSockets(dirty);
-    if (this.#tasksHinted) this.#lookAtTasks(dirty);
+    this.#ask(PMXCFS, () => {
+      this.#lookAtCounters(dirty);
+    });
+    this.#ask(SOCKETS, () => {
+      this.#lookAtSockets(dirty);
+    });
+    if (this.#tasksHinted)
+      this.#ask(TASKS_DIR, () => {
+        this.#lookAtTasks(dirty);
+      });
     this.#lookAgain(dirty);
     // Their users are part of the GPU documents.
     if (dirty.guests.size > 0) dirty.kinds.add('gpu');
@@ -142,26 +150,31 @@ export class HostWatcher {
     return everythingDirty();
   }
 
-  #lookAtCounters(dirty: Dirty): void {
-    const { paths, feed } = this.#parts;
+  /** One that cannot be read keeps nobody from hearing of the others. */
+  #ask(source: string, look: () => void): void {
+    const { feed } = this.#parts;
     try {
-      const text = readVersionText(paths);
-      if (text === this.#versionText && this.#vmlist.version === this.#counters?.vmlist) return;
-      this.#takeCounters(text, dirty);
-      this.#versionText = text;
-      feed.noteSuccess(PMXCFS);
+      look();
+      feed.noteSuccess(source);
     } catch (error) {
-      // Without its file system a node still has guests: the last view stands until it answers again.
-      feed.noteFailure(PMXCFS, error);
-      this.#versionText = '';
+      feed.noteFailure(source, error);
     }
   }
 
-  #takeCounters(text: string, dirty: Dirty): void {
+  #lookAtCounters(dirty: Dirty): void {
+    const before = this.#versionText;
+    // Without its file system a node still has guests: the last view stands until it answers again.
+    this.#versionText = '';
+    const text = readVersionText(this.#parts.paths);
+    if (text !== before || this.#vmlist.version !== this.#counters?.vmlist) this.#takeCounters(text, before, dirty);
+    this.#versionText = text;
+  }
+
+  #takeCounters(text: string, textBefore: string, dirty: Dirty): void {
     const before = this.#counters;
     const now = parseVersionCounters(text, this.#parts.nodeName);
     if (before === undefined) this.#vmlist = readVmlist(this.#parts.paths);
-    else if (this.#versionText === '' || before.startTime !== now.startTime) this.#restarted(dirty);
+    else if (textBefore === '' || before.startTime !== now.startTime) this.#restarted(dirty);
     else this.#compare(before, now, dirty);
     this.#counters = now;
   }
@@ -205,7 +218,7 @@ export class HostWatcher {
   }
 
   #lookAtSockets(dirty: Dirty): void {
-    const text = this.#parts.paths.readIfThere('/proc/net/unix') ?? '';
+    const text = this.#parts.paths.readIfThere(SOCKETS) ?? '';
     if (text === this.#socketText) return;
     const isFirst = this.#socketText === '';
     this.#socketText = text;
@@ -223,8 +236,8 @@ export class HostWatcher {
 
   /** A finished task tells what it may have changed besides its guest. */
   #lookAtTasks(dirty: Dirty): void {
-    this.#tasksHinted = false;
     const rows = readActiveTasks(this.#parts.paths).filter((row) => row.endTime !== undefined);
+    this.#tasksHinted = false;
     const known = this.#finishedTasks;
     this.#finishedTasks = new Set(rows.map((row) => row.upid));
     for (const { upid, parsed } of rows) {

@@ -5,22 +5,13 @@ import type { ConfigSection, GuestConfig } from '../guest/config-file.ts';
 import { guestUidOf } from '../guest/config-file.ts';
 import type { GuestRecord } from '../guest/guest-list.ts';
 import { parsePropertyString } from '../guest/property-string.ts';
-import type { Mask } from './collector.ts';
-import { sortedRecord } from './collector.ts';
+import type { Mask } from './mask.ts';
+import { sortedRecord } from './stable-value.ts';
+import { parseStoredSize, splitTags, wholeNumber } from './stored-value.ts';
 
 const MIB = 1024n * 1024n;
 /** Defaults of pct: proxmox/pve-container src/PVE/LXC/Config.pm. */
-const DEFAULT_MEMORY_MIB = '512';
-const UNITS: Readonly<Record<string, bigint>> = { '': 1n, K: 1024n, M: MIB, G: 1024n * MIB, T: 1024n * 1024n * MIB };
-
-/** Sizes as Proxmox stores them: 8G, 512M, 10486K, 0T, plain bytes. */
-export function parseStoredSize(text: string | undefined): bigint {
-  const match = /^([0-9]{1,18})(?:\.([0-9]{1,18}))?([KMGT]?)$/.exec(text ?? '');
-  if (match === null) return 0n;
-  const [, whole = '0', fraction = '', unit = ''] = match;
-  const scale = UNITS[unit] ?? 1n;
-  return BigInt(whole) * scale + (BigInt(fraction || '0') * scale) / 10n ** BigInt(fraction.length);
-}
+const DEFAULT_MEMORY_MIB = 512;
 
 /** Entries whose key is `prefix` and a number, in number order. */
 function numbered(config: ConfigSection, prefix: string): [key: string, value: string][] {
@@ -59,7 +50,7 @@ function networks(config: ConfigSection): GuestNetwork[] {
       mac: (parts.get('hwaddr') ?? '').toUpperCase(),
       ipv4: parts.get('ip') ?? '',
       ipv6: parts.get('ip6') ?? '',
-      vlan: Number(parts.get('tag') ?? '0'),
+      vlan: wholeNumber(parts.get('tag')),
     };
   });
 }
@@ -73,7 +64,7 @@ function devices(config: GuestConfig): GuestDevice[] {
     return {
       key,
       path,
-      gid: Number(parts.get('gid') ?? '0'),
+      gid: wholeNumber(parts.get('gid')),
       mode: parts.get('mode') ?? '0660',
       pending: waiting[state],
     };
@@ -84,7 +75,7 @@ function devices(config: GuestConfig): GuestDevice[] {
 function snapshots(config: GuestConfig): GuestSnapshot[] {
   const all = [...config.snapshots].map(([name, { entries, description }]) => ({
     name,
-    createdAt: new Date(Number(entries.get('snaptime') ?? '0') * 1000),
+    createdAt: new Date(wholeNumber(entries.get('snaptime'), { digits: 10 }) * 1000),
     parent: entries.get('parent') ?? '',
     description,
     state: entries.get('snapstate') ?? '',
@@ -116,13 +107,6 @@ function pendingKeys(config: GuestConfig): string[] {
   return [...new Set([...set, ...env, ...pendingDeletes(config)])].sort();
 }
 
-export function splitTags(text: string | undefined): string[] {
-  return (text ?? '')
-    .split(/[;,\s]+/)
-    .filter((tag) => tag !== '')
-    .sort();
-}
-
 /** Where a guest came from, as the agent recorded it. */
 export interface GuestOrigin {
   readonly imageReference: string;
@@ -146,9 +130,9 @@ export function containerDocument(guest: GuestRecord, context: ContainerContext)
     name: config.entries.get('hostname') ?? `CT${guest.vmid}`,
     status: guest.isRunning ? 'running' : 'stopped',
     guestUid,
-    cores: Number(value('cores') || '0'),
-    memoryBytes: BigInt(value('memory') || DEFAULT_MEMORY_MIB) * MIB,
-    swapBytes: BigInt(value('swap') || DEFAULT_MEMORY_MIB) * MIB,
+    cores: wholeNumber(value('cores')),
+    memoryBytes: BigInt(wholeNumber(value('memory'), { unknown: DEFAULT_MEMORY_MIB })) * MIB,
+    swapBytes: BigInt(wholeNumber(value('swap'), { unknown: DEFAULT_MEMORY_MIB })) * MIB,
     osType: value('ostype'),
     lock: value('lock'),
     template: value('template') === '1',

@@ -5,7 +5,7 @@ import type { StorageSpace } from '../host/rrd.ts';
 import { listDatasets, listPools } from '../zfs/dataset.ts';
 import type { Dataset, Pool } from '../zfs/parse.ts';
 import type { Collector, Observed } from './collector.ts';
-import { toOnePercent } from './collector.ts';
+import { toOnePercent } from './stable-value.ts';
 
 function documentOf(dataset: Dataset): DatasetDocument {
   return {

@@ -1,4 +1,5 @@
 import { parsePciAddress } from '@pxmgr/contract';
+import { ContainerDocument, VmDocument } from '@pxmgr/contract/common';
 import { FakeClock } from '@pxmgr/kit/clock';
 import { describe, expect, it } from 'vitest';
 import { parseGuestConfig } from '../guest/config-file.ts';
@@ -7,9 +8,11 @@ import { GuestList } from '../guest/guest-list.ts';
 import { RunState } from '../guest/run-state.ts';
 import { fixture } from '../host/fixture-file.fixture.ts';
 import { NodeTree } from '../host/host-tree.fixture.ts';
-import { createMask, to16Mib, toOnePercent } from './collector.ts';
-import { containerDocument, parseStoredSize } from './container-document.ts';
+import { containerDocument } from './container-document.ts';
 import { GuestCollectors } from './guests.ts';
+import { createMask } from './mask.ts';
+import { to16Mib, toOnePercent } from './stable-value.ts';
+import { parseStoredSize } from './stored-value.ts';
 import { vmDocument } from './vm-document.ts';
 
 const GIB = 1024n ** 3n;
@@ -115,6 +118,15 @@ describe('containerDocument', () => {
     });
   });
 
+  it.each(['memory', 'swap', 'cores'])('is there although somebody wrote no number for %s', (key) => {
+    for (const value of ['much', '-1', '1.5', '99999999999']) {
+      const config = `${key}: ${value}\ndev0: /dev/null,gid=${value}\nnet0: name=eth0,tag=${value}\n[old]\nsnaptime: ${value}\n`;
+      const document = containerDocument(guest(config), context);
+      expect(() => ContainerDocument.encode(document).finish(), value).not.toThrow();
+      expect(document).toMatchObject({ cores: 0, memoryBytes: GIB / 2n, swapBytes: GIB / 2n });
+    }
+  });
+
   it('has the same bytes whatever the order of the file', () => {
     const [a, b] = ['arch: amd64\ncores: 1\n', 'cores: 1\narch: amd64\n'].map((text) =>
       JSON.stringify(Object.entries(containerDocument(guest(text), context).config)),
@@ -130,6 +142,7 @@ describe('containerDocument', () => {
     ['4096', 4096n],
     ['1.5G', (3n * GIB) / 2n],
     ['', 0n],
+    ['999999999999999999T', 0n],
   ])('size %s', (text, bytes) => {
     expect(parseStoredSize(text)).toBe(bytes);
   });
@@ -150,6 +163,13 @@ describe('vmDocument', () => {
       tags: ['a', 'b'],
     });
     expect(document.config['cipassword']).toMatch(/^hmac:/);
+  });
+
+  it.each(['many', '99999999', '1.5'])('is there although it has %s cores', (value) => {
+    const config = `cores: ${value}\nsockets: ${value}\nmemory: ${value}G\n`;
+    const document = vmDocument(guest(config, { kind: 'vm', vmid: 200 }), context.mask);
+    expect(() => VmDocument.encode(document).finish()).not.toThrow();
+    expect(document).toMatchObject({ cores: 1, memoryBytes: GIB / 2n });
   });
 });
 
@@ -175,6 +195,9 @@ describe('GuestCollectors', () => {
       { kind: 'vm', id: '101', observed: undefined },
     ]);
     expect(users()).toEqual([102, 200]);
+    node.destroy(200);
+    await collectors.containers.collect();
+    expect(users()).toEqual([102]);
   });
 });
 

@@ -50,7 +50,10 @@ export class GuestCollectors {
   readonly vms: Collector = { kind: 'vm', collect: () => this.#collect('vm') };
 
   #collect(kind: 'container' | 'vm'): Promise<readonly Observed[]> {
-    const found = this.#guests.list().filter((guest) => guest.kind === kind);
+    const all = this.#guests.list();
+    const here = new Set(all.map((guest) => guest.vmid));
+    for (const vmid of this.#named.keys()) if (!here.has(vmid)) this.#named.delete(vmid);
+    const found = all.filter((guest) => guest.kind === kind);
     return Promise.resolve(found.map((guest) => this.#observe(guest)).sort((a, b) => (a.id < b.id ? -1 : 1)));
   }
 

@@ -7,7 +7,7 @@ import type { NodeFacts } from '../host/facts.ts';
 import type { HostPaths } from '../host/paths.ts';
 import type { PackageVersions } from '../host/pve-version.ts';
 import type { Collector, Observed } from './collector.ts';
-import { sortedRecord } from './collector.ts';
+import { sortedRecord } from './stable-value.ts';
 
 export interface NodeContext {
   readonly paths: HostPaths;

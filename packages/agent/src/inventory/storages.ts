@@ -9,7 +9,7 @@ import { readStorageRows } from '../host/rrd.ts';
 import type { StorageDefinition } from '../host/storage-cfg.ts';
 import { isUsable, readStorages, templateDir } from '../host/storage-cfg.ts';
 import type { Collector, Observed } from './collector.ts';
-import { to16Mib } from './collector.ts';
+import { to16Mib } from './stable-value.ts';
 
 export interface StorageContext {
   readonly paths: HostPaths;

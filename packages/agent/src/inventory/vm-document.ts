@@ -2,11 +2,14 @@
 import type { VmDocument } from '@pxmgr/contract/common';
 import type { GuestRecord } from '../guest/guest-list.ts';
 import { parsePropertyString } from '../guest/property-string.ts';
-import type { Mask } from './collector.ts';
-import { sortedRecord } from './collector.ts';
-import { splitTags } from './container-document.ts';
+import type { Mask } from './mask.ts';
+import { sortedRecord } from './stable-value.ts';
+import { splitTags, wholeNumber } from './stored-value.ts';
 
 const MIB = 1024n * 1024n;
+const DEFAULT_MEMORY_MIB = 512;
+/** Cores and sockets: their product has to be a number of the wire too. */
+const A_FEW = { digits: 4, unknown: 1 };
 /** Values that hold a secret: proxmox/qemu-server src/PVE/QemuServer/Cloudinit.pm. */
 const SECRET_KEYS = new Set(['cipassword']);
 
@@ -14,13 +17,13 @@ export function vmDocument(guest: GuestRecord, mask: Mask): VmDocument {
   const { entries } = guest.config;
   const value = (key: string): string => entries.get(key) ?? '';
   // `memory` is a property string with `current` as its default key since qemu-server 8.
-  const memory = parsePropertyString(value('memory'), 'current').get('current') ?? '512';
+  const memory = parsePropertyString(value('memory'), 'current').get('current');
   return {
     vmid: guest.vmid,
     name: entries.get('name') ?? `VM ${guest.vmid}`,
     status: guest.isRunning ? 'running' : 'stopped',
-    cores: Number(value('cores') || '1') * Number(value('sockets') || '1'),
-    memoryBytes: /^\d+$/.test(memory) ? BigInt(memory) * MIB : 0n,
+    cores: wholeNumber(value('cores'), A_FEW) * wholeNumber(value('sockets'), A_FEW),
+    memoryBytes: BigInt(wholeNumber(memory, { unknown: DEFAULT_MEMORY_MIB })) * MIB,
     lock: value('lock'),
     template: value('template') === '1',
     onBoot: value('onboot') === '1',
