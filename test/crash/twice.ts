@@ -19,7 +19,7 @@ function deepest(points: readonly Point[]): Point[] {
   const outcomes = points.filter(({ journal }) => journal?.entry.startsWith('outcome') === true);
   const first =
     deaths.findLast(({ tool }) => tool?.point === 'before-config') ??
-    deaths.findLast(({ tool }) => tool?.point !== 'end') ??
+    deaths.findLast(({ tool }) => tool?.point !== 'end' && tool?.point !== 'before-verdict') ??
     outcomes[0];
   const bare = deaths.find(({ tool }) => tool?.point === 'before-removal');
   return [first, bare].filter((point) => point !== undefined);

@@ -1,7 +1,6 @@
 import type { Operation } from '@pxmgr/contract/common';
 import { OperationState } from '@pxmgr/contract/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { recoverAll } from '../operation/recover.ts';
 import { isDestroy } from './create/create.fixture.ts';
 import { type FixtureHost, makeHost, UID } from './host.fixture.ts';
 import { carryOutVerb, previewVerb, type VerbRequest } from './lifecycle.ts';
@@ -180,60 +179,6 @@ describe('ending', () => {
   it('a destroy that leaves the configuration has failed, whatever pct says', async () => {
     host.runner.expect('pct destroy 101 --destroy-unreferenced-disks 1 --purge 1', { exit: 0 });
     expect((await run({ verb: 'destroy' })).problem?.code).toBe('PXM_VERIFY_FAILED');
-  });
-});
-
-describe('after a crash', () => {
-  /** The agent dies while that command works, and the next one finds the host as `found` makes it. */
-  async function recovered(verb: VerbRequest['verb'], command: string, found: () => void): Promise<Operation> {
-    let reached: () => void = () => undefined;
-    const begun = new Promise<void>((resolve) => {
-      reached = resolve;
-    });
-    host.runner.expect(command, {
-      effect: () => {
-        reached();
-      },
-      wait: new Promise(() => undefined),
-    });
-    void run({ verb, readiness: quick });
-    await begun;
-    found();
-    const store = host.newStore();
-    await recoverAll(store, await store.load(), new Map([[`container.${verb}`, verbRecovery(host.parts, verb)]]));
-    const [operation] = store.list({ activeOnly: false, limit: 0 });
-    if (operation === undefined) throw new Error('the operation is gone');
-    return operation;
-  }
-
-  it.each([
-    ['start', true, 'resumed'],
-    ['start', false, 'undone'],
-    ['stop', false, 'resumed'],
-    ['stop', true, 'undone'],
-  ] as const)('%s with running=%s is %s', async (verb, isRunning, recovery) => {
-    if (verb === 'stop') host.setRunning(101);
-    const operation = await recovered(verb, `pct ${verb} 101`, () => {
-      host.setRunning(...(isRunning ? [101] : []));
-    });
-    expect(operation.recovery).toBe(recovery);
-  });
-
-  it.each([
-    ['a lock', 'lock: destroyed\n', ['pct unlock 101']],
-    ['nothing, once a recovery before had unlocked it', '', []],
-  ])('destroy is finished where the configuration holds %s', async (_what, config, first) => {
-    const operation = await recovered('destroy', 'pct destroy 101 --destroy-unreferenced-disks 1 --purge 1', () => {
-      host.putGuest(101, config);
-      for (const command of first) host.runner.expect(command);
-      host.runner.expect('pct destroy 101 --destroy-unreferenced-disks 0 --purge 0', {
-        effect: () => {
-          host.dropGuest(101);
-        },
-      });
-    });
-    expect(operation.recovery).toBe('resumed');
-    host.runner.assertDone();
   });
 });
 

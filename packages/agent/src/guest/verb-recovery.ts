@@ -1,17 +1,22 @@
+import { Readiness } from '@pxmgr/contract/common';
+import { isPxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Recovery, RecoveryRule } from '../operation/settle.ts';
 import type { Work } from '../operation/work.ts';
-import { isStub } from './config-file.ts';
+import { type GuestConfig, guestUidOf, isStub } from './config-file.ts';
 import type { GuestKey } from './guest-file.ts';
 import { carryOutVerb, type Verb, type VerbRequest } from './lifecycle.ts';
 import type { GuestParts } from './parts.ts';
 import { undoCreateCommand, unlockCommand } from './pct-args.ts';
+import { waitReady } from './readiness.ts';
 import { runDestroy } from './run-destroy.ts';
-import { waitForTasks } from './task-wait.ts';
+import { requireNoTask, waitForTasks } from './task-wait.ts';
 
 /** What is stored with the journal of a verb. */
 export interface VerbParams {
   readonly vmid: number;
   readonly guestUid: string;
+  /** Of a start: as JSON. Absent in the journals of older agents. */
+  readonly readiness?: unknown;
 }
 
 /**
@@ -20,25 +25,58 @@ export interface VerbParams {
  */
 export function verbRecovery(parts: GuestParts, verb: Verb): RecoveryRule {
   return async (replay, work) => {
-    const { vmid, guestUid } = replay.params as VerbParams;
+    const { vmid, guestUid, readiness } = replay.params as VerbParams;
     if (replay.effects.length === 0) return { outcome: 'undone' };
     await waitForTasks(parts, vmid, work.signal);
-    const isRunning = parts.runState.isRunning(vmid);
-    if (verb === 'destroy') return await finishDestroy(parts, { vmid, guestUid, verb, force: true }, work);
-    const isThere = parts.files.config(vmid) !== undefined;
-    const isReached = verb === 'start' ? isRunning : !isRunning;
-    return { outcome: isReached && isThere ? 'resumed' : 'undone' };
+    if (verb === 'destroy') {
+      // Whoever ordered it without force found it stopped.
+      const force = replay.effects.some(({ name }) => name === 'container.stop');
+      return await finishDestroy(parts, { vmid, guestUid, verb, force }, work);
+    }
+    const config = parts.files.config(vmid);
+    const isThere = config !== undefined && isMeant(config, guestUid);
+    if (!isThere || parts.runState.isRunning(vmid) !== (verb === 'start')) return { outcome: 'undone' };
+    return verb === 'start' ? await finishStart(parts, { vmid, readiness }, work) : { outcome: 'resumed' };
   };
+}
+
+/** A guest that runs is no guest that is ready. */
+async function finishStart(
+  parts: GuestParts,
+  { vmid, readiness }: Pick<VerbParams, 'vmid' | 'readiness'>,
+  work: Work,
+): Promise<Recovery> {
+  try {
+    const wanted = readiness === undefined ? undefined : Readiness.fromJSON(readiness);
+    await waitReady(parts, vmid, { readiness: wanted, work });
+    return { outcome: 'resumed' };
+  } catch (error) {
+    if (isPxmError(error, 'PXM_NOT_READY') || isPxmError(error, 'PXM_START_FAILED'))
+      return { outcome: 'resumed', error };
+    throw error;
+  }
+}
+
+function isMeant(config: GuestConfig, guestUid: string): boolean {
+  return guestUid === '' || guestUidOf(config) === guestUid;
 }
 
 async function finishDestroy(parts: GuestParts, request: VerbRequest, work: Work): Promise<Recovery> {
   const { vmid, guestUid } = request;
+  await requireNoTask(parts, vmid);
   const config = parts.files.config(vmid);
   if (config === undefined && parts.files.movedTo(request) !== undefined) return { outcome: 'undone' };
-  if (config === undefined) await parts.records.forget(guestUid);
+  if (config === undefined || isAnothers(config, guestUid)) await parts.records.forget(guestUid);
   else if (isStub(config)) await removeStub(parts, { ...request, isLocked: config.entries.has('lock') }, work);
+  // Somebody has started it since: it is whole, and in use.
+  else if (request.force !== true && parts.runState.isRunning(vmid)) return { outcome: 'undone' };
   else await carryOutVerb(parts, request, work);
   return { outcome: 'resumed' };
+}
+
+/** Its id has been given anew: a destroy leaves `lock: destroyed` of a guest, or nothing once a recovery has unlocked it. */
+function isAnothers(config: GuestConfig, guestUid: string): boolean {
+  return isStub(config) ? config.entries.get('lock') === 'create' : !isMeant(config, guestUid);
 }
 
 /** All that is left of a guest between the removal of its volumes and that of its configuration. */

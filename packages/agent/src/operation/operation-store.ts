@@ -294,11 +294,12 @@ export class OperationStore {
   ): Promise<void> {
     const work = this.#settler.workOn(live);
     const title = 'finish or take back what was cut off from the cluster';
-    const { outcome } = await work.step('recover', title, () =>
+    const { outcome, error: failure } = await work.step('recover', title, () =>
       this.#settle(live, { apply: (replay) => rule(replay, work), onWait: givePlace }),
     );
-    if (outcome === 'resumed') live.move(OperationState.OPERATION_STATE_DONE, { recovery: 'resumed' });
-    else this.#conclude(live, lostQuorum(this.#parts.node.name, error), 'undone');
+    if (outcome === 'undone') this.#conclude(live, lostQuorum(this.#parts.node.name, error), outcome);
+    else if (failure !== undefined) this.#conclude(live, failure, outcome);
+    else live.move(OperationState.OPERATION_STATE_DONE, { recovery: outcome });
   }
 
   async #settle(live: LiveOperation, how: Pick<Settling, 'apply' | 'onWait'>): Promise<Recovery> {
@@ -310,7 +311,7 @@ export class OperationStore {
     }
   }
 
-  #conclude(live: LiveOperation, error: unknown, recovery?: 'undone'): void {
+  #conclude(live: LiveOperation, error: unknown, recovery?: Recovery['outcome']): void {
     if (live.ended || this.#left.has(live.id)) return;
     const cancelled = live.abort.signal.aborted && !this.#halt.signal.aborted && !isHardFailure(error);
     live.move(cancelled ? OperationState.OPERATION_STATE_CANCELLED : OperationState.OPERATION_STATE_FAILED, {

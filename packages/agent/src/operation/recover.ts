@@ -62,11 +62,10 @@ async function recoverOne(replay: JournalReplay, recovering: Recovering): Promis
     const recovery = await work.step('recover', 'finish or undo what the crash interrupted', () =>
       settle((now) => apply(now, work, rules)),
     );
-    if (recovery.outcome === 'resumed') live.move(OperationState.OPERATION_STATE_DONE, { recovery: 'resumed' });
-    else {
-      const error = recovery.error ?? interrupted(replay);
-      live.move(OperationState.OPERATION_STATE_FAILED, { error, recovery: 'undone' });
-    }
+    const { outcome, error } = recovery;
+    if (outcome === 'resumed' && error === undefined)
+      live.move(OperationState.OPERATION_STATE_DONE, { recovery: outcome });
+    else live.move(OperationState.OPERATION_STATE_FAILED, { error: error ?? interrupted(replay), recovery: outcome });
   } catch (error) {
     throwIfAborted(work.signal);
     live.move(OperationState.OPERATION_STATE_FAILED, { error: incomplete(replay, error) });

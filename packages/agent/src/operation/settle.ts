@@ -8,8 +8,8 @@ import type { Work } from './work.ts';
 
 /** How an operation that could not go on came to its end. */
 export type Recovery =
-  /** Its goal is reached (it was, or recovery finished the work). */
-  | { readonly outcome: 'resumed' }
+  /** Its work is done (it was, or recovery finished it). `error`: and has failed all the same, as it would have undisturbed. */
+  | { readonly outcome: 'resumed'; readonly error?: PxmError }
   /** What it had made is gone; the caller may order it again. */
   | { readonly outcome: 'undone'; readonly error?: PxmError };
 

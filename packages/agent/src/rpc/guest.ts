@@ -1,5 +1,5 @@
 import type { GuestServiceService } from '@pxmgr/contract/agent';
-import type { ContainerSpec, HostCommand, Operation, Order } from '@pxmgr/contract/common';
+import { type ContainerSpec, type HostCommand, type Operation, type Order, Readiness } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
 import { bindChange, type ChangeRequest } from '../guest/change/change.ts';
@@ -9,6 +9,7 @@ import { type CloneRequest, type CloneSource, checkCloneRequest } from '../guest
 import { createContainer, previewCreate } from '../guest/create/create.ts';
 import { carryOutVerb, checkVerb, previewVerb, type VerbRequest } from '../guest/lifecycle.ts';
 import type { GuestParts } from '../guest/parts.ts';
+import type { VerbParams } from '../guest/verb-recovery.ts';
 import type { Fence } from '../operation/fence.ts';
 import type { OperationStore } from '../operation/operation-store.ts';
 import type { Work } from '../operation/work.ts';
@@ -127,12 +128,16 @@ function cloneJob({ guests }: GuestServiceParts, { source, ...rest }: CloneOrder
 }
 
 function verbJob({ guests }: GuestServiceParts, request: VerbRequest): GuestJob {
-  const { vmid, guestUid, verb } = request;
+  const { vmid, guestUid, verb, readiness } = request;
   return {
     kind: `container.${verb}`,
     title: `${TITLES[verb]} container ${vmid}`,
     vmid,
-    params: { vmid, guestUid },
+    params: {
+      vmid,
+      guestUid,
+      ...(readiness === undefined ? {} : { readiness: Readiness.toJSON(readiness) }),
+    } satisfies VerbParams,
     preview: () => previewVerb(guests, request),
     check: () => {
       checkVerb(guests, request);

@@ -10,6 +10,7 @@ export const FAULT_POINTS = {
   listing: 'a template is about to be looked through, before anything of it is unpacked',
   'mid-extract': 'between two entries of the archive',
   'before-config': 'everything is done but the last write of the config',
+  'before-verdict': 'the work of a task is done, the last line of its log is not yet written',
   'before-removal': 'nothing is left of the guest but a config with `lock: destroyed`, which is about to go',
   'between-configs': 'the volume has left one config and is not yet in the other',
   'mid-write': 'half of a file below /etc/pve is written, under its temporary name',

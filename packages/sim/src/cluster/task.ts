@@ -17,6 +17,7 @@ import {
 import { dirname } from 'node:path';
 import { formatUpid, parseUpid, taskLogPath, type Upid } from '@pxmgr/contract/upid';
 import { currentCall, Died, dieNow, inCall, requireAlive, type Worker } from '../call/call.ts';
+import { reach } from '../call/fault.ts';
 import { errorText, type ToolIo } from '../call/tool.ts';
 import { readText, writeFileAtomicSync } from '../file/sim-file.ts';
 import { withSimLock } from '../file/sim-lock.ts';
@@ -83,7 +84,11 @@ export async function runTask(
   };
   let status = 'OK';
   try {
-    await Promise.race([runAsWorker(worker, () => body(task)), worker.lost]);
+    const work = async (): Promise<void> => {
+      await body(task);
+      await reach(host, 'before-verdict');
+    };
+    await Promise.race([runAsWorker(worker, work), worker.lost]);
     if (worker.isAlone) dieNow();
     if (warnings > 0) status = `WARNINGS: ${warnings}`;
   } catch (err) {

@@ -7,6 +7,7 @@ import type { Recovery } from '../../operation/settle.ts';
 import type { Work } from '../../operation/work.ts';
 import { thaw } from '../freezer.ts';
 import { unlockCommand } from '../pct-args.ts';
+import { requireNoTask } from '../task-wait.ts';
 import { type ChangeJob, type ChangeKind, requireChangeable, subjectOf } from './kind.ts';
 import { deleteSnapshotCommand, snapshotCommand } from './snapshot-args.ts';
 import { snapshotBlockers } from './snapshot-volumes.ts';
@@ -18,12 +19,7 @@ export const createSnapshot: ChangeKind<CreateSnapshot> = {
   check,
   commands: ({ vmid, change }) => [snapshotCommand(vmid, change.name, change.description)],
   carryOut,
-  recover: async (job, work) => {
-    const { change, parts, vmid } = job;
-    const section = parts.files.config(vmid)?.snapshots.get(change.name);
-    if (section !== undefined && section.entries.get('snapstate') === undefined) return { outcome: 'resumed' };
-    return await removeHalf(job, work);
-  },
+  recover: keepOrRemove,
 };
 
 function check(job: Job): void {
@@ -55,8 +51,11 @@ async function carryOut(job: Job, work: Work): Promise<void> {
         }),
       );
     } catch (error) {
-      await removeHalf(job, work);
-      throw error;
+      const left = `snapshot ${change.name} of container ${vmid}`;
+      const { outcome } = await keepOrRemove(job, work).catch((cause: unknown) => {
+        throw new PxmError('PXM_UNDO_INCOMPLETE', { operation: work.id, left }, { cause });
+      });
+      if (outcome === 'undone') throw error;
     }
   });
 }
@@ -71,13 +70,17 @@ function differenceOf({ parts, vmid, change }: Job): string | undefined {
 
 /**
  * Takes back what a `pct snapshot` of ours left that did not come to its end: guest frozen, guest locked, snapshot of
- * some volumes. Our check has seen that no such snapshot and no lock was there before.
+ * some volumes. A worker that outlived its pct may have come to it. Our check has seen that no such snapshot and no lock
+ * was there before; without the snapshot nothing is ours: a guest that pct found locked may be frozen for the backup that
+ * has the lock.
  */
-async function removeHalf(job: Job, work: Work): Promise<Recovery> {
+async function keepOrRemove(job: Job, work: Work): Promise<Recovery> {
   const { parts, vmid, change } = job;
+  await requireNoTask(parts, vmid);
+  const section = parts.files.config(vmid)?.snapshots.get(change.name);
+  if (section === undefined) return { outcome: 'undone' };
+  if (!section.entries.has('snapstate')) return { outcome: 'resumed' };
   if (thaw(parts.paths, vmid)) work.internal(`let container ${vmid} run on`);
-  const state = parts.files.config(vmid)?.snapshots.get(change.name)?.entries.get('snapstate');
-  if (state === undefined) return { outcome: 'undone' };
   parts.cluster.requireQuorum();
   const evenIfCancelled = true;
   await work.effect(

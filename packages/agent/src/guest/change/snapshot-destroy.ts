@@ -4,6 +4,7 @@ import { runJudged } from '../../operation/judge.ts';
 import type { Work } from '../../operation/work.ts';
 import type { ConfigSection } from '../config-file.ts';
 import { unlockCommand } from '../pct-args.ts';
+import { requireNoTask } from '../task-wait.ts';
 import { type ChangeJob, type ChangeKind, subjectOf } from './kind.ts';
 import { deleteSnapshotCommand } from './snapshot-args.ts';
 import { requireSnapshot } from './snapshot-find.ts';
@@ -86,6 +87,7 @@ async function remove(job: Job, work: Work, force: boolean): Promise<void> {
 
 /** Takes away the lock that a failed or killed `pct delsnapshot` of this operation left; its check has seen none before. */
 async function unlock({ parts, vmid }: Job, work: Work): Promise<void> {
+  await requireNoTask(parts, vmid);
   if (parts.files.config(vmid)?.entries.get('lock') !== 'snapshot-delete') return;
   parts.cluster.requireQuorum();
   await work.run(unlockCommand(vmid), { evenIfCancelled: true });

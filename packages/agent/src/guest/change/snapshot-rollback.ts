@@ -6,6 +6,7 @@ import type { Recovery } from '../../operation/settle.ts';
 import type { Work } from '../../operation/work.ts';
 import { stopContainer } from '../lifecycle.ts';
 import { stopCommand, unlockCommand } from '../pct-args.ts';
+import { requireNoTask } from '../task-wait.ts';
 import { type ChangeJob, type ChangeKind, subjectOf } from './kind.ts';
 import { rollbackCommand } from './snapshot-args.ts';
 import { requireSnapshot } from './snapshot-find.ts';
@@ -103,16 +104,19 @@ function differenceOf({ parts, vmid, change }: Job): string | undefined {
 }
 
 /**
- * The lock says that it had begun: only its end gives a guest of one state. Without it the task's verdict decides; and a
- * guest that was stopped for nothing but the rollback is rolled back, since it cannot be left stopped for no reason.
+ * The lock says that it had begun: only its end gives a guest of one state. Without it the task's verdict decides; one
+ * that died without a verdict may have come to its end, and rolling back once more is right for both. And a guest that
+ * was stopped for nothing but the rollback is rolled back, since it cannot be left stopped for no reason.
  */
 async function recover(job: Job, work: Work, replay: JournalReplay): Promise<Recovery> {
   const { parts, vmid } = job;
   const done = new Set(replay.effects.map((effect) => effect.name));
   // Whoever holds a lock now, it is not this operation, unless that had begun.
   const isLocked = done.has(EFFECT) && lockOf(job) === 'rollback';
-  if (!isLocked && done.has(EFFECT) && (await hasSucceeded(job, replay))) return { outcome: 'resumed' };
+  const task = done.has(EFFECT) ? await taskOf(job, replay) : 'none';
+  if (!isLocked && task === 'succeeded') return { outcome: 'resumed' };
   if (isLocked || done.has(UNLOCK)) {
+    await requireNoTask(parts, vmid);
     parts.cluster.requireQuorum();
     if (isLocked)
       await work.effect({ name: UNLOCK, data: { vmid: String(vmid) } }, () =>
@@ -121,16 +125,26 @@ async function recover(job: Job, work: Work, replay: JournalReplay): Promise<Rec
     await rollBack(job, work);
     return { outcome: 'resumed' };
   }
-  const wasStopped = done.has('container.stop');
-  if (!wasStopped || parts.runState.isRunning(vmid)) return { outcome: 'undone' };
+  const isOwed = done.has('container.stop') || task === 'died';
+  if (!isOwed || parts.runState.isRunning(vmid)) return { outcome: 'undone' };
   await check(job);
   await rollBack(job, work);
   return { outcome: 'resumed' };
 }
 
-async function hasSucceeded({ parts, vmid }: Job, { operation }: JournalReplay): Promise<boolean> {
+/** What the next task, or a pct that has lost its worker, says of a task that ended without a word (proxmox/pve-common src/PVE/RESTEnvironment.pm). */
+const NO_VERDICT = /^(?:unexpected status|got unexpected control message)/;
+
+/** `died`: without a verdict, and nobody has started the guest since. */
+async function taskOf(
+  { parts: { tasks }, vmid }: Job,
+  { operation }: JournalReplay,
+): Promise<'none' | 'succeeded' | 'failed' | 'died'> {
   const since = operation.startedAt ?? operation.createdAt ?? new Date(0);
-  const upid = await parts.tasks.newestSince({ type: 'vzrollback', vmid }, since);
-  const verdict = upid === undefined ? undefined : await parts.tasks.verdict(upid);
-  return verdict?.kind === 'ok' || verdict?.kind === 'warnings';
+  const upid = await tasks.newestSince({ type: 'vzrollback', vmid }, since);
+  if (upid === undefined) return 'none';
+  const verdict = await tasks.verdict(upid);
+  if (verdict?.kind === 'ok' || verdict?.kind === 'warnings') return 'succeeded';
+  if (verdict !== undefined && !NO_VERDICT.test(verdict.text)) return 'failed';
+  return (await tasks.newestSince({ type: 'vzstart', vmid }, since)) === undefined ? 'died' : 'none';
 }

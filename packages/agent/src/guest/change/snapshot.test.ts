@@ -4,11 +4,14 @@ import { type AnyChange, CHANGE_KINDS } from '@pxmgr/contract';
 import { type Operation, OperationState } from '@pxmgr/contract/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { recoverAll } from '../../operation/recover.ts';
+import type { RecoveryRule } from '../../operation/settle.ts';
 import { type FixtureHost, makeHost, UID } from '../host.fixture.ts';
 import { bindChange, changeRecoveries } from './change.ts';
 
 const GUEST = `hostname: web\nmemory: 512\nrootfs: local-zfs:subvol-101-disk-0,size=4G\nlxc.environment.hooks: PXMGR_GUEST=${UID}\n`;
 const S1 = '\n[s1]\nmemory: 512\nrootfs: local-zfs:subvol-101-disk-0,size=4G\nsnaptime: 1795171170\n';
+/** What a `pct snapshot` leaves that was killed. */
+const HALF = `lock: snapshot\n${GUEST}${S1}snapstate: prepare\n`;
 const WITH_S1 = `${GUEST.replace('rootfs', 'parent: s1\nrootfs')}${S1}`;
 const ZFS_LIST =
   'zfs list -Hp -o name,userrefs,clones -t snapshot,bookmark -s createtxg -d 1 tank/guests/subvol-101-disk-0';
@@ -61,6 +64,40 @@ describe('create', () => {
     host.runner.expect('pct delsnapshot 101 s1 --force 1', { effect: () => host.putGuest(101, GUEST) });
     expect((await run(create)).state).toBe(OperationState.OPERATION_STATE_FAILED);
     expect(readFileSync(join(host.root, 'sys/fs/cgroup/lxc/101/cgroup.freeze'), 'utf8')).toBe('0');
+    host.runner.assertDone();
+  });
+
+  it('keeps what a worker makes that outlives its pct, and does not disturb it', async () => {
+    const upid = 'UPID:pve1:00000001:0000AAAA:6B002180:vzsnapshot:101:root@pam:';
+    host.runner.expect('pct snapshot 101 s1', {
+      exit: null,
+      signal: 'SIGKILL',
+      effect: () => {
+        host.putGuest(101, HALF);
+        host.write('proc/1/stat', `1 (pct) ${'0 '.repeat(19)}43690`);
+        host.write('var/log/pve/tasks/active', `${upid} 0\n`);
+        setTimeout(() => {
+          host.putGuest(101, WITH_S1);
+          host.write('var/log/pve/tasks/active', `${upid} 1 6B002190 OK\n`);
+          host.write('proc/1/stat', '');
+        }, 100);
+      },
+    });
+    expect((await run(create)).state).toBe(OperationState.OPERATION_STATE_DONE);
+    host.runner.assertDone();
+  });
+
+  it('leaves a guest frozen that somebody else froze: pct found it locked, and has done nothing', async () => {
+    host.runner.expect('pct snapshot 101 s1', {
+      exit: 255,
+      stderr: 'CT is locked (backup)\n',
+      effect: () => {
+        host.putGuest(101, `lock: backup\n${GUEST}`);
+        host.write('sys/fs/cgroup/lxc/101/cgroup.freeze', '1\n');
+      },
+    });
+    expect((await run(create)).problem?.code).toBe('PXM_GUEST_LOCKED');
+    expect(readFileSync(join(host.root, 'sys/fs/cgroup/lxc/101/cgroup.freeze'), 'utf8')).toBe('1\n');
     host.runner.assertDone();
   });
 
@@ -131,8 +168,13 @@ describe('after a crash', () => {
   const STOPPED = { name: 'container.stop', data: { vmid: '101' } };
   const ROLLED = { name: 'container.snapshot.rollback', data: { vmid: '101', name: 's1' } };
 
-  /** An operation whose agent died after these intents, with the guest as `config` says. */
-  async function recovered(change: AnyChange, config: string, effects: (typeof STOPPED)[]): Promise<Operation> {
+  const TAKEN = { name: 'container.snapshot.create', data: { vmid: '101', name: 's1' } };
+  const REMOVED = { name: 'container.snapshot.destroy', data: { vmid: '101', name: 's1' } };
+  const UNLOCKED = { name: 'container.snapshot.rollback.unlock', data: { vmid: '101' } };
+  const rules = (): Map<string, RecoveryRule> => new Map(changeRecoveries(host.parts));
+
+  /** The agent dies after these intents, with the guest as `config` says. */
+  async function die(change: AnyChange, config: string, effects: (typeof STOPPED)[]): Promise<void> {
     const bound = bindChange(host.parts, { vmid: 101, guestUid: UID, change: { change } });
     const { kind, title, params } = bound;
     let reached: () => void = () => undefined;
@@ -147,8 +189,12 @@ describe('after a crash', () => {
     });
     await begun;
     host.putGuest(101, config);
+  }
+
+  async function recovered(...death: Parameters<typeof die>): Promise<Operation> {
+    await die(...death);
     const store = host.newStore();
-    await recoverAll(store, await store.load(), new Map(changeRecoveries(host.parts)));
+    await recoverAll(store, await store.load(), rules());
     const [operation] = store.list({ activeOnly: false, limit: 1 });
     if (operation === undefined) throw new Error('the operation is gone');
     return operation;
@@ -156,6 +202,37 @@ describe('after a crash', () => {
 
   it('has a rule for every kind', () => {
     expect(changeRecoveries(host.parts).map(([kind]) => kind)).toEqual(Object.values(CHANGE_KINDS));
+  });
+
+  it.each([
+    { what: 'removes half a snapshot', change: create, config: HALF, effects: [TAKEN] },
+    {
+      what: 'unlocks what a removal had locked',
+      change: destroy,
+      config: `lock: snapshot-delete\n${WITH_S1}`,
+      effects: [REMOVED],
+    },
+    { what: 'goes on with a removal', change: destroy, config: `${WITH_S1}snapstate: delete\n`, effects: [REMOVED] },
+    { what: 'goes on with a rollback', change: rollback, config: `lock: rollback\n${WITH_S1}`, effects: [ROLLED] },
+    { what: 'goes on with an unlocked one', change: rollback, config: WITH_S1, effects: [ROLLED, UNLOCKED] },
+    { what: 'rolls a stopped guest back', change: rollback, config: WITH_S1, effects: [STOPPED] },
+  ])('$what only with quorum', async ({ change, config, effects }) => {
+    await die(change, config, effects);
+    host.setQuorate(false);
+    const store = host.newStore();
+    const [replay] = await store.load();
+    if (replay === undefined) throw new Error('the journal is gone');
+    const refusal = new Promise((resolve) => {
+      void store.adopt(replay, async ({ work }) => {
+        resolve(
+          await rules()
+            .get(CHANGE_KINDS[change.$case])?.(replay, work)
+            .catch((error: unknown) => error),
+        );
+      });
+    });
+    expect(await refusal).toMatchObject({ code: 'PXM_NO_QUORUM' });
+    expect(host.runner.calls).toEqual([]);
   });
 
   it('leaves the lock of somebody else alone', async () => {
@@ -181,39 +258,63 @@ describe('after a crash', () => {
   });
 
   it('goes on with one that a recovery before had unlocked, though nothing but the journal tells of it', async () => {
-    const unlocked = { name: 'container.snapshot.rollback.unlock', data: { vmid: '101' } };
     host.runner.expect('pct rollback 101 s1', { effect: () => host.putGuest(101, WITH_S1) });
-    expect((await recovered(rollback, WITH_S1, [ROLLED, unlocked])).recovery).toBe('resumed');
+    expect((await recovered(rollback, WITH_S1, [ROLLED, UNLOCKED])).recovery).toBe('resumed');
     host.runner.assertDone();
   });
+
+  /** Tasks of the guest that began after the operation, and are over. */
+  function putTasks(...tasks: { type: string; end: string; status: string }[]): void {
+    const now = (Math.floor(Date.now() / 1000) + 10).toString(16).toUpperCase();
+    const lines = tasks.map(({ type, end, status }, index) => {
+      const upid = `UPID:pve1:0000000${index}:0000AAAA:${now}:${type}:101:root@pam:`;
+      host.write(`var/log/pve/tasks/${now.at(-1) ?? ''}/${upid}`, end);
+      return `${upid} ${status}\n`;
+    });
+    host.write('var/log/pve/tasks/active', lines.join(''));
+  }
 
   it.each([
     ['TASK OK', 'resumed'],
     ["TASK ERROR: can't rollback", 'undone'],
   ])('believes the task of a rollback without a lock: %s is %s', async (end, recovery) => {
-    const now = Math.floor(Date.now() / 1000) + 10;
-    const upid = `UPID:pve1:00000001:0000AAAA:${now.toString(16).toUpperCase()}:vzrollback:101:root@pam:`;
-    host.write(`var/log/pve/tasks/${now.toString(16).toUpperCase().at(-1) ?? ''}/${upid}`, `${end}\n`);
-    host.write('var/log/pve/tasks/active', `${upid} 1 ${now.toString(16).toUpperCase()} x\n`);
+    putTasks({ type: 'vzrollback', end: `${end}\n`, status: '1 6B002190 x' });
     expect((await recovered(rollback, WITH_S1, [ROLLED])).recovery).toBe(recovery);
   });
 
+  it.each(['0', '1 6B002190 unexpected status', '1 6B002190 got unexpected control message:  '])(
+    'rolls back once more when the task of a rollback died without a word, and says that it is done: "%s"',
+    async (status) => {
+      putTasks({ type: 'vzrollback', end: '', status });
+      snapshotsAre('@s1\t0\t-');
+      host.runner.expect('pct rollback 101 s1', { effect: () => host.putGuest(101, WITH_S1) });
+      expect((await recovered(rollback, WITH_S1, [ROLLED])).recovery).toBe('resumed');
+      host.runner.assertDone();
+    },
+  );
+
+  it('does not roll a guest back that somebody has started since', async () => {
+    putTasks(
+      { type: 'vzrollback', end: '', status: '1 6B002190 unexpected status' },
+      { type: 'vzstart', end: 'TASK OK\n', status: '1 6B002190 OK' },
+    );
+    expect((await recovered(rollback, WITH_S1, [ROLLED])).recovery).toBe('undone');
+    expect(host.runner.calls).toEqual([]);
+  });
+
   it('keeps a whole snapshot, ends a begun removal', async () => {
-    const intent = { name: 'container.snapshot.create', data: { vmid: '101', name: 's1' } };
-    expect((await recovered(create, WITH_S1, [intent])).recovery).toBe('resumed');
+    expect((await recovered(create, WITH_S1, [TAKEN])).recovery).toBe('resumed');
     host.runner.expect('pct unlock 101');
     host.runner.expect('pct delsnapshot 101 s1 --force 1', { effect: () => host.putGuest(101, GUEST) });
     const half = `lock: snapshot-delete\n${WITH_S1}snapstate: delete\n`;
-    const removal = { name: 'container.snapshot.destroy', data: { vmid: '101', name: 's1' } };
-    expect((await recovered(destroy, half, [removal])).recovery).toBe('resumed');
-    expect((await recovered(destroy, WITH_S1, [removal])).recovery).toBe('undone');
+    expect((await recovered(destroy, half, [REMOVED])).recovery).toBe('resumed');
+    expect((await recovered(destroy, WITH_S1, [REMOVED])).recovery).toBe('undone');
     host.runner.assertDone();
   });
 
   it('unlocks a guest whose removal of a snapshot had come to the lock and no further', async () => {
-    const removal = { name: 'container.snapshot.destroy', data: { vmid: '101', name: 's1' } };
     host.runner.expect('pct unlock 101', { effect: () => host.putGuest(101, WITH_S1) });
-    expect((await recovered(destroy, `lock: snapshot-delete\n${WITH_S1}`, [removal])).recovery).toBe('undone');
+    expect((await recovered(destroy, `lock: snapshot-delete\n${WITH_S1}`, [REMOVED])).recovery).toBe('undone');
     host.runner.assertDone();
   });
 });

@@ -58,11 +58,14 @@ export function listVolumes(parts: GuestParts, { storage, vmid }: Place, work: W
   return volumesOf({ paths: parts.paths, node: parts.files.node, run }, storage, vmid);
 }
 
+/** Errors: PXM_NO_QUORUM, PXM_COMMAND_FAILED. */
 export async function freeVolume(
   parts: GuestParts,
   { volumeId, ...place }: Place & { readonly volumeId: string },
   work: Work,
 ): Promise<void> {
+  // On the other side of a cut somebody may have made a guest of that id, with volumes on a storage of both.
+  parts.cluster.requireQuorum();
   await work.effect({ name: 'volume.free', data: { volumeId } }, async () => {
     await work.run(freeVolumeCommand(volumeId), { evenIfCancelled: true });
     // `pvesm free` ends with 0 whatever its task did.

@@ -204,6 +204,58 @@ describe('recovery of a create that the agent did not live to end', () => {
     });
   });
 
+  const theirsElsewhere = (): void => {
+    host.write('etc/pve/.vmlist', '{"version":9,"ids":{"101":{"node":"pve2","type":"lxc","version":9}}}');
+    host.write('etc/pve/nodes/pve2/lxc/101.conf', 'hostname: theirs\n');
+  };
+
+  it.each([
+    ['the stub', () => undefined],
+    ['somebody else has its id', theirsElsewhere],
+  ])('frees each volume only with quorum, where %s is gone', async (_what, put) => {
+    const runWithQuorum: boolean[] = [];
+    for (const volume of ['vm-101-disk-0.raw', 'vm-101-disk-1.raw'])
+      host.runner.expect(`pvesm free local:101/${volume}`, {
+        effect: () => {
+          dropVolume(host, volume);
+          runWithQuorum.push(host.parts.cluster.quorate());
+          host.setQuorate(false);
+          setTimeout(() => {
+            host.setQuorate(true);
+          }, 100);
+        },
+      });
+    const operation = await dieIn(() => {
+      putVolume(host, 'vm-101-disk-0.raw');
+      putVolume(host, 'vm-101-disk-1.raw');
+      put();
+    });
+    expect(operation).toMatchObject({ recovery: 'undone' });
+    expect(runWithQuorum).toEqual([true, true]);
+    host.runner.assertDone();
+  });
+
+  it.each([
+    ['whole', ['container.create', 'container.edit'], { recovery: 'resumed' }],
+    ['not whole', ['container.create'], { problem: { code: 'PXM_UNDO_INCOMPLETE' } }],
+  ])('%s, and moved to another node since', async (_what, effects, end) => {
+    const data = { vmid: '101', guestUid: UID, operationTag: 'op-x', storages: 'local' };
+    const isBegun = new Promise<void>((reached) => {
+      void host.newStore().start(CREATE_REQUEST, async (work) => {
+        for (const name of effects) await work.effect({ name, data }, () => Promise.resolve());
+        reached();
+        await new Promise(() => undefined);
+      });
+    });
+    await isBegun;
+    theirsElsewhere();
+    host.write('etc/pve/nodes/pve2/lxc/101.conf', `hostname: web\nlxc.environment.hooks: PXMGR_GUEST=${UID}\n`);
+    const store = host.newStore();
+    await recoverAll(store, await store.load(), new Map([['container.create', createRecovery(host.parts)]]));
+    expect(store.list({ activeOnly: false, limit: 0 })).toMatchObject([end]);
+    expect(host.runner.calls).toEqual([]);
+  });
+
   it('somebody else has the id by now: left alone', async () => {
     const operation = await dieIn(() => {
       host.putGuest(101, 'hostname: theirs\nrootfs: local:101/x.raw\n');

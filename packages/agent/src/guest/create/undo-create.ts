@@ -32,6 +32,7 @@ export async function undoCreate(parts: GuestParts, made: HalfMade, work: Work):
 
 async function removeWhatIsOurs(parts: GuestParts, made: HalfMade, work: Work): Promise<void> {
   const found = identify(parts.files.config(made.vmid), made);
+  if (found === 'absent') parts.files.requireNotMoved(made);
   // Somebody else has the id by now, here or on another node: its volumes are not ours to free.
   if (found === 'foreign' || (found === 'absent' && readVmlist(parts.paths).guests.has(made.vmid))) {
     if (found === 'absent') await endLeftVolumes(parts, made, work);
@@ -53,7 +54,7 @@ export function createRecovery(
   return async (replay, work): Promise<Recovery> => {
     const made = fromJournal(replay, making);
     if (made === undefined) return { outcome: 'undone' };
-    const isOurs = identify(parts.files.config(made.vmid), made) === 'ours';
+    const isOurs = identify(parts.files.config(made.vmid), made) === 'ours' || parts.files.movedTo(made) !== undefined;
     const effects = replay.effects.map((effect) => `${effect.name}:${effect.outcome ?? 'open'}`);
     const wantsFinish = (replay.params as { finish?: boolean } | undefined)?.finish === true;
     const isWhole =
@@ -97,8 +98,6 @@ async function freeVolumes(parts: GuestParts, made: HalfMade, work: Work): Promi
   const { vmid } = made;
   for (const storage of made.storages) {
     for (const volumeId of await listVolumes(parts, { storage, vmid }, work)) {
-      // On the other side of a cut somebody may have made a guest of that id, with volumes on a storage of both.
-      parts.cluster.requireQuorum();
       if (parts.files.text(vmid) !== undefined || readVmlist(parts.paths).guests.has(vmid)) return;
       await freeVolume(parts, { storage, vmid, volumeId }, work);
     }

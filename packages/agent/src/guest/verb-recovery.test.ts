@@ -1,0 +1,120 @@
+import type { Operation } from '@pxmgr/contract/common';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { recoverAll } from '../operation/recover.ts';
+import { type FixtureHost, makeHost, UID } from './host.fixture.ts';
+import { carryOutVerb, type VerbRequest } from './lifecycle.ts';
+import { type VerbParams, verbRecovery } from './verb-recovery.ts';
+
+const CONFIG = `hostname: web\nrootfs: local:101/vm-101-disk-0.raw\nlxc.environment.hooks: PXMGR_GUEST=${UID}\n`;
+const DESTROY = 'pct destroy 101 --destroy-unreferenced-disks 1 --purge 1';
+const REMOVE = 'pct destroy 101 --destroy-unreferenced-disks 0 --purge 0';
+
+let host: FixtureHost;
+beforeEach(async () => {
+  host = await makeHost();
+  host.putGuest(101, CONFIG);
+});
+afterEach(() => {
+  host.remove();
+});
+
+const dropIt = { effect: () => host.dropGuest(101) };
+
+type Order = Pick<VerbRequest, 'verb' | 'force'> & Pick<VerbParams, 'readiness'>;
+
+/** The agent dies while that command works, and the next one finds the host as `found` makes it. */
+async function recovered({ readiness, ...order }: Order, command: string, found: () => void): Promise<Operation> {
+  const { verb } = order;
+  const kind = `container.${verb}`;
+  const key = { vmid: 101, guestUid: UID };
+  const begun = new Promise<void>((reached) => {
+    host.runner.expect(command, { effect: () => reached(), wait: new Promise(() => undefined) });
+  });
+  const params: VerbParams = { ...key, ...(readiness === undefined ? {} : { readiness }) };
+  await host
+    .newStore()
+    .start({ kind, title: verb, vmid: 101, keys: ['vmid:101'], params }, (work) =>
+      carryOutVerb(host.parts, { ...key, ...order }, work),
+    );
+  await begun;
+  found();
+  const store = host.newStore();
+  await recoverAll(store, await store.load(), new Map([[kind, verbRecovery(host.parts, verb)]]));
+  const [operation] = store.list({ activeOnly: false, limit: 0 });
+  if (operation === undefined) throw new Error('the operation is gone');
+  host.runner.assertDone();
+  return operation;
+}
+
+describe('start and stop after a crash', () => {
+  it.each([
+    ['start', true, 'resumed'],
+    ['start', false, 'undone'],
+    ['stop', false, 'resumed'],
+    ['stop', true, 'undone'],
+  ] as const)('%s with running=%s is %s', async (verb, isRunning, recovery) => {
+    if (verb === 'stop') host.setRunning(101);
+    const operation = await recovered({ verb, readiness: { kind: 'none' } }, `pct ${verb} 101`, () => {
+      host.setRunning(...(isRunning ? [101] : []));
+    });
+    expect(operation.recovery).toBe(recovery);
+  });
+
+  it('a start that came as far as a running guest still waits until that is ready', async () => {
+    const readiness = { kind: 'tcp', port: 8080, timeoutSeconds: 1 };
+    const operation = await recovered({ verb: 'start', readiness }, 'pct start 101', () => host.setRunning(101));
+    expect(operation).toMatchObject({ recovery: 'resumed', problem: { code: 'PXM_NOT_READY' } });
+  });
+
+  it('another guest that runs under the id by now was not started by it', async () => {
+    const operation = await recovered({ verb: 'start' }, 'pct start 101', () => {
+      host.putGuest(101, CONFIG.replace(UID, 'f'.repeat(32)));
+      host.setRunning(101);
+    });
+    expect(operation.recovery).toBe('undone');
+  });
+});
+
+describe('destroy after a crash', () => {
+  it.each([
+    ['a lock', 'lock: destroyed\n', ['pct unlock 101']],
+    ['nothing, once a recovery before had unlocked it', '', []],
+  ])('is finished where the configuration holds %s', async (_what, config, first) => {
+    const operation = await recovered({ verb: 'destroy' }, DESTROY, () => {
+      host.putGuest(101, config);
+      for (const command of first) host.runner.expect(command);
+      host.runner.expect(REMOVE, dropIt);
+    });
+    expect(operation.recovery).toBe('resumed');
+  });
+
+  it('is begun anew where nothing of the guest is gone yet', async () => {
+    const operation = await recovered({ verb: 'destroy' }, DESTROY, () => {
+      host.runner.expect(DESTROY, dropIt);
+    });
+    expect(operation.recovery).toBe('resumed');
+  });
+
+  it('leaves a guest alone that was to be destroyed only if stopped, and that somebody has started since', async () => {
+    const operation = await recovered({ verb: 'destroy' }, DESTROY, () => host.setRunning(101));
+    expect(operation.recovery).toBe('undone');
+  });
+
+  it('by force goes on with a guest that still runs', async () => {
+    host.setRunning(101);
+    const operation = await recovered({ verb: 'destroy', force: true }, 'pct stop 101', () => {
+      host.runner.expect('pct stop 101', { effect: () => host.setRunning() });
+      host.runner.expect(DESTROY, dropIt);
+    });
+    expect(operation.recovery).toBe('resumed');
+  });
+
+  it.each([
+    ['is being made', 'lock: create\n'],
+    ['is', 'hostname: theirs\nrootfs: local:101/vm-101-disk-1.raw\n'],
+  ])('is done when another guest %s under its id', async (_what, config) => {
+    const operation = await recovered({ verb: 'destroy' }, DESTROY, () => host.putGuest(101, config));
+    expect(operation.recovery).toBe('resumed');
+    expect(host.parts.files.text(101)).toBe(config);
+  });
+});
