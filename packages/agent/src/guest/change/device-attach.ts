@@ -174,9 +174,10 @@ async function addLines(
   });
 }
 
-/** Without its lines a device is of no use to the guest. PXM_UNDO_INCOMPLETE. */
+/** Without its lines a device is of no use to the guest. PXM_NO_QUORUM, PXM_UNDO_INCOMPLETE. */
 async function takeBack(job: Job, work: Work, { add, revert }: AttachPlan): Promise<void> {
-  const { vmid, change } = job;
+  const { parts, vmid, change } = job;
+  parts.cluster.requireQuorum();
   const isOurs = (state: string): string[] =>
     slotsOf(job).flatMap((slot) => (add.has(slot.key) && slot.state === state ? [slot.key] : []));
   const command = setDevicesCommand(vmid, { remove: [...isOurs('now'), ...revert], revert: isOurs('attach') });

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AUTODEV_HOOK, installAutodevHook } from '../../device/autodev.ts';
 import { parseGuestConfig } from '../config-file.ts';
 import { type FixtureHost, makeHost, UID } from '../host.fixture.ts';
-import { bindChange } from './change.ts';
+import { bindChange, changeRecoveries } from './change.ts';
 import { deviceSlots, freeSlots } from './device-slots.ts';
 
 const RENDER = '/dev/dri/by-path/pci-0000:03:00.0-render';
@@ -36,7 +36,7 @@ const attach = (...paths: string[]): AnyChange => ({
 const detach = (...paths: string[]): AnyChange => ({ $case: 'detachDevices', value: { devices: devices(...paths) } });
 
 async function run(change: AnyChange): Promise<Operation> {
-  const store = host.newStore();
+  const store = host.newStore(new Map(changeRecoveries(host.parts)));
   const bound = bindChange(host.parts, { vmid: 101, guestUid: UID, change: { change } });
   const { kind, title, params } = bound;
   const { id } = await store.start({ kind, title, vmid: 101, keys: ['vmid:101'], params }, (work) =>
@@ -99,6 +99,24 @@ describe('attach', () => {
     expect(await run(attach(RENDER))).toMatchObject({
       problem: { code: 'PXM_UNDO_INCOMPLETE', fields: { left: 'dev1' } },
     });
+  });
+
+  it('takes nothing back without quorum, and goes on when it is there again', async () => {
+    host.runner.expect(`pct set 101 --dev1 path=${RENDER},gid=993,mode=0660`, {
+      effect: () => {
+        host.putGuest(101, GUEST.replace('hostname', `dev1: ${RENDER},gid=993,mode=0660\nhostname`));
+        host.setQuorate(false);
+        setTimeout(() => {
+          host.setQuorate(true);
+        }, 100);
+      },
+    });
+    expect(await run(attach(RENDER))).toMatchObject({
+      state: OperationState.OPERATION_STATE_DONE,
+      recovery: 'resumed',
+    });
+    expect(stored()).toContain(`lxc.hook.autodev: ${AUTODEV_HOOK}`);
+    host.runner.assertDone();
   });
 
   it('keeps a device whose removal waits', async () => {
