@@ -146,7 +146,10 @@ describe('cloneContainer', () => {
         host.dropGuest(102);
       },
     });
-    expect((await clone()).problem?.message).toContain('rootfs is the volume of container 101');
+    const { problem, steps } = await clone();
+    expect(problem?.message).toContain('rootfs is the volume of container 101');
+    // An agent that dies now must not find it marked as a whole one.
+    expect(steps.map(({ name }) => name)).toEqual(['preflight', 'clone']);
     expect(stored(102)).toBeUndefined();
   });
 

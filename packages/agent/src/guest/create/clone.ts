@@ -36,9 +36,12 @@ export async function cloneContainer(parts: GuestParts, request: CloneRequest, w
   try {
     await work.step('clone', `clone container ${source.vmid}`, async () => {
       await runClone(parts, { request, plan, made }, work);
+      // Before the edit: recovery takes a guest that was edited for whole.
+      const difference = compareMade(parts.files.config(vmid), { request, plan });
+      if (difference !== undefined) throw verifyFailed(parts, vmid, difference);
       if (isLocked(parts, source.vmid)) await freeSource(parts, source.vmid, work);
     });
-    await work.step('configure', 'set its identity', () => configure(parts, { request, plan, made }, work));
+    await work.step('configure', 'set its identity', () => configure(parts, { plan, made }, work));
   } catch (error) {
     await undoAfter(parts, { made, error, source: source.vmid }, work);
     throw error;
@@ -77,7 +80,7 @@ function editPurpose(parts: GuestParts, vmid: number): string {
   return `set pxmgr's mark in ${parts.files.path(vmid)}, and take the devices of the source out of it`;
 }
 
-async function configure(parts: GuestParts, { request, plan, made }: Cloning, work: Work): Promise<void> {
+async function configure(parts: GuestParts, { plan, made }: Pick<Cloning, 'plan' | 'made'>, work: Work): Promise<void> {
   const sourceUid = guestUidOf(plan.section);
   const origin = sourceUid === undefined ? undefined : parts.records.originOf(sourceUid);
   // Before the edit makes it a whole guest: after it a crash is no reason to forget what it was made of.
@@ -87,22 +90,16 @@ async function configure(parts: GuestParts, { request, plan, made }: Cloning, wo
     config.description = plan.description;
     dropDevices(config);
   };
-  const { wanted, found } = await markMade(parts, { made, tags: plan.tags, change }, work);
-  const difference = compareCloned(wanted, found, { request, plan });
-  if (difference !== undefined) throw verifyFailed(parts, made.vmid, difference);
+  await markMade(parts, { made, tags: plan.tags, change }, work);
 }
 
 /** What differs from a clone as ordered; undefined when nothing does. A task that ended OK proves none of this. */
-function compareCloned(
-  wanted: GuestConfig | undefined,
+function compareMade(
   found: GuestConfig | undefined,
   { request, plan }: Pick<Cloning, 'request' | 'plan'>,
 ): string | undefined {
-  if (found === undefined || wanted === undefined) return 'its configuration is gone';
-  if (guestUidOf(found) !== request.guestUid) return 'its identity line was not kept';
+  if (found === undefined) return 'its configuration is gone';
   if (found.entries.get('hostname') !== request.name) return `its name is "${found.entries.get('hostname') ?? ''}"`;
-  const changed = [...wanted.entries].find(([key, value]) => found.entries.get(key) !== value);
-  if (changed !== undefined) return `${changed[0]} is "${found.entries.get(changed[0]) ?? ''}"`;
   return compareVolumes(found, { request, plan }) ?? compareMacs(found, plan);
 }
 

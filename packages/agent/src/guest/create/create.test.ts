@@ -146,6 +146,8 @@ describe('createContainer', () => {
       code: 'PXM_VERIFY_FAILED',
       message: expect.stringContaining('ostype is debian') as unknown,
     });
+    // An agent that dies now must not find it marked as a whole one.
+    expect(operation.steps.map(({ name }) => name)).toEqual(['preflight', 'create']);
     expect(host.parts.files.text(101)).toBeUndefined();
     expect(argvOf(host, 'destroy')).toEqual(['destroy 101 --destroy-unreferenced-disks 0 --purge 0']);
   });

@@ -14,7 +14,7 @@ import { type HalfMade, journalData, unfinished } from './half-made.ts';
 import { markMade, verifyFailed } from './mark-made.ts';
 import { type Preflight, prepareCreate } from './preflight.ts';
 import { undoCreate } from './undo-create.ts';
-import { compareCreated } from './verify-create.ts';
+import { compareMade } from './verify-create.ts';
 import { checkRootFiles, unfinishedExtraction } from './verify-root.ts';
 
 /** The commands that create would run, after all its checks. Errors: those of the preflight. */
@@ -40,6 +40,8 @@ export async function createContainer(parts: GuestParts, request: CreateRequest,
     await work.step('create', `create container ${vmid}`, async () => {
       await runCreate(parts, { ready, made }, work);
       // Before the edit: recovery takes a guest that was edited for whole.
+      const difference = compareMade(parts.files.config(vmid), { request, ready });
+      if (difference !== undefined) throw verifyFailed(parts, vmid, difference);
       await requireWholeRoot(parts, { ready, made }, work);
     });
     await work.step('configure', 'set environment, entrypoint and identity', () =>
@@ -94,9 +96,7 @@ async function configure(parts: GuestParts, { request, ready, made }: Making, wo
   const change = (config: GuestConfig): void => {
     applyChanges(config, request, ready);
   };
-  const { wanted, found } = await markMade(parts, { made, tags: ready.plan.tags, change }, work);
-  const difference = compareCreated(wanted, found, { request, ready });
-  if (difference !== undefined) throw verifyFailed(parts, made.vmid, difference);
+  await markMade(parts, { made, tags: ready.plan.tags, change }, work);
 }
 
 function applyChanges(config: GuestConfig, { spec }: CreateRequest, { facts, plan }: Preflight): void {

@@ -1,4 +1,4 @@
-import { type GuestConfig, guestUidOf } from '../config-file.ts';
+import type { GuestConfig } from '../config-file.ts';
 import { parsePropertyString } from '../property-string.ts';
 import type { CreateRequest } from './check-spec.ts';
 import type { Preflight } from './preflight.ts';
@@ -9,20 +9,11 @@ export interface Ordered {
 }
 
 /**
- * What differs between the configuration that was written and the one that is there; undefined when nothing does. A
- * task that ended OK proves none of this: the ostype may have been replaced, options of an image dropped.
+ * What differs between the guest that was ordered and the one that pct has made; undefined when nothing does. A task
+ * that ended OK proves none of this: the ostype may have been replaced, options of an image dropped.
  */
-export function compareCreated(
-  wanted: GuestConfig | undefined,
-  found: GuestConfig | undefined,
-  ordered: Ordered,
-): string | undefined {
-  if (found === undefined || wanted === undefined) return 'its configuration is gone';
-  if (guestUidOf(found) !== ordered.request.guestUid) return 'its identity line was not kept';
-  if (JSON.stringify(found.env) !== JSON.stringify(wanted.env)) return 'its environment is not as ordered';
-  if (JSON.stringify(found.raw) !== JSON.stringify(wanted.raw)) return 'its raw LXC lines are not as ordered';
-  const changed = ['entrypoint', 'cmode', 'tags'].find((key) => found.entries.get(key) !== wanted.entries.get(key));
-  if (changed !== undefined) return `${changed} is "${found.entries.get(changed) ?? ''}"`;
+export function compareMade(found: GuestConfig | undefined, ordered: Ordered): string | undefined {
+  if (found === undefined) return 'its configuration is gone';
   return compareOsType(found, ordered) ?? compareMacs(found, ordered) ?? compareVolumes(found, ordered);
 }
 
