@@ -109,6 +109,13 @@ export class RunState {
     return !this.isRunning(vmid) && !units.some((unit) => this.#paths.exists(unit));
   }
 
+  /** Waits until the container runs or is really down, at most 30 s. */
+  async waitSettled(vmid: Vmid | number, signal: AbortSignal): Promise<void> {
+    const start = this.#clock.monotonicMs();
+    while (!this.isRunning(vmid) && !this.isDown(vmid) && this.#clock.monotonicMs() - start < DOWN_LIMIT_MS)
+      await this.#clock.sleep(POLL_MS, signal);
+  }
+
   /** Waits until the container is really down; false when it was not within `limitMs` (default 30 s). */
   async waitDown(vmid: Vmid | number, signal?: AbortSignal, limitMs = DOWN_LIMIT_MS): Promise<boolean> {
     const start = this.#clock.monotonicMs();

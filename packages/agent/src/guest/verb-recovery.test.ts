@@ -7,7 +7,6 @@ import { type VerbParams, verbRecovery } from './verb-recovery.ts';
 
 const CONFIG = `hostname: web\nrootfs: local:101/vm-101-disk-0.raw\nlxc.environment.hooks: PXMGR_GUEST=${UID}\n`;
 const DESTROY = 'pct destroy 101 --destroy-unreferenced-disks 1 --purge 1';
-const REMOVE = 'pct destroy 101 --destroy-unreferenced-disks 0 --purge 0';
 
 let host: FixtureHost;
 beforeEach(async () => {
@@ -60,6 +59,17 @@ describe('start and stop after a crash', () => {
     expect(operation.recovery).toBe(recovery);
   });
 
+  it('a start whose unit is just coming up is waited for', async () => {
+    const unit = 'sys/fs/cgroup/system.slice/system-pve\\x2dcontainer.slice/pve-container@101.service/cgroup.procs';
+    const operation = await recovered({ verb: 'start', readiness: { kind: 'none' } }, 'pct start 101', () => {
+      host.write(unit, '');
+      setTimeout(() => {
+        host.setRunning(101);
+      }, 100);
+    });
+    expect(operation.recovery).toBe('resumed');
+  });
+
   it('a start that came as far as a running guest still waits until that is ready', async () => {
     const readiness = { kind: 'tcp', port: 8080, timeoutSeconds: 1 };
     const operation = await recovered({ verb: 'start', readiness }, 'pct start 101', () => host.setRunning(101));
@@ -83,7 +93,7 @@ describe('destroy after a crash', () => {
     const operation = await recovered({ verb: 'destroy' }, DESTROY, () => {
       host.putGuest(101, config);
       for (const command of first) host.runner.expect(command);
-      host.runner.expect(REMOVE, dropIt);
+      host.runner.expect(DESTROY, dropIt);
     });
     expect(operation.recovery).toBe('resumed');
   });

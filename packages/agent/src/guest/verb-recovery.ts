@@ -6,7 +6,7 @@ import { type GuestConfig, guestUidOf, isStub } from './config-file.ts';
 import type { GuestKey } from './guest-file.ts';
 import { carryOutVerb, type Verb, type VerbRequest } from './lifecycle.ts';
 import type { GuestParts } from './parts.ts';
-import { undoCreateCommand, unlockCommand } from './pct-args.ts';
+import { destroyCommand, unlockCommand } from './pct-args.ts';
 import { waitReady } from './readiness.ts';
 import { runDestroy } from './run-destroy.ts';
 import { requireNoTask, waitForTasks } from './task-wait.ts';
@@ -35,6 +35,8 @@ export function verbRecovery(parts: GuestParts, verb: Verb): RecoveryRule {
     }
     const config = parts.files.config(vmid);
     const isThere = config !== undefined && isMeant(config, guestUid);
+    // A start whose pct is gone goes on as a unit of systemd.
+    if (verb === 'start') await parts.runState.waitSettled(vmid, work.signal);
     if (!isThere || parts.runState.isRunning(vmid) !== (verb === 'start')) return { outcome: 'undone' };
     return verb === 'start' ? await finishStart(parts, { vmid, readiness }, work) : { outcome: 'resumed' };
   };
@@ -88,7 +90,8 @@ async function removeStub(
   parts.cluster.requireQuorum();
   await work.effect({ name: 'container.destroy', data: { vmid: String(vmid), guestUid } }, async () => {
     if (isLocked) await work.run(unlockCommand(vmid));
-    await runDestroy(parts, { vmid, command: undoCreateCommand(vmid) }, work);
+    // With all that the order would have purged: of a guest that HA knows pct removes not even that without it.
+    await runDestroy(parts, { vmid, command: destroyCommand(vmid) }, work);
   });
   await parts.records.forget(guestUid);
 }
