@@ -76,7 +76,8 @@ function differenceOf({ parts, vmid, change }: Job): string | undefined {
  */
 async function keepOrRemove(job: Job, work: Work): Promise<Recovery> {
   const { parts, vmid, change } = job;
-  await requireNoTask(parts, vmid);
+  // Somebody else's lock: their task may take hours, and ours has found the guest locked.
+  if (!isLockedByOthers(job)) await requireNoTask(parts, vmid);
   const section = parts.files.config(vmid)?.snapshots.get(change.name);
   if (section === undefined) return { outcome: 'undone' };
   if (!section.entries.has('snapstate')) return { outcome: 'resumed' };
@@ -86,8 +87,7 @@ async function keepOrRemove(job: Job, work: Work): Promise<Recovery> {
   await work.effect(
     { name: 'container.snapshot.remove', data: { vmid: String(vmid), name: change.name } },
     async () => {
-      const lock = parts.files.config(vmid)?.entries.get('lock') ?? '';
-      if (OUR_LOCKS.has(lock)) await work.run(unlockCommand(vmid), { evenIfCancelled });
+      if (OUR_LOCKS.has(lockOf(job) ?? '')) await work.run(unlockCommand(vmid), { evenIfCancelled });
       await runJudged(work, parts.tasks, {
         command: deleteSnapshotCommand(vmid, change.name, true),
         task: { type: 'vzdelsnapshot', vmid },
@@ -103,6 +103,15 @@ async function keepOrRemove(job: Job, work: Work): Promise<Recovery> {
 
 /** What `pct snapshot` and our own removal set while they work. */
 const OUR_LOCKS: ReadonlySet<string> = new Set(['snapshot', 'snapshot-delete']);
+
+function lockOf({ parts, vmid }: Job): string | undefined {
+  return parts.files.config(vmid)?.entries.get('lock');
+}
+
+function isLockedByOthers(job: Job): boolean {
+  const lock = lockOf(job);
+  return lock !== undefined && !OUR_LOCKS.has(lock);
+}
 
 function hasSnapshot({ parts, vmid, change }: Job): boolean {
   return parts.files.config(vmid)?.snapshots.has(change.name) === true;

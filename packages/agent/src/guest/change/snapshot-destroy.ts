@@ -87,8 +87,10 @@ async function remove(job: Job, work: Work, force: boolean): Promise<void> {
 
 /** Takes away the lock that a failed or killed `pct delsnapshot` of this operation left; its check has seen none before. */
 async function unlock({ parts, vmid }: Job, work: Work): Promise<void> {
+  const isLocked = (): boolean => parts.files.config(vmid)?.entries.get('lock') === 'snapshot-delete';
+  if (!isLocked()) return;
   await requireNoTask(parts, vmid);
-  if (parts.files.config(vmid)?.entries.get('lock') !== 'snapshot-delete') return;
+  if (!isLocked()) return;
   parts.cluster.requireQuorum();
   await work.run(unlockCommand(vmid), { evenIfCancelled: true });
 }

@@ -45,6 +45,12 @@ const snapshotsAre = (...lines: string[]): void => {
   host.runner.allow(ZFS_LIST, { stdout: lines.map((line) => `${DATASET}${line}\n`).join('') });
 };
 
+/** It ends with its process: when that file is empty. */
+function putLiveTask(type: string): void {
+  host.write('proc/1/stat', `1 (task) ${'0 '.repeat(19)}${String(0xaaaa)}`);
+  host.write('var/log/pve/tasks/active', `UPID:pve1:00000001:0000AAAA:6B002180:${type}:101:root@pam: 0\n`);
+}
+
 describe('create', () => {
   it('believes the configuration, not the exit status', async () => {
     host.runner.expect('pct snapshot 101 s1', { exit: 0 });
@@ -68,17 +74,14 @@ describe('create', () => {
   });
 
   it('keeps what a worker makes that outlives its pct, and does not disturb it', async () => {
-    const upid = 'UPID:pve1:00000001:0000AAAA:6B002180:vzsnapshot:101:root@pam:';
     host.runner.expect('pct snapshot 101 s1', {
       exit: null,
       signal: 'SIGKILL',
       effect: () => {
         host.putGuest(101, HALF);
-        host.write('proc/1/stat', `1 (pct) ${'0 '.repeat(19)}43690`);
-        host.write('var/log/pve/tasks/active', `${upid} 0\n`);
+        putLiveTask('vzsnapshot');
         setTimeout(() => {
           host.putGuest(101, WITH_S1);
-          host.write('var/log/pve/tasks/active', `${upid} 1 6B002190 OK\n`);
           host.write('proc/1/stat', '');
         }, 100);
       },
@@ -93,6 +96,7 @@ describe('create', () => {
       stderr: 'CT is locked (backup)\n',
       effect: () => {
         host.putGuest(101, `lock: backup\n${GUEST}`);
+        putLiveTask('vzdump');
         host.write('sys/fs/cgroup/lxc/101/cgroup.freeze', '1\n');
       },
     });
