@@ -116,8 +116,9 @@ function connection(
     committed: () => consumer?.committed ?? 0,
     start: async () => {
       const uids = registry.list().map((node) => node.uid);
-      // Both take a moment, and neither needs the other.
-      await Promise.all([bus.start(), loadView(view, objects, uids)]);
+      // Both take a moment, and neither needs the other; where one fails the other must have ended before it is stopped.
+      const begun = await Promise.allSettled([bus.start(), loadView(view, objects, uids)]);
+      for (const part of begun) if (part.status === 'rejected') throw part.reason;
       unlisten = listenLive(
         bus.connection,
         {

@@ -3,7 +3,7 @@ import { INVENTORY_CONSUMER, INVENTORY_STREAM, inventorySubject } from '@pxmgr/c
 import { systemClock } from '@pxmgr/kit/clock';
 import { silentLogger } from '@pxmgr/kit/log/logger';
 import type { NatsConnection } from 'nats';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startTestBus, type TestBus, until } from './bus.fixture.ts';
 import {
   type BatchSink,
@@ -174,5 +174,24 @@ describe('readNodeSubjects', () => {
     const found = await readNodeSubjects(connection, NODE);
     expect(found.map((message) => new TextDecoder().decode(message.data))).toEqual(['new', 'b']);
     expect(await readNodeSubjects(connection, 'n-cccccccccccccccc')).toEqual([]);
+  });
+
+  it('gives all of a large node', async () => {
+    const ids = Array.from({ length: 1200 }, (_, index) => `disk-${String(index)}`);
+    await Promise.all(ids.map(async (id) => jetstream(connection).publish(subjectOf(id), id)));
+    const found = await readNodeSubjects(connection, NODE);
+    expect(new Set(found.map((message) => message.subject)).size).toBe(1200);
+  });
+
+  it('does not wait for ever for what was purged while it began', async () => {
+    await jetstream(connection).publish(subjectOf('a'), 'a');
+    const manager = await jetstreamManager(connection);
+    const ask = connection.request.bind(connection);
+    vi.spyOn(connection, 'request').mockImplementation(async (subject, ...more) => {
+      const answer = await ask(subject, ...more);
+      if (subject.startsWith('$JS.API.CONSUMER.INFO')) await manager.streams.purge(INVENTORY_STREAM);
+      return answer;
+    });
+    await expect(readNodeSubjects(connection, NODE, 1000)).rejects.toMatchObject({ code: 'PXM_NATS_DOWN' });
   });
 });

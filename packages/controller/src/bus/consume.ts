@@ -1,6 +1,7 @@
 import { type ConsumerMessages, type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { INVENTORY_CONSUMER, INVENTORY_FILTER, INVENTORY_STREAM } from '@pxmgr/contract';
 import type { Clock } from '@pxmgr/kit/clock';
+import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import type { NatsConnection } from 'nats';
 import { Batcher } from './batcher.ts';
@@ -153,8 +154,18 @@ export class InventoryConsumer {
   }
 }
 
-/** The last message of every object of one node, for repair; ends when the stream has no more of them. */
-export async function readNodeSubjects(connection: NatsConnection, nodeUid: string): Promise<BusMessage[]> {
+/** Far longer than a whole node takes; what was purged meanwhile never comes. */
+const READ_MS = 30_000;
+
+/**
+ * The last message of every object of one node, for repair; ends when the stream has no more of them. Errors:
+ * PXM_NATS_DOWN when some of them did not come.
+ */
+export async function readNodeSubjects(
+  connection: NatsConnection,
+  nodeUid: string,
+  limitMs = READ_MS,
+): Promise<BusMessage[]> {
   const filter = INVENTORY_FILTER.replace('>', `${nodeUid}.>`);
   const consumer = await jetstream(connection, { timeout: 10_000 }).consumers.get(INVENTORY_STREAM, {
     filter_subjects: filter,
@@ -162,12 +173,14 @@ export async function readNodeSubjects(connection: NatsConnection, nodeUid: stri
   } as never);
   const found: BusMessage[] = [];
   try {
-    if ((await consumer.info()).num_pending === 0) return found;
-    for await (const message of await consumer.consume()) {
+    const { num_pending: pending } = await consumer.info();
+    if (pending === 0) return found;
+    for await (const message of await consumer.fetch({ max_messages: pending, expires: limitMs })) {
       found.push({ subject: message.subject, sequence: message.seq, data: message.data });
-      if (message.info.pending === 0) break;
+      if (message.info.pending === 0) return found;
     }
-    return found;
+    const detail = `${String(found.length)} of ${String(pending)} objects of ${nodeUid} came`;
+    throw new PxmError('PXM_NATS_DOWN', { url: connection.getServer() }, { detail });
   } finally {
     await consumer.delete().catch(() => undefined);
   }

@@ -119,6 +119,8 @@ export class NatsServer {
   /** One process; resolves when it says that it is ready. */
   async #launch(): Promise<RunningCommand> {
     const config = await this.#writeConfig();
+    // Nobody would end one that begins now.
+    this.#stopping.signal.throwIfAborted();
     const lastWords: string[] = [];
     let becomeReady: () => void = () => undefined;
     const ready = new Promise<void>((resolve) => {
@@ -177,6 +179,8 @@ export class NatsServer {
     for (;;) {
       const startedMs = clock.monotonicMs();
       const result = await current?.done;
+      // Its process id may be another program's soon.
+      this.#command = undefined;
       if (signal.aborted) return;
       if (clock.monotonicMs() - startedMs > STABLE_MS) backoffMs = BACKOFF_FIRST_MS;
       if (result !== undefined)

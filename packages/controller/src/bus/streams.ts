@@ -61,11 +61,12 @@ const EVENTS: Wanted = {
 /** Makes or updates our streams. Idempotent. Errors: PXM_NATS_DOWN when the server dropped a setting silently. */
 export async function ensureStreams(connection: NatsConnection): Promise<StreamInfo> {
   const manager = await jetstreamManager(connection, { timeout: 10_000 });
-  await ensureStream(manager, EVENTS);
-  return await ensureStream(manager, INVENTORY);
+  const url = connection.getServer();
+  await ensureStream(manager, url, EVENTS);
+  return await ensureStream(manager, url, INVENTORY);
 }
 
-async function ensureStream(manager: JetStreamManager, wanted: Wanted): Promise<StreamInfo> {
+async function ensureStream(manager: JetStreamManager, url: string, wanted: Wanted): Promise<StreamInfo> {
   const found = await infoOrUndefined(manager, wanted.name);
   if (found !== undefined && differences(wanted, found.config).length === 0) return found;
   const info =
@@ -76,7 +77,7 @@ async function ensureStream(manager: JetStreamManager, wanted: Wanted): Promise<
   if (lost.length > 0) {
     throw new PxmError(
       'PXM_NATS_DOWN',
-      { url: 'its address' },
+      { url },
       {
         detail: `stream ${wanted.name} came back without ${lost.join(', ')}: the server is too old or another one made the stream`,
       },
