@@ -1,6 +1,6 @@
 /** The database of the controller when the disk takes nothing: questions are answered, the reason is told, work goes on later. */
 import { afterAll, afterEach, expect, it } from 'vitest';
-import { finish, request, until, Workshop } from '../../packages/controller/src/execute/work.fixture.ts';
+import { begin, finish, request, until, workshop } from '../../packages/controller/src/execute/work.fixture.ts';
 import { limitFileSize } from './file-limit.ts';
 import { SmallDisk } from './small-disk.ts';
 
@@ -8,11 +8,9 @@ const disk = await SmallDisk.mount(4096);
 afterAll(async () => {
   await disk?.unmount();
 });
-let shop: Workshop;
 afterEach(async () => {
   disk?.free();
   await limitFileSize(process.pid, undefined);
-  await shop.close();
 });
 
 interface Trouble {
@@ -31,13 +29,11 @@ const TROUBLES: readonly Trouble[] = [
 ];
 
 it.skipIf(disk === undefined).each(TROUBLES)('$code under the controller stops nothing for good', async (trouble) => {
-  shop = new Workshop([{ name: 'pve1' }], disk?.path);
-  await shop.listen();
+  const shop = await workshop([{ name: 'pve1' }], disk?.path);
   const { work, database } = shop.open();
   const agent = shop.agent('pve1');
   agent.plan('container.create', 'held');
-  const { plan } = await work.planner.planContainer(request());
-  const { id } = work.executor.apply(plan.id);
+  const { id } = await begin(work);
   await until(() => agent.running('container.create') === 1);
 
   await trouble.begin();

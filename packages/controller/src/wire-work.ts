@@ -50,10 +50,7 @@ export function buildWorkSide(deps: ControllerDeps, state: State, fleet: Fleet):
     activity: {
       operationsActive: () => work.records.operations.open().length,
       reservationsActive: () => work.records.reservations.active().length,
-      reservedMemoryBytes: (uid) =>
-        work.records.reservations
-          .active()
-          .reduce((sum, held) => (held.nodeUid === uid ? sum + BigInt(held.memoryBytes) : sum), 0n),
+      reservedMemoryBytes: (uid) => work.promisedMemoryBytes(uid),
     },
     loops: [
       {

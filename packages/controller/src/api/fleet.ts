@@ -22,7 +22,7 @@ import { runChecks, type SelfCheck } from './selftest.ts';
 export interface Activity {
   operationsActive(): number;
   reservationsActive(): number;
-  /** Sum of active reservations of a node. */
+  /** Promised on a node and not in its inventory yet. */
   reservedMemoryBytes(nodeUid: string): bigint;
 }
 

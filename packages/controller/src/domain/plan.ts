@@ -121,7 +121,16 @@ function actionKind(action: PlainAction): StepKind {
   return CHANGE_KINDS[change.$case];
 }
 
-export function actionSteps(action: PlainAction, subject: string, nodeName: string): PlanStep[] {
+export interface ActionOutline {
+  readonly action: PlainAction;
+  /** As in `actionTitle`. */
+  readonly subject: string;
+  readonly nodeName: string;
+  /** What is given to a guest is held until the inventory shows it there. */
+  readonly isReserved: boolean;
+}
+
+export function actionSteps({ action, subject, nodeName, isReserved }: ActionOutline): PlanStep[] {
   const undo = action.$case === 'change' ? changeUndo(action.value.change) : '';
   return number([
     { kind: actionKind(action), title: actionTitle(action, subject, nodeName), undo },
@@ -129,16 +138,11 @@ export function actionSteps(action: PlainAction, subject: string, nodeName: stri
       ? [{ kind: 'container.start' as const, title: `start ${subject}` }]
       : []),
     { kind: 'inventory.confirm', title: `see it in the inventory` },
-    ...(reservesDevices(action) ? [RELEASE] : []),
+    ...(isReserved ? [RELEASE] : []),
   ]);
 }
 
 const RELEASE: StepDraft = { kind: 'reservation.release', title: 'release the reservation' };
-
-/** What is given to a guest is held until the inventory shows it there. */
-export function reservesDevices(action: Action): boolean {
-  return action.$case === 'change' && action.value.change?.change?.$case === 'attachDevices';
-}
 
 const MAKES: ReadonlySet<string> = new Set<StepKind>(['container.create', 'container.clone']);
 

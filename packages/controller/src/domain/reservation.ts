@@ -1,5 +1,6 @@
 /** What is promised but not yet seen: the values behind the reservation ledger. */
 import type { ReservationStateName } from '@pxmgr/contract';
+import { countedCores, type NodeSnapshot } from './snapshot.ts';
 
 /** A device held by a reservation, or by the guest that came of it. Keys: PCI address of a GPU, "usb:<id>" of a USB device. */
 export interface DeviceClaim {
@@ -20,7 +21,7 @@ export interface PoolClaim {
   readonly bytes: number;
 }
 
-/** What one placement takes from its node. */
+/** What one piece of work takes from its node; memory and cores are those that its guest shall have as a whole. */
 export interface Claim {
   readonly memoryBytes: number;
   readonly cpuCores: number;
@@ -44,6 +45,29 @@ export interface ReservationRecord extends Claim {
   readonly fencingToken: number;
   readonly endReason: string;
   readonly title: string;
+}
+
+export const NO_CLAIM: Claim = { memoryBytes: 0, cpuCores: 0, pools: [], devices: [] };
+
+export function isNothing({ memoryBytes, cpuCores, pools, devices }: Claim): boolean {
+  return memoryBytes === 0 && cpuCores === 0 && pools.length === 0 && devices.length === 0;
+}
+
+/** The guest is in the inventory, so what it has is counted there. */
+export function isObserved({ vmid, guestUid }: ReservationRecord, node: NodeSnapshot): boolean {
+  return node.guests.get(vmid)?.guestUid === guestUid;
+}
+
+/** What the inventory of the node does not count yet: of a guest that is there, by how much it shall grow. */
+export function outstanding(record: ReservationRecord, node: NodeSnapshot): Claim {
+  const guest = node.guests.get(record.vmid);
+  if (guest?.guestUid !== record.guestUid) return record;
+  return {
+    memoryBytes: Math.max(0, record.memoryBytes - guest.memoryBytes),
+    cpuCores: Math.max(0, record.cpuCores - countedCores(guest.cores)),
+    pools: [],
+    devices: record.devices,
+  };
 }
 
 /** Sum of the claims on one device. */

@@ -1,16 +1,12 @@
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { Fate } from './agent.fixture.ts';
-import { failure, finish, request, until, Workshop } from './work.fixture.ts';
+import { begin, failure, finish, request, until, type Workshop, workshop } from './work.fixture.ts';
 import type { Work } from './work.ts';
 
 let shop: Workshop;
 beforeEach(async () => {
-  shop = new Workshop([{ name: 'pve1' }]);
-  await shop.listen();
-});
-afterEach(async () => {
-  await shop.close();
+  shop = await workshop([{ name: 'pve1' }]);
 });
 
 function warnings(work: Work, id: string): string[] {
@@ -24,8 +20,7 @@ describe('an agent that goes away', () => {
     const { work } = shop.open();
     const agent = shop.agent('pve1');
     agent.plan('container.create', 'held');
-    const { plan } = await work.planner.planContainer(request());
-    const { id } = work.executor.apply(plan.id);
+    const { id } = await begin(work);
     await until(() => agent.running('container.create') === 1);
     await agent.stop();
     await until(() => warnings(work, id).length > 0);
@@ -46,8 +41,7 @@ describe('an agent that goes away', () => {
       const { work } = shop.open({ limits: { silenceMs: 20 } });
       const agent = shop.agent('pve1');
       agent.plan('container.create', 'held');
-      const { plan } = await work.planner.planContainer(request());
-      const { id } = work.executor.apply(plan.id);
+      const { plan, id } = await begin(work);
       await until(() => agent.running('container.create') === 1);
       await agent.stop();
       shop.fleet.setPresence('pve1', 'down');
@@ -67,8 +61,7 @@ describe('an agent that goes away', () => {
     const { work } = shop.open({ limits: { silenceMs: 20 } });
     const agent = shop.agent('pve1');
     agent.plan('container.start', 'held');
-    const { plan } = await work.planner.planContainer(request());
-    const { id } = work.executor.apply(plan.id);
+    const { id } = await begin(work);
     await until(() => agent.running('container.start') === 1);
     agent.letGo('container.start', { fails: failure('PXM_START_FAILED') });
     await agent.stop();
@@ -93,8 +86,7 @@ describe('an agent that goes away', () => {
         },
       }),
     });
-    const { plan } = await work.planner.planContainer(request());
-    const { id } = work.executor.apply(plan.id);
+    const { plan, id } = await begin(work);
     await until(() => warnings(work, id).length > 0);
     work.executor.cancel(id, 'operator:bob');
     await shop.listen('pve1');
@@ -121,8 +113,7 @@ describe('an agent that goes away', () => {
     const { work } = shop.open();
     const agent = shop.agent('pve1');
     agent.plan('container.create', 'held');
-    const { plan } = await work.planner.planContainer(request());
-    const { id } = work.executor.apply(plan.id);
+    const { id } = await begin(work);
     await until(() => agent.running('container.create') === 1);
     await agent.stop();
     shop.fleet.leave('pve1');
@@ -148,8 +139,7 @@ describe('an agent that goes away', () => {
       }),
     });
     agent.publishes = false;
-    const { plan } = await work.planner.planContainer(request());
-    const { id } = work.executor.apply(plan.id);
+    const { id } = await begin(work);
     await until(() => warnings(work, id).some((text) => text.includes('cannot be asked')));
     agent.publish(100);
     const { record } = await finish(work, id);
@@ -173,8 +163,7 @@ it('an agent that has just started and has not looked yet is asked again, and no
     }),
   });
   shop.agent('pve1').publishes = false;
-  const { plan } = await work.planner.planContainer(request());
-  const { id } = work.executor.apply(plan.id);
+  const { id } = await begin(work);
   const { record } = await finish(work, id);
   expect(record.state).toBe('done');
   expect(answers).toEqual([]);

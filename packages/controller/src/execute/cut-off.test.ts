@@ -1,16 +1,12 @@
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import type { Fate } from './agent.fixture.ts';
-import { failure, finish, request, until, Workshop } from './work.fixture.ts';
+import { begin, failure, finish, request, until, type Workshop, workshop } from './work.fixture.ts';
 import type { Work } from './work.ts';
 
 let shop: Workshop;
 beforeEach(async () => {
-  shop = new Workshop([{ name: 'pve1' }]);
-  await shop.listen();
-});
-afterEach(async () => {
-  await shop.close();
+  shop = await workshop([{ name: 'pve1' }]);
 });
 
 const REFUSED: Fate = { refuses: new PxmError('PXM_NO_QUORUM', { node: 'pve1' }) };
@@ -36,8 +32,7 @@ it('a guest that was made before the node was cut off is started when it has quo
   const { work } = shop.open();
   const agent = shop.agent('pve1');
   agent.plan('container.start', REFUSED, REFUSED, REFUSED);
-  const { plan } = await work.planner.planContainer(request());
-  const { id } = work.executor.apply(plan.id);
+  const { id } = await begin(work);
   const { record } = await finish(work, id);
   expect(record.state).toBe('done');
   expect(agent.effects).toEqual(['image.pull', 'container.create 100', 'container.start 100']);
@@ -62,8 +57,7 @@ it('a cancel ends the waiting for quorum, and what was made is taken back', asyn
   const { work } = shop.open();
   const agent = shop.agent('pve1');
   agent.plan('container.start', ...Array.from({ length: 1000 }, () => REFUSED));
-  const { plan } = await work.planner.planContainer(request());
-  const { id } = work.executor.apply(plan.id);
+  const { id } = await begin(work);
   await until(() => warnings(work, id).length > 0);
   work.executor.cancel(id, 'operator:bob');
   const { record } = await finish(work, id);

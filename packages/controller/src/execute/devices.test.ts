@@ -1,8 +1,8 @@
 import type { AnyChange } from '@pxmgr/contract';
 import { Device, GpuRequest } from '@pxmgr/contract/common';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { Action } from '../domain/plan.ts';
-import { finish, request, Workshop, webSpec } from './work.fixture.ts';
+import { finish, request, type Workshop, webSpec, workshop } from './work.fixture.ts';
 import type { Work } from './work.ts';
 
 const CARD = '0000:03:00.0';
@@ -17,15 +17,11 @@ beforeEach(async () => {
     guestUid: `${at}`.repeat(32),
   }));
   const usb = [{ id: '1-4', devicePaths: ['/dev/serial/by-id/usb-X', '/dev/bus/usb/001/002'] }];
-  shop = new Workshop([{ name: 'pve1', guests, gpus: [{ address: CARD }], usb }]);
-  await shop.listen();
+  shop = await workshop([{ name: 'pve1', guests, gpus: [{ address: CARD }], usb }]);
   for (const { document } of shop.fleet.objects('container'))
     if (document?.document?.$case === 'container')
       shop.agent('pve1').guests.set(document.document.value.vmid, document.document.value);
   work = shop.open().work;
-});
-afterEach(async () => {
-  await shop.close();
 });
 
 const change = (key: string, one: AnyChange): Action => ({

@@ -1,13 +1,9 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { finish, request, until, Workshop } from './work.fixture.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { finish, request, until, type Workshop, workshop } from './work.fixture.ts';
 
 let shop: Workshop;
 beforeEach(async () => {
-  shop = new Workshop([{ name: 'pve1' }, { name: 'pve2', memoryGib: 64 }]);
-  await shop.listen();
-});
-afterEach(async () => {
-  await shop.close();
+  shop = await workshop([{ name: 'pve1' }, { name: 'pve2', memoryGib: 64 }]);
 });
 
 describe('a create plan', () => {

@@ -1,12 +1,7 @@
 import { ContainerDocument } from '@pxmgr/contract/common';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { GIB, gib, inventoryObject } from '../domain/fleet.fixture.ts';
-import { request, Workshop, webSpec } from './work.fixture.ts';
-
-let shop: Workshop;
-afterEach(async () => {
-  await shop.close();
-});
+import { request, webSpec, workshop } from './work.fixture.ts';
 
 const CARD = { address: '0000:01:00.0', vramBytes: gib(12) };
 
@@ -15,13 +10,12 @@ describe('an explanation', () => {
     const shared = { id: 'ceph', type: 'rbd', content: ['rootdir'], shared: true, totalBytes: gib(500) };
     const local = { id: 'local', type: 'dir', content: ['vztmpl'] };
     const document = { cluster: 'home' };
-    shop = new Workshop([
+    const shop = await workshop([
       { name: 'pve1', document, storages: [local, { ...shared, availableBytes: gib(60) }], gpus: [CARD] },
       { name: 'pve2', document, storages: [local, { ...shared, availableBytes: gib(60) }], memoryGib: 16 },
       { name: 'pve3', memoryGib: 4, guests: [{ vmid: 200, name: 'db', memoryBytes: gib(2) }] },
       { name: 'pve4', presence: 'down' },
     ]);
-    await shop.listen();
     const { work } = shop.open();
     const told = [];
     for (const part of [{}, { gpu: { count: 1, vramBytes: gib(8) } }, { memoryBytes: gib(6) }, { cores: 2 }]) {
@@ -53,8 +47,7 @@ describe('an explanation', () => {
   });
 
   it('loses the facts only when nothing needs them', async () => {
-    shop = new Workshop([{ name: 'pve1' }, { name: 'pve2' }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1' }, { name: 'pve2' }]);
     const { work, database } = shop.open();
     const rows = (): unknown => database.sql.prepare('SELECT count(*) FROM placement_facts').pluck().get();
     const first = await work.planner.evaluate(webSpec(), { node: '', excludeNodes: [], vmid: 0 });
@@ -67,8 +60,7 @@ describe('an explanation', () => {
   });
 
   it('of a placement that failed on the way is taken back with it, and the next one is whole', async () => {
-    shop = new Workshop([{ name: 'pve1', memoryGib: 9 }, { name: 'pve2' }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1', memoryGib: 9 }, { name: 'pve2' }]);
     const { work, database } = shop.open();
     const spec = webSpec({ memoryBytes: gib(2) });
     await work.planner.planContainer(request({ spec }));
@@ -84,8 +76,7 @@ describe('an explanation', () => {
   });
 
   it('of one that shared its commit with a failing one is whole, without a new picture of the fleet', async () => {
-    shop = new Workshop([{ name: 'pve1', memoryGib: 9 }, { name: 'pve2' }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1', memoryGib: 9 }, { name: 'pve2' }]);
     const { work, database } = shop.open();
     const plan = async (name: string): ReturnType<typeof work.planner.planContainer> =>
       await work.planner.planContainer(request({ spec: { ...webSpec({ memoryBytes: gib(2) }), name } }));

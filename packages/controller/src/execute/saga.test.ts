@@ -1,14 +1,10 @@
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { failure, finish, request, until, Workshop } from './work.fixture.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { begin, failure, finish, request, until, type Workshop, workshop } from './work.fixture.ts';
 
 let shop: Workshop;
 beforeEach(async () => {
-  shop = new Workshop([{ name: 'pve1' }]);
-  await shop.listen();
-});
-afterEach(async () => {
-  await shop.close();
+  shop = await workshop([{ name: 'pve1' }]);
 });
 
 describe('a step that fails', () => {
@@ -89,8 +85,7 @@ describe('a step that fails', () => {
     const { work } = shop.open();
     const agent = shop.agent('pve1');
     agent.plan('container.start', 'held');
-    const { plan } = await work.planner.planContainer(request());
-    const { id } = work.executor.apply(plan.id);
+    const { id } = await begin(work);
     await until(() => agent.running('container.start') === 1);
     const ours = agent.guests.get(100);
     if (ours !== undefined) agent.guests.set(100, { ...ours, guestUid: 'f'.repeat(32) });
@@ -118,8 +113,7 @@ describe('cancel', () => {
     const { work } = shop.open();
     const agent = shop.agent('pve1');
     agent.plan('container.start', 'held');
-    const { plan } = await work.planner.planContainer(request());
-    const { id } = work.executor.apply(plan.id);
+    const { plan, id } = await begin(work);
     await until(() => agent.running('container.start') === 1);
     work.executor.cancel(id, 'operator:bob');
     const { record } = await finish(work, id);
@@ -193,8 +187,7 @@ describe('the inventory', () => {
     const agent = shop.agent('pve1');
     agent.publishes = false;
     agent.plan('container.start', 'held');
-    const { plan } = await work.planner.planContainer(request());
-    const { id } = work.executor.apply(plan.id);
+    const { id } = await begin(work);
     await until(() => agent.running('container.start') === 1);
     const guest = agent.guests.get(100);
     agent.letGo('container.start');
@@ -202,5 +195,23 @@ describe('the inventory', () => {
     const { record } = await finish(work, id);
     expect(record.operation.problem?.code).toBe('PXM_CONFIRM_TIMEOUT');
     expect(agent.guests.size).toBe(1);
+  });
+});
+
+describe('a guest that was moved to another node meanwhile', () => {
+  it('is left there, and what was promised for it on the old node is free', async () => {
+    const { work } = shop.open();
+    const agent = shop.agent('pve1');
+    agent.publishes = false;
+    agent.plan('container.start', { fails: failure('PXM_GUEST_MOVED') });
+    const { plan, id } = await begin(work);
+    const { record } = await finish(work, id);
+    expect(record).toMatchObject({ state: 'failed', operation: { problem: { code: 'PXM_GUEST_MOVED' } } });
+    expect(record.operation.warnings).toEqual(['container 100 was left as it is']);
+    expect(agent.effects).toEqual(['image.pull', 'container.create 100']);
+    expect(work.records.reservations.get(plan.reservationId)).toMatchObject({
+      state: 'released',
+      endReason: 'its guest was moved to another node',
+    });
   });
 });

@@ -1,6 +1,6 @@
 /** What time alone ends: plans nobody applied, reservations nobody renews, devices of guests that are gone, old records. */
 import type { Clock } from '@pxmgr/kit/clock';
-import { isObserved } from '../plan/field.ts';
+import { isObserved } from '../domain/reservation.ts';
 import { freeDevices } from '../plan/free-devices.ts';
 import type { Records } from '../plan/records.ts';
 import type { Snapshots } from '../plan/snapshots.ts';

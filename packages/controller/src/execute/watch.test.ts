@@ -1,23 +1,18 @@
 import type { OperationEvent } from '@pxmgr/contract/common';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { watchOperation } from './watch.ts';
 import { WatchHub } from './watch-hub.ts';
-import { finish, request, until, Workshop } from './work.fixture.ts';
+import { begin, finish, until, type Workshop, workshop } from './work.fixture.ts';
 import type { Work } from './work.ts';
 
 let shop: Workshop;
 beforeEach(async () => {
-  shop = new Workshop([{ name: 'pve1' }]);
-  await shop.listen();
-});
-afterEach(async () => {
-  await shop.close();
+  shop = await workshop([{ name: 'pve1' }]);
 });
 
 async function held(work: Work): Promise<string> {
   shop.agent('pve1').plan('container.create', 'held');
-  const { plan } = await work.planner.planContainer(request());
-  const { id } = work.executor.apply(plan.id);
+  const { id } = await begin(work);
   await until(() => shop.agent('pve1').running('container.create') === 1);
   return id;
 }

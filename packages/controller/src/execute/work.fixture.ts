@@ -5,8 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hasEnded } from '@pxmgr/contract';
 import { ContainerSpec, type OperationEvent, type Problem } from '@pxmgr/contract/common';
+import type { Plan } from '@pxmgr/contract/controller';
 import { createIdSource, systemClock } from '@pxmgr/kit/clock';
 import { silentLogger } from '@pxmgr/kit/log/logger';
+import { onTestFinished } from 'vitest';
 import { type NodeSketch, SketchedFleet } from '../domain/fleet.fixture.ts';
 import { DEFAULT_POLICY } from '../domain/placement.ts';
 import type { AgentDoor } from '../plan/agent-door.ts';
@@ -42,6 +44,9 @@ export class Workshop {
     this.fleet = new SketchedFleet(sketches);
     for (const { name } of sketches) {
       const agent = new PlayedAgent(name, this.fleet);
+      for (const { document } of this.fleet.objects('container', this.fleet.node(name)?.uid))
+        if (document?.document?.$case === 'container')
+          agent.guests.set(document.document.value.vmid, document.document.value);
       this.agents.set(name, agent);
       this.#lines.add(agent, this.#socket(name));
     }
@@ -103,6 +108,14 @@ export class Workshop {
   }
 }
 
+/** One whose agents listen, and which is gone with the test. */
+export async function workshop(sketches: readonly NodeSketch[], parent?: string): Promise<Workshop> {
+  const shop = new Workshop(sketches, parent);
+  onTestFinished(() => shop.close());
+  await shop.listen();
+  return shop;
+}
+
 export function webSpec(part: Parameters<typeof ContainerSpec.fromPartial>[0] = {}): ContainerSpec {
   return ContainerSpec.fromPartial({
     name: 'web',
@@ -123,6 +136,12 @@ export function request(part: Partial<ContainerRequest> = {}): ContainerRequest 
     actor: 'operator:alice',
     ...part,
   };
+}
+
+/** Plans a container and begins to make it. */
+export async function begin(work: Work, part: Partial<ContainerRequest> = {}): Promise<{ plan: Plan; id: string }> {
+  const { plan } = await work.planner.planContainer(request(part));
+  return { plan, id: work.executor.apply(plan.id).id };
 }
 
 /** What an agent says of a step that failed. */

@@ -5,6 +5,7 @@ import type { FleetView } from '../domain/fleet-view.ts';
 import type { PlacementPolicy } from '../domain/placement.ts';
 import { ActionPlanner } from '../plan/action-planner.ts';
 import type { AgentDoor } from '../plan/agent-door.ts';
+import { holdingsOn } from '../plan/free-devices.ts';
 import { Ledger } from '../plan/ledger.ts';
 import { Planner } from '../plan/planner.ts';
 import { createRecords, type Records } from '../plan/records.ts';
@@ -40,6 +41,8 @@ export interface Work {
   readonly actions: ActionPlanner;
   readonly executor: Executor;
   readonly hub: WatchHub;
+  /** On the node and not in its inventory yet. */
+  promisedMemoryBytes(nodeUid: string): bigint;
   /** For a loop of about 10 s. */
   sweep(): Swept;
   /** Forgets the plans of an earlier process that nobody will apply. Call before anybody can ask for one of this. */
@@ -64,6 +67,10 @@ export function buildWork(deps: WorkDeps): Work {
     actions: new ActionPlanner({ ...planning, planner }),
     executor,
     hub,
+    promisedMemoryBytes: (uid) => {
+      const node = snapshots.node(uid);
+      return BigInt(node === undefined ? 0 : holdingsOn(records.reservations, node).memoryBytes);
+    },
     sweep: () => sweep({ ...deps, records, snapshots }),
     endDrafts: () => {
       endDrafts({ ...deps, records });

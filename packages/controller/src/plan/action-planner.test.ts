@@ -2,10 +2,11 @@ import type { AnyChange } from '@pxmgr/contract';
 import { OperationState, SetOptions } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toProblem } from '@pxmgr/kit/error/to-problem';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { gib } from '../domain/fleet.fixture.ts';
 import type { Action } from '../domain/plan.ts';
 import { DIGEST } from '../execute/agent.fixture.ts';
-import { finish, Workshop } from '../execute/work.fixture.ts';
+import { finish, request, type Workshop, webSpec, workshop } from '../execute/work.fixture.ts';
 import type { Work } from '../execute/work.ts';
 
 const GUEST_UID = 'c'.repeat(32);
@@ -18,16 +19,8 @@ beforeEach(async () => {
     { vmid: 103, name: 'safe', status: 'stopped', protection: true },
     { vmid: 104, name: 'base', status: 'stopped', template: true },
   ];
-  shop = new Workshop([{ name: 'pve1', guests }]);
-  await shop.listen();
-  for (const object of shop.fleet.objects('container')) {
-    const document = object.document?.document;
-    if (document?.$case === 'container') shop.agent('pve1').guests.set(document.value.vmid, document.value);
-  }
+  shop = await workshop([{ name: 'pve1', guests }]);
   work = shop.open().work;
-});
-afterEach(async () => {
-  await shop.close();
 });
 
 const guest = (key: string): { key: string; node: string } => ({ key, node: '' });
@@ -39,8 +32,8 @@ const rollBackAndStart: Action = {
   $case: 'change',
   value: { guest: guest('web'), change: { change: { $case: 'rollbackSnapshot', value: { name: 's1' } } }, start: true },
 };
-const set = (wish: Parameters<typeof SetOptions.fromPartial>[0]): Action =>
-  change({ $case: 'setOptions', value: SetOptions.fromPartial(wish) });
+const set = (wish: Parameters<typeof SetOptions.fromPartial>[0], key?: string): Action =>
+  change({ $case: 'setOptions', value: SetOptions.fromPartial(wish) }, key);
 
 async function carryOut(action: Action): Promise<string | undefined> {
   const plan = await work.actions.plan({ action, dryRun: false, showCommands: false, actor: 'operator:alice' });
@@ -154,13 +147,27 @@ describe('actions on guests', () => {
   });
 
   it('give a guest no more memory or cores than placing would', async () => {
-    const gib = (count: bigint): bigint => count * 2n ** 30n;
     // 32 GiB, of which 1 is the host's, and 1 each of two others that are no template.
-    expect(await refusal(set({ memoryBytes: gib(30n) }))).toBe('PXM_SIZE_UNAVAILABLE');
-    expect(await refusal(set({ memoryBytes: gib(29n) }))).toBe('planned');
-    expect(await refusal(set({ cores: 9 }))).toBe('PXM_SIZE_UNAVAILABLE');
-    expect(await refusal(set({ cores: 8 }))).toBe('planned');
-    expect(await refusal(set({ cores: 0, swapBytes: gib(100n) }))).toBe('planned');
+    expect(await refusal(set({ memoryBytes: gib(30) }))).toBe('PXM_SIZE_UNAVAILABLE');
+    expect(await refusal(set({ memoryBytes: gib(29) }))).toBe('planned');
+    expect(await refusal(set({ cores: 9 }, 'db'))).toBe('PXM_SIZE_UNAVAILABLE');
+    expect(await refusal(set({ cores: 8 }, 'db'))).toBe('planned');
+    expect(await refusal(set({ cores: 0, swapBytes: gib(100) }))).toBe('planned');
+  });
+
+  it('give two guests that ask at once the same room only once, until the inventory shows who has it', async () => {
+    const wish = { memoryBytes: gib(20) };
+    const both = await Promise.all([refusal(set(wish)), refusal(set(wish, 'db'))]);
+    expect(both).toEqual(['planned', 'PXM_SIZE_UNAVAILABLE']);
+    expect(await refusal(set(wish, 'safe'))).toBe('PXM_SIZE_UNAVAILABLE');
+    expect(work.promisedMemoryBytes(shop.fleet.node('pve1')?.uid ?? '')).toBe(gib(19));
+    const large = request({ spec: webSpec({ memoryBytes: gib(20) }) });
+    await expect(work.planner.planContainer(large)).rejects.toMatchObject({ code: 'PXM_PLACEMENT_INFEASIBLE' });
+    const [plan] = work.records.reservations.active();
+    await finish(work, work.executor.apply(plan?.planId ?? '').id);
+    expect(work.records.reservations.active()).toEqual([]);
+    expect(await refusal(set(wish, 'db'))).toBe('PXM_SIZE_UNAVAILABLE');
+    expect(await refusal(set({ memoryBytes: gib(10) }, 'db'))).toBe('planned');
   });
 
   it('are no plan where the agent would refuse the change', async () => {

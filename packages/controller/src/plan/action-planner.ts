@@ -10,6 +10,7 @@ import { checkChange } from '../domain/container-change.ts';
 import type { FleetView } from '../domain/fleet-view.ts';
 import type { NodeState } from '../domain/node-state.ts';
 import { type Action, actionSteps, actionTitle, type PlainAction, type PlanRecord } from '../domain/plan.ts';
+import { isNothing, NO_CLAIM } from '../domain/reservation.ts';
 import { checkReadiness } from '../domain/spec-check.ts';
 import { planClone } from './clone-planner.ts';
 import { type ExactAction, exactAction, isSameDevices } from './exact-action.ts';
@@ -57,7 +58,7 @@ export class ActionPlanner {
   }
 
   /**
-   * Reserves devices, and what a clone takes; a dry run stores nothing. Errors: PXM_INPUT_INVALID, PXM_GUEST_NOT_FOUND, PXM_GUEST_AMBIGUOUS,
+   * Reserves devices, what a guest shall have more, and what a clone takes; a dry run stores nothing. Errors: PXM_INPUT_INVALID, PXM_GUEST_NOT_FOUND, PXM_GUEST_AMBIGUOUS,
    * PXM_GUEST_TEMPLATE, PXM_GUEST_PROTECTED, PXM_GUEST_RUNNING, PXM_NODE_NOT_FOUND, PXM_NODE_DOWN; of a change also
    * PXM_DEVICE_UNAVAILABLE, PXM_SIZE_UNAVAILABLE, PXM_PLAN_STALE and what the agent says against it; of a clone those of `planClone`.
    */
@@ -70,7 +71,7 @@ export class ActionPlanner {
     const subject = action.$case === 'pull' ? await this.#image(action.value) : this.#guest(action);
     requireUp(subject.node);
     const exact = this.#exact(action, subject);
-    const draft = this.#draft(exact.action, subject, request);
+    const draft = this.#draft(exact, subject, request);
     if (action.$case === 'change') await requireAgreed(this.#parts.agents, { plan: draft, action: exact.action });
     const record = request.dryRun
       ? { plan: draft, action: exact.action }
@@ -88,14 +89,14 @@ export class ActionPlanner {
     const { records, snapshots, policy } = this.#parts;
     const node = snapshots.node(uid);
     const guest = node?.guests.get(vmid);
-    if (node === undefined || guest === undefined) return { action, claims: [] };
+    if (node === undefined || guest === undefined) return { action, claim: NO_CLAIM };
     return exactAction(action, { reservations: records.reservations, policy, node, guest });
   }
 
   /** What was agreed with the agent is looked at once more, in one piece with the reservation: nobody gets it between. */
   #keep(draft: Plan, { action, exact, subject }: Agreed): PlanRecord {
     const { records, ledger, snapshots } = this.#parts;
-    if (exact.claims.length === 0) return records.plans.insert({ plan: draft, action: exact.action });
+    if (isNothing(exact.claim)) return records.plans.insert({ plan: draft, action: exact.action });
     return records.database.transaction(() => {
       const now = this.#exact(action, subject);
       const node = snapshots.node(draft.nodeUid);
@@ -108,7 +109,7 @@ export class ActionPlanner {
         throw new PxmError('PXM_VMID_TAKEN', { vmid: String(draft.vmid), owner: holder.holder }, { hint });
       }
       const booked = ledger.book({
-        claim: { memoryBytes: 0, cpuCores: 0, pools: [], devices: now.claims },
+        claim: now.claim,
         node,
         vmid: draft.vmid,
         guestUid: draft.guestUid,
@@ -154,7 +155,7 @@ export class ActionPlanner {
     return { node, vmid: 0, guestUid: '', text, spec };
   }
 
-  #draft(action: PlainAction, { node, vmid, guestUid, text, spec }: Subject, request: ActionRequest): Plan {
+  #draft({ action, claim }: ExactAction, { node, vmid, guestUid, text, spec }: Subject, request: ActionRequest): Plan {
     const { clock, ids, planTtlMs, records } = this.#parts;
     const createdAt = clock.now();
     return {
@@ -167,7 +168,7 @@ export class ActionPlanner {
       nodeName: node.name,
       vmid,
       guestUid,
-      steps: actionSteps(action, text, node.name),
+      steps: actionSteps({ action, subject: text, nodeName: node.name, isReserved: !isNothing(claim) }),
       evaluationId: '',
       reservationId: '',
       state: 'draft',

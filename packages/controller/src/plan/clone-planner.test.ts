@@ -1,9 +1,9 @@
 import { CloneAction } from '@pxmgr/contract/controller';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toProblem } from '@pxmgr/kit/error/to-problem';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { gib } from '../domain/fleet.fixture.ts';
-import { finish, Workshop } from '../execute/work.fixture.ts';
+import { finish, type Workshop, workshop } from '../execute/work.fixture.ts';
 import type { Work } from '../execute/work.ts';
 
 const GUEST_UID = 'c'.repeat(32);
@@ -28,16 +28,8 @@ beforeEach(async () => {
     { vmid: 104, name: 'base', status: 'stopped', template: true, mountPoints: mountPoints('basevol-104') },
   ];
   const storages = ['local', 'local-zfs'].map((id) => ({ id, type: 'dir', content: ['rootdir'] }));
-  shop = new Workshop([{ name: 'pve1', guests: guests as never, storages }, { name: 'pve2' }]);
-  await shop.listen();
-  for (const object of shop.fleet.objects('container')) {
-    const document = object.document?.document;
-    if (document?.$case === 'container') shop.agent('pve1').guests.set(document.value.vmid, document.value);
-  }
+  shop = await workshop([{ name: 'pve1', guests: guests as never, storages }, { name: 'pve2' }]);
   work = shop.open().work;
-});
-afterEach(async () => {
-  await shop.close();
 });
 
 const wish = (part: Parameters<typeof CloneAction.fromPartial>[0]): CloneAction =>

@@ -5,9 +5,11 @@
 import type { PlacementPolicy } from '../domain/placement.ts';
 import {
   type Claim,
-  type DeviceClaim,
   type Holdings,
+  isNothing,
+  isObserved,
   NO_HOLDINGS,
+  outstanding,
   type ReservationRecord,
   sumHoldings,
   withClaim,
@@ -146,10 +148,10 @@ export class Field implements ClaimListener {
     const node = this.#columns.nodes[slot];
     if (node === undefined) return NO_HOLDINGS;
     const promised: Claim[] = [];
-    const settled: DeviceClaim[] = [...claims.settledOn(node.uid)];
+    const settled = claims.settledOn(node.uid);
     for (const record of claims.ofNode(node.uid)) {
-      if (isObserved(record, node)) settled.push(...record.devices);
-      else promised.push(record);
+      const claim = outstanding(record, node);
+      if (!isNothing(claim)) promised.push(claim);
     }
     for (const mate of this.#mates(slot)) if (mate !== slot) promised.push(...(this.#shared[mate] ?? []));
     return promised.length === 0 && settled.length === 0 ? NO_HOLDINGS : sumHoldings(promised, settled);
@@ -173,11 +175,6 @@ export class Field implements ClaimListener {
   #mates(slot: number): readonly number[] {
     return this.#clusters.get(this.#columns.nodes[slot]?.cluster ?? '') ?? [];
   }
-}
-
-/** The guest is in the inventory, so its memory and cores are counted there. */
-export function isObserved(record: ReservationRecord, node: NodeSnapshot): boolean {
-  return node.guests.get(record.vmid)?.guestUid === record.guestUid;
 }
 
 function isSameNode(a: NodeSnapshot, b: NodeSnapshot | undefined): boolean {

@@ -1,4 +1,4 @@
-import { type Holdings, type SettledDevice, sumHoldings } from '../domain/reservation.ts';
+import { type Holdings, outstanding, type SettledDevice, sumHoldings } from '../domain/reservation.ts';
 import type { NodeSnapshot } from '../domain/snapshot.ts';
 import { hasDevice } from '../schedule/fit-change.ts';
 import type { ReservationStore } from '../store/reservations.ts';
@@ -29,7 +29,7 @@ export function holdingsOn(reservations: ReservationStore, node: NodeSnapshot): 
   const claims = reservations.claims();
   const unused = new Set(unusedDevices(reservations, node));
   return sumHoldings(
-    claims.ofNode(node.uid),
+    [...claims.ofNode(node.uid)].map((record) => outstanding(record, node)),
     claims.settledOn(node.uid).filter((device) => !unused.has(device)),
   );
 }

@@ -1,22 +1,16 @@
 import { ContainerDocument, GpuDocument, type InventoryDocument } from '@pxmgr/contract/common';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { GIB, gib, inventoryObject } from '../domain/fleet.fixture.ts';
 import { DIGEST } from '../execute/agent.fixture.ts';
 import { DEFAULT_LIMITS } from '../execute/run-context.ts';
-import { finish, request, Workshop, webSpec } from '../execute/work.fixture.ts';
-
-let shop: Workshop;
-afterEach(async () => {
-  await shop.close();
-});
+import { finish, request, webSpec, workshop } from '../execute/work.fixture.ts';
 
 const CARD = { address: '0000:01:00.0', vramBytes: gib(12) };
 const gpuSpec = (gpu: object): ReturnType<typeof webSpec> => webSpec({ gpu });
 
 describe('planContainer', () => {
   it('names everything: node, vmid, storage, digest, device, volumes of the image', async () => {
-    shop = new Workshop([{ name: 'pve1', gpus: [CARD] }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1', gpus: [CARD] }]);
     shop.agent('pve1').volumes = ['/config', '/cache'];
     const { work } = shop.open();
     const spec = gpuSpec({ count: 1 });
@@ -50,8 +44,7 @@ describe('planContainer', () => {
   });
 
   it('stores nothing on a dry run, and shows the commands of the agent', async () => {
-    shop = new Workshop([{ name: 'pve1' }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1' }]);
     const { work, database } = shop.open();
     const { plan, evaluation } = await work.planner.planContainer(request({ dryRun: true, showCommands: true }));
     expect(plan).toMatchObject({ id: '', vmid: 100, reservationId: '' });
@@ -66,8 +59,7 @@ describe('planContainer', () => {
   });
 
   it('refuses with the stored explanation when no node fits', async () => {
-    shop = new Workshop([{ name: 'pve1', memoryGib: 4 }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1', memoryGib: 4 }]);
     const { work } = shop.open();
     const spec = webSpec({ memoryBytes: gib(16) });
     const failure = await work.planner.planContainer(request({ spec })).catch((error: unknown) => error);
@@ -82,7 +74,7 @@ describe('planContainer', () => {
   });
 
   it('lists every problem of a spec at once', async () => {
-    shop = new Workshop([{ name: 'pve1' }]);
+    const shop = await workshop([{ name: 'pve1' }]);
     const { work } = shop.open();
     const spec = webSpec({ name: '-web', memoryBytes: 5n, networks: [{ bridge: '' }], mounts: [{ target: 'data' }] });
     const constraints = { node: '', excludeNodes: [], vmid: 7 };
@@ -93,8 +85,7 @@ describe('planContainer', () => {
   });
 
   it('is found by evaluation, plan and operation', async () => {
-    shop = new Workshop([{ name: 'pve1' }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1' }]);
     const { work } = shop.open();
     const { plan, evaluation } = await work.planner.planContainer(request());
     const { id } = work.executor.apply(plan.id);
@@ -107,11 +98,10 @@ describe('sixteen planners at once', () => {
   it('get each vmid and each whole card once', async () => {
     const cards = (count: number): (typeof CARD)[] =>
       Array.from({ length: count }, (_, i) => ({ ...CARD, address: `0000:0${i + 1}:00.0` }));
-    shop = new Workshop([
+    const shop = await workshop([
       { name: 'pve1', gpus: cards(2) },
       { name: 'pve2', gpus: cards(3) },
     ]);
-    await shop.listen();
     const { work } = shop.open();
     const wish = request({ spec: gpuSpec({ count: 1, exclusive: true }) });
     const outcomes = await Promise.allSettled(Array.from({ length: 16 }, () => work.planner.planContainer(wish)));
@@ -124,8 +114,7 @@ describe('sixteen planners at once', () => {
   });
 
   it('share a card up to its memory, also after the first guest is in the inventory', async () => {
-    shop = new Workshop([{ name: 'pve1', gpus: [CARD] }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1', gpus: [CARD] }]);
     const { work } = shop.open();
     const wish = request({ spec: gpuSpec({ count: 1, vramBytes: gib(8) }) });
     const { plan } = await work.planner.planContainer(wish);
@@ -145,8 +134,7 @@ describe('sixteen planners at once', () => {
   });
 
   it('see what the others are promised: memory is never sold twice', async () => {
-    shop = new Workshop([{ name: 'pve1', memoryGib: 9 }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1', memoryGib: 9 }]);
     const { work } = shop.open();
     const wish = request({ spec: webSpec({ memoryBytes: gib(2) }) });
     const outcomes = await Promise.allSettled(Array.from({ length: 16 }, () => work.planner.planContainer(wish)));
@@ -162,8 +150,7 @@ describe('a card', () => {
     ['named by its path is not taken as a whole', byPath, whole],
     ['taken as a whole is not shared by its path', whole, byPath],
   ])('%s', async (_what, first, second) => {
-    shop = new Workshop([{ name: 'pve1', gpus: [CARD] }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1', gpus: [CARD] }]);
     const { work } = shop.open();
     await work.planner.planContainer(request({ spec: first }));
     await expect(work.planner.planContainer(request({ spec: second }))).rejects.toMatchObject({
@@ -175,8 +162,7 @@ describe('a card', () => {
 
 describe('a plan that waits', () => {
   it('ends with its reservation when its time is over', async () => {
-    shop = new Workshop([{ name: 'pve1' }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1' }]);
     const { work, database } = shop.open();
     const { plan } = await work.planner.planContainer(request());
     database.sql.prepare('UPDATE plan SET expires_ms = 1').run();
@@ -189,8 +175,7 @@ describe('a plan that waits', () => {
   });
 
   it('is refused when its vmid was taken meanwhile', async () => {
-    shop = new Workshop([{ name: 'pve1' }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1' }]);
     const { work } = shop.open();
     const { plan } = await work.planner.planContainer(request());
     const value = ContainerDocument.fromPartial({ vmid: 100, name: 'by-hand' });
@@ -205,8 +190,7 @@ describe('a plan that waits', () => {
     ['usb', { devices: [{ path: '/dev/serial/by-id/stick' }] }, 'usb:1-1'],
   ])('is refused when a person gave its %s to another guest meanwhile', async (_kind, wish, device) => {
     const usb = [{ id: '1-1', devicePaths: ['/dev/serial/by-id/stick'] }];
-    shop = new Workshop([{ name: 'pve1', gpus: [CARD], usb }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1', gpus: [CARD], usb }]);
     const { work } = shop.open();
     const { plan } = await work.planner.planContainer(request({ spec: webSpec(wish) }));
     const devices = [{ path: '/dev/serial/by-id/stick' }];
@@ -229,8 +213,7 @@ describe('a plan that waits', () => {
 
 describe('a plan that was not applied', () => {
   it('ends with the process that made it: nobody else will ever apply it', async () => {
-    shop = new Workshop([{ name: 'pve1' }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1' }]);
     const { work } = shop.open();
     const { plan } = await work.planner.planContainer(request());
     const { plan: applied } = await work.planner.planContainer(request());
@@ -250,8 +233,7 @@ describe('a clock that was set back', () => {
   const YEAR_MS = 365 * 24 * 3600 * 1000;
 
   it('ends plans of the time before, and holds no reservation until then', async () => {
-    shop = new Workshop([{ name: 'pve1' }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1' }]);
     const { work, database } = shop.open();
     const { plan: draft } = await work.planner.planContainer(request());
     const { plan: failed } = await work.planner.planContainer(request());
@@ -267,8 +249,7 @@ describe('a clock that was set back', () => {
   });
 
   it('lets no vmid rest for that long', async () => {
-    shop = new Workshop([{ name: 'pve1' }]);
-    await shop.listen();
+    const shop = await workshop([{ name: 'pve1' }]);
     const { work } = shop.open();
     work.records.vmids.markFailed(100, Date.now() + YEAR_MS);
     work.records.vmids.markFailed(101, Date.now());
