@@ -1,8 +1,9 @@
 /** Destroying datasets, snapshots and bookmarks, with the refusals of openzfs/zfs. */
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { ToolError } from '../call/tool.ts';
 import type { Host } from '../host/host.ts';
 import { destroyIfDeferred } from './deferred.ts';
-import { detach, requireIdle } from './mounting.ts';
+import { detach, mountedBelow, requireIdle } from './mounting.ts';
 import { openText } from './names.ts';
 import { refuse } from './refuse.ts';
 import { sending } from './send.ts';
@@ -26,6 +27,10 @@ export interface DestroyOptions {
   readonly recursive: boolean;
   /** -R: clones too. */
   readonly withClones?: boolean;
+  /** False for anybody but root. */
+  readonly mayUnmount?: boolean;
+  /** Throws what the caller may not do to the dataset or snapshot. */
+  readonly permit?: (name: string) => void;
 }
 
 /** What a destroy of that dataset would remove, in ZFS's order: children, snapshots, itself. Holds are not looked at. */
@@ -67,27 +72,76 @@ export function cloneDependents(state: PoolState, snapshot: string): string[] {
   return clonesOf(state, snapshot).flatMap((clone) => dependents(state, clone));
 }
 
-/** All of it or nothing: a busy mount or a held snapshot anywhere stops it. */
+/**
+ * One after the other, as cmd/zfs/zfs_main.c destroy_callback goes: the snapshots up to the next dataset all or none,
+ * then that dataset; with -r a failure is told and the rest goes on.
+ */
 export function destroyDataset(host: Host, name: string, options: DestroyOptions): void {
-  const files = changePools(host, (state) => {
-    const plan = destroyPlan(state, name, options);
-    const datasets = plan.flatMap((entry) => findDataset(state, entry) ?? []);
-    requireIdle(host, [...datasets].reverse());
-    const held = plan.filter((entry) => (findSnapshot(state, entry)?.snapshot.holds.length ?? 0) > 0);
-    if (held.length > 0) refuse(held.map(heldText).join('\n'));
-    for (const dataset of datasets) {
-      detach(host, dataset, false);
-      removeMountpoint(host, state, dataset);
+  destroyInOrder(host, destroyPlan(readPools(host), name, options), options);
+}
+
+function destroyInOrder(host: Host, plan: readonly string[], options: DestroyOptions): void {
+  const problems: string[] = [];
+  let snapshots: string[] = [];
+  const attempt = (work: () => void): void => {
+    try {
+      work();
+    } catch (err) {
+      if (!(err instanceof ToolError) || !options.recursive) throw err;
+      problems.push(err.message);
     }
-    const dropped = plan.map((entry) => filesOf(host, state, entry));
-    state.datasets = state.datasets.filter((dataset) => !plan.includes(dataset.name));
-    for (const dataset of state.datasets)
-      dataset.snapshots = dataset.snapshots.filter((snapshot) => !plan.includes(`${dataset.name}@${snapshot.name}`));
+  };
+  const destroyBatch = (): void => {
+    const batch = snapshots;
+    snapshots = [];
+    if (batch.length > 0) removeSnapshots(host, batch, options);
+  };
+  for (const entry of plan)
+    if (entry.includes('@')) snapshots.push(entry);
+    else
+      attempt(() => {
+        destroyBatch();
+        destroyOne(host, entry, options);
+      });
+  attempt(destroyBatch);
+  if (problems.length > 0) throw new ToolError(problems.join(''), 1);
+}
+
+function destroyOne(host: Host, name: string, options: DestroyOptions): void {
+  const files = changePools(host, (state) => {
+    const dataset = findDataset(state, name);
+    if (dataset === undefined) return undefined;
+    requireUnmountable(host, state, { dataset, options });
+    requireChildless(state, dataset);
+    detach(host, dataset, false);
+    removeMountpoint(host, state, dataset);
+    state.datasets = state.datasets.filter((other) => other !== dataset);
     state.txg += 1;
-    for (const { origin } of datasets) if (origin !== undefined) destroyIfDeferred(host, state, origin);
-    return dropped;
+    if (dataset.origin !== undefined) destroyIfDeferred(host, state, dataset.origin);
+    return host.simPath('unmounted', dataset.guid);
   });
-  for (const path of files) rmSync(path, { recursive: true, force: true });
+  if (files !== undefined) rmSync(files, { recursive: true, force: true });
+}
+
+/** Not by anybody but root, not with another mount inside, not while a process works there. */
+function requireUnmountable(
+  host: Host,
+  state: PoolState,
+  at: { dataset: DatasetRecord; options: DestroyOptions },
+): void {
+  const { name, mountedAt } = at.dataset;
+  const failed = (reason: string): never => refuse(`cannot unmount '${mountedAt ?? ''}': ${reason}`);
+  if (mountedAt !== undefined && at.options.mayUnmount === false) failed('permission denied');
+  if (mountedAt !== undefined && mountedBelow(state, name).length > 1) failed('pool or dataset is busy');
+  requireIdle(host, [at.dataset]);
+  at.options.permit?.(name);
+}
+
+/** What a failure before this one left of its children and snapshots (module/zfs/dsl_destroy.c dsl_destroy_head_check_impl). */
+function requireChildless(state: PoolState, dataset: DatasetRecord): void {
+  const failed = (reason: string): never => refuse(`cannot destroy '${dataset.name}': ${reason}`);
+  if (dataset.snapshots.length > 0) failed('dataset is busy');
+  if (subtree(state, dataset.name).length > 1) failed('dataset already exists');
 }
 
 /** Also of one that is not mounted; a mountpoint of its own stays (openzfs/zfs lib/libzfs/libzfs_mount.c remove_mountpoint). */
@@ -98,12 +152,6 @@ function removeMountpoint(host: Host, state: PoolState, dataset: DatasetRecord):
   if (mountpoint === undefined || !mountpoint.startsWith('/')) return;
   const directory = host.path(mountpoint);
   if (existsSync(directory) && readdirSync(directory).length === 0) rmdirSync(directory);
-}
-
-function filesOf(host: Host, state: PoolState, name: string): string {
-  const snapshot = findSnapshot(state, name)?.snapshot;
-  if (snapshot !== undefined) return snapshotDirectory(host, snapshot);
-  return host.simPath('unmounted', findDataset(state, name)?.guid ?? '-');
 }
 
 function heldText(name: string): string {
@@ -134,29 +182,40 @@ function tagsOf(dataset: DatasetRecord, part: string): string[] {
   return from < 0 || to < 0 ? [] : tags.slice(from, to + 1);
 }
 
-export interface SnapshotDestroyOptions {
-  readonly recursive?: boolean;
+export interface SnapshotDestroyOptions extends DestroyOptions {
   readonly defer?: boolean;
-  readonly withClones?: boolean;
 }
 
-export function destroySnapshots(host: Host, argument: string, options: SnapshotDestroyOptions = {}): void {
-  const names = matchingSnapshots(readPools(host), argument, options.recursive === true);
-  if (options.withClones === true)
-    for (const clone of names.flatMap((name) => clonesOf(readPools(host), name)))
-      if (findDataset(readPools(host), clone) !== undefined)
-        destroyDataset(host, clone, { recursive: true, withClones: true });
-  changePools(host, (state) => {
+export function destroySnapshots(
+  host: Host,
+  argument: string,
+  options: SnapshotDestroyOptions = { recursive: false },
+): void {
+  const names = matchingSnapshots(readPools(host), argument, options.recursive);
+  if (options.withClones === true) destroyInOrder(host, clonesToDestroy(readPools(host), names), options);
+  removeSnapshots(host, names, options);
+}
+
+/** Clones of the snapshots with what hangs on them, in the order in which they go. */
+export function clonesToDestroy(state: PoolState, snapshots: readonly string[]): string[] {
+  return [...new Set(snapshots.flatMap((name) => cloneDependents(state, name)))];
+}
+
+/** All of them or none. */
+function removeSnapshots(host: Host, names: readonly string[], options: SnapshotDestroyOptions): void {
+  const files = changePools(host, (state) => {
     requireFree(state, names, { mayWait: options.defer === true, busy: sending(host) });
-    for (const name of names) {
+    for (const name of names) options.permit?.(name);
+    return names.flatMap((name) => {
       const found = findSnapshot(state, name);
-      if (found === undefined) continue;
+      if (found === undefined) return [];
       if (options.defer === true) found.snapshot.isDeferred = true;
-      if (found.snapshot.holds.length > 0 || clonesOf(state, name).length > 0) continue;
+      if (found.snapshot.holds.length > 0 || clonesOf(state, name).length > 0) return [];
       found.dataset.snapshots = found.dataset.snapshots.filter((snapshot) => snapshot !== found.snapshot);
-      rmSync(snapshotDirectory(host, found.snapshot), { recursive: true, force: true });
-    }
+      return [snapshotDirectory(host, found.snapshot)];
+    });
   });
+  for (const path of files) rmSync(path, { recursive: true, force: true });
 }
 
 /** Clones are looked for before holds, as libzfs does before it asks the kernel. */
@@ -179,11 +238,13 @@ function requireFree(
   if (held.length > 0) refuse(held.map(heldText).join('\n'));
 }
 
-export function destroyBookmark(host: Host, name: string): void {
+export function destroyBookmark(host: Host, name: string, permit?: () => void): void {
   changePools(host, (state) => {
     const [of = '', mark = ''] = name.split('#');
     const dataset = findDataset(state, of);
-    if (dataset?.bookmarks.some((entry) => entry.name === mark) !== true) refuse(`bookmark '${name}' does not exist.`);
-    else dataset.bookmarks = dataset.bookmarks.filter((entry) => entry.name !== mark);
+    if (dataset?.bookmarks.some((entry) => entry.name === mark) !== true)
+      return refuse(`bookmark '${name}' does not exist.`);
+    permit?.();
+    dataset.bookmarks = dataset.bookmarks.filter((entry) => entry.name !== mark);
   });
 }

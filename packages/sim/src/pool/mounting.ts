@@ -108,7 +108,9 @@ export function remounting(host: Host, state: PoolState, at: { name: string; wor
   for (const dataset of mounted) if (mountsItself(state, dataset)) attach(host, state, dataset);
 }
 
-export function mountDataset(host: Host, state: PoolState, name: string): void {
+/** `permit` is asked last and throws what the caller may not do. */
+export function mountDataset(host: Host, state: PoolState, at: { name: string; permit?: () => void }): void {
+  const { name } = at;
   const dataset = findDataset(state, name) ?? refuse(openText(name, 'dataset'));
   if (dataset.type === 'volume') refuse(`cannot open '${name}': operation not applicable to datasets of this type`);
   const mountpoint = mountpointOf(state, dataset);
@@ -116,8 +118,11 @@ export function mountDataset(host: Host, state: PoolState, name: string): void {
   if (mountpoint === 'none') failed('no mountpoint set');
   if (mountpoint === 'legacy') failed('legacy mountpoint\nuse mount(8) to mount this filesystem');
   if (dataset.properties['canmount'] === 'off') failed("'canmount' property is set to 'off'");
-  if (dataset.mountedAt !== undefined) failed('filesystem already mounted');
   if (!isKeyLoaded(state, dataset)) failed('encryption key not loaded');
+  if (dataset.partial !== undefined)
+    failed('Contains partially-completed state from "zfs receive -s", which can be resumed with "zfs send -t"');
+  if (dataset.mountedAt !== undefined) failed('filesystem already mounted');
+  at.permit?.();
   attach(host, state, dataset);
 }
 
@@ -128,25 +133,33 @@ export function mountAll(host: Host, state: PoolState, below: string | undefined
     if (dataset.mountedAt === undefined && mountsItself(state, dataset)) attach(host, state, dataset);
 }
 
-/** The file system and what is mounted below it. */
-export function unmountDataset(host: Host, state: PoolState, argument: string): void {
-  const dataset = argument.startsWith('/') ? mountedOn(state, argument) : findDataset(state, argument);
-  if (dataset === undefined)
-    refuse(
-      argument.startsWith('/') ? `cannot unmount '${argument}': not currently mounted` : openText(argument, 'dataset'),
-    );
+/** The file system and what is mounted below it; `permit` is asked last. */
+export function unmountDataset(host: Host, state: PoolState, at: { name: string; permit?: () => void }): void {
+  const argument = at.name;
+  const dataset = argument.startsWith('/') ? mountedOn(host, state, argument) : findDataset(state, argument);
+  if (dataset === undefined) refuse(openText(argument, 'dataset'));
+  const { name } = dataset;
   if (dataset.type === 'volume') refuse(`cannot open '${argument}': operation not applicable to datasets of this type`);
   const mountpoint = mountpointOf(state, dataset);
   if (mountpoint === 'legacy')
-    refuse(`cannot unmount '${argument}': legacy mountpoint\nuse umount(8) to unmount this filesystem`);
+    refuse(`cannot unmount '${name}': legacy mountpoint\nuse umount(8) to unmount this filesystem`);
   if (dataset.mountedAt === undefined) refuse(`cannot unmount '${argument}': not currently mounted`);
-  const all = mountedBelow(state, dataset.name);
+  at.permit?.();
+  const all = mountedBelow(state, name);
   requireIdle(host, all);
   for (const one of [...all].reverse()) detach(host, one, true);
 }
 
-function mountedOn(state: PoolState, path: string): DatasetRecord | undefined {
-  return state.datasets.find((dataset) => dataset.mountedAt === path);
+/** A path must be the very place of a mount, and exist (cmd/zfs/zfs_main.c unshare_unmount_path). */
+function mountedOn(host: Host, state: PoolState, path: string): DatasetRecord {
+  const dataset = state.datasets.find(({ mountedAt }) => mountedAt === path);
+  if (dataset !== undefined) return dataset;
+  if (!existsSync(host.path(path)))
+    refuse(
+      `cannot open '${path}': No such file or directory\nwarning: ${path} not in/proc/self/mounts\n${path}: No such file or directory`,
+    );
+  const isInside = state.datasets.some(({ mountedAt }) => mountedAt !== undefined && path.startsWith(`${mountedAt}/`));
+  return refuse(`cannot unmount '${path}': ${isInside ? 'not a mountpoint' : 'not a ZFS filesystem'}`);
 }
 
 export function unmountPool(host: Host, state: PoolState, name: string): void {

@@ -19,8 +19,33 @@ export function isKnownProperty(name: string): boolean {
     name === 'name' ||
     NATIVE.has(name) ||
     (isUserProperty(name) && name.length < 256 && /^[a-z0-9:_.\-]+$/.test(name)) ||
-    /^written[@#].+|^(user|group|project)(obj)?(used|quota)@.+/.test(name)
+    /^written[@#].+/.test(name) ||
+    ARGUMENT_PROPERTY.test(name)
   );
+}
+
+const ARGUMENT_PROPERTY = /^(user|group|project)(obj)?(used|quota)@(.+)$/;
+const NAMED_IDS: Readonly<Record<string, number>> = { root: 0, daemon: 1, backup: 34, nobody: 65_534 };
+
+/** A quota of one user is kept by the user's number; everything else under its name. */
+export function storedName(name: string): string {
+  const who = ARGUMENT_PROPERTY.exec(name)?.[4];
+  return who === undefined ? name : `${name.slice(0, name.length - who.length)}${NAMED_IDS[who] ?? who}`;
+}
+
+/** Whose quota of files or objects the stored property is. */
+export function propertyHolder(property: string, whose: 'user' | 'group'): number | undefined {
+  const [, word, , what, id] = ARGUMENT_PROPERTY.exec(property) ?? [];
+  return word === whose && what === 'quota' ? Number(id) : undefined;
+}
+
+function storedQuota(name: string, value: string): string {
+  const [, , , what, who = ''] = ARGUMENT_PROPERTY.exec(name) ?? [];
+  if (NAMED_IDS[who] === undefined && !/^\d+$/.test(who)) throw new Error(`'${name}' has an invalid user/group name`);
+  if (what !== 'quota') throw new Error(`'${name}' is readonly`);
+  const bytes = value === 'none' ? 0 : sizeBytes(value);
+  if (bytes === undefined) throw new Error(sizeProblem(value));
+  return String(bytes);
 }
 
 export type DatasetKind = 'filesystem' | 'volume';
@@ -28,6 +53,8 @@ export type DatasetKind = 'filesystem' | 'volume';
 /** The stored form. Throws Error with the reason as it stands after `cannot create 'X': `. */
 export function storedValue(name: string, value: string, at: { kind: DatasetKind; isNew: boolean }): string {
   if (isUserProperty(name)) return storedUserValue(name, value);
+  if (name === 'name' || /^written[@#]/.test(name)) throw new Error(`'${name}' is readonly`);
+  if (ARGUMENT_PROPERTY.test(name)) return storedQuota(name, value);
   const rule = NATIVE.get(name);
   if (rule === undefined) throw new Error(`invalid property '${name}'`);
   if (!rule.kinds.includes(at.kind === 'volume' ? 'v' : 'f'))
@@ -38,6 +65,9 @@ export function storedValue(name: string, value: string, at: { kind: DatasetKind
 
 function storedByKind(rule: NativeProperty, value: string, kind: DatasetKind): string {
   if (rule.name === 'mountpoint') return storedMountpoint(value);
+  if (rule.name === 'mlslabel') throw new Error('mlslabels are unsupported');
+  if (rule.name === 'keylocation' && !/^(prompt|none|file:\/\/\/.+|https?:\/\/.+)$/.test(value))
+    throw new Error('invalid keylocation');
   if (/<size>/.test(rule.values)) return storedSize(rule.name, value, kind);
   if (/power of 2/.test(rule.values)) return storedBlockSize(rule.name, value);
   if (/<count>|<iters>/.test(rule.values)) return storedCount(rule.name, value);

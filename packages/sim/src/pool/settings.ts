@@ -1,10 +1,11 @@
 /** Properties and holds of datasets and snapshots. */
+import { ToolError } from '../call/tool.ts';
 import type { Host } from '../host/host.ts';
 import { destroyIfDeferred } from './deferred.ts';
-import { attach, mountedBelow, mountsItself, remounting } from './mounting.ts';
+import { attach, mountsItself, remounting } from './mounting.ts';
 import { openText } from './names.ts';
-import { type DatasetKind, humanSize, isUserProperty, storedValue } from './properties.ts';
-import { NATIVE } from './property-table.ts';
+import { type DatasetKind, humanSize, isUserProperty, storedName, storedValue } from './properties.ts';
+import { NATIVE, propertyName } from './property-table.ts';
 import { type Pairs, refuse } from './refuse.ts';
 import {
   changePools,
@@ -12,31 +13,75 @@ import {
   findDataset,
   findSnapshot,
   type PoolState,
+  parentOf,
   type SnapshotRecord,
   subtree,
 } from './state.ts';
 import { usageOf } from './usage.ts';
 import { blockSize, volumeReservation } from './volume.ts';
 
+export interface SetOptions {
+  /** -u: what is mounted stays where it is, and nothing is mounted. */
+  readonly keepsMounts?: boolean;
+  /** Asked when all that needs no kernel was looked at: throws what the caller may not do. */
+  readonly permit?: () => void;
+}
+
+export interface SetSpec {
+  readonly pairs: Pairs;
+  readonly options: SetOptions;
+}
+
 /** All pairs or none; `zfs set` ends with 255. */
-export function setProperties(host: Host, name: string, pairs: Pairs): void {
+export function setProperties(host: Host, name: string, given: Pairs | SetSpec): void {
+  const { pairs, options } = 'pairs' in given ? given : { pairs: given, options: {} };
   const failed = (reason: string): never => refuse(`cannot set property for '${name}': ${reason}`, 255);
   changePools(host, (state) => {
     const snapshot = findSnapshot(state, name)?.snapshot;
-    const dataset = snapshot === undefined ? findDataset(state, name) : undefined;
-    const target = snapshot ?? dataset ?? refuse(openText(name, 'any'));
-    if (dataset === undefined && pairs.some(([key]) => !isUserProperty(key)))
-      failed('this property can not be modified for snapshots');
-    const kind = dataset?.type ?? 'filesystem';
-    const values = pairs.map(([key, value]) => [key, checkedValue(key, value, { kind, failed })] as const);
-    if (dataset === undefined) {
-      for (const [key, value] of values) target.properties[key] = value;
+    if (snapshot !== undefined) {
+      setOnSnapshot(snapshot, { pairs, options, failed });
       return;
     }
-    requireVolumeSize(dataset, values, failed);
-    requireRoom(host, state, { dataset, values, failed });
-    change(host, state, { dataset, values });
+    const dataset = findDataset(state, name) ?? refuse(openText(name, 'any'));
+    const values = pairs.map(([key, value]) => checkedPair(key, value, { kind: dataset.type, failed }));
+    requirePossible(dataset, values, failed);
+    options.permit?.();
+    requireRoom(host, state, { dataset, values: withReservation(dataset, values), failed });
+    change(host, state, { dataset, values, options });
   });
+}
+
+function setOnSnapshot(snapshot: SnapshotRecord, at: SetSpec & { failed: (reason: string) => never }): void {
+  const { pairs, options, failed } = at;
+  if (pairs.some(([key]) => !isUserProperty(key))) failed('this property can not be modified for snapshots');
+  const values = pairs.map(([key, value]) => checkedPair(key, value, { kind: 'filesystem', failed }));
+  options.permit?.();
+  for (const [key, value] of values) snapshot.properties[key] = value;
+}
+
+/** Against what the dataset is (lib/libzfs/libzfs_dataset.c zfs_valid_proplist). */
+function requirePossible(dataset: DatasetRecord, values: Pairs, failed: (reason: string) => never): void {
+  requireVolumeSize(dataset, values, failed);
+  const given = new Map(values);
+  const [version, keylocation] = [given.get('version'), given.get('keylocation')];
+  const now = dataset.properties['version'] ?? NATIVE.get('version')?.byDefault ?? '';
+  if (version !== undefined && Number(version) < Number(now)) failed(`Can not downgrade; already at version ${now}`);
+  if (keylocation !== undefined && keylocation !== 'none' && dataset.key === undefined)
+    failed("keylocation must be 'none' for unencrypted datasets");
+  if (keylocation === 'none' && dataset.key !== undefined)
+    failed("keylocation must not be 'none' for encrypted datasets");
+}
+
+/** A volume that reserves its size reserves its new size too. */
+function withReservation(dataset: DatasetRecord, values: Pairs): Pairs {
+  const volsize = values.find(([key]) => key === 'volsize')?.[1];
+  if (volsize === undefined || !isThick(dataset)) return values;
+  const grown = { properties: { ...dataset.properties, volsize } };
+  return [...values, ['refreservation', String(volumeReservation(grown))]];
+}
+
+function isThick({ properties }: DatasetRecord): boolean {
+  return Number(properties['refreservation'] ?? '0') > 0;
 }
 
 /** Nothing is rounded here, unlike at creation. */
@@ -48,33 +93,53 @@ function requireVolumeSize(dataset: DatasetRecord, values: Pairs, failed: (reaso
   if (bytes === 0) failed("'volsize' cannot be zero");
 }
 
-function change(host: Host, state: PoolState, at: { dataset: DatasetRecord; values: Pairs }): void {
+/**
+ * A new mountpoint moves what is mounted, and mounts what inherits it; `canmount` only ever unmounts
+ * (lib/libzfs/libzfs_dataset.c zfs_prop_set_list_flags, lib/libzfs/libzfs_changelist.c changelist_postfix).
+ */
+function change(
+  host: Host,
+  state: PoolState,
+  at: { dataset: DatasetRecord; values: Pairs; options: SetOptions },
+): void {
   const { dataset, values } = at;
   const write = (): void => {
     for (const [key, value] of values) writeOne(dataset, key, value);
   };
-  if (!values.some(([key]) => key === 'mountpoint' || key === 'canmount')) {
+  const isMoved = values.some(([key]) => key === 'mountpoint');
+  const isUnmounted = values.some(([key, value]) => key === 'canmount' && value === 'off');
+  if (at.options.keepsMounts === true || !(isMoved || isUnmounted)) {
     write();
     return;
   }
-  remounting(host, state, { name: dataset.name, work: write });
+  try {
+    remounting(host, state, { name: dataset.name, work: write });
+  } catch (err) {
+    throw err instanceof ToolError ? new ToolError(err.message, 255) : err;
+  }
+  if (isMoved) mountInheriting(host, state, dataset);
+}
+
+function mountInheriting(host: Host, state: PoolState, dataset: DatasetRecord): void {
   if (dataset.mountedAt === undefined && mountsItself(state, dataset)) attach(host, state, dataset);
+  for (const child of state.datasets.filter(({ name }) => parentOf(name) === dataset.name))
+    if (child.properties['mountpoint'] === undefined) mountInheriting(host, state, child);
 }
 
 function writeOne(dataset: DatasetRecord, key: string, value: string): void {
-  const isThick = Number(dataset.properties['refreservation'] ?? '0') > 0;
+  const wasThick = isThick(dataset);
   dataset.properties[key] = value;
-  if ((key === 'volsize' && isThick) || value === 'auto')
+  if ((key === 'volsize' && wasThick) || value === 'auto')
     dataset.properties['refreservation'] = String(volumeReservation(dataset));
 }
 
-function checkedValue(
+function checkedPair(
   key: string,
   value: string,
   at: { kind: DatasetKind; failed: (reason: string) => never },
-): string {
+): readonly [string, string] {
   try {
-    return storedValue(key, value, { kind: at.kind, isNew: false });
+    return [storedName(key), storedValue(key, value, { kind: at.kind, isNew: false })];
   } catch (err) {
     return at.failed((err as Error).message);
   }
@@ -95,27 +160,39 @@ function requireRoom(
   }
 }
 
+/** Before anything is opened; `word` is the property as it was given (cmd/zfs/zfs_main.c zfs_do_inherit). */
+export function requireInheritable(word: string, toReceived: boolean): void {
+  const property = propertyName(word);
+  const rule = NATIVE.get(property);
+  if (rule === undefined) return;
+  if (!rule.isEditable) refuse(`${word} property is read-only`);
+  if (!rule.isInherited && !toReceived) {
+    const hint = /^(ref)?(quota|reservation)$/.test(property)
+      ? `\nuse 'zfs set ${word}=none' to clear\nuse 'zfs inherit -S ${word}' to revert to received value`
+      : '';
+    refuse(`'${word}' property cannot be inherited${hint}`);
+  }
+  if (toReceived && /^(volsize|version)$/.test(property))
+    refuse(`'${word}' property cannot be reverted to a received value`);
+}
+
 /** `toReceived`: what a stream brought along counts again (-S). */
 export function inheritProperty(
   host: Host,
-  property: string,
-  at: { name: string; recursive: boolean; toReceived: boolean },
+  word: string,
+  at: { name: string; recursive: boolean; toReceived: boolean; permit?: () => void },
 ): void {
-  if (/^(ref)?(quota|reservation)$/.test(property) && !at.toReceived) {
-    refuse(
-      `'${property}' property cannot be inherited\nuse 'zfs set ${property}=none' to clear\nuse 'zfs inherit -S ${property}' to revert to received value`,
-    );
-  }
+  const property = propertyName(word);
   const rule = NATIVE.get(property);
-  if (rule !== undefined && !rule.isEditable) refuse(`${property} property is read-only`);
-  if (at.toReceived && /^(volsize|version)$/.test(property))
-    refuse(`'${property}' property cannot be reverted to a received value`);
-  if (rule !== undefined && !rule.isInherited && !at.toReceived && property !== 'canmount')
-    refuse(`'${property}' property cannot be inherited`);
+  const applies = (kind: string): boolean => rule === undefined || rule.kinds.includes(kind.charAt(0));
   changePools(host, (state) => {
     const targets = holdersOf(state, at.name, at.recursive);
+    const fitting = targets.filter((target) => applies(isDataset(target) ? target.type : 'snapshot'));
+    if (fitting.length === 0 && !at.recursive)
+      refuse(`cannot inherit ${word} for '${at.name}': property doesn't apply to datasets of this type`);
+    at.permit?.();
     const clear = (): void => {
-      for (const target of targets) without(target, property, at.toReceived);
+      for (const target of fitting) without(target, property, at.toReceived);
     };
     if (property === 'mountpoint') remounting(host, state, { name: at.name, work: clear });
     else clear();
@@ -137,16 +214,26 @@ function holdersOf(state: PoolState, name: string, recursive: boolean): (Dataset
   const snapshot = findSnapshot(state, name)?.snapshot;
   if (snapshot !== undefined) return [snapshot];
   const dataset = findDataset(state, name) ?? refuse(openText(name, 'dataset'));
-  return recursive ? subtree(state, name) : [dataset];
+  return recursive ? subtree(state, name).flatMap((one) => [one, ...one.snapshots]) : [dataset];
 }
 
-export function hold(host: Host, tag: string, at: { name: string; recursive: boolean }): void {
+export interface HoldAt {
+  readonly name: string;
+  readonly recursive: boolean;
+  readonly permit?: () => void;
+}
+
+const LONGEST_TAG = 256;
+
+export function hold(host: Host, tag: string, at: HoldAt): void {
   if (!at.name.includes('@')) refuse(`'${at.name}' is not a snapshot`);
   changePools(host, (state) => {
     const failed = (name: string, reason: string): never => refuse(`cannot hold snapshot '${name}': ${reason}`);
     requireDataset(state, at.name);
     const targets = sameSnapshots(state, at);
     if (targets.length === 0) failed(at.name, 'dataset does not exist');
+    at.permit?.();
+    if (tag.length > LONGEST_TAG) failed(at.name, 'tag too long');
     const held = targets.filter(({ snapshot }) => snapshot.holds.some((entry) => entry.tag === tag));
     if (held.length > 0)
       refuse(held.map(({ name }) => `cannot hold snapshot '${name}': tag already exists on this dataset`).join('\n'));
@@ -154,7 +241,7 @@ export function hold(host: Host, tag: string, at: { name: string; recursive: boo
   });
 }
 
-export function release(host: Host, tag: string, at: { name: string; recursive: boolean }): void {
+export function release(host: Host, tag: string, at: HoldAt): void {
   if (!at.name.includes('@')) refuse(`'${at.name}' is not a snapshot`);
   changePools(host, (state) => {
     const failed = (name: string, reason: string): never =>
@@ -164,6 +251,7 @@ export function release(host: Host, tag: string, at: { name: string; recursive: 
     if (targets.length === 0) failed(at.name, 'dataset does not exist');
     const holding = targets.filter(({ snapshot }) => snapshot.holds.some((entry) => entry.tag === tag));
     if (holding.length === 0) failed(at.name, 'no such tag on this dataset');
+    at.permit?.();
     for (const { name, snapshot } of holding) {
       snapshot.holds = snapshot.holds.filter((entry) => entry.tag !== tag);
       destroyIfDeferred(host, state, name);
@@ -186,27 +274,5 @@ export function sameSnapshots(
   return names.flatMap((dataset) => {
     const found = findSnapshot(state, `${dataset}@${tag}`);
     return found === undefined ? [] : [{ name: `${dataset}@${tag}`, snapshot: found.snapshot }];
-  });
-}
-
-export function loadKey(host: Host, name: string, passphrase: string): void {
-  changePools(host, (state) => {
-    const dataset = findDataset(state, name) ?? refuse(openText(name, 'dataset'));
-    const failed = (reason: string): never => refuse(`Key load error: ${reason}`, 255);
-    if (dataset.key === undefined) return failed('Dataset not encrypted.');
-    if (dataset.key.isLoaded) failed(`Key already loaded for '${name}'.`);
-    if (dataset.key.passphrase !== passphrase) failed(`Incorrect key provided for '${name}'.`);
-    dataset.key.isLoaded = true;
-  });
-}
-
-export function unloadKey(host: Host, name: string): void {
-  changePools(host, (state) => {
-    const dataset = findDataset(state, name) ?? refuse(openText(name, 'dataset'));
-    const failed = (reason: string): never => refuse(`Key unload error: ${reason}`, 255);
-    if (dataset.key === undefined) return failed('Dataset not encrypted.');
-    if (!dataset.key.isLoaded) failed(`Key already unloaded for '${name}'.`);
-    if (mountedBelow(state, name).length > 0) failed(`'${name}' is busy.`);
-    dataset.key.isLoaded = false;
   });
 }

@@ -33,6 +33,7 @@ export async function takeSnapshots(
   options: { recursive?: boolean; properties?: Pairs } = {},
 ): Promise<void> {
   const state = readPools(host);
+  for (const name of names) requireSource(state, name.split('@')[0] ?? '');
   const all = names.flatMap((name) => snapshotTargets(state, name, options.recursive === true));
   requireNew(state, names, all);
   if ((options.properties ?? []).some(([name]) => !isUserProperty(name)))
@@ -73,23 +74,27 @@ function requireNew(state: PoolState, names: readonly string[], all: readonly st
   const datasets = names.map((name) => name.split('@')[0] ?? '');
   if (new Set(datasets).size < datasets.length || new Set(datasets.map(poolOf)).size > 1)
     refuse(`cannot create snapshots : multiple snapshots of same fs not allowed${none}`);
-  const taken = all.find((name) => findSnapshot(state, name) !== undefined);
-  if (taken !== undefined) refuse(`cannot create snapshot '${taken}': dataset already exists${none}`);
+  const taken = all.filter((name) => findSnapshot(state, name) !== undefined);
+  const lines = taken.map((name) => `cannot create snapshot '${name}': dataset already exists`);
+  if (lines.length > 0) refuse(`${lines.join('\n')}${none}`);
+}
+
+/** zfs answers this one as a usage error, and before it looks at the names of the snapshots. */
+function requireSource(state: PoolState, name: string): void {
+  if (findDataset(state, name) === undefined) refuse(openText(name, 'dataset'), 2);
 }
 
 function snapshotTargets(state: PoolState, name: string, recursive: boolean): string[] {
   const problem = nameProblem(name, 'snapshot');
   if (problem !== undefined) refuse(`cannot create snapshot '${name}': ${problem}`);
   const [of = '', tag = ''] = name.split('@');
-  // zfs answers this one as a usage error.
-  if (findDataset(state, of) === undefined) refuse(openText(of, 'dataset'), 2);
   return recursive ? subtree(state, of).map((dataset) => `${dataset.name}@${tag}`) : [name];
 }
 
 export async function rollback(
   host: Host,
   name: string,
-  options: { destroyNewer: boolean; withClones: boolean },
+  options: { destroyNewer: boolean; withClones: boolean; permit?: () => void },
 ): Promise<void> {
   const state = readPools(host);
   const { dataset, snapshot } = findSnapshot(state, name) ?? refuse(openText(name, 'snapshot'));
@@ -102,6 +107,7 @@ export async function rollback(
     newer: options.destroyNewer ? [] : inTheWay,
     clones: options.withClones ? [] : newer.flatMap((entry) => cloneDependents(state, entry)),
   });
+  options.permit?.();
   for (const clone of clones) destroyDataset(host, clone, { recursive: true, withClones: true });
   for (const entry of newer) destroyUnlessHeld(host, entry);
   for (const mark of marks) destroyBookmark(host, `${dataset.name}#${mark.name}`);
@@ -143,10 +149,13 @@ function destroyUnlessHeld(host: Host, name: string): void {
   destroySnapshots(host, name);
 }
 
+/** A clone has them from its origin (lib/libzfs/libzfs_crypto.c zfs_crypto_clone_check). */
+const KEY_PROPERTIES = new Set(['encryption', 'keyformat', 'keylocation', 'pbkdf2iters']);
+
 export async function cloneSnapshot(
   host: Host,
   { from, to }: FromTo,
-  options: { properties: Pairs; parents: boolean; unmounted?: boolean },
+  options: { properties: Pairs; parents: boolean; unmounted?: boolean; permit?: () => void },
 ): Promise<void> {
   const failed = (reason: string): never => refuse(`cannot create '${to}': ${reason}`);
   const source = findSnapshot(readPools(host), from) ?? refuse(openText(from, 'snapshot'));
@@ -156,6 +165,9 @@ export async function cloneSnapshot(
   const made = changePools(host, (state) => {
     requireParents(host, state, { name: to, make: options.parents });
     const properties = stored(options.properties, { kind: source.dataset.type, failed });
+    if (options.properties.some(([key]) => KEY_PROPERTIES.has(key)))
+      failed('Encryption properties must inherit from origin dataset.');
+    options.permit?.();
     if (poolOf(from) !== poolOf(to)) failed('source and target pools differ');
     if (findDataset(state, to) !== undefined) failed('dataset already exists');
     const { volsize, volblocksize } = source.dataset.properties;

@@ -27,6 +27,8 @@ export interface CreateOptions {
   readonly unmounted?: boolean;
   /** What an encrypted file system's key is asked from. */
   readonly passphrase?: string;
+  /** Asked when all that needs no kernel was looked at: throws what the caller may not do. */
+  readonly permit?: () => void;
 }
 
 /** Given properties in their stored form. */
@@ -70,8 +72,9 @@ export function createDataset(host: Host, name: string, options: CreateOptions):
     const properties = stored(options.properties, { kind, failed });
     if (options.volumeBytes === 0) failed('volume size cannot be zero');
     if (options.volumeBytes !== undefined) sizeVolume(properties, options.volumeBytes, options.sparse === true);
-    requireSpace(host, state, { name, properties, failed });
     const key = keyOf(properties, options.passphrase, failed);
+    options.permit?.();
+    requireSpace(host, state, { name, properties, failed });
     const made = record(host, state, { name, type: kind, properties });
     if (key !== undefined) made.key = key;
     return options.unmounted === true ? undefined : mountNew(host, state, made);

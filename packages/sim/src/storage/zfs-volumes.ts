@@ -143,7 +143,7 @@ async function rollbackVolume({ host, storage, volname }: VolumeAt, name: string
   // Left unmounted, so that the kernel forgets what it held of it; the next use mounts it.
   changePools(host, (state) => {
     const found = findDataset(state, dataset);
-    if (found?.mountedAt !== undefined) unmountDataset(host, state, dataset);
+    if (found?.mountedAt !== undefined) unmountDataset(host, state, { name: dataset });
   });
 }
 

@@ -8,8 +8,11 @@ export interface Getopt {
 
 export class GetoptError extends Error {}
 
-/** `letters` is getopt's: a letter followed by `:` takes a value. Long names are mapped to letters by `long`. */
-export function getopt(argv: readonly string[], letters: string, long: Readonly<Record<string, string>> = {}): Getopt {
+/**
+ * `letters` is getopt's: a letter followed by `:` takes a value, and a `:` before all says that a missing value is told
+ * apart from an unknown letter. `long` maps names to letters; without it a word after `--` is taken for letters.
+ */
+export function getopt(argv: readonly string[], letters: string, long?: Readonly<Record<string, string>>): Getopt {
   const options = new Map<string, string[]>();
   const add = (letter: string, value: string): void => {
     options.set(letter, [...(options.get(letter) ?? []), value]);
@@ -21,7 +24,7 @@ export function getopt(argv: readonly string[], letters: string, long: Readonly<
       operands.push(...words);
       break;
     }
-    if (word.startsWith('--')) add(long[word.slice(2)] ?? invalid(word.slice(2)), '');
+    if (word.startsWith('--') && long !== undefined) readLong(word, { letters, words, add }, long);
     else if (word.startsWith('-') && word !== '-') readLetters(word, { letters, words, add });
     else operands.push(word);
   }
@@ -30,6 +33,31 @@ export function getopt(argv: readonly string[], letters: string, long: Readonly<
 
 function invalid(name: string): never {
   throw new GetoptError(`invalid option '${name}'`);
+}
+
+/** The programs print the letter of an unknown option, and an unknown name has none. */
+const NO_LETTER = '\0';
+
+function readLong(word: string, reading: Reading, long: Readonly<Record<string, string>>): void {
+  const [name = '', ...rest] = word.slice(2).split('=');
+  const letter = long[name] ?? invalid(NO_LETTER);
+  const given = word.includes('=') ? rest.join('=') : undefined;
+  if (takesValue(reading.letters, letter))
+    reading.add(letter, given ?? reading.words.shift() ?? missing(reading, letter));
+  else if (given === undefined) reading.add(letter, '');
+  else invalid(letter);
+}
+
+function takesValue(letters: string, letter: string): boolean {
+  return letters.charAt(letters.indexOf(letter) + 1) === ':' && letters.includes(letter);
+}
+
+function missing({ letters }: Reading, letter: string): never {
+  return letters.startsWith(':') ? refuse(`missing argument for '${letter}' option`) : invalid(letter);
+}
+
+function refuse(text: string): never {
+  throw new GetoptError(text);
 }
 
 interface Reading {
@@ -42,16 +70,13 @@ interface Reading {
 function readLetters(word: string, { letters, words, add }: Reading): void {
   for (let i = 1; i < word.length; i += 1) {
     const letter = word.charAt(i);
-    const index = letter === ':' ? -1 : letters.indexOf(letter);
-    if (index < 0) invalid(letter);
-    if (letters.charAt(index + 1) !== ':') {
+    if (letter === ':' || !letters.includes(letter)) invalid(letter);
+    if (!takesValue(letters, letter)) {
       add(letter, '');
       continue;
     }
     const attached = word.slice(i + 1);
-    const value = attached === '' ? words.shift() : attached;
-    if (value === undefined) throw new GetoptError(`missing argument for '${letter}' option`);
-    add(letter, value);
+    add(letter, attached === '' ? (words.shift() ?? missing({ letters, words, add }, letter)) : attached);
     return;
   }
 }

@@ -8,7 +8,7 @@ const LONG = { pid: 'p', state: 's', 'no-humanize': 'H', ips: 'i' } as const;
 
 export const lxcInfo: Tool = async (host, argv, io) => {
   try {
-    const call = getopt(argv, 'n:P:psHiSc:', LONG);
+    const call = getopt(argv, ':n:P:psHiSc:', LONG);
     const name = last(call, 'n') ?? call.operands[0];
     if (name === undefined) throw new GetoptError('missing container name, use --name option');
     const running = /^\d+$/.test(name) ? runningGuest(host, Number(name)) : undefined;

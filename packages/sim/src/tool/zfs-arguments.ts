@@ -51,3 +51,7 @@ export async function firstLine(io: ToolIo): Promise<string> {
   }
   return text.split('\n')[0] ?? '';
 }
+
+export function isPlainUser({ uid }: ToolIo): boolean {
+  return (uid ?? 0) !== 0;
+}

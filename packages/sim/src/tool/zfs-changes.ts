@@ -2,27 +2,44 @@
 
 import { ToolError, type ToolIo } from '../call/tool.ts';
 import type { Host } from '../host/host.ts';
-import { destroyBookmark, destroyDataset, destroyPlan, destroySnapshots, matchingSnapshots } from '../pool/destroy.ts';
+import {
+  clonesToDestroy,
+  destroyBookmark,
+  destroyDataset,
+  destroyPlan,
+  destroySnapshots,
+  matchingSnapshots,
+} from '../pool/destroy.ts';
+import { openText } from '../pool/names.ts';
 import { humanSize, isKnownProperty, isUserProperty } from '../pool/properties.ts';
 import { NATIVE, propertyName } from '../pool/property-table.ts';
-import { inheritProperty, setProperties } from '../pool/settings.ts';
+import { inheritProperty, requireInheritable, setProperties } from '../pool/settings.ts';
 import { uniqueBytes } from '../pool/snapshot-space.ts';
 import { findDataset, findSnapshot, type PoolState, readPools } from '../pool/state.ts';
 import { type Getopt, has } from './getopt.ts';
-import { missing, pairsOf } from './zfs-arguments.ts';
+import { isPlainUser, missing, pairsOf } from './zfs-arguments.ts';
+import type { ZfsIo } from './zfs-permission.ts';
+import { allObjects } from './zfs-table.ts';
 
-export function destroy(host: Host, call: Getopt, io: ToolIo): void {
+export function destroy(host: Host, call: Getopt, io: ZfsIo): void {
+  const { permit } = io;
   const name = call.operands[0] ?? missing('missing dataset argument');
   if (call.operands.length > 1) missing('too many arguments');
   if (name.includes('#')) {
     requirePlain(call);
-    destroyBookmark(host, name);
+    destroyBookmark(host, name, () => permit([name]));
     return;
   }
   if (has(call, 'd') && !name.includes('@'))
     throw new ToolError(`cannot open '${name}': missing '@' delimiter in snapshot name\n`, 1);
   const isOfSnapshots = name.includes('@');
-  const options = { recursive: has(call, 'r') || has(call, 'R'), withClones: has(call, 'R'), defer: has(call, 'd') };
+  const options = {
+    recursive: has(call, 'r') || has(call, 'R'),
+    withClones: has(call, 'R'),
+    defer: has(call, 'd'),
+    mayUnmount: !isPlainUser(io),
+    permit: (one: string) => permit([one]),
+  };
   if (has(call, 'n') || has(call, 'v')) tellPlan(host, { call, io, name, options });
   if (has(call, 'n')) return;
   if (isOfSnapshots) destroySnapshots(host, name, options);
@@ -52,7 +69,9 @@ function tellPlan(
   const plan = isOfSnapshots ? matchingSnapshots(state, name, options.recursive) : destroyPlan(state, name, options);
   if (!has(call, 'v') && !has(call, 'p')) return;
   io.out(destroyText(call, plan));
-  if (isOfSnapshots) io.out(reclaimText(host, state, { call, plan }));
+  if (!isOfSnapshots) return;
+  io.out(reclaimText(host, state, { call, plan }));
+  if (options.withClones && !has(call, 'n')) io.out(destroyText(call, clonesToDestroy(state, plan)));
 }
 
 function destroyText(call: Getopt, plan: readonly string[]): string {
@@ -76,7 +95,7 @@ function reclaimText(host: Host, state: PoolState, at: { call: Getopt; plan: rea
 }
 
 /** Several datasets are set one by one: a missing one is reported, the others are changed all the same. */
-export function set(host: Host, call: Getopt): void {
+export function set(host: Host, call: Getopt, { permit }: ZfsIo): void {
   const words = call.operands;
   const end = words.findIndex((word) => !word.includes('='));
   if (words.length === 0) missing('missing arguments');
@@ -84,22 +103,36 @@ export function set(host: Host, call: Getopt): void {
   if (end > 0 && words.slice(end).some((word) => word.includes('='))) missing('invalid argument order');
   if (end < 0) missing('missing dataset name(s)');
   const pairs = pairsOf(words.slice(0, end), 255);
-  eachOf(words.slice(end), (name) => {
-    setProperties(host, name, pairs);
+  eachOpened(host, words.slice(end), (name) => {
+    setProperties(host, name, { pairs, options: { keepsMounts: has(call, 'u'), permit: () => permit([name]) } });
   });
 }
 
-export function inherit(host: Host, call: Getopt): void {
-  const property = propertyName(call.operands[0] ?? missing('missing property argument'));
-  if (call.operands.length < 2) missing('missing dataset argument');
-  if (!(isUserProperty(property) && isKnownProperty(property)) && !NATIVE.has(property))
-    missing(`invalid property '${property}'`);
-  eachOf(call.operands.slice(1), (name) => {
-    inheritProperty(host, property, { name, recursive: has(call, 'r'), toReceived: has(call, 'S') });
+export function inherit(host: Host, call: Getopt, { permit }: ZfsIo): void {
+  const [word = missing('missing property argument'), ...names] = call.operands;
+  if (names.length === 0) missing('missing dataset argument');
+  if (!(isUserProperty(word) && isKnownProperty(word)) && !NATIVE.has(propertyName(word)))
+    missing(`invalid property '${word}'`);
+  const toReceived = has(call, 'S');
+  requireInheritable(word, toReceived);
+  eachOpened(host, names, (name) => {
+    inheritProperty(host, word, { name, recursive: has(call, 'r'), toReceived, permit: () => permit([word, name]) });
   });
 }
 
-/** Goes on after a failure; all texts together, with the last status. */
+/** What cannot be opened is told first; the others follow in the order of their names, each once (cmd/zfs/zfs_iter.c). */
+function eachOpened(host: Host, names: readonly string[], work: (name: string) => void): void {
+  const state = readPools(host);
+  const there = allObjects(state).flatMap(({ name, bookmark }) =>
+    bookmark === undefined && names.includes(name) ? name : [],
+  );
+  eachOf([...names.filter((name) => !there.includes(name)), ...there], (name) => {
+    if (there.includes(name)) work(name);
+    else throw new ToolError(`${openText(name, 'any')}\n`, 1);
+  });
+}
+
+/** Goes on after a failure; all texts together, with the statuses joined bit by bit. */
 export function eachOf(names: readonly string[], work: (name: string) => void): void {
   const failures: ToolError[] = [];
   for (const name of names) {
@@ -110,6 +143,6 @@ export function eachOf(names: readonly string[], work: (name: string) => void): 
       failures.push(err);
     }
   }
-  if (failures.length > 0)
-    throw new ToolError(failures.map((err) => err.message).join(''), failures.at(-1)?.status ?? 1);
+  const status = failures.reduce((all, err) => all | err.status, 0);
+  if (failures.length > 0) throw new ToolError(failures.map((err) => err.message).join(''), status);
 }

@@ -3,56 +3,57 @@
 import { ToolError, type ToolIo } from '../call/tool.ts';
 import type { Host } from '../host/host.ts';
 import { bookmark, promote } from '../pool/clone-verbs.ts';
-import { mountAll, mountDataset, unmountDataset, unmountPool } from '../pool/mounting.ts';
-import { nameProblem } from '../pool/names.ts';
-import { sizeBytes, sizeProblem } from '../pool/properties.ts';
-import type { Pairs } from '../pool/refuse.ts';
 import { renameDataset } from '../pool/rename.ts';
-import { hold, loadKey, release, sameSnapshots, unloadKey } from '../pool/settings.ts';
-import { cloneSnapshot, rollback, takeSnapshots } from '../pool/snapshot-verbs.ts';
-import { changePools, findDataset, findSnapshot, readPools } from '../pool/state.ts';
-import { type CreateOptions, createDataset, verifyEarly } from '../pool/verbs.ts';
-import { type Getopt, has, last } from './getopt.ts';
-import { firstLine, fromTo, missing, operands, pairs } from './zfs-arguments.ts';
+import { type HoldAt, hold, release, sameSnapshots } from '../pool/settings.ts';
+import { rollback, takeSnapshots } from '../pool/snapshot-verbs.ts';
+import { findDataset, findSnapshot, readPools } from '../pool/state.ts';
+import { type Getopt, has } from './getopt.ts';
+import { fromTo, isPlainUser, missing, operands, pairs } from './zfs-arguments.ts';
 import { destroy, eachOf, inherit, set } from './zfs-changes.ts';
-import { diff, userspace } from './zfs-files.ts';
-import { allow, unallow } from './zfs-permission.ts';
+import { clone, create } from './zfs-create.ts';
+import { diff } from './zfs-files.ts';
+import { changeKeys, loadKeys, unloadKeys } from './zfs-keys.ts';
+import { mount, share, unmount, unshare } from './zfs-mounts.ts';
+import { allow, unallow, type ZfsIo } from './zfs-permission.ts';
 import { zfsGet, zfsList } from './zfs-read.ts';
-import { receiveStream, send } from './zfs-send.ts';
+import { receiveStream, SEND_LONG, send } from './zfs-send.ts';
 import { dateText } from './zfs-table.ts';
+import { upgrade, wait } from './zfs-upgrade.ts';
+import { userspace } from './zfs-userspace.ts';
 
 interface Command {
   readonly letters: string;
   readonly long?: Readonly<Record<string, string>>;
-  readonly run: (host: Host, call: Getopt, io: ToolIo) => Promise<void> | void;
+  readonly run: (host: Host, call: Getopt, io: ZfsIo) => Promise<void> | void;
+  /** It calls `io.permit` itself, after the checks that need no kernel; the others are not begun without. */
+  readonly asksLate?: true;
 }
 
 const JSON_LONG = { 'json-int': 'J', json: 'j' } as const;
 
 export const COMMANDS: Readonly<Record<string, Command>> = {
-  version: { letters: 'j', run: version },
-  create: { letters: 'Pnpuvsb:V:o:', run: create },
-  destroy: { letters: 'rRfdnpv', run: destroy },
+  version: { letters: 'j', long: { json: 'j' }, run: version },
+  create: { letters: ':Pnpuvsb:V:o:', run: create, asksLate: true },
+  destroy: { letters: 'rRfdnpv', run: destroy, asksLate: true },
   snapshot: { letters: 'ro:', run: snapshot },
   rollback: {
     letters: 'rRf',
-    run: (host, call) =>
+    run: (host, call, { permit }) =>
       rollback(host, operands(call, 'missing dataset argument')[0] ?? '', {
         destroyNewer: has(call, 'r') || has(call, 'R'),
         withClones: has(call, 'R'),
+        permit,
       }),
+    asksLate: true,
   },
-  clone: { letters: 'o:p', run: clone },
+  clone: { letters: 'o:p', run: clone, asksLate: true },
   promote: {
     letters: '',
     run: (host, call) => {
       promote(host, operands(call, 'missing clone filesystem argument')[0] ?? '');
     },
   },
-  rename: {
-    letters: 'pruf',
-    run: rename,
-  },
+  rename: { letters: 'pruf', run: rename, asksLate: true },
   bookmark: {
     letters: '',
     run: (host, call) => {
@@ -60,111 +61,38 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       bookmark(host, bookmarkNames(from, to));
     },
   },
-  diff: { letters: 'FHth', run: diff },
+  diff: { letters: 'FHth', run: diff, asksLate: true },
   list: { letters: 'Hpjrd:o:s:S:t:', long: JSON_LONG, run: zfsList },
-  set: { letters: 'u', run: set },
-  get: { letters: 'rHpjd:o:t:s:', long: JSON_LONG, run: zfsGet },
-  inherit: { letters: 'rS', run: inherit },
+  set: { letters: 'u', run: set, asksLate: true },
+  get: { letters: ':rHpjd:o:t:s:', long: JSON_LONG, run: zfsGet },
+  inherit: { letters: 'rS', run: inherit, asksLate: true },
+  upgrade: { letters: 'rvV:a', run: upgrade },
   userspace: { letters: 'Hinpo:s:S:t:', run: (host, call, io) => userspace(host, call, { io, kind: 'User' }) },
   groupspace: { letters: 'Hinpo:s:S:t:', run: (host, call, io) => userspace(host, call, { io, kind: 'Group' }) },
-  mount: { letters: 'ajRlvo:Of', long: { json: 'j' }, run: mount },
-  unmount: { letters: 'afu', run: unmount },
-  send: { letters: 'DLPbcehnpsVvwRi:I:t:X:', run: send },
-  receive: { letters: 'vMnsFhudeAo:x:', run: receiveStream },
+  mount: { letters: ':ajRlvo:Of', long: { json: 'j' }, run: mount, asksLate: true },
+  unmount: { letters: 'afu', run: unmount, asksLate: true },
+  share: { letters: 'al', run: share },
+  unshare: { letters: ':a', run: unshare },
+  send: { letters: ':DLPSbcehnpsVvwRd:i:I:t:X:', long: SEND_LONG, run: send },
+  receive: { letters: ':vMnsFhudeAco:x:', run: receiveStream },
   allow: { letters: 'ldugecs', run: allow },
   unallow: { letters: 'rldugecs', run: unallow },
-  hold: { letters: 'r', run: (host, call) => eachSnapshot(call, (tag, at) => hold(host, tag, at)) },
+  hold: {
+    letters: 'rt',
+    run: (host, call, io) => eachSnapshot(call, io, (tag, at) => hold(host, tag, at)),
+    asksLate: true,
+  },
   holds: { letters: 'rHp', run: holds },
-  release: { letters: 'r', run: (host, call) => eachSnapshot(call, (tag, at) => release(host, tag, at)) },
-  'load-key': {
-    letters: 'rnaL:',
-    run: async (host, call, io) => {
-      loadKey(host, keyed(call), await firstLine(io));
-    },
+  release: {
+    letters: 'r',
+    run: (host, call, io) => eachSnapshot(call, io, (tag, at) => release(host, tag, at)),
+    asksLate: true,
   },
-  'unload-key': {
-    letters: 'ra',
-    run: (host, call) => {
-      unloadKey(host, keyed(call));
-    },
-  },
+  'load-key': { letters: 'rnaL:', run: loadKeys },
+  'unload-key': { letters: 'ra', run: unloadKeys },
+  'change-key': { letters: 'lio:', run: changeKeys },
+  wait: { letters: 't:', run: wait },
 };
-
-function keyed(call: Getopt): string {
-  return operands(call, 'Missing dataset argument or -a option')[0] ?? '';
-}
-
-/** Arguments of a create, as far as they can be looked at without the pool. */
-interface Creation {
-  readonly name: string;
-  readonly properties: Pairs;
-  readonly volumeBytes: number | undefined;
-}
-
-function creationOf(call: Getopt): Creation {
-  const volumeBytes = givenSize(call, 'V', 'bad volume size');
-  const blockBytes = givenSize(call, 'b', 'bad volume block size');
-  const given = pairs(call);
-  const isVolume = volumeBytes !== undefined;
-  if ((has(call, 's') || has(call, 'b')) && !isVolume) missing("'-s' and '-b' can only be used when creating a volume");
-  if (has(call, 'u') && isVolume) missing("'-u' can only be used when creating a filesystem");
-  const [name = ''] = operands(call, isVolume ? 'missing volume argument' : 'missing filesystem argument');
-  const block = blockBytes === undefined ? [] : [['volblocksize', String(blockBytes)] as const];
-  return { name, volumeBytes, properties: [...given, ...block] };
-}
-
-async function create(host: Host, call: Getopt, io: ToolIo): Promise<void> {
-  const { name, properties, volumeBytes } = creationOf(call);
-  const isVolume = volumeBytes !== undefined;
-  if (has(call, 'n') || isVolume) verifyEarly(host, name, { properties, isVolume, isDry: has(call, 'n') });
-  const isThere = nameProblem(name, 'dataset') === undefined && findDataset(readPools(host), name) !== undefined;
-  if (has(call, 'p') && isThere) return;
-  if (has(call, 'P') || has(call, 'v')) io.out(createText(call, name));
-  if (has(call, 'n')) return;
-  const isEncrypted = properties.some(([key, value]) => key === 'encryption' && value !== 'off');
-  const passphrase = isEncrypted ? { passphrase: await firstLine(io) } : {};
-  make(host, { call, io, name, options: { properties, ...(isVolume ? { volumeBytes } : {}), ...passphrase } });
-}
-
-function givenSize(call: Getopt, letter: string, problem: string): number | undefined {
-  const size = last(call, letter);
-  if (size === undefined) return undefined;
-  const bytes = sizeBytes(size);
-  if (bytes === undefined) throw new ToolError(`${problem} '${size}': ${sizeProblem(size)}\n`, 1);
-  return bytes;
-}
-
-function make(host: Host, at: { call: Getopt; io: ToolIo; name: string; options: CreateOptions }): void {
-  const { call, io, name, options } = at;
-  const problem = createDataset(host, name, {
-    ...options,
-    parents: has(call, 'p'),
-    unmounted: has(call, 'u') || isPlainUser(io),
-    sparse: has(call, 's'),
-  });
-  if (problem !== undefined) throw new ToolError(problem, 1);
-  if (isPlainUser(io) && !has(call, 'u') && options.volumeBytes === undefined) requireRootToMount();
-}
-
-function isPlainUser({ uid }: ToolIo): boolean {
-  return (uid ?? 0) !== 0;
-}
-
-/** A delegated user makes the dataset, but Linux lets only root mount it. */
-function requireRootToMount(): never {
-  throw new ToolError('filesystem successfully created, but it may only be mounted by root\n', 1);
-}
-
-/** -v and -n; with -P for programs. */
-function createText(call: Getopt, name: string): string {
-  const isForPrograms = has(call, 'P');
-  const verb = (what: string): string =>
-    isForPrograms ? `${what}\t` : `${has(call, 'n') ? 'would ' : ''}${what.replace('_', ' ')} `;
-  const line = ([key, value]: readonly [string, string]): string =>
-    isForPrograms ? `property\t${key}\t${value}\n` : `\t${key}=${value}\n`;
-  const ancestors = has(call, 'p') ? `${verb('create_ancestors')}${isForPrograms ? '' : 'of '}${name}\n` : '';
-  return `${ancestors}${verb('create')}${name}\n${pairs(call).map(line).join('')}`;
-}
 
 async function snapshot(host: Host, call: Getopt): Promise<void> {
   if (call.operands.length === 0) missing('missing snapshot argument');
@@ -172,21 +100,18 @@ async function snapshot(host: Host, call: Getopt): Promise<void> {
   await takeSnapshots(host, call.operands, { recursive: has(call, 'r'), properties: pairs(call) });
 }
 
-async function clone(host: Host, call: Getopt, io: ToolIo): Promise<void> {
-  await cloneSnapshot(host, fromTo(call), {
-    properties: pairs(call),
-    parents: has(call, 'p'),
-    unmounted: isPlainUser(io),
-  });
-  if (isPlainUser(io)) requireRootToMount();
-}
-
-function rename(host: Host, call: Getopt): void {
+function rename(host: Host, call: Getopt, io: ZfsIo): void {
   const names = fromTo(call);
   if (has(call, 'r') && has(call, 'p')) missing('-p and -r options are mutually exclusive');
   if (has(call, 'u') && has(call, 'p')) missing('-u and -p options are mutually exclusive');
   if (has(call, 'r') && !names.from.includes('@')) missing('source dataset for recursive rename must be a snapshot');
-  renameDataset(host, names, { parents: has(call, 'p'), unmounted: has(call, 'u'), recursive: has(call, 'r') });
+  renameDataset(host, names, {
+    parents: has(call, 'p'),
+    unmounted: has(call, 'u'),
+    recursive: has(call, 'r'),
+    mayUnmount: !isPlainUser(io),
+    permit: io.permit,
+  });
 }
 
 /** Either name may leave out the dataset, which the other then gives. */
@@ -200,12 +125,12 @@ function bookmarkNames(from: string, to: string): { from: string; to: string } {
 }
 
 /** Each snapshot on its own; a refusal does not stop the others. */
-function eachSnapshot(call: Getopt, work: (tag: string, at: { name: string; recursive: boolean }) => void): void {
+function eachSnapshot(call: Getopt, { permit }: ZfsIo, work: (tag: string, at: HoldAt) => void): void {
   const [tag = '', ...names] = call.operands;
   if (names.length === 0) missing('');
   if (tag.startsWith('.')) missing("tag may not start with '.'");
   eachOf(names, (name) => {
-    work(tag, { name, recursive: has(call, 'r') });
+    work(tag, { name, recursive: has(call, 'r'), permit: () => permit([tag, name]) });
   });
 }
 
@@ -241,50 +166,8 @@ function holdsTable(heading: readonly string[], rows: readonly (readonly string[
     .join('');
 }
 
-const MOUNT_WIDTH = 30;
-
-function mount(host: Host, call: Getopt, io: ToolIo): void {
-  if ((has(call, 'j') || has(call, 'a')) && call.operands.length > 0) missing('too many arguments');
-  if (has(call, 'R') && call.operands.length === 0) missing('no dataset provided');
-  if (has(call, 'a') || has(call, 'R'))
-    changePools(host, (state) => {
-      for (const below of has(call, 'a') ? [undefined] : call.operands) mountAll(host, state, below);
-    });
-  else if (call.operands.length === 0) io.out(mountsText(host, has(call, 'j')));
-  else {
-    const [name = ''] = operands(call, '');
-    changePools(host, (state) => {
-      mountDataset(host, state, name);
-    });
-  }
-}
-
-function mountsText(host: Host, isJson: boolean): string {
-  const mounts = [...readPools(host).datasets]
-    .sort((a, b) => (a.mountSerial ?? 0) - (b.mountSerial ?? 0))
-    .flatMap(({ name, mountedAt }) => (mountedAt === undefined ? [] : [{ name, mountedAt }]));
-  if (!isJson) return mounts.map(({ name, mountedAt }) => `${name.padEnd(MOUNT_WIDTH)}  ${mountedAt}\n`).join('');
-  if (mounts.length === 0) return '';
-  const datasets = mounts.map(({ name, mountedAt }) => [name, { filesystem: name, mountpoint: mountedAt }] as const);
-  const output_version = { command: 'zfs mount', vers_major: 0, vers_minor: 1 };
-  return `${JSON.stringify({ output_version, datasets: Object.fromEntries(datasets) })}\n`;
-}
-
-function unmount(host: Host, call: Getopt): void {
-  if (has(call, 'a')) {
-    if (call.operands.length > 0) missing('too many arguments');
-    changePools(host, (state) => {
-      for (const pool of state.pools) unmountPool(host, state, pool.name);
-    });
-    return;
-  }
-  const [name = ''] = operands(call, 'missing filesystem argument');
-  changePools(host, (state) => {
-    unmountDataset(host, state, name);
-  });
-}
-
 function version(host: Host, call: Getopt, io: ToolIo): void {
+  if (call.operands.length > 0) missing('too many arguments');
   io.out(versionText(host, has(call, 'j') ? 'zfs version' : undefined));
 }
 

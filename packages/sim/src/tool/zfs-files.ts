@@ -1,12 +1,14 @@
-/** `zfs diff`, `zfs userspace` and `zfs groupspace`: what lies in the files of a dataset. */
+/** `zfs diff`: what differs between the files of two moments. */
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
-import { ToolError, type ToolIo } from '../call/tool.ts';
+import { ToolError } from '../call/tool.ts';
 import type { Host } from '../host/host.ts';
-import { humanSize } from '../pool/properties.ts';
+import { nameProblem, openText } from '../pool/names.ts';
+import { refuse } from '../pool/refuse.ts';
 import { directoryOf, findDataset, findSnapshot, type PoolState, readPools, snapshotDirectory } from '../pool/state.ts';
 import { mountDirectories } from '../pool/trees.ts';
-import { type Getopt, GetoptError, has, last } from './getopt.ts';
+import { type Getopt, GetoptError, has } from './getopt.ts';
+import type { ZfsIo } from './zfs-permission.ts';
 
 type Tree = ReadonlyMap<string, Stats>;
 
@@ -24,30 +26,88 @@ function treeOf(root: string, without: ReadonlySet<string>): Tree {
   return tree;
 }
 
-function treeNamed(host: Host, state: PoolState, name: string): Tree {
+/** Of a file system or a snapshot that is there. */
+export function treeNamed(host: Host, state: PoolState, name: string): Tree {
   const snapshot = findSnapshot(state, name)?.snapshot;
   if (snapshot !== undefined) return treeOf(snapshotDirectory(host, snapshot), new Set());
-  const dataset = findDataset(state, name) ?? missing(name);
-  return treeOf(directoryOf(host, dataset) ?? '', mountDirectories(host, state));
+  const dataset = findDataset(state, name);
+  const directory = dataset === undefined ? undefined : directoryOf(host, dataset);
+  return directory === undefined ? new Map() : treeOf(directory, mountDirectories(host, state));
 }
 
-function missing(name: string): never {
-  throw new ToolError(`cannot open '${name}': dataset does not exist\n`, 1);
-}
-
-export function diff(host: Host, call: Getopt, io: ToolIo): void {
-  const from = call.operands[0];
+export function diff(host: Host, call: Getopt, io: ZfsIo): void {
+  const [from, to] = call.operands;
   if (from === undefined) throw new GetoptError('must provide at least one snapshot name');
+  if (call.operands.length > 2) throw new GetoptError('too many arguments');
+  const opened = (from.startsWith('@') ? to : from)?.split('@')[0];
+  if (opened === undefined) throw new GetoptError('');
   const state = readPools(host);
-  const of = from.split('@')[0] ?? '';
-  if (!from.includes('@')) throw new ToolError(`Badly formed snapshot name ${from}\n`, 1);
-  if (findSnapshot(state, from) === undefined)
-    throw new ToolError(`cannot open '${from}': dataset does not exist\nUnable to obtain diffs\n`, 1);
-  const mounted = findDataset(state, of)?.mountedAt ?? `/${of}`;
-  const before = treeNamed(host, state, from);
-  const after = treeNamed(host, state, call.operands[1] ?? of);
+  const dataset = findDataset(state, opened) ?? refuse(openText(opened, 'dataset'));
+  if (dataset.type === 'volume') refuse(`cannot open '${opened}': operation not applicable to datasets of this type`);
+  const pair = pairOf(state, { from, to, isPermitted: () => isGiven(io) });
+  const mountedAt = findDataset(state, pair.to.split('@')[0] ?? '')?.mountedAt;
+  if (mountedAt === undefined)
+    return refuse('Cannot diff an unmounted snapshot: operation not applicable to datasets of this type');
+  requireOrder(state, pair);
+  const [before, after] = [treeNamed(host, state, pair.from), treeNamed(host, state, pair.to)];
   for (const [mark, path, stat] of changesOf(before, after))
-    io.out(diffLine(call, { mark, stat, path: join(mounted, path) }));
+    io.out(diffLine(call, { mark, stat, path: join(mountedAt, path) }));
+}
+
+interface Pair {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Full names; one of the two may leave out its dataset (lib/libzfs/libzfs_diff.c get_snapshot_names). */
+function pairOf(state: PoolState, at: { from: string; to: string | undefined; isPermitted: () => boolean }): Pair {
+  const { from, to } = at;
+  const problem = to === undefined ? nameProblem(from, 'snapshot') : undefined;
+  if (problem !== undefined) refuse(`Badly formed snapshot name ${from}: ${problem}`);
+  const { own, tag, other, otherTag } = partsOf(from, to);
+  if (tag === '' || otherTag === '' || own === '')
+    refuse('Unable to determine which snapshots to compare: invalid name');
+  if (own !== other && !isCloneOf(state, other, own)) refuse(NOT_EARLIER);
+  if (!at.isPermitted()) refuse(otherTag === undefined ? NOT_TAKEN : NOT_READ);
+  return { from: `${own}@${tag}`, to: otherTag === undefined ? other : `${other}@${otherTag}` };
+}
+
+function partsOf(from: string, to: string | undefined): { own: string; tag: string; other: string; otherTag?: string } {
+  const [of = '', tag = ''] = from.split('@');
+  const [toOf = '', otherTag] = (to ?? of).split('@');
+  const parts = { own: of === '' ? toOf : of, tag, other: toOf === '' ? of : toOf };
+  return otherTag === undefined ? parts : { ...parts, otherTag };
+}
+
+const NOT_EARLIER = 'Not an earlier snapshot from the same fs: invalid name';
+const NOT_TAKEN =
+  'The diff delegated permission is needed in order\nto create a just-in-time snapshot for diffing\n: unable to generate diffs';
+const NOT_READ =
+  'Unable to obtain diffs: \n   The sys_mount privilege or diff delegated permission is needed\n   to execute the diff ioctl';
+
+function isGiven({ permit }: ZfsIo): boolean {
+  try {
+    permit();
+    return true;
+  } catch (err) {
+    if (err instanceof ToolError) return false;
+    throw err;
+  }
+}
+
+function isCloneOf(state: PoolState, name: string, source: string): boolean {
+  const dataset = findDataset(state, name) ?? refuse(`${openText(name, 'dataset')}\n${NOT_EARLIER}`);
+  const origin = dataset.origin?.split('@')[0];
+  return origin !== undefined && (origin === source || isCloneOf(state, origin, source));
+}
+
+/** Both are there, and the first is the older one. */
+function requireOrder(state: PoolState, { from, to }: Pair): void {
+  const failed = (reason: string): never => refuse(`Unable to obtain diffs: ${reason}`);
+  const first = findSnapshot(state, from)?.snapshot ?? failed('No such file or directory');
+  if (!to.includes('@')) return;
+  const second = findSnapshot(state, to)?.snapshot ?? failed('No such file or directory');
+  if (second.createtxg <= first.createtxg) failed('\n   Not an earlier snapshot from the same fs');
 }
 
 /** Gone, new, changed files; directories whose list changed come last. */
@@ -79,47 +139,4 @@ function kindMark(stat: Stats): string {
   if (stat.isSymbolicLink()) return '@';
   if (stat.isFIFO()) return '|';
   return stat.isSocket() ? '=' : 'F';
-}
-
-const BLOCK_BYTES = 512;
-
-export function userspace(host: Host, call: Getopt, at: { io: ToolIo; kind: 'User' | 'Group' }): void {
-  const name = call.operands[0];
-  if (name === undefined) throw new GetoptError('missing dataset name');
-  const state = readPools(host);
-  const totals = new Map<number, { bytes: number; objects: number }>();
-  for (const stat of treeNamed(host, state, name).values()) {
-    const id = at.kind === 'User' ? stat.uid : stat.gid;
-    const total = totals.get(id) ?? { bytes: 0, objects: 0 };
-    totals.set(id, {
-      bytes: total.bytes + (stat.isDirectory() ? BLOCK_BYTES : stat.blocks * BLOCK_BYTES + BLOCK_BYTES),
-      objects: total.objects + 1,
-    });
-  }
-  const size = (bytes: number): string => (has(call, 'p') ? String(bytes) : humanSize(bytes));
-  const none = has(call, 'p') ? '0' : 'none';
-  const fields = (last(call, 'o') ?? 'type,name,used,quota,objused,objquota').split(',');
-  const rows = [...totals]
-    .sort(([a], [b]) => a - b)
-    .map(([id, { bytes, objects }]): Readonly<Record<string, string>> => {
-      const label = has(call, 'n') || id !== 0 ? String(id) : 'root';
-      return {
-        type: `POSIX ${at.kind}`,
-        name: label,
-        used: size(bytes),
-        quota: none,
-        objused: String(objects),
-        objquota: none,
-      };
-    })
-    .map((row) => fields.map((field) => row[field] ?? '-'));
-  if (has(call, 'H')) at.io.out(rows.map((row) => `${row.join('\t')}\n`).join(''));
-  else at.io.out(table([fields.map((field) => field.toUpperCase()), ...rows]));
-}
-
-function table(rows: readonly (readonly string[])[]): string {
-  const width = (i: number): number => Math.max(...rows.map((row) => row[i]?.length ?? 0));
-  return rows
-    .map((row) => `${row.map((cell, i) => (i === 0 ? cell.padEnd(width(i)) : cell.padStart(width(i)))).join('  ')}\n`)
-    .join('');
 }

@@ -5,7 +5,7 @@ import { isKnownProperty } from '../pool/properties.ts';
 import { propertyName } from '../pool/property-table.ts';
 import { type Getopt, GetoptError, has, last } from './getopt.ts';
 import { type ObjectType, typeOf, type View, type ZfsObject } from './zfs-object.ts';
-import { allObjects, objectNamed, valueOf } from './zfs-table.ts';
+import { allObjects, objectNamed, pathProblem, valueOf } from './zfs-table.ts';
 
 const TYPES: Readonly<Record<string, ObjectType>> = {
   filesystem: 'filesystem',
@@ -38,7 +38,7 @@ export function choose(
   const wanted = new Set<string>();
   for (const argument of at.names) {
     const object = objectNamed(view, argument);
-    const problem = object === undefined ? missingText(argument) : typeProblem(call, object, { types, depth });
+    const problem = object === undefined ? missingText(view, argument) : typeProblem(call, object, { types, depth });
     if (object === undefined || problem !== undefined) problems.push(problem ?? '');
     else for (const found of below(all, object, depth)) if (isWanted(found, object, types)) wanted.add(found.name);
   }
@@ -50,8 +50,8 @@ function isWanted(found: ZfsObject, asked: ZfsObject, types: ReadonlySet<ObjectT
   return types.has(typeOf(found));
 }
 
-function missingText(name: string): string {
-  return name.startsWith('/') ? `'${name}': not a ZFS filesystem\n` : `${openText(name, 'any')}\n`;
+function missingText(view: View, name: string): string {
+  return `${pathProblem(view.host, name) ?? openText(name, 'any')}\n`;
 }
 
 function typeProblem(

@@ -31,13 +31,17 @@ const NEEDS: Readonly<Record<string, (state: PoolState, call: Getopt) => Need>> 
     ],
     text: `cannot create '${lastOf(call)}': ${DENIED}`,
   }),
-  destroy: (state, call) => ({
+  destroy: (_state, call) => ({
     wants: [['destroy', datasetOf(firstOf(call))]],
-    text: destroyText(state, firstOf(call)),
+    text: destroyText(firstOf(call)),
   }),
   snapshot: (_state, call) => ({
     wants: call.operands.map((name) => ['snapshot', datasetOf(name)] as const),
-    text: `cannot create snapshots : ${DENIED}`,
+    text: `cannot create snapshots : ${DENIED}${has(call, 'r') || call.operands.length > 1 ? '\nno snapshots were created' : ''}`,
+  }),
+  diff: (_state, call) => ({
+    wants: [['diff', datasetOf(call.operands.find((name) => !name.startsWith('@')) ?? '')]],
+    text: `cannot diff: ${DENIED}`,
   }),
   set: (_state, call) => ({
     wants: [['userprop', datasetOf(lastOf(call))]],
@@ -69,11 +73,11 @@ const NEEDS: Readonly<Record<string, (state: PoolState, call: Getopt) => Need>> 
   }),
   hold: (_state, call) => ({
     wants: [['hold', datasetOf(lastOf(call))]],
-    text: `cannot hold snapshot '${lastOf(call)}': ${DENIED}`,
+    text: `cannot hold: ${DENIED}`,
   }),
   release: (_state, call) => ({
     wants: [['release', datasetOf(lastOf(call))]],
-    text: `cannot release hold from snapshot '${lastOf(call)}': ${DENIED}`,
+    text: `cannot release: ${DENIED}`,
   }),
   send: (_state, call) => ({
     wants: [['send', datasetOf(lastOf(call))]],
@@ -102,15 +106,27 @@ const NEEDS: Readonly<Record<string, (state: PoolState, call: Getopt) => Need>> 
   }),
 };
 
-/** A mounted file system is to be unmounted first, and only root may. */
-function destroyText(state: PoolState, name: string): string {
-  if (name.includes('@')) return `cannot destroy snapshots: ${DENIED}`;
-  const mountedAt = findDataset(state, name)?.mountedAt;
-  return mountedAt === undefined ? `cannot destroy '${name}': ${DENIED}` : `cannot unmount '${mountedAt}': ${DENIED}`;
+function destroyText(name: string): string {
+  if (name.includes('#')) return `cannot destroy bookmark: ${DENIED}`;
+  return name.includes('@') ? `cannot destroy snapshots: ${DENIED}` : `cannot destroy '${name}': ${DENIED}`;
 }
 
-/** Refuses what the caller may not do. Names that do not exist are left to the command. */
-export function requirePermission(host: Host, command: string, at: { call: Getopt; io: ToolIo }): void {
+/** Throws what the caller of a command may not do; `operands` narrows it down to one of several. */
+export type Permit = (operands?: readonly string[]) => void;
+
+/** What a command of `zfs` may use, and its own right to go on. */
+export interface ZfsIo extends ToolIo {
+  readonly permit: Permit;
+}
+
+export function permitFor(host: Host, command: string, at: { call: Getopt; io: ToolIo }): Permit {
+  return (operands = at.call.operands) => {
+    requirePermission(host, command, { io: at.io, call: { ...at.call, operands } });
+  };
+}
+
+/** Names that do not exist are left to the command. */
+function requirePermission(host: Host, command: string, at: { call: Getopt; io: ToolIo }): void {
   const { uid } = at.io;
   const need = NEEDS[command === 'unallow' ? 'allow' : command];
   if (uid === undefined || uid === 0 || need === undefined || has(at.call, 'n')) return;
@@ -118,12 +134,7 @@ export function requirePermission(host: Host, command: string, at: { call: Getop
   const { wants, text, status } = need(state, at.call);
   if (wants.some(([, dataset]) => findDataset(state, dataset) === undefined)) return;
   if (command !== 'snapshot' && isMissingSnapshot(state, firstOf(at.call))) return;
-  const isDenied = wants.some(([permission, dataset]) => !isGranted(state, { uid, permission, dataset }));
-  if (isDenied || (command === 'destroy' && isMounted(state, firstOf(at.call)))) refuse(text, status);
-}
-
-function isMounted(state: PoolState, name: string): boolean {
-  return findDataset(state, name)?.mountedAt !== undefined;
+  if (wants.some(([permission, dataset]) => !isGranted(state, { uid, permission, dataset }))) refuse(text, status);
 }
 
 function isMissingSnapshot(state: PoolState, name: string): boolean {

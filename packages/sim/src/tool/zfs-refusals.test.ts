@@ -69,7 +69,7 @@ const REFUSED: readonly (readonly [line: string, status: number, text: string])[
   ['zfs set reservation=10g tank/n', 255, "cannot set property for 'tank/n': size is greater than available space"],
   ['zfs set quota=auto tank/n', 255, "cannot set property for 'tank/n': 'auto' is invalid value for 'quota'"],
   ['zfs set atime=on atime=off tank/n', 255, "property 'atime' specified multiple times"],
-  ['zfs upgrade', 255, 'zfs upgrade is not part of this stand-in'],
+  ['zfs redact tank/a@s1 b', 255, 'zfs redact is not part of this stand-in'],
   ['zfs upgrad', 2, "unrecognized command 'upgrad'"],
   ['zpool split tank x', 255, 'zpool split is not part of this stand-in'],
   ['zfs set', 2, 'missing arguments'],

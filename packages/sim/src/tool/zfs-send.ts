@@ -11,6 +11,12 @@ import { missing, operands, pairsOf } from './zfs-arguments.ts';
 const NO_TYPE =
   "Warning: incremental source didn't specify type, assuming snapshot. Use '@' or '#' prefix to avoid ambiguity.\n";
 
+export const SEND_LONG = {
+  ...{ replicate: 'R', 'skip-missing': 's', redact: 'd', props: 'p', parsable: 'P', dedup: 'D', proctitle: 'V' },
+  ...{ verbose: 'v', dryrun: 'n', 'large-block': 'L', embed: 'e', resume: 't', compressed: 'c', raw: 'w' },
+  ...{ backup: 'b', holds: 'h', saved: 'S', exclude: 'X' },
+} as const;
+
 export async function send(host: Host, call: Getopt, io: ToolIo): Promise<void> {
   const token = last(call, 't');
   requireUsable(call, token !== undefined);

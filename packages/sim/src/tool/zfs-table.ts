@@ -1,7 +1,8 @@
 /** Objects of ZFS and the values of their properties, as cmd/zfs/zfs_main.c and lib/libzfs zfs_prop_get give them. */
+import { existsSync } from 'node:fs';
 import type { Host } from '../host/host.ts';
 import { encryptionRoot, isKeyLoaded } from '../pool/mounting.ts';
-import { humanSize, isUserProperty } from '../pool/properties.ts';
+import { humanSize, isUserProperty, storedName } from '../pool/properties.ts';
 import { NATIVE, type NativeProperty, propertyName } from '../pool/property-table.ts';
 import {
   type DatasetRecord,
@@ -33,9 +34,18 @@ export function allObjects(state: PoolState): ZfsObject[] {
 /** A path argument means the file system it lies on. */
 export function objectNamed(view: View, argument: string): ZfsObject | undefined {
   if (!argument.startsWith('/')) return allObjects(view.state).find((object) => object.name === argument);
+  if (!existsSync(view.host.path(argument))) return undefined;
   const holders = view.state.datasets.filter(({ mountedAt }) => mountedAt !== undefined && isAt(argument, mountedAt));
   const dataset = holders.sort((a, b) => (b.mountedAt?.length ?? 0) - (a.mountedAt?.length ?? 0))[0];
   return dataset === undefined ? undefined : { name: dataset.name, dataset };
+}
+
+/** Why a path means no file system (lib/libspl/os/linux/getmntany.c getextmntent); undefined for a name. */
+export function pathProblem(host: Host, argument: string): string | undefined {
+  if (!argument.startsWith('/')) return undefined;
+  return existsSync(host.path(argument))
+    ? `'${argument}': not a ZFS filesystem`
+    : `cannot open '${argument}': No such file or directory`;
 }
 
 function isAt(path: string, mountpoint: string): boolean {
@@ -67,11 +77,15 @@ export function valueOf(view: View, object: ZfsObject, at: { property: string; e
 function humanValue(property: string, value: string): string {
   if (RATIOS.has(property)) return `${value}x`;
   if (!/^\d+$/.test(value)) return value;
-  if (value === '0' && LIMITS.has(property)) return 'none';
+  if (value === '0' && (LIMITS.has(property) || /quota@/.test(property))) return 'none';
   if (/^(creation|snapshots_changed)$/.test(property)) return dateText(Number(value));
-  const values = NATIVE.get(property)?.values ?? '<size>';
   if (property === 'special_small_blocks' && value === '0') return value;
-  return /<size>|power of 2/.test(values) ? humanSize(Number(value)) : value;
+  return isSize(property) ? humanSize(Number(value)) : value;
+}
+
+function isSize(property: string): boolean {
+  if (/[@#]/.test(property)) return !property.includes('obj');
+  return /<size>|power of 2/.test(NATIVE.get(property)?.values ?? '<size>');
 }
 
 /** `%a %b %e %k:%M %Y`. */
@@ -87,7 +101,8 @@ function rawValue(view: View, object: ZfsObject, property: string): Value {
   const computed = computedValue(view, object, property);
   if (computed !== undefined) return computed === null ? ABSENT : { value: computed, source: '-' };
   if (/^written[@#]/.test(property)) return { value: writtenSince(view, object, property), source: 'local' };
-  if (/^(user|group|project)(obj)?(used|quota)@/.test(property)) return { value: '0', source: 'local' };
+  if (/^(user|group|project)(obj)?(used|quota)@/.test(property))
+    return { value: object.dataset.properties[storedName(property)] ?? '0', source: 'local' };
   if (isUserProperty(property)) return inheritedValue(view, object, property) ?? ABSENT;
   return nativeValue(view, object, property);
 }

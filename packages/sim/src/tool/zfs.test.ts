@@ -148,6 +148,7 @@ describe('list', () => {
     expect(await ok('list', '-o', 'name,mountpoint', '-r', 'tank')).toBe(
       'NAME    MOUNTPOINT\ntank    /tank\ntank/a  /tank/a\n',
     );
+    mkdirSync(host.path('/tank/a/below'));
     expect(await ok('list', '-Hp', '-o', 'name', '/tank/a/below')).toBe('tank/a\n');
     expect(await ok('list', '-H', '-o', 'name', '-S', 'name', '-r', 'tank')).toBe('tank/a\ntank\n');
     expect(await run('list', '-Hp', '-o', 'name', 'tank/missing', 'tank/a')).toEqual({
