@@ -3,17 +3,35 @@
  * dist/ is complete in itself: copy the folder to a machine and run it (docs/install.md).
  * Only the controller has a native add-on (SQLite); its package is put beside the bundle.
  */
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { type BuildOptions, build } from 'esbuild';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DIST = join(ROOT, 'dist');
+const SCRATCH = mkdtempSync(join(tmpdir(), 'pxmgr-build-'));
 interface Program {
   readonly name: string;
   readonly entry: string;
+  /**
+   * Its start is waited for: `name.js` runs `name.cjs` with the code that this Node made of it in runs with these words,
+   * the last of them (kit/src/lifecycle/compiled.ts).
+   */
+  readonly compiledFor?: readonly (readonly string[])[];
   /** Less text to read at start and to keep in memory; names stay, so that stack traces and logs do. */
   readonly isCompact?: boolean;
   /** For the launcher. */
@@ -25,7 +43,13 @@ interface Program {
 }
 
 const PROGRAMS: readonly Program[] = [
-  { name: 'pxmgr', entry: 'packages/cli/src/main.ts', isCompact: true },
+  {
+    name: 'pxmgr',
+    entry: 'packages/cli/src/main.ts',
+    isCompact: true,
+    // As far as a program without a controller gets.
+    compiledFor: [['container', 'list', '--controller', `unix:${join(SCRATCH, 'none')}`]],
+  },
   {
     name: 'pxmgr-agent',
     entry: 'packages/agent/src/main.ts',
@@ -42,17 +66,36 @@ const PROGRAMS: readonly Program[] = [
     // One arena of malloc instead of one per thread, and what is free goes back to the system.
     env: ['MALLOC_ARENA_MAX=1', 'MALLOC_TRIM_THRESHOLD_=65536'],
   },
-  { name: 'pxmgr-controller', entry: 'packages/controller/src/main.ts', isCompact: true },
-  { name: 'pxmgr-sim', entry: 'packages/sim/src/main.ts' },
+  {
+    name: 'pxmgr-controller',
+    entry: 'packages/controller/src/main.ts',
+    isCompact: true,
+    compiledFor: [['--version']],
+  },
+  {
+    name: 'pxmgr-sim',
+    entry: 'packages/sim/src/main.ts',
+    compiledFor: [
+      ['host', 'create', '--root', join(SCRATCH, 'host')],
+      ['tool', '--root', join(SCRATCH, 'host'), 'pct', 'list'],
+    ],
+  },
 ];
 /** What better-sqlite3 loads at run time: itself and the two packages that find its compiled part. */
 const NATIVE = ['better-sqlite3', 'bindings', 'file-uri-to-path'];
 /** Files of those packages that are needed to run; sources and build leftovers stay behind. */
 const NATIVE_PARTS = ['package.json', 'LICENSE', 'lib', 'build/Release/better_sqlite3.node', 'bindings.js', 'index.js'];
 
-/** CommonJS dependencies inside an ESM bundle still call require. */
-const BANNER =
+/** CommonJS dependencies inside an ESM bundle still call require, and modules inside a CommonJS bundle ask where they are. */
+const ESM_BANNER =
   "import { createRequire as pxmgrCreateRequire } from 'node:module'; const require = pxmgrCreateRequire(import.meta.url);";
+
+const ESM = { format: 'esm', banner: { js: ESM_BANNER } } as const;
+const COMMONJS = {
+  format: 'cjs',
+  banner: { js: "const pxmgrUrl = require('node:url').pathToFileURL(__filename).href;" },
+  define: { 'import.meta.url': 'pxmgrUrl' },
+} as const;
 
 function say(line: string): void {
   process.stdout.write(`build: ${line}\n`);
@@ -68,35 +111,64 @@ function writeLauncher({ name, nodeOptions = [], releaseOptions = [], env = [] }
   chmodSync(file, 0o755);
 }
 
+const SHARED_OPTIONS = {
+  absWorkingDir: ROOT,
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  logLevel: 'warning',
+} as const satisfies BuildOptions;
+
 async function bundle(program: Program): Promise<void> {
+  const { name, compiledFor, isCompact = false } = program;
+  const file = `${name}.${compiledFor === undefined ? 'js' : 'cjs'}`;
   const result = await build({
-    absWorkingDir: ROOT,
+    ...SHARED_OPTIONS,
     entryPoints: [program.entry],
-    outfile: join(DIST, `${program.name}.js`),
-    bundle: true,
-    platform: 'node',
-    target: 'node20.19',
-    format: 'esm',
-    banner: { js: BANNER },
+    outfile: join(DIST, file),
+    ...(compiledFor === undefined ? ESM : COMMONJS),
     // grpc-js asks for its loader of .proto files only to serve channelz, which we do not.
     external: ['better-sqlite3', '@grpc/proto-loader'],
-    minifyWhitespace: program.isCompact ?? false,
-    minifySyntax: program.isCompact ?? false,
+    minifyWhitespace: isCompact,
+    minifySyntax: isCompact,
     sourcemap: 'linked',
     sourcesContent: false,
     legalComments: 'linked',
-    logLevel: 'warning',
     metafile: true,
   });
+  if (compiledFor !== undefined) await compileAhead(name, compiledFor);
   writeLauncher(program);
   const bytes = Object.values(result.metafile.outputs).find((output) => output.entryPoint !== undefined)?.bytes ?? 0;
-  say(`dist/${program.name}.js ${(bytes / 1024 / 1024).toFixed(1)} MiB`);
+  say(`dist/${file} ${(bytes / 1024 / 1024).toFixed(1)} MiB`);
+}
+
+/** Writes the start file and the cache. */
+async function compileAhead(name: string, runs: readonly (readonly string[])[]): Promise<void> {
+  const make = async (file: string, call: 'runCompiled' | 'runAndCache'): Promise<void> => {
+    const contents = [
+      "import { fileURLToPath } from 'node:url';",
+      `import { ${call} } from '@pxmgr/kit/lifecycle/compiled';`,
+      `${call}(fileURLToPath(new URL('${name}.cjs', import.meta.url)));`,
+    ].join('\n');
+    const stdin = { contents, resolveDir: ROOT, sourcefile: `${file}.ts`, loader: 'ts' } as const;
+    await build({ ...SHARED_OPTIONS, stdin, outfile: join(DIST, `${file}.js`), format: 'esm' });
+  };
+  await make(`${name}-cache`, 'runAndCache');
+  rmSync(join(DIST, `${name}.cache`), { force: true });
+  for (const words of runs) {
+    const ran = spawnSync(process.execPath, [join(DIST, `${name}-cache.js`), ...words], { encoding: 'utf8' });
+    if (!existsSync(join(DIST, `${name}.cache`))) throw new Error(`${name} did not run: ${ran.stderr}`);
+  }
+  rmSync(join(DIST, `${name}-cache.js`));
+  await make(name, 'runCompiled');
 }
 
 /** Bundles of programs that are not built now. The others are written over, since a fleet may be running from them. */
 function removeOthers(names: readonly string[]): void {
   const kept = new Set([...names, 'package', 'LICENSE', 'node_modules', 'pxmgr-sim-data']);
-  const strays = readdirSync(DIST).filter((name) => !kept.has(name.replace(/\.js(\.map|\.LEGAL\.txt)?$|\.json$/, '')));
+  const strays = readdirSync(DIST).filter(
+    (name) => !kept.has(name.replace(/\.c?js(\.map|\.LEGAL\.txt)?$|\.json$|\.cache$/, '')),
+  );
   for (const stray of strays) rmSync(join(DIST, stray), { recursive: true });
 }
 
@@ -128,7 +200,12 @@ for (const missing of PROGRAMS.filter((program) => !present.includes(program))) 
 removeOthers(present.map((program) => program.name));
 // One broken program does not keep the others from being built; esbuild has already said what is wrong.
 const outcomes = await Promise.allSettled(present.map(bundle));
-if (outcomes.some((outcome) => outcome.status === 'rejected')) process.exitCode = 1;
+for (const outcome of outcomes)
+  if (outcome.status === 'rejected') {
+    process.exitCode = 1;
+    say(String(outcome.reason));
+  }
+rmSync(SCRATCH, { recursive: true });
 if (present.some((program) => program.name === 'pxmgr-controller')) copyNative();
 // What the stand-in host knows of option rules; it reads the tables beside its bundle.
 if (present.some((program) => program.name === 'pxmgr-sim')) {

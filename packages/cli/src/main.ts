@@ -15,11 +15,14 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 const input = new ProcessInput();
-process.exitCode = await start({
+// Not awaited at the top: the program is shipped as CommonJS, which V8 can keep compiled.
+void start({
   argv: process.argv.slice(2),
   env: process.env,
   streams: processStreams(input),
   interrupted: interrupt.signal,
   ask: terminalQuestion(interrupt.signal),
+}).then((exitCode) => {
+  process.exitCode = exitCode;
+  input.close();
 });
-input.close();
