@@ -1,4 +1,6 @@
-/** The full number of inputs for every row, and a seed of its own at each run. */
+/** The full number of inputs for every row, and a seed of its own at each run. PXMGR_RUNS shortens it. */
 import { FULL, fire } from '../fuzz/fire.ts';
 
-fire(() => FULL);
+const runs = Number(process.env['PXMGR_RUNS'] ?? FULL);
+
+fire(() => runs);
