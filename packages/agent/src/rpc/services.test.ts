@@ -16,6 +16,7 @@ import { createChannel } from '@pxmgr/kit/rpc/channel';
 import { createRpcServer, type RpcServer } from '@pxmgr/kit/rpc/server';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type FixtureHost, makeHost, specOf, UID } from '../guest/host.fixture.ts';
+import { readJournal } from '../operation/journal-replay.ts';
 import { authoriseAgentCall } from './authorise.ts';
 import type { NodeView } from './node-view.ts';
 import { addServices } from './services.ts';
@@ -128,6 +129,9 @@ it('carries an operation from the order to its last event, once per key', async 
     {},
   );
   expect(found.operation?.id).toBe(operation?.id);
+  // An agent that dies before it is ready has to know what that is.
+  const journal = await readJournal(join(directory, 'operations'), operation?.id ?? '');
+  expect(journal?.params).toMatchObject({ vmid: 101, guestUid: UID, readiness: { kind: 'none' } });
   host.runner.assertDone();
 });
 
