@@ -12,16 +12,16 @@ export async function waitForTasks(parts: GuestParts, vmid: number, signal: Abor
   await haveEnded(parts, vmid, { patienceMs: PATIENCE_MS, signal });
 }
 
-/** The same for what may not go on beside a task. PXM_GUEST_LOCKED when one never ends. */
-export async function requireNoTask(parts: GuestParts, vmid: number): Promise<void> {
-  if (await haveEnded(parts, vmid, { patienceMs: LONG_PATIENCE_MS })) return;
+/** The same for what may not go on beside a task; without a signal also when its operation is cancelled. PXM_GUEST_LOCKED when one never ends. */
+export async function requireNoTask(parts: GuestParts, vmid: number, signal?: AbortSignal): Promise<void> {
+  if (await haveEnded(parts, vmid, { patienceMs: LONG_PATIENCE_MS, signal })) return;
   throw new PxmError('PXM_GUEST_LOCKED', { vmid: String(vmid), node: parts.files.node, lock: 'a running task' });
 }
 
 async function haveEnded(
   { tasks, clock }: GuestParts,
   vmid: number,
-  { patienceMs, signal }: { patienceMs: number; signal?: AbortSignal },
+  { patienceMs, signal }: { patienceMs: number; signal: AbortSignal | undefined },
 ): Promise<boolean> {
   const start = clock.monotonicMs();
   while (await tasks.isAnyLive(vmid)) {

@@ -65,7 +65,7 @@ function isMeant(config: GuestConfig, guestUid: string): boolean {
 
 async function finishDestroy(parts: GuestParts, request: VerbRequest, work: Work): Promise<Recovery> {
   const { vmid, guestUid } = request;
-  await requireNoTask(parts, vmid);
+  await requireNoTask(parts, vmid, work.signal);
   const config = parts.files.config(vmid);
   if (config === undefined && parts.files.movedTo(request) !== undefined) return { outcome: 'undone' };
   if (config === undefined || isAnothers(config, guestUid)) await parts.records.forget(guestUid);

@@ -116,7 +116,7 @@ async function recover(job: Job, work: Work, replay: JournalReplay): Promise<Rec
   const task = done.has(EFFECT) ? await taskOf(job, replay) : 'none';
   if (!isLocked && task === 'succeeded') return { outcome: 'resumed' };
   if (isLocked || done.has(UNLOCK)) {
-    await requireNoTask(parts, vmid);
+    await requireNoTask(parts, vmid, work.signal);
     parts.cluster.requireQuorum();
     if (isLocked)
       await work.effect({ name: UNLOCK, data: { vmid: String(vmid) } }, () =>
