@@ -32,8 +32,12 @@ export function choose(
 ): Chosen {
   const types = typesOf(call, at.byDefault);
   const all = allObjects(view.state);
-  if (at.names.length === 0) return { objects: all.filter((object) => types.has(typeOf(object))), problems: [] };
   const depth = depthOf(call, types);
+  if (at.names.length === 0) {
+    const limit = last(call, 'd') === undefined ? Number.POSITIVE_INFINITY : depth;
+    const found = all.filter((object) => types.has(typeOf(object)) && levelsOf(object.name) - 1 <= limit);
+    return { objects: found, problems: [] };
+  }
   const problems: string[] = [];
   const wanted = new Set<string>();
   for (const argument of at.names) {
@@ -85,14 +89,17 @@ function depthOf(call: Getopt, types: ReadonlySet<ObjectType>): number {
 
 /** A snapshot is one level below its dataset. */
 function below(all: readonly ZfsObject[], top: ZfsObject, depth: number): ZfsObject[] {
-  const levels = (name: string): number => name.split(/[/@#]/).length;
   return all.filter(
     (object) =>
       object.name === top.name ||
       (object.name.startsWith(top.name) &&
         /^[/@#]/.test(object.name.slice(top.name.length)) &&
-        levels(object.name) - levels(top.name) <= depth),
+        levelsOf(object.name) - levelsOf(top.name) <= depth),
   );
+}
+
+function levelsOf(name: string): number {
+  return name.split(/[/@#]/).length;
 }
 
 /** -s and -S in their order; equal rows stay in the order of names, and what has no value comes last. */

@@ -6,6 +6,7 @@ import { isKnownProperty, isUserProperty } from '../pool/properties.ts';
 import { NATIVE, propertyName } from '../pool/property-table.ts';
 import { poolOf } from '../pool/state.ts';
 import { type Getopt, GetoptError, has, last } from './getopt.ts';
+import { columnWidth, table } from './zfs-columns.ts';
 import { typeOf, type View, type ZfsObject } from './zfs-object.ts';
 import { type Chosen, choose, sortRows } from './zfs-objects.ts';
 import { type Value, valueOf, viewOf } from './zfs-table.ts';
@@ -20,33 +21,13 @@ const SPACE_COLUMNS = [
   'usedbyrefreservation',
   'usedbychildren',
 ] as const;
-/** Column heads that are not the property's name. */
-const HEADS: Readonly<Record<string, string>> = {
-  available: 'AVAIL',
-  referenced: 'REFER',
-  compressratio: 'RATIO',
-  refcompressratio: 'REFRATIO',
-  usedbysnapshots: 'USEDSNAP',
-  usedbydataset: 'USEDDS',
-  usedbyrefreservation: 'USEDREFRESERV',
-  usedbychildren: 'USEDCHILD',
-  logicalused: 'LUSED',
-  logicalreferenced: 'LREFER',
-  compression: 'COMPRESS',
-  recordsize: 'RECSIZE',
-  reservation: 'RESERV',
-  refreservation: 'REFRESERV',
-  readonly: 'RDONLY',
-  volblocksize: 'VOLBLOCK',
-};
-const TEXTS = /^(name|mountpoint|origin|type|sharenfs|sharesmb|clones|keylocation|mlslabel|encryptionroot)$|^creation$/;
-
 export function zfsList(host: Host, call: Getopt, io: ToolIo): void {
   requireJson(call);
   const view = viewOf(host);
-  const columns = listColumns(last(call, 'o'));
+  const asked = listColumns(last(call, 'o'));
   const chosen = choose(view, call, { names: call.operands, byDefault: ['filesystem', 'volume'] });
   const objects = sortRows(view, call, chosen.objects);
+  const columns = asked ?? ['name', ...everyName(objects)];
   if (objects.length > 0 || chosen.problems.length === 0) printList(view, call, { objects, columns, io });
   finish(chosen, io);
 }
@@ -58,7 +39,9 @@ function finish(chosen: Chosen, io: ToolIo): void {
   throw new ToolError(chosen.problems.at(-1) ?? '', 1);
 }
 
-function listColumns(list: string | undefined): string[] {
+/** undefined: all that there are. */
+function listColumns(list: string | undefined): string[] | undefined {
+  if (list === 'all') return undefined;
   if (list === 'space') return [...SPACE_COLUMNS];
   return list === undefined ? [...LIST_COLUMNS] : knownProperties(list);
 }
@@ -90,7 +73,7 @@ function printList(
   const rows = objects.map((object) => rowOf(object).map((cell) => cell.value));
   if (has(call, 'H')) io.out(rows.map((row) => `${row.join('\t')}\n`).join(''));
   else if (rows.length === 0) io.err('no datasets available\n');
-  else io.out(aligned([columns.map((column) => HEADS[column] ?? column.toUpperCase()), ...rows], columns));
+  else io.out(table(columns, rows, has(call, 'p')));
 }
 
 /** What an object does not have carries the source of the property before it: the real program forgets to reset it. */
@@ -107,17 +90,6 @@ function listed(columns: readonly string[], row: readonly Value[], asNumber: boo
   return Object.fromEntries(entries);
 }
 
-/** Text columns to the left, numbers to the right, the last one unpadded. */
-function aligned(rows: readonly (readonly string[])[], columns: readonly string[]): string {
-  const widths = columns.map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));
-  const cell = (text: string, i: number): string => {
-    const column = columns[i] ?? '';
-    if (!TEXTS.test(column) && !isUserProperty(column)) return text.padStart(widths[i] ?? 0);
-    return i === columns.length - 1 ? text : text.padEnd(widths[i] ?? 0);
-  };
-  return rows.map((row) => `${row.map(cell).join('  ')}\n`).join('');
-}
-
 function requireJson(call: Getopt): void {
   if (has(call, 'J') && !has(call, 'j')) throw new GetoptError("'--json-int' only works with '-j' option");
 }
@@ -128,7 +100,10 @@ interface GetRow {
   readonly value: Value;
 }
 
-const FIELDS = ['name', 'property', 'value', 'source'] as const;
+type Field = 'name' | 'property' | 'value' | 'received' | 'source';
+
+const FIELDS: readonly Field[] = ['name', 'property', 'value', 'source'];
+const ALL_FIELDS: readonly Field[] = ['name', 'property', 'value', 'received', 'source'];
 
 export function zfsGet(host: Host, call: Getopt, io: ToolIo): void {
   requireJson(call);
@@ -150,13 +125,55 @@ export function zfsGet(host: Host, call: Getopt, io: ToolIo): void {
     )
     .filter(({ value }) => asked !== undefined || value.isAbsent !== true)
     .filter(({ value }) => sources === undefined || sources.has(sourceWord(value.source)));
-  if (chosen.objects.length > 0 || chosen.problems.length === 0) printGet(call, { rows, chosen, fields, io });
+  const listed = asked ?? everyName(chosen.objects);
+  const widths = (): Record<Field, number> => getWidths(view, { objects: chosen.objects, listed, rows });
+  if (chosen.objects.length > 0 || chosen.problems.length === 0) printGet(call, { rows, chosen, fields, io, widths });
   finish(chosen, io);
+}
+
+/**
+ * The value column has room for every property that is listed, at its own width and as people read it, also with -p
+ * (lib/libzfs/libzfs_util.c zprop_print_headers).
+ */
+function getWidths(
+  view: View,
+  at: { objects: readonly ZfsObject[]; listed: readonly string[]; rows: readonly GetRow[] },
+): Record<Field, number> {
+  const longest = (least: number, texts: readonly string[]): number =>
+    Math.max(least, ...texts.map((text) => text.length));
+  const name = longest(
+    'NAME'.length,
+    at.objects.map((object) => object.name),
+  );
+  const valueWidth = (property: string): number => {
+    const values = at.objects.map((object) => valueOf(view, object, { property, exact: false }));
+    return columnWidth(
+      property,
+      values.flatMap((found) => (found.isAbsent === true ? [] : found.value)),
+    );
+  };
+  return {
+    name,
+    property: longest('PROPERTY'.length, at.listed),
+    value: Math.max('VALUE'.length, ...at.listed.map(valueWidth)),
+    received: longest('RECEIVED'.length, at.rows.map(receivedValue)),
+    source: name > 'NAME'.length ? name + 'inherited from'.length : 'SOURCE'.length,
+  };
+}
+
+function receivedValue({ object, property }: GetRow): string {
+  return (object.snapshot === undefined ? object.dataset.received?.[property] : undefined) ?? '-';
 }
 
 function printGet(
   call: Getopt,
-  at: { rows: readonly GetRow[]; chosen: Chosen; fields: readonly string[]; io: ToolIo },
+  at: {
+    rows: readonly GetRow[];
+    chosen: Chosen;
+    fields: readonly Field[];
+    io: ToolIo;
+    widths: () => Record<Field, number>;
+  },
 ): void {
   const { rows, fields, io } = at;
   if (has(call, 'j')) {
@@ -171,30 +188,37 @@ function printGet(
     );
     return;
   }
-  const lines = rows.map(({ object, property, value }) => {
-    const { value: text, source } = value;
-    const cells: Readonly<Record<string, string>> = { name: object.name, property, value: text, source };
-    return fields.map((field) => cells[field] ?? '-');
+  const lines = rows.map((row) => {
+    const { object, property, value } = row;
+    const cells = {
+      name: object.name,
+      property,
+      value: value.value,
+      source: value.source,
+      received: receivedValue(row),
+    };
+    return fields.map((field) => cells[field]);
   });
   if (has(call, 'H')) io.out(lines.map((line) => `${line.join('\t')}\n`).join(''));
-  else if (lines.length > 0)
-    io.out(
-      aligned(
-        [fields.map((field) => field.toUpperCase()), ...lines],
-        fields.map(() => 'name'),
-      ),
-    );
+  else if (lines.length > 0) {
+    const widths = at.widths();
+    const padded = (line: readonly string[]): string =>
+      line.map((text, i) => (i === line.length - 1 ? text : text.padEnd(widths[fields[i] ?? 'name']))).join('  ');
+    io.out([fields.map((field) => field.toUpperCase()), ...lines].map((line) => `${padded(line)}\n`).join(''));
+  }
 }
 
-function getFields(list: string | undefined): readonly string[] {
+function getFields(list: string | undefined): readonly Field[] {
   if (list === undefined) return FIELDS;
-  if (list.includes(',') && list.split(',').includes('all'))
-    throw new GetoptError('"all" conflicts with specific fields given to -o option');
-  const fields = list
-    .split(',')
-    .flatMap((word) => (word === 'all' ? ['name', 'property', 'value', 'received', 'source'] : [word]));
-  const unknown = fields.find((field) => field !== 'received' && !FIELDS.some((known) => known === field));
-  if (unknown !== undefined) throw new GetoptError(`invalid column name '${unknown}'`);
+  let fields: Field[] = [];
+  for (const word of list.split(',')) {
+    if (fields.length === ALL_FIELDS.length) throw new GetoptError('too many fields given to -o option');
+    const field = ALL_FIELDS.find((known) => known === word);
+    if (field === undefined && word !== 'all') throw new GetoptError(`invalid column name '${word}'`);
+    if (word === 'all' && fields.length > 0)
+      throw new GetoptError('"all" conflicts with specific fields given to -o option');
+    fields = field === undefined ? [...ALL_FIELDS] : [...fields, field];
+  }
   return fields;
 }
 
@@ -227,6 +251,11 @@ function everyProperty(object: ZfsObject): string[] {
     ...(kind === 'b' ? ['type', 'creation', 'referenced', 'createtxg', 'guid'] : native),
     ...Object.keys(own).filter(isUserProperty),
   ];
+}
+
+/** Of all of them together, whichever kind each belongs to. */
+function everyName(objects: readonly ZfsObject[]): string[] {
+  return [...new Set([...NATIVE.keys(), ...objects.flatMap(everyProperty)])];
 }
 
 /** Numbers as numbers when asked for; a guid beyond 2^63 is clamped then, as the real program does. */
