@@ -53,6 +53,22 @@ it('what has to be taken back from a node without quorum is taken back when it h
   expect(work.records.reservations.active()).toEqual([]);
 });
 
+it('what it takes stays promised to a guest whose node is cut off, longer than any promise lasts', async () => {
+  const { work } = shop.open();
+  const { reservations } = work.records;
+  shop.agent('pve1').plan('container.start', ...Array.from({ length: 1000 }, () => REFUSED));
+  const { id } = await begin(work);
+  await until(() => warnings(work, id).length > 0);
+  const promised = reservations.active().map((one) => one.id);
+  expect(promised).toHaveLength(1);
+  for (const one of promised) reservations.redate(one, 1);
+  expect(work.sweep()).toMatchObject({ plans: 0, reservations: 0 });
+  expect(reservations.active().map((one) => one.id)).toEqual(promised);
+  work.executor.cancel(id, 'operator:bob');
+  await finish(work, id);
+  expect(reservations.active()).toEqual([]);
+});
+
 it('a cancel ends the waiting for quorum, and what was made is taken back', async () => {
   const { work } = shop.open();
   const agent = shop.agent('pve1');
