@@ -24,7 +24,7 @@ import { readInventoryMessage } from '@pxmgr/controller/inventory/message';
 import { parseYaml } from '@pxmgr/kit/config/yaml-file';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { displayCommand, quoteWord, toHostCommand } from '@pxmgr/kit/exec/command';
-import { stripControl } from '@pxmgr/kit/log/redact';
+import { stripControl, stripControlInLines } from '@pxmgr/kit/log/redact';
 import { splitAddress } from '@pxmgr/kit/rpc/address';
 import { alternativeUris, identityUri, parseIdentityUri } from '@pxmgr/kit/rpc/identity';
 import fc from 'fast-check';
@@ -49,7 +49,7 @@ const WORDS = [
 
 /** Something that a terminal would obey, left in what is shown. */
 function expectCalm(text: string): void {
-  expect(stripControl(text, true), JSON.stringify(text)).toBe(text);
+  expect(stripControlInLines(text), JSON.stringify(text)).toBe(text);
 }
 
 /** A flag of the command line: a value or problems, never both missing. */

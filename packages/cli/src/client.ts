@@ -1,6 +1,6 @@
 /** Calls to the controller: a question with one answer, a stream to follow, a conversation. Every failure is a PxmError. */
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { stripControl } from '@pxmgr/kit/log/redact';
+import { stripControlInLines } from '@pxmgr/kit/log/redact';
 import {
   type Channel,
   type ClientConstructor,
@@ -101,7 +101,7 @@ const RESTLESS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u2
  * Bytes are left alone: what a program in a guest writes is its own.
  */
 export function calm<T>(value: T): T {
-  if (typeof value === 'string') return (RESTLESS.test(value) ? stripControl(value, true) : value) as T;
+  if (typeof value === 'string') return (RESTLESS.test(value) ? stripControlInLines(value) : value) as T;
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array || value instanceof Date) return value;
   if (Array.isArray(value)) return value.map((item: unknown) => calm(item)) as T;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, calm<unknown>(inner)])) as T;

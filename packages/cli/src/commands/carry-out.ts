@@ -48,7 +48,7 @@ function requirePlan(planned: Planned): Plan {
 
 function planLines(context: Context, planned: Planned, commands: boolean): string[] {
   const page = pageOf(context);
-  const lines = planned.evaluation === undefined ? [] : [...renderEvaluation(planned.evaluation, page, false), ''];
+  const lines = planned.evaluation === undefined ? [] : [...renderEvaluation(planned.evaluation, page, 'chosen'), ''];
   return [...lines, ...renderPlan(requirePlan(planned), page, commands)];
 }
 

@@ -1,6 +1,6 @@
 /** One failure on stderr: code and message, cause, hint. Problems of one input are listed, each on its line. */
 import type { PxmError } from '@pxmgr/kit/error/pxm-error';
-import { stripControl } from '@pxmgr/kit/log/redact';
+import { stripControlInLines } from '@pxmgr/kit/log/redact';
 import { API_VERSION } from './json.ts';
 import type { Theme } from './theme.ts';
 
@@ -38,7 +38,7 @@ export function renderError(error: PxmError, theme: Theme): string[] {
 
 /** Messages hold words of hosts, registries and files: none of them may speak to the terminal. */
 function calm(text: string): string {
-  return stripControl(text, true);
+  return stripControlInLines(text);
 }
 
 /** The same for programs, with -o json. */

@@ -40,8 +40,11 @@ function byRank(a: Candidate, b: Candidate): number {
   return a.rank === b.rank ? a.nodeName.localeCompare(b.nodeName) : a.rank - b.rank;
 }
 
-/** Summary first, then one block for each node: winner with its scores, the rest with what speaks against them. */
-export function renderEvaluation(evaluation: Evaluation, page: Page, full: boolean): string[] {
+/** Whose scores are shown. */
+export type ScoresOf = 'all' | 'chosen';
+
+/** Summary first, then one block for each node: what fits with its scores, the rest with what speaks against them. */
+export function renderEvaluation(evaluation: Evaluation, page: Page, scoresOf: ScoresOf): string[] {
   const lines = wrap(evaluation.summary, page.width ?? DEFAULT_WIDTH);
   if (evaluation.chosenStorage !== '')
     lines.push(
@@ -51,7 +54,7 @@ export function renderEvaluation(evaluation: Evaluation, page: Page, full: boole
     const total = candidate.feasible ? `  ${page.theme.dim(`total ${candidate.total.toFixed(2)}`)}` : '';
     lines.push('', `${page.theme.bold(candidate.nodeName)}  ${verdict(candidate, page.theme)}${total}`);
     lines.push(...reasonLines(candidate, page));
-    if (candidate.feasible && (full || candidate.rank === 1)) lines.push(...scoreLines(candidate, page));
+    if (candidate.feasible && (scoresOf === 'all' || candidate.rank === 1)) lines.push(...scoreLines(candidate, page));
   }
   return lines;
 }

@@ -183,7 +183,7 @@ describe('an explanation', () => {
         },
       ],
     });
-    const text = renderEvaluation(evaluation, { theme, width: 80 }, false).join('\n');
+    const text = renderEvaluation(evaluation, { theme, width: 80 }, 'chosen').join('\n');
     expect(text).toMatch(
       /pve2 {2}\+ chosen {2}total 3\.50[\s\S]*memory[\s\S]*pve1 {2}x no[\s\S]*gpu: no amd GPU[\s\S]*dataset: no dataset/,
     );

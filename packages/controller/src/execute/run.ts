@@ -133,7 +133,7 @@ export class Run {
     const { log, records, plan } = this.#context;
     records.database.transaction(() => {
       if (plan.reservationId !== '' && problem.code === 'PXM_GUEST_MOVED')
-        this.#ledger.release(plan.reservationId, 'its guest was moved to another node', false);
+        this.#ledger.release(plan.reservationId, 'its guest was moved to another node');
       else if (plan.reservationId !== '' && isShown(this.#context)) this.#ledger.settle(plan);
       records.plans.move(plan.id, 'applied', 'failed');
       log.move('failed', {
@@ -162,7 +162,7 @@ export class Run {
     records.database.transaction(() => {
       if (wasMade && !isCancel) records.vmids.markFailed(plan.vmid, clock.now().getTime());
       if (plan.reservationId !== '' && left.length === 0) {
-        this.#ledger.release(plan.reservationId, isCancel ? 'cancelled, undone' : 'plan failed, undone', false);
+        this.#ledger.release(plan.reservationId, isCancel ? 'cancelled, undone' : 'plan failed, undone');
       }
       records.plans.move(plan.id, 'applied', left.length === 0 && !this.#hasChangedForGood() ? 'undone' : 'failed');
       log.move(isCancel && left.length === 0 ? 'cancelled' : 'failed', {

@@ -120,12 +120,16 @@ export class Ledger {
 
   /** The inventory shows what was reserved for. Devices are kept for the guest, where it has a uid to keep them under. */
   settle({ reservationId, guestUid }: Plan): void {
-    this.release(reservationId, 'observed in inventory', guestUid !== '');
+    this.#end(reservationId, { reason: 'observed in inventory', settle: guestUid !== '' });
   }
 
-  /** Ends it; nothing happens when it has ended. With `settle` the guest keeps the devices. */
-  release(id: string, reason: string, settle: boolean): void {
+  /** Nobody gets what was reserved; nothing happens when it has ended. */
+  release(id: string, reason: string): void {
+    this.#end(id, { reason, settle: false });
+  }
+
+  #end(id: string, how: { reason: string; settle: boolean }): void {
     const atMs = this.#parts.clock.now().getTime();
-    this.#parts.records.reservations.end(id, { state: 'released', reason, atMs, settle });
+    this.#parts.records.reservations.end(id, { ...how, state: 'released', atMs });
   }
 }

@@ -1,5 +1,5 @@
 import { PxmError } from '../error/pxm-error.ts';
-import { maskSecrets, redact, stripControl } from '../log/redact.ts';
+import { maskSecrets, redact, stripControlInLines } from '../log/redact.ts';
 import type { CommandResult } from './command.ts';
 
 const TAIL_BYTES = 4096;
@@ -8,7 +8,7 @@ const TAIL_BYTES = 4096;
 export function errorTail(result: CommandResult): string {
   const text = result.stderr.trim() === '' ? result.stdout : result.stderr;
   const tail = text.length > TAIL_BYTES ? text.slice(-TAIL_BYTES) : text;
-  return stripControl(redact(maskSecrets(tail, result.command.secrets ?? [])), true).trim();
+  return stripControlInLines(redact(maskSecrets(tail, result.command.secrets ?? []))).trim();
 }
 
 /** PXM_COMMAND_TIMEOUT, PXM_CANCELLED or PXM_COMMAND_FAILED for a result that the caller does not accept. */

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { PxmError } from '../error/pxm-error.ts';
 import { forStderr, withSyslogPrefix } from './journal.ts';
 import { createLogger, type LogLevel } from './logger.ts';
-import { forgetSecrets, maskSecrets, redact, registerSecret, stripControl } from './redact.ts';
+import { forgetSecrets, maskSecrets, redact, registerSecret, stripControl, stripControlInLines } from './redact.ts';
 
 afterEach(forgetSecrets);
 
@@ -102,6 +102,6 @@ describe('redaction', () => {
 
   it('strips terminal sequences, bidirectional tricks and line feeds', () => {
     expect(stripControl('a\u001b]0;title\u0007b\u001b[1;31mc\u202ed\r\ne\tf\u009b')).toBe('abcd e\tf');
-    expect(stripControl('a\r\nb\u0007', true)).toBe('a\nb');
+    expect(stripControlInLines('a\r\nb\u0007')).toBe('a\nb');
   });
 });

@@ -3,7 +3,7 @@ import { type Logger as PinoLogger, pino } from 'pino';
 import { causeMessages, messageOf } from '../error/chain.ts';
 import { PxmError } from '../error/pxm-error.ts';
 import { type LineSink, stdoutSink, withSyslogPrefix } from './journal.ts';
-import { redact, stripControl } from './redact.ts';
+import { redact, stripControl, stripControlInLines } from './redact.ts';
 
 /**
  * Structured logger. Fields come first, then a static message: `logger.info({ vmid, op }, 'guest started')`.
@@ -91,7 +91,7 @@ function describeError(error: unknown, withStack: boolean): unknown {
     message: messageOf(error),
     ...(error instanceof PxmError ? { fields: clean(error.fields) } : {}),
     ...(chain.length === 0 ? {} : { chain }),
-    ...(withStack || ownFault ? { stack: stripControl(innermost(error).stack ?? '', true) } : {}),
+    ...(withStack || ownFault ? { stack: stripControlInLines(innermost(error).stack ?? '') } : {}),
   };
 }
 

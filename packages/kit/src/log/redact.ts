@@ -63,11 +63,15 @@ const CONTROL = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u200e\u200f\u202a-\u20
 
 const ESCAPE_SEQUENCE = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])/g;
 
-/** Text without terminal sequences and control characters (tab stays); line feeds become spaces when `keepLines` is off. */
-export function stripControl(text: string, keepLines = false): string {
-  const plain = text.replace(ESCAPE_SEQUENCE, '');
-  if (!keepLines) return plain.replace(/\r?\n/g, ' ').replace(CONTROL, '');
-  return plain
+/** One line of text without terminal sequences and control characters (tab stays); line feeds become spaces. */
+export function stripControl(text: string): string {
+  return text.replace(ESCAPE_SEQUENCE, '').replace(/\r?\n/g, ' ').replace(CONTROL, '');
+}
+
+/** As `stripControl`, and every kind of line end becomes a line feed. */
+export function stripControlInLines(text: string): string {
+  return text
+    .replace(ESCAPE_SEQUENCE, '')
     .split(/\r\n|\r|\n/)
     .map((line) => line.replace(CONTROL, ''))
     .join('\n');

@@ -17,7 +17,7 @@ const OPTIONS = {
   },
 } as const;
 
-function tokenCommand(path: string, summary: string, withInstructions: boolean): Command {
+function tokenCommand(path: string, summary: string, shows: 'token' | 'instructions'): Command {
   return command({
     path,
     summary,
@@ -41,7 +41,7 @@ function tokenCommand(path: string, summary: string, withInstructions: boolean):
       });
       if (!isForPeople(context.format))
         return detail({ noun: 'JoinToken', name: answer.token, lines: [answer.token], json: answer });
-      if (!withInstructions) {
+      if (shows === 'token') {
         context.streams.err(`valid once, until ${exactTime(answer.expiresAt)}\n`);
         return text(answer.token);
       }
@@ -60,6 +60,10 @@ function tokenCommand(path: string, summary: string, withInstructions: boolean):
 export const nodeTokenCreate = tokenCommand(
   'node token create',
   'Make a one-time token with which a node can join',
-  false,
+  'token',
 );
-export const nodeJoin = tokenCommand('node join', 'Make a one-time token and print what to run on the new node', true);
+export const nodeJoin = tokenCommand(
+  'node join',
+  'Make a one-time token and print what to run on the new node',
+  'instructions',
+);

@@ -41,7 +41,7 @@ export const placeExplain = command({
       }));
     }
     if (evaluation === undefined) throw new PxmError('PXM_EVALUATION_NOT_FOUND', { id: what });
-    const lines = renderEvaluation(evaluation, pageOf(context), true);
+    const lines = renderEvaluation(evaluation, pageOf(context), 'all');
     return detail({
       noun: 'Evaluation',
       name: evaluation.id,
