@@ -50,6 +50,7 @@ export function buildWorkSide(deps: ControllerDeps, state: State, fleet: Fleet):
     activity: {
       operationsActive: () => work.records.operations.open().length,
       reservationsActive: () => work.records.reservations.active().length,
+      leftBehind: () => work.leftBehind(),
       reservedMemoryBytes: (uid) => work.promisedMemoryBytes(uid),
     },
     loops: [

@@ -24,6 +24,8 @@ export interface Activity {
   reservationsActive(): number;
   /** Promised on a node and not in its inventory yet. */
   reservedMemoryBytes(nodeUid: string): bigint;
+  /** What failed work has left, as far as people have to look. */
+  leftBehind(): Problem[];
 }
 
 export interface FleetParts {
@@ -89,7 +91,11 @@ function status(parts: FleetParts): GetStatusResponse {
     reservationsActive: activity.reservationsActive(),
     changes: BigInt(parts.changeCount()),
     databaseBytes: BigInt(parts.databaseBytes()),
-    problems: [...[parts.databaseFailure(), bus.failure].flatMap(problemOf), ...nodes.flatMap(problemsOf)],
+    problems: [
+      ...[parts.databaseFailure(), bus.failure].flatMap(problemOf),
+      ...nodes.flatMap(problemsOf),
+      ...activity.leftBehind(),
+    ],
   };
 }
 

@@ -32,6 +32,7 @@ describe('a step that fails', () => {
     expect(record.operation.problem?.code).toBe('PXM_DISK_FULL');
     expect(shop.agent('pve1').effects).toEqual([]);
     expect(work.records.reservations.active()).toEqual([]);
+    expect(work.leftBehind()).toEqual([]);
   });
 
   it('leaves a guest that runs but was not ready in time', async () => {
@@ -42,6 +43,10 @@ describe('a step that fails', () => {
     expect(record).toMatchObject({ state: 'failed', operation: { warnings: ['container 100 was left as it is'] } });
     expect(shop.agent('pve1').guests.size).toBe(1);
     expect(work.records.plans.get(plan.id)?.plan.state).toBe('failed');
+    const { id } = record.operation;
+    expect(work.leftBehind()).toMatchObject([
+      { code: 'PXM_NOT_READY', message: `pve1: ${id}: container 100 was left as it is` },
+    ]);
   });
 
   it('says what is left, and keeps it reserved, when the undo fails too', async () => {
@@ -53,6 +58,7 @@ describe('a step that fails', () => {
     expect(record.operation.problem?.code).toBe('PXM_UNDO_INCOMPLETE');
     expect(record.operation.problem?.message).toContain('container 100 on pve1');
     expect(record.operation.problem?.causes).toEqual(['it failed with PXM_START_FAILED']);
+    expect(work.leftBehind()).toEqual([record.operation.problem]);
     expect(work.records.plans.get(plan.id)?.plan.state).toBe('failed');
     expect(work.records.reservations.active()).toHaveLength(1);
     // The guest is in the inventory, so the next sweep ends the reservation.

@@ -1,4 +1,5 @@
 /** Puts the room together: what wire hands in, what api and the loops use. */
+import type { Problem } from '@pxmgr/contract/common';
 import type { Clock, IdSource } from '@pxmgr/kit/clock';
 import type { Logger } from '@pxmgr/kit/log/logger';
 import type { FleetView } from '../domain/fleet-view.ts';
@@ -14,6 +15,7 @@ import type { VmidRange } from '../schedule/vmid.ts';
 import type { Database } from '../store/open.ts';
 import type { Seal } from '../store/seal.ts';
 import { Executor } from './executor.ts';
+import { leftBehind } from './left-behind.ts';
 import type { ExecuteLimits } from './run-context.ts';
 import { endDrafts, type Swept, sweep } from './sweep.ts';
 import { WatchHub } from './watch-hub.ts';
@@ -43,6 +45,8 @@ export interface Work {
   readonly hub: WatchHub;
   /** On the node and not in its inventory yet. */
   promisedMemoryBytes(nodeUid: string): bigint;
+  /** For `pxmgr status`. */
+  leftBehind(): Problem[];
   /** For a loop of about 10 s. */
   sweep(): Swept;
   /** Forgets the plans of an earlier process that nobody will apply. Call before anybody can ask for one of this. */
@@ -71,6 +75,7 @@ export function buildWork(deps: WorkDeps): Work {
       const node = snapshots.node(uid);
       return BigInt(node === undefined ? 0 : holdingsOn(records.reservations, node).memoryBytes);
     },
+    leftBehind: () => leftBehind({ ...deps, records }),
     sweep: () => sweep({ ...deps, records, snapshots }),
     endDrafts: () => {
       endDrafts({ ...deps, records });

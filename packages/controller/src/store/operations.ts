@@ -69,6 +69,9 @@ export class OperationStore {
       listOpen: sql.prepare<[number], OperationRow>(
         "SELECT * FROM operation WHERE state IN ('queued', 'running') ORDER BY created_ms DESC, id DESC LIMIT ?",
       ),
+      failed: sql.prepare<[number, number], OperationRow>(
+        "SELECT * FROM operation WHERE state = 'failed' AND ended_ms >= ? ORDER BY ended_ms DESC LIMIT ?",
+      ),
       step: sql.prepare<[string, number, Way], StepRow>(
         'SELECT * FROM operation_step WHERE operation_id = ? AND step = ? AND way = ?',
       ),
@@ -128,6 +131,11 @@ export class OperationStore {
   list(options: { activeOnly: boolean; limit: number }): Operation[] {
     const query = options.activeOnly ? this.#statements.listOpen : this.#statements.list;
     return query.all(options.limit).map((row) => toRecord(row).operation);
+  }
+
+  /** Newest first. */
+  failedSince(endedMs: number, limit: number): Operation[] {
+    return this.#statements.failed.all(endedMs, limit).map((row) => toRecord(row).operation);
   }
 
   step(id: string, step: number, way: Way): StepTrace | undefined {

@@ -104,7 +104,10 @@ export interface GetStatusResponse {
   reservationsActive: number;
   changes: bigint;
   databaseBytes: bigint;
-  /** What is wrong now: with the controller itself, and with what its nodes could not read or write. */
+  /**
+   * What is wrong now: with the controller itself, with what its nodes could not read or write, and what operations that
+   * failed within a day have left behind.
+   */
   problems: Problem[];
 }
 
