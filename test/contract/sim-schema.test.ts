@@ -58,13 +58,13 @@ describe.skipIf(!hasSharedData)('argv', () => {
   it.each(cases.map((c) => [c.argv.join(' '), c] as const))('%s', (_, c) => {
     const [tool = '', ...argv] = c.argv;
     if (c.ok) {
-      const call = readCall(tool, argv, 'pve1');
+      const call = readCall(tool, argv, { nodeName: 'pve1' });
       expect(call.method).toBe(c.method);
       expect(asText(call.params)).toEqual(asText(c.params));
       return;
     }
     const expected = [...(c.stderr ?? []), typeof c.error === 'string' ? c.error : ''].join('\n');
-    expect(() => readCall(tool, argv, 'pve1')).toThrow(expected);
+    expect(() => readCall(tool, argv, { nodeName: 'pve1' })).toThrow(expected);
   });
 });
 

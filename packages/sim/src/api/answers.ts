@@ -8,13 +8,19 @@ import { configProperty } from '../guest/syntax.ts';
 import type { Host } from '../host/host.ts';
 import { PVE_REPOID, PVE_VERSION } from '../host/version.ts';
 import { statusFields } from '../pct/show.ts';
+import { checkParameters } from '../schema/command.ts';
+import { FieldError } from '../schema/property.ts';
+import { readMethods } from '../schema/schema-data.ts';
 import type { Asked } from './asked.ts';
-import { contentAnswer, interfaces, snapshotRows } from './guest-reads.ts';
+import { clusterOptions, haStatus, poolRows, resourceRow, resourceRows } from './cluster-reads.ts';
+import { contentAnswer, featureAnswer, haState, interfaces, snapshotOf, snapshotRows } from './guest-reads.ts';
+import { indexOf } from './indexes.ts';
 import { clusterLogRows, firewallOptions, nodeStatus, templateIndex } from './node-answers.ts';
 import { repositoryTags } from './registry.ts';
 import { nodes, reportingHosts, resources } from './resources.ts';
 import { storageConfig, storageConfigs, storageRows, storageStatus } from './storage-reads.ts';
 import { clusterTasks, taskLog, taskRows, taskStatus } from './tasks.ts';
+import { findPath } from './tree.ts';
 import { vmConfig, vmCurrent, vmRows } from './vm-reads.ts';
 
 type Answer = (host: Host, match: RegExpExecArray, asked: Asked) => unknown;
@@ -43,14 +49,18 @@ const ROWS: readonly (readonly [pattern: RegExp, answer: Answer])[] = [
   [/^nodes\/([^/]+)\/query-oci-repo-tags$/, (host, _, asked) => repositoryTags(host, asked)],
   [/^nodes\/([^/]+)\/storage$/, (host) => storageRows(host)],
   [/^nodes\/([^/]+)\/lxc$/, (host) => ownRows(host)],
-  [/^nodes\/([^/]+)\/lxc\/(\d+)\/config$/, (host, match) => guestConfig(host, Number(match[2]))],
+  [/^nodes\/([^/]+)\/lxc\/(\d+)\/config$/, (host, match, { params }) => guestConfig(host, Number(match[2]), params)],
   [/^nodes\/([^/]+)\/lxc\/(\d+)\/pending$/, (host, match) => guestPending(host, Number(match[2]))],
   [
     /^nodes\/([^/]+)\/lxc\/(\d+)\/status\/current$/,
-    (host, match) => ({ ...statusOf(host, Number(match[2])), cpu: 0, ha: { managed: 0 } }),
+    (host, match) => ({ ...statusOf(host, Number(match[2])), cpu: 0, ha: haState(host, Number(match[2])) }),
   ],
-  [/^nodes\/([^/]+)\/lxc\/(\d+)\/status$/, (host, match) => powerFolders(host, Number(match[2]))],
   [/^nodes\/([^/]+)\/lxc\/(\d+)\/snapshot$/, (host, match) => snapshotRows(host, Number(match[2]))],
+  [
+    /^nodes\/([^/]+)\/lxc\/(\d+)\/snapshot\/([^/]+)\/config$/,
+    (host, match) => snapshotConfig(host, Number(match[2]), match[3] ?? ''),
+  ],
+  [/^nodes\/([^/]+)\/lxc\/(\d+)\/feature$/, (host, match, { params }) => featureAnswer(host, Number(match[2]), params)],
   [/^nodes\/([^/]+)\/qemu$/, (host) => vmRows(host)],
   [
     /^nodes\/([^/]+)\/qemu\/(\d+)\/config$/,
@@ -60,36 +70,53 @@ const ROWS: readonly (readonly [pattern: RegExp, answer: Answer])[] = [
   [/^nodes\/([^/]+)\/storage\/([^/]+)\/status$/, (host, match) => storageStatus(host, match[2] ?? '')],
   [/^storage$/, (host, _, { params }) => storageConfigs(host, params.get('type'))],
   [/^storage\/([^/]+)$/, (host, match) => storageConfig(host, match[1] ?? '')],
-  [/^cluster\/ha\/resources$/, () => []],
+  [/^cluster\/ha\/resources$/, (host) => resourceRows(host)],
+  [/^cluster\/ha\/resources\/([^/]+)$/, (host, match) => resourceRow(host, match[1] ?? '')],
+  [/^cluster\/ha\/status\/current$/, (host) => haStatus(host)],
+  [/^cluster\/(?:backup|replication|ha\/rules)$/, () => []],
+  [/^cluster\/options$/, (host) => clusterOptions(host)],
+  [/^pools$/, (host) => poolRows(host)],
   [/^nodes\/([^/]+)\/tasks$/, (host, _, { params }) => taskRows(host, params)],
   [/^nodes\/([^/]+)\/tasks\/([^/]+)\/status$/, (host, match) => taskStatus(host, decodeURIComponent(match[2] ?? ''))],
-  [/^nodes\/([^/]+)\/tasks\/([^/]+)\/log$/, (host, match) => taskLog(host, decodeURIComponent(match[2] ?? ''))],
-  [/^nodes\/([^/]+)\/lxc\/(\d+)$/, () => CONTAINER_FOLDERS.map((subdir) => ({ subdir }))],
+  [
+    /^nodes\/([^/]+)\/tasks\/([^/]+)\/log$/,
+    (host, match, { params }) => taskLog(host, decodeURIComponent(match[2] ?? ''), params),
+  ],
   [/^nodes\/([^/]+)\/lxc\/(\d+)\/interfaces$/, (host, match) => interfaces(host, Number(match[2]))],
   [
     /^nodes\/([^/]+)\/storage\/([^/]+)\/content$/,
-    (host, match, { params }) => contentAnswer(host, match[2] ?? '', params.get('content')),
+    (host, match, { params }) => contentAnswer(host, match[2] ?? '', params),
   ],
 ];
-
-const CONTAINER_FOLDERS =
-  'config pending status vncproxy termproxy vncwebsocket spiceproxy migrate clone rrd rrddata firewall snapshot resize interfaces'.split(
-    ' ',
-  );
 
 /** undefined: nothing answers that path. */
 export async function answerOf(host: Host, path: string, asked: Asked): Promise<unknown> {
   const clean = path.replace(/^\/+|\/+$/g, '');
+  const found = findPath(clean);
+  if (found === undefined) return undefined;
+  const { node } = found.given;
+  // The folder of a node is the same wherever it is asked.
+  if (node !== undefined && node !== host.name && found.template !== '/nodes/{node}') refuseOtherNode(host, node);
+  const method = readMethods()[found.template];
+  if (method !== undefined) checkParameters({ ...Object.fromEntries(asked.params), ...found.given }, method.params);
+  syncCluster(host);
+  const rows = indexOf(found.template);
+  if (rows !== undefined) {
+    if (found.template === '/nodes/{node}/lxc/{vmid}/status')
+      loadConfig(host, Number(found.given['vmid']), () => undefined);
+    return rows;
+  }
   for (const [pattern, answer] of ROWS) {
     const match = pattern.exec(clean);
-    if (match === null) continue;
-    if (clean.startsWith('nodes/') && match[1] !== undefined && match[1] !== host.name) requireNode(host, match[1]);
-    if (clean.startsWith('nodes/') && match[1] !== undefined && match[1] !== host.name)
-      throw new ToolError('proxy handler failed: Host key verification failed.\n');
-    syncCluster(host);
-    return answer(host, match, asked);
+    if (match !== null) return answer(host, match, asked);
   }
   return undefined;
+}
+
+/** No node has the keys of another here. */
+function refuseOtherNode(host: Host, node: string): never {
+  requireNode(host, node);
+  throw new ToolError('proxy handler failed: Host key verification failed.\n');
 }
 
 /** A name that no node has cannot be resolved either. */
@@ -105,7 +132,7 @@ function nextId(host: Host, params: Asked['params']): string {
   const asked = params.get('vmid');
   if (asked !== undefined) {
     if (taken[asked] !== undefined)
-      throw new ToolError(`400 Parameter verification failed.\nvmid: VM ${asked} already exists\n`);
+      throw new FieldError('400 Parameter verification failed.', { vmid: `VM ${asked} already exists` });
     return asked;
   }
   for (let vmid = 100; vmid < 1_000_000; vmid++) if (taken[String(vmid)] === undefined) return String(vmid);
@@ -152,15 +179,27 @@ function ownRows(host: Host): unknown[] {
   return own.map(([vmid]) => ({ ...statusOf(host, Number(vmid)), cpu: 0 }));
 }
 
-function guestConfig(host: Host, vmid: number): Record<string, unknown> {
+function guestConfig(host: Host, vmid: number, params: Asked['params']): Record<string, unknown> {
   const config = loadConfig(host, vmid, () => undefined);
-  const view = mergedView(config);
+  const snapshot = params.get('snapshot');
+  const isCurrent = params.get('current') === '1';
+  if (snapshot !== undefined && isCurrent) {
+    const reason = "cannot use 'snapshot' parameter with 'current'";
+    throw new FieldError('400 Parameter verification failed.', { current: reason, snapshot: reason });
+  }
+  const view = snapshot !== undefined ? snapshotOf(config, snapshot) : isCurrent ? config : mergedView(config);
   return { ...typed(view.values), ...(view.raw.length > 0 ? { lxc: view.raw } : {}), digest: config.digest };
+}
+
+function snapshotConfig(host: Host, vmid: number, name: string): Record<string, unknown> {
+  const config = loadConfig(host, vmid, () => undefined);
+  return typed(snapshotOf(config, name).values);
 }
 
 /** Integers and booleans are JSON numbers, everything else text (a fractional cpulimit too). */
 function typed(values: ReadonlyMap<string, string>): Record<string, string | number> {
-  const isNumber = (key: string): boolean => ['integer', 'boolean'].includes(configProperty(key)?.type ?? '');
+  const isNumber = (key: string): boolean =>
+    key === 'snaptime' || ['integer', 'boolean'].includes(configProperty(key)?.type ?? '');
   return Object.fromEntries(
     [...values].map(([key, value]) => [key, isNumber(key) && value !== '' ? Number(value) : value]),
   );
@@ -180,10 +219,4 @@ function guestPending(host: Host, vmid: number): unknown[] {
     ...(deleted.has(key) ? { delete: 1 } : {}),
   }));
   return [...rows, { key: 'digest', value: config.digest }];
-}
-
-/** pve-container src/PVE/API2/LXC/Status.pm. */
-function powerFolders(host: Host, vmid: number): unknown[] {
-  loadConfig(host, vmid, () => undefined);
-  return ['current', 'start', 'stop', 'shutdown', 'reboot', 'migrate'].map((subdir) => ({ subdir }));
 }

@@ -1,11 +1,16 @@
 /** A container's interfaces and snapshots and the content of a storage, as the API tells them. */
 import { statSync } from 'node:fs';
+import { ToolError } from '../call/tool.ts';
 import { loadConfig } from '../guest/config-store.ts';
+import { isHaManaged } from '../guest/ha.ts';
+import { mountPoints } from '../guest/mount-point.ts';
 import type { Host } from '../host/host.ts';
 import { runningGuest } from '../host/running.ts';
 import { parsePropertyString } from '../schema/value.ts';
 import { contentRows } from '../storage/content.ts';
-import { enabledStorage, volumePath } from '../storage/storages.ts';
+import { enabledStorage, findVolume, volumeBackend, volumePath } from '../storage/storages.ts';
+import type { GuestConfig, GuestSection } from '../text/guest-config.ts';
+import type { Asked } from './asked.ts';
 
 /** null for a guest that does not run; a played guest has no addresses to show. */
 export function interfaces(host: Host, vmid: number): unknown[] | null {
@@ -26,8 +31,10 @@ export function interfaces(host: Host, vmid: number): unknown[] | null {
   return rows;
 }
 
-export async function contentAnswer(host: Host, id: string, content: string | undefined): Promise<unknown[]> {
-  const rows = await contentRows(host, enabledStorage(host, id));
+export async function contentAnswer(host: Host, id: string, params: Asked['params']): Promise<unknown[]> {
+  const content = params.get('content');
+  const vmid = params.get('vmid');
+  const rows = await contentRows(host, enabledStorage(host, id), vmid === undefined ? undefined : Number(vmid));
   const found: unknown[] = [];
   for (const row of rows.filter((r) => content === undefined || r.content === content)) {
     const stat = statSync(host.path(await volumePath(host, row.volid)), { throwIfNoEntry: false });
@@ -41,6 +48,55 @@ export async function contentAnswer(host: Host, id: string, content: string | un
     });
   }
   return found;
+}
+
+export function snapshotOf(config: GuestConfig, name: string): GuestSection {
+  const section = config.snapshots.get(name);
+  if (section === undefined) throw new ToolError(`snapshot '${name}' does not exist\n`);
+  return section;
+}
+
+/** No manager runs here, so nothing is known of the resource's state (pve-ha-manager src/PVE/HA/Config.pm get_service_status). */
+export function haState(host: Host, vmid: number): Record<string, unknown> {
+  return isHaManaged(host, vmid) ? { managed: 1, state: null } : { managed: 0 };
+}
+
+/** pve-container src/PVE/LXC/Config.pm has_feature: every volume must have it, and a bind mount has none. */
+export async function featureAnswer(host: Host, vmid: number, params: Asked['params']): Promise<unknown> {
+  const config = loadConfig(host, vmid, () => undefined);
+  const name = params.get('snapname');
+  const section = name === undefined ? config : snapshotOf(config, name);
+  const feature = params.get('feature') ?? '';
+  const points = mountPoints(section);
+  const able = await Promise.all(
+    points.map(async ({ kind, volume }) => {
+      if (kind !== 'volume') return false;
+      const { storage, volname } = findVolume(host, volume);
+      const isPool = (await volumeBackend(storage)).canSnapshot(storage, volname);
+      return hasFeature(feature, {
+        isBase: /(?:^|\/)base/.test(volname),
+        isOfSnapshot: name !== undefined,
+        volname,
+        isPool,
+      });
+    }),
+  );
+  return { hasFeature: able.includes(false) ? 0 : 1 };
+}
+
+interface Featured {
+  readonly isBase: boolean;
+  readonly isOfSnapshot: boolean;
+  readonly volname: string;
+  /** On a pool, not in a directory. */
+  readonly isPool: boolean;
+}
+
+/** For containers, whose clones in directories must not be qcow2 (pve-storage src/PVE/Storage/{Plugin,ZFSPoolPlugin}.pm volume_has_feature). */
+function hasFeature(feature: string, { isBase, isOfSnapshot, isPool, volname }: Featured): boolean {
+  if (feature === 'snapshot') return isPool && !isBase;
+  if (feature === 'clone') return isPool && isBase && !isOfSnapshot;
+  return feature === 'copy' && !isOfSnapshot && (isPool || /\.(?:raw|qcow2|vmdk)$/.test(volname));
 }
 
 /** Snapshots, and the present as their last (pve-container src/PVE/API2/LXC/Snapshot.pm list). */

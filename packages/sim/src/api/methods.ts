@@ -28,6 +28,7 @@ const ROWS: readonly (readonly [verb: HttpVerb, path: string, command: string])[
   ['PUT', `${CONTAINER}/config`, 'set'],
   ['DELETE', CONTAINER, 'destroy'],
   ['POST', `${CONTAINER}/clone`, 'clone'],
+  ['POST', `${CONTAINER}/migrate`, 'migrate'],
   ['POST', `${CONTAINER}/template`, 'template'],
   ['PUT', `${CONTAINER}/resize`, 'resize'],
   ['POST', `${CONTAINER}/move_volume`, 'move-volume'],

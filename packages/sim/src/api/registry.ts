@@ -10,8 +10,6 @@ import { runTask } from '../cluster/task.ts';
 import type { Host } from '../host/host.ts';
 import { runProgram } from '../host/machine.ts';
 import { text, type Verb, type VerbHandler } from '../pct/context.ts';
-import { checkParameters } from '../schema/command.ts';
-import { toolSchema } from '../schema/schema-data.ts';
 import { contentFolder, enabledStorage } from '../storage/storages.ts';
 import type { Asked } from './asked.ts';
 
@@ -58,8 +56,6 @@ function familiar(reference: string): string {
 }
 
 export async function repositoryTags(host: Host, { params, warn }: Asked): Promise<unknown> {
-  const given = { node: host.name, ...Object.fromEntries(params) };
-  checkParameters(given, toolSchema('storage')['query-oci-repo-tags']?.params ?? {});
   const reference = params.get('reference') ?? '';
   const args = ['list-tags', `docker://${reference}`];
   const answer = await skopeo(host, reference, { args, doing: 'Error listing repository tags', log: warn });

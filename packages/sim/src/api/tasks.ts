@@ -1,16 +1,14 @@
 /** Tasks of this node as the API tells them (pve-manager PVE/API2/Tasks.pm). */
 import { parseUpid, taskLogPath, type Upid } from '@pxmgr/contract/upid';
-import { ToolError } from '../call/tool.ts';
 import { isRunning, readStatus } from '../cluster/task.ts';
 import { readText } from '../file/sim-file.ts';
 import type { Host } from '../host/host.ts';
+import { FieldError } from '../schema/property.ts';
 
-const PVESH_USAGE = 'pvesh get <api_path> [OPTIONS] [FORMAT_OPTIONS]\n';
-
-function required(host: Host, upid: string, usage: string): Upid {
+function required(host: Host, upid: string): Upid {
   const fields = parseUpid(upid);
   const refuse = (reason: string, status: number): never => {
-    throw new ToolError(`400 Parameter verification failed.\nupid: ${reason}\n${usage}`, status);
+    throw new FieldError('400 Parameter verification failed.', { upid: reason }, status);
   };
   if (fields === undefined) return refuse('unable to parse worker upid', 255);
   return readText(host.path(taskLogPath(fields))) === undefined ? refuse('no such task', 2) : fields;
@@ -32,8 +30,8 @@ function fieldsOf(upid: string, fields: Upid): Record<string, unknown> {
   };
 }
 
-export function taskStatus(host: Host, upid: string, usage = PVESH_USAGE): Record<string, unknown> {
-  const fields = fieldsOf(upid, required(host, upid, usage));
+export function taskStatus(host: Host, upid: string): Record<string, unknown> {
+  const fields = fieldsOf(upid, required(host, upid));
   if (isRunning(host, upid)) return { ...fields, status: 'running' };
   return { ...fields, status: 'stopped', exitstatus: readStatus(host, upid) };
 }
@@ -43,10 +41,14 @@ export interface LogLine {
   readonly t: string;
 }
 
-export function taskLog(host: Host, upid: string, usage = PVESH_USAGE): LogLine[] {
-  const text = readText(host.path(taskLogPath(required(host, upid, usage)))) ?? '';
+/** Fifty lines from the first one, unless others are asked for; 0: all (pve-common src/PVE/Tools.pm dump_logfile). */
+export function taskLog(host: Host, upid: string, params: ReadonlyMap<string, string>): LogLine[] {
+  const text = readText(host.path(taskLogPath(required(host, upid)))) ?? '';
   const lines = text.replace(/\n$/, '').split('\n');
-  return lines.map((t, n) => ({ n: n + 1, t }));
+  const start = Number(params.get('start') ?? 0);
+  const limit = Number(params.get('limit') ?? 50);
+  const rows = lines.map((t, n) => ({ n: n + 1, t }));
+  return rows.slice(start, limit === 0 ? undefined : start + limit);
 }
 
 type Row = Record<string, unknown>;

@@ -15,7 +15,7 @@ interface Resource {
   readonly options: ReadonlyMap<string, string>;
 }
 
-function resources(host: Host): Resource[] {
+export function haResources(host: Host): Resource[] {
   const sections = (readPveFile(host, RESOURCES) ?? '').split(/\n(?=\S)/);
   return sections.flatMap((section) => {
     const [, type, id] = /^(\w+):\s*(\S+)/.exec(section) ?? [];
@@ -32,26 +32,26 @@ function write(host: Host, list: readonly Resource[]): void {
 }
 
 export function isConfigured(host: Host, vmid: number): boolean {
-  return resources(host).some(({ sid }) => sid === `ct:${vmid}`);
+  return haResources(host).some(({ sid }) => sid === `ct:${vmid}`);
 }
 
 /** An ignored resource behaves as if HA did not know it; a VM of that id counts too. */
 export function isHaManaged(host: Host, vmid: number): boolean {
-  return resources(host).some(
+  return haResources(host).some(
     ({ sid, options }) => (sid === `ct:${vmid}` || sid === `vm:${vmid}`) && options.get('state') !== 'ignored',
   );
 }
 
 /** `ha-manager add ct:<id> --state`. */
 export function addResource(host: Host, vmid: number, state: 'started' | 'stopped'): void {
-  write(host, [...resources(host), { sid: `ct:${vmid}`, options: new Map([['state', state]]) }]);
+  write(host, [...haResources(host), { sid: `ct:${vmid}`, options: new Map([['state', state]]) }]);
 }
 
 /** `ha-manager set ct:<id> --state started`. */
 export function requestStart(host: Host, vmid: number): void {
   const set = (one: Resource): Resource =>
     one.sid === `ct:${vmid}` ? { ...one, options: new Map([...one.options, ['state', 'started']]) } : one;
-  write(host, resources(host).map(set));
+  write(host, haResources(host).map(set));
 }
 
 /** `ha-manager crm-command`: a line for the manager. */
@@ -62,6 +62,6 @@ export function leaveCommand(host: Host, command: string): void {
 export function removeResource(host: Host, vmid: number): void {
   write(
     host,
-    resources(host).filter(({ sid }) => sid !== `ct:${vmid}`),
+    haResources(host).filter(({ sid }) => sid !== `ct:${vmid}`),
   );
 }

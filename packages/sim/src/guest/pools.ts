@@ -4,6 +4,19 @@ import { ToolError } from '../call/tool.ts';
 import { readPveFile, writePveFile } from '../cluster/pmxcfs.ts';
 import type { Host } from '../host/host.ts';
 
+export interface Pool {
+  readonly name: string;
+  readonly comment: string;
+}
+
+export function poolsOf(host: Host): Pool[] {
+  const pools = lines(host).flatMap((line) => {
+    const [kind, name = '', comment = ''] = line.split(':');
+    return kind === 'pool' ? [{ name, comment: decodeURIComponent(comment) }] : [];
+  });
+  return pools.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
 export function requirePool(host: Host, pool: string | undefined): void {
   if (pool === undefined || lines(host).some((line) => line.startsWith(`pool:${pool}:`))) return;
   throw new ToolError(`403 Permission check failed (pool '${pool}' does not exist)\n`, 2);

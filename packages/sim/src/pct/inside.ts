@@ -36,7 +36,8 @@ export async function push(verb: Verb): Promise<number> {
     const config = loadConfig(verb.host, verb.vmid, verb.io.err);
     await taskOf(verb, 'push_file', async () => {
       const source = hostFile(verb, text(verb, 'file') ?? '');
-      if (!existsSync(source)) throw new ToolError(`failed to open ${text(verb, 'file') ?? ''} for reading\n`);
+      if (text(verb, 'file') === '' || !existsSync(source))
+        throw new ToolError(`failed to open ${text(verb, 'file') ?? ''} for reading\n`);
       const bytes = statSync(source).isFile() ? readFileSync(source) : ''; // a device would never end
       await writeInside(verb, config, { path: text(verb, 'destination') ?? '', bytes });
     });
@@ -51,14 +52,8 @@ export async function pull(verb: Verb): Promise<number> {
       throw new ToolError('can only pull files from a running VM at /usr/share/perl5/PVE/CLI/pct.pm line 664.\n');
     const config = loadConfig(verb.host, verb.vmid, verb.io.err);
     await taskOf(verb, 'pull_file', async () => {
-      const given = text(verb, 'destination') ?? '';
-      const target = existsSync(dirname(verb.host.path(given))) ? verb.host.path(given) : given;
-      if (!existsSync(dirname(target)))
-        throw new ToolError(`failed to create file: ${given}: No such file or directory\n`);
-      const mode = modeOf(verb);
-      writeFileSync(target, '', mode === undefined ? {} : { mode });
-      if (mode !== undefined) chmodSync(target, mode);
-      const source = await insidePath(verb, config, text(verb, 'path') ?? '');
+      const target = createHostFile(verb, text(verb, 'destination') ?? '');
+      const source = await foundInside(verb, config, { path: text(verb, 'path') ?? '', doing: 'failed to open' });
       if (source === undefined)
         throw new ToolError(`failed to open ${text(verb, 'path') ?? ''}: No such file or directory\n`);
       if (statSync(source).isFile()) writeFileSync(target, readFileSync(source));
@@ -93,7 +88,21 @@ async function insidePath(verb: Verb, config: GuestConfig, path: string): Promis
     .sort((a, b) => b.target.length - a.target.length)[0];
   const root = mounts.find((m) => m.target === '/');
   if (inner !== undefined) return guestPath(inner.source, path.slice(inner.target.length));
-  return root === undefined ? undefined : guestPath(root.source, path);
+  return root === undefined || path === '' ? undefined : guestPath(root.source, path);
+}
+
+/** What cannot be opened is told with the words of the kernel. */
+async function foundInside(
+  verb: Verb,
+  config: GuestConfig,
+  { path, doing }: { readonly path: string; readonly doing: string },
+): Promise<string | undefined> {
+  try {
+    return await insidePath(verb, config, path);
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'ENOTDIR') throw err;
+    throw new ToolError(`${doing} ${path}: Not a directory\n`);
+  }
 }
 
 async function writeInside(
@@ -103,10 +112,10 @@ async function writeInside(
 ): Promise<void> {
   const owner = { user: await accountId(verb, config, 'user'), group: await accountId(verb, config, 'group') };
   const mode = modeOf(verb);
-  const folder = await insidePath(verb, config, dirname(file.path));
-  if (folder === undefined) throw new ToolError(`failed to create file: ${file.path}: No such file or directory\n`);
+  const folder = file.path === '' ? undefined : await insidePath(verb, config, dirname(file.path));
   // A link that is already there is followed, as upstream does from inside the guest.
-  const target = (await insidePath(verb, config, file.path)) ?? join(folder, basename(file.path));
+  const there = await foundInside(verb, config, { path: file.path, doing: 'failed to create file:' });
+  const target = createFile(there ?? (folder === undefined ? undefined : join(folder, basename(file.path))), file.path);
   writeFileSync(target, file.bytes);
   if (mode !== undefined) chmodSync(target, mode);
   for (const id of [owner.user, owner.group])
@@ -114,10 +123,43 @@ async function writeInside(
   if (process.getuid?.() === 0) chownSync(target, idBase(config) + owner.user, idBase(config) + owner.group);
 }
 
+/** An empty file; `path` undefined: its folder is not there. `given` is how the caller named it. */
+function createFile(path: string | undefined, given: string): string {
+  const folder = path === undefined ? undefined : statSync(dirname(path), { throwIfNoEntry: false });
+  const failed = (reason: string): ToolError => new ToolError(`failed to create file: ${given}: ${reason}\n`);
+  if (path === undefined || folder === undefined) throw failed('No such file or directory');
+  if (!folder.isDirectory()) throw failed('Not a directory');
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) throw failed('Is a directory');
+  writeFileSync(path, '');
+  return path;
+}
+
+function createHostFile(verb: Verb, given: string): string {
+  const owner = { user: hostAccount(verb, 'user'), group: hostAccount(verb, 'group') };
+  const mode = modeOf(verb);
+  const own = verb.host.path(given);
+  const path = existsSync(dirname(own)) ? own : given;
+  const target = createFile(existsSync(dirname(path)) ? path : undefined, given);
+  if (mode !== undefined) chmodSync(target, mode);
+  if (process.getuid?.() === 0) chownSync(target, owner.user ?? 0, owner.group ?? 0);
+  return target;
+}
+
+/** undefined: none is asked for. */
+function hostAccount(verb: Verb, kind: 'user' | 'group'): number | undefined {
+  if (text(verb, kind) === undefined) return undefined;
+  return idOf(verb, kind, hostFile(verb, TABLES[kind]));
+}
+
+const TABLES = { user: '/etc/passwd', group: '/etc/group' } as const;
+
 async function accountId(verb: Verb, config: GuestConfig, kind: 'user' | 'group'): Promise<number> {
+  return idOf(verb, kind, await insidePath(verb, config, TABLES[kind]));
+}
+
+function idOf(verb: Verb, kind: 'user' | 'group', table: string | undefined): number {
   const given = text(verb, kind) ?? '0';
   if (/^\d+$/.test(given)) return Number(given);
-  const table = await insidePath(verb, config, kind === 'user' ? '/etc/passwd' : '/etc/group');
   const rows =
     table === undefined
       ? []

@@ -1,5 +1,6 @@
 /** The file behind `--ssh-public-keys`: read before the method runs, looked at within it (pve-common src/PVE/Tools.pm validate_ssh_public_keys). */
 
+import { statSync } from 'node:fs';
 import { ToolError } from '../call/tool.ts';
 import { readText } from '../file/sim-file.ts';
 import { text, type Verb } from './context.ts';
@@ -11,7 +12,7 @@ const SSH_KEY =
 export function readSshKeys(verb: Verb): string | undefined {
   const file = text(verb, 'ssh-public-keys');
   if (file === undefined) return undefined;
-  const keys = readText(verb.host.path(file)) ?? readText(file);
+  const keys = readKeys(verb.host.path(file), file) ?? readKeys(file, file);
   if (keys === undefined) throw new ToolError(`can't open '${file}' - No such file or directory\n`, 2);
   return keys;
 }
@@ -20,4 +21,11 @@ export function readSshKeys(verb: Verb): string | undefined {
 export function checkSshKeys(keys: string): void {
   const lines = keys.split('\n').filter((line) => !/^\s*(?:#|$)/.test(line));
   if (!lines.every((line) => SSH_KEY.test(line))) throw new ToolError('SSH public key validation error\n');
+}
+
+/** A folder can be opened, but not read (pve-common src/PVE/File.pm safe_read_from). */
+function readKeys(path: string, file: string): string | undefined {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
+    throw new ToolError(`unable to read file '${file}' - Is a directory\n`, 21);
+  return readText(path);
 }

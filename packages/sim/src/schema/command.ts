@@ -3,7 +3,7 @@ import { ToolError } from '../call/tool.ts';
 import { type OptionRules, parseOptions, UsageError } from './options.ts';
 import { FieldError, type FieldErrors, type Parameters, type Properties } from './property.ts';
 import { type CommandSchema, propertyOf, type ToolSchema, toolSchema } from './schema-data.ts';
-import { overview, usageLine } from './usage.ts';
+import { HELP, overview, usageLine } from './usage.ts';
 import { checkObject } from './value.ts';
 
 export interface Call {
@@ -24,23 +24,44 @@ export class CallError extends ToolError {
   }
 }
 
-export function readCall(tool: string, argv: readonly string[], nodeName: string): Call {
-  const { path, schema, rest } = resolve(tool, argv);
+export interface CallRules {
+  readonly nodeName: string;
+  /** Default: that of the tool's data file. */
+  readonly commands?: ToolSchema;
+}
+
+/** A call whose parameters nobody has checked yet. */
+export interface ParsedCall extends Call {
+  /** What the parameters have to be. */
+  readonly properties: Properties;
+}
+
+export function parseCall(tool: string, argv: readonly string[], { nodeName, commands }: CallRules): ParsedCall {
+  const { path, schema, rest } = resolve(tool, argv, commands ?? toolSchema(tool));
   const usage = usageLine([tool, ...path].join(' '), schema);
   const rules = rulesOf(schema, nodeName);
   try {
-    const { node: _node, ...params } = checked(parseOptions(rest, rules), rules.params);
-    return { command: path.join(' '), method: schema.name ?? '', params, usage };
+    const params = parseOptions(rest, rules);
+    return { command: path.join(' '), method: schema.name ?? '', params, usage, properties: rules.params };
   } catch (err) {
     if (err instanceof UsageError) throw new CallError(`${err.lines.join('')}${err.message}${usage}`);
-    if (err instanceof FieldError) throw new CallError(`${err.message}${usage}`);
     throw err;
   }
 }
 
-function checked(params: Parameters, properties: Properties): Parameters {
-  checkParameters(params, properties);
-  return params;
+export function checkCall({ properties, ...call }: ParsedCall): Call {
+  try {
+    checkParameters(call.params, properties);
+  } catch (err) {
+    if (err instanceof FieldError) throw new CallError(`${err.message}${call.usage}`);
+    throw err;
+  }
+  const { node: _node, ...params } = call.params;
+  return { ...call, params };
+}
+
+export function readCall(tool: string, argv: readonly string[], rules: CallRules): Call {
+  return checkCall(parseCall(tool, argv, rules));
 }
 
 /** The API's check of a call's parameters; throws FieldError. */
@@ -78,9 +99,9 @@ interface Resolved {
   readonly rest: readonly string[];
 }
 
-function resolve(tool: string, argv: readonly string[]): Resolved {
+function resolve(tool: string, argv: readonly string[], own: ToolSchema): Resolved {
   if (argv.length === 0) throw new CallError(`ERROR: no command specified\n${overview(tool)}`);
-  let commands: ToolSchema = toolSchema(tool);
+  let commands: ToolSchema = { ...own, help: HELP };
   const path: string[] = [];
   const words = [...argv];
   for (let word = words.shift(); word !== undefined; word = words.shift()) {

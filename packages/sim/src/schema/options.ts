@@ -23,7 +23,7 @@ export interface OptionRules {
   readonly fixed: Readonly<Record<string, string>>;
 }
 
-type Kind = 'boolean' | 'list' | 'single';
+type Kind = 'boolean' | 'asked' | 'list' | 'single';
 
 interface State {
   readonly byName: ReadonlyMap<string, string>;
@@ -55,6 +55,7 @@ export function parseOptions(argv: readonly string[], rules: OptionRules): Param
 function kindOf(params: Properties, option: string): Kind {
   const property = propertyOf(params, option);
   if (property?.type === 'boolean') return 'boolean';
+  if (property?.interactive !== undefined) return 'asked';
   return property?.type === 'array' || /-list/.test(property?.format ?? '') ? 'list' : 'single';
 }
 
@@ -74,7 +75,7 @@ function readOption(word: string, rest: string[], state: State): void {
   if (option === undefined) return;
   const kind = state.kindOf(option);
   const value = inline ?? takeValue(rest, kind);
-  if (value === undefined || (inline === '' && kind !== 'boolean')) {
+  if (value === undefined || (inline === '' && !mayBeBare(kind))) {
     state.lines.push(`Option ${given} requires an argument\n`);
     return;
   }
@@ -82,9 +83,13 @@ function readOption(word: string, rest: string[], state: State): void {
   state.values.set(option, kind === 'list' ? [...before, value] : [value]);
 }
 
-/** A boolean leaves a next word alone that looks like an option; everything else takes what comes. */
+function mayBeBare(kind: Kind): boolean {
+  return kind === 'boolean' || kind === 'asked';
+}
+
+/** An option that may stand alone leaves a next word that looks like an option; everything else takes what comes. */
 function takeValue(rest: string[], kind: Kind): string | undefined {
-  const isBare = kind === 'boolean' && (rest[0] === undefined || /^-./s.test(rest[0]));
+  const isBare = mayBeBare(kind) && (rest[0] === undefined || /^-./s.test(rest[0]));
   return isBare ? '' : rest.shift();
 }
 

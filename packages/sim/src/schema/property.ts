@@ -15,6 +15,8 @@ export interface Property {
   readonly alias?: string;
   readonly keyAlias?: string;
   readonly default_key?: number;
+  /** A secret that is asked for where its option has no value: twice, or once. */
+  readonly interactive?: 'confirmed' | 'once';
 }
 
 export type Properties = Readonly<Record<string, Property>>;
@@ -27,13 +29,16 @@ export type FieldErrors = Record<string, string>;
 /** Several fields are wrong. `code` 400 when it is a call's parameters, none inside a property string. */
 export class FieldError extends Error {
   readonly errors: FieldErrors;
-  constructor(message: string, errors: FieldErrors) {
+  /** What a program ends with. */
+  readonly status: number;
+  constructor(message: string, errors: FieldErrors, status = 255) {
     const lines = Object.keys(errors)
       .sort()
       .map((field) => `${field}: ${errors[field] ?? ''}\n`);
     super(`${message}\n${lines.join('')}`);
     this.name = 'FieldError';
     this.errors = errors;
+    this.status = status;
   }
 }
 

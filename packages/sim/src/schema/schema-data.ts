@@ -64,6 +64,34 @@ export function apiPaths(): Readonly<Record<string, string>> {
   return (load('api') as { paths: Record<string, string> }).paths;
 }
 
+/** One field of an answer, as far as its printed form depends on it. */
+export interface AnswerField {
+  readonly type?: string;
+  readonly optional?: number;
+  readonly title?: string;
+  readonly renderer?: string;
+}
+
+export interface AnswerShape {
+  readonly type: string;
+  /** A list of plain values. */
+  readonly isPlain?: number;
+  /** Of an object, or of every row of a list; none where upstream leaves them open. */
+  readonly fields?: Readonly<Record<string, AnswerField>>;
+  /** The field that names the paths below. */
+  readonly child?: string;
+}
+
+export interface ReadMethod {
+  readonly params: Properties;
+  readonly returns?: AnswerShape;
+}
+
+/** Path of the API -> its reading method, for the paths that somebody may ask. */
+export function readMethods(): Readonly<Record<string, ReadMethod>> {
+  return (load('reads') as { methods: Record<string, ReadMethod> }).methods;
+}
+
 export function propertyFormat(name: string): Properties {
   const format = (load('formats') as Readonly<Record<string, Properties>>)[name];
   if (format === undefined) throw new Error(`unknown format: ${name}`);

@@ -3,7 +3,7 @@ import { type CommandSchema, type ToolSchema, toolSchema } from './schema-data.t
 
 const INDENT = ' '.repeat(7);
 /** Every tool has it besides its own commands. */
-const HELP: CommandSchema = {
+export const HELP: CommandSchema = {
   class: 'PVE::CLIHandler',
   positional: ['extra-args'],
   params: { 'extra-args': { type: 'array' }, verbose: { type: 'boolean', optional: 1 } },
@@ -30,6 +30,26 @@ export function overview(tool: string, path: readonly string[] = []): string {
   for (const name of path) commands = commands[name]?.sub ?? {};
   const separator = path.length === 0 ? '\n' : '';
   return `USAGE: ${tool} <COMMAND> [ARGS] [OPTIONS]\n\n${lines([tool, ...path].join(' '), commands, separator)}`;
+}
+
+/** Usage of the commands that the words name, in the order of their names; undefined when there is none. */
+export function helpLines(tool: string, words: readonly string[]): string | undefined {
+  let commands: ToolSchema = { ...toolSchema(tool), help: HELP };
+  for (const [index, word] of words.entries()) {
+    const schema = Object.hasOwn(commands, word) ? commands[word] : undefined;
+    if (schema === undefined) return undefined;
+    if (schema.sub === undefined) return INDENT + usageLine([tool, ...words.slice(0, index + 1)].join(' '), schema);
+    commands = schema.sub;
+  }
+  const byName = Object.entries(commands).sort(([a], [b]) => (a < b ? -1 : 1));
+  return byName.map(([name, schema]) => linesOf([tool, ...words, name].join(' '), schema)).join('');
+}
+
+function linesOf(prefix: string, schema: CommandSchema): string {
+  if (schema.alias !== undefined) return '';
+  if (schema.sub === undefined) return INDENT + usageLine(prefix, schema);
+  const byName = Object.entries(schema.sub).sort(([a], [b]) => (a < b ? -1 : 1));
+  return byName.map(([name, inner]) => linesOf(`${prefix} ${name}`, inner)).join('');
 }
 
 function lines(prefix: string, commands: ToolSchema, separator: string): string {

@@ -16,13 +16,20 @@ export interface ContentRow {
   readonly vmid?: number;
 }
 
-/** Only content types the storage is configured for. */
-export async function contentRows(host: Host, storage: Storage): Promise<ContentRow[]> {
+/**
+ * Only content types the storage is configured for. For one guest: its volumes and backups, no templates and images,
+ * but files that belong to nobody (pve-storage src/PVE/Storage/Plugin.pm list_volumes).
+ */
+export async function contentRows(host: Host, storage: Storage, vmid?: number): Promise<ContentRow[]> {
   const types = contentOf(storage);
-  const files = (['vztmpl', 'iso', 'snippets', 'backup', 'import'] as const)
-    .filter((kind) => types.includes(kind))
-    .flatMap((kind) => fileRows(host, storage, kind));
-  return [...(await volumeRows(host, storage)), ...files];
+  const kinds = (['vztmpl', 'iso', 'snippets', 'backup', 'import'] as const).filter(
+    (kind) => types.includes(kind) && (vmid === undefined || (kind !== 'vztmpl' && kind !== 'iso')),
+  );
+  const files = kinds
+    .flatMap((kind) => fileRows(host, storage, kind).map((row) => ({ kind, row })))
+    .filter(({ kind, row }) => vmid === undefined || kind !== 'backup' || row.vmid === vmid);
+  const volumes = (await volumeRows(host, storage)).filter((row) => vmid === undefined || row.vmid === vmid);
+  return [...volumes, ...files.map(({ row }) => row)];
 }
 
 /** Volumes of containers are `rootdir`, all others `images`; an owner nobody knows counts as a VM. */

@@ -88,6 +88,7 @@ async function alloc(host: Host, storage: Storage, request: VolumeRequest): Prom
 
 /** The rest of qemu-img's line. */
 function details(request: VolumeRequest): string {
+  if (request.format === 'vmdk') return `size=${request.sizeBytes} compat6=off hwversion=undefined`;
   if (request.format !== 'qcow2') return `size=${request.sizeBytes} preallocation=off`;
   return `cluster_size=65536 extended_l2=off preallocation=metadata compression_type=zlib size=${request.sizeBytes} lazy_refcounts=off refcount_bits=16`;
 }

@@ -10,15 +10,18 @@ export interface TableColumn {
 export interface TableStyle {
   readonly hasBorder: boolean;
   readonly hasHeader: boolean;
+  /** Default: the first column. */
+  readonly sortBy?: string;
+  /** Gives a row the words that people read; it is sorted by what it was. */
+  readonly shown?: (row: Row) => Row;
 }
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** Rows in the order of the first column. */
 export function listTable(rows: readonly Row[], columns: readonly TableColumn[], style: TableStyle): string {
-  const [first] = columns;
+  const { sortBy = columns[0]?.key ?? '', shown = (row: Row): Row => row } = style;
   const cell = (row: Row, key: string): string => cellText(row[key]);
-  const sorted = [...rows].sort((a, b) => compare(a[first?.key ?? ''], b[first?.key ?? '']));
+  const sorted = [...rows].sort((a, b) => compare(a[sortBy], b[sortBy])).map(shown);
   const widths = columns.map(({ key, title }) =>
     Math.max(
       (title ?? key).length,

@@ -229,4 +229,23 @@ describe('push and pull', () => {
       stderr: 'failed to open /root/none for reading\n',
     });
   });
+
+  it('tell of what cannot be opened in the words of the kernel', async () => {
+    await create(150);
+    writeFileSync(node.host.path('/root/file'), 'content\n');
+    await pct('start', '150');
+    const rows = [
+      ['push /root/file /etc', 'failed to create file: /etc: Is a directory\n'],
+      ['push /root/file /etc/motd/x', 'failed to create file: /etc/motd/x: Not a directory\n'],
+      ['push /root/file /etc/x --perms 8', "invalid mode: '08'\n"],
+      ['pull /etc/motd /root', 'failed to create file: /root: Is a directory\n'],
+      ['pull /etc/motd /root/x --user nosuch', 'failed to get uid for: nosuch\n'],
+      ['pull /etc/motd /root/x --group nosuch', 'failed to get gid for: nosuch\n'],
+      ['pull /etc/motd/x /root/x', 'failed to open /etc/motd/x: Not a directory\n'],
+    ] as const;
+    for (const [line, stderr] of rows) {
+      const [verb = '', ...rest] = line.split(' ');
+      expect(await pct(verb, '150', ...rest)).toEqual({ status: 0, stdout: '', stderr });
+    }
+  });
 });

@@ -38,17 +38,17 @@ const list: VerbHandler = async (verb) => {
     starttime: timestamp(row['starttime']),
     endtime: timestamp(row['endtime']),
   }));
-  printAnswer(verb, isText ? shown : rows, COLUMNS);
+  printAnswer(verb, isText ? shown : rows, { columns: COLUMNS });
   return 0;
 };
 
 const status: VerbHandler = async (verb) => {
-  printAnswer(verb, taskStatus(verb.host, text(verb, 'upid') ?? '', verb.call.usage));
+  printAnswer(verb, taskStatus(verb.host, text(verb, 'upid') ?? ''));
   return 0;
 };
 
 const log: VerbHandler = async (verb) => {
-  for (const { t } of taskLog(verb.host, text(verb, 'upid') ?? '', verb.call.usage)) verb.io.out(`${t}\n`);
+  for (const { t } of taskLog(verb.host, text(verb, 'upid') ?? '', asked(verb))) verb.io.out(`${t}\n`);
   return 0;
 };
 

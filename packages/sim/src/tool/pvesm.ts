@@ -63,11 +63,8 @@ const list: VerbHandler = async (verb) => {
   const storage = enabledStorage(verb.host, text(verb, 'storage') ?? '');
   const content = text(verb, 'content');
   const vmid = text(verb, 'vmid');
-  const rows = (await contentRows(verb.host, storage)).filter(
-    (row) =>
-      (content === undefined || row.content === content) &&
-      (vmid === undefined || row.vmid === undefined || row.vmid === Number(vmid)),
-  );
+  const all = await contentRows(verb.host, storage, vmid === undefined ? undefined : Number(vmid));
+  const rows = all.filter((row) => content === undefined || row.content === content);
   const width = Math.max(0, ...rows.map((row) => row.volid.length));
   const digits = String(Math.max(0, ...rows.map((row) => row.sizeBytes))).length;
   const line = (words: readonly [volid: string, format: string, kind: string, size: string]): string =>

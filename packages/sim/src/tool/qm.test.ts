@@ -193,3 +193,19 @@ describe('what a call may ask', () => {
     for (const verb of ['reset', 'suspend', 'resume']) expect(await qm(verb, '300')).toMatchObject({ status: 0 });
   });
 });
+
+describe('what reaches into a VM, and moves of its disks', () => {
+  it.each([
+    ['guest cmd 300 ping', 255, 'No QEMU guest agent configured\n'],
+    ['guest cmd 999 ping', 2, "Configuration file 'nodes/pve1/qemu-server/999.conf' does not exist\n"],
+    ['terminal 300', 255, 'unable to find a serial interface\n'],
+    ['terminal 300 --iface serial1', 255, "serial interface 'serial1' is not configured\n"],
+    ['sendkey 300 ctrl', 255, 'VM 300 not running\n'],
+    ['wait 999', 0, ''],
+    ['move_disk 300 scsi9 local', 255, "disk 'scsi9' does not exist\n"],
+    ['disk move 300 scsi0 zfs', 255, "you can't move to the same storage with same format\n"],
+    ['disk move 300 scsi0 nosuch', 255, "storage 'nosuch' does not exist\n"],
+  ])('refuses %s', async (line, status, stderr) => {
+    expect(await qm(...line.split(' '))).toEqual({ status, stdout: '', stderr });
+  });
+});
