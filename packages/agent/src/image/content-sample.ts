@@ -105,7 +105,8 @@ class LayerSample {
   }
 }
 
-function parentsOf(path: string): string[] {
+/** "a/b/c" is in "a" and "a/b". */
+export function parentsOf(path: string): string[] {
   const parts = path.split('/');
   return parts.slice(1).map((_part, index) => parts.slice(0, index + 1).join('/'));
 }
