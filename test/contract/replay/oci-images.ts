@@ -39,6 +39,18 @@ const FILES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'os-nixos': { [RELEASE]: 'ID=nixos\n' },
   'os-amzn': { [RELEASE]: 'ID="amzn"\nVERSION_ID="2023"\n' },
   'os-idlike': { [RELEASE]: 'ID=mydistro\nID_LIKE=debian\n', 'etc/debian_version': '12.5\n' },
+  alpine: { [RELEASE]: 'ID=alpine\nVERSION_ID=3.20.0\n', 'etc/alpine-release': '3.20.0\n' },
+  'os-opensuse': { [RELEASE]: 'ID="opensuse-leap"\nVERSION_ID="15.6"\n' },
+  'os-ubuntu2404': {
+    [RELEASE]: 'ID=ubuntu\nVERSION_ID="24.04"\n',
+    'etc/lsb-release': 'DISTRIB_ID=Ubuntu\nDISTRIB_RELEASE=24.04\nDISTRIB_CODENAME=noble\n',
+  },
+  'os-usrlib': {
+    'usr/lib/os-release': 'ID=alpine\nVERSION_ID=3.20.0\n',
+    'etc/alpine-release': '3.20.0\n',
+  },
+  'os-empty': { [RELEASE]: '' },
+  'os-debian-bad': { [RELEASE]: 'ID=debian\nVERSION_ID="12"\n', 'etc/debian_version': 'bogus\n' },
   'os-openeuler': { [RELEASE]: 'ID=openEuler\nVERSION_ID="24.03"\n' },
 };
 /** The start of an ELF file for x86-64, enough for upstream's look at the shell. */

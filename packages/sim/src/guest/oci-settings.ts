@@ -56,7 +56,9 @@ function makeVolumes(volumes: readonly string[], target: OciTarget): void {
     throw new ToolError('OCI config data-volumes path contains forbidden control characters!\n');
   for (const path of volumes) {
     target.log(`creating base directory for volume at ${path}\n`);
-    if (guestPath(target.root, path) !== undefined) continue;
+    const there = guestPath(target.root, path);
+    if (there !== undefined && !statSync(there).isDirectory()) throw fileInTheWay(path);
+    if (there !== undefined) continue;
     let at = target.root;
     for (const part of join('/', path)
       .split('/')
@@ -67,6 +69,11 @@ function makeVolumes(volumes: readonly string[], target: OciTarget): void {
       at = next;
     }
   }
+}
+
+/** Perl's make_path, with the place in upstream's source that called it. */
+function fileInTheWay(path: string): ToolError {
+  return new ToolError(`mkdir /${path}: File exists at /usr/share/perl5/PVE/LXC/Create.pm line 728.\n`, 17);
 }
 
 /** Upstream makes the directory inside the guest's user namespace, so it belongs to the guest's root. */

@@ -6,6 +6,7 @@
 import { closeSync, existsSync, lstatSync, openSync, readFileSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ToolError } from '../call/tool.ts';
+import { checkVersion, parseRelease } from './os-version.ts';
 
 const KNOWN = new Set([
   'alpine',
@@ -78,21 +79,23 @@ export interface OsChoice {
 export function detectOs(
   root: string,
   given: { ostype?: string; arch?: string; mountedAt: string },
-  log: (text: string) => void,
+  { log, warn }: { log: (text: string) => void; warn: (text: string) => void },
 ): OsChoice {
-  const ostype = given.ostype === 'unmanaged' ? 'unmanaged' : detectType(root, log);
+  const text = guestText(root, '/etc/os-release') ?? guestText(root, '/usr/lib/os-release') ?? '';
+  const release = parseRelease(text);
+  const ostype = given.ostype === 'unmanaged' ? 'unmanaged' : detectType(root, release, log);
   if (given.ostype !== undefined && given.ostype !== ostype) {
     if (!existsSync(join(root, 'etc'))) log('WARNING: /etc not present in CT, is the rootfs mounted?\n');
     log(`got unexpected ostype (${ostype} != ${given.ostype})\n`);
   }
-  checkVersion(root, ostype, given.mountedAt);
+  const read = (path: string): string | undefined => guestText(root, path);
+  checkVersion(ostype, { read, release, mountedAt: given.mountedAt, warn });
   return { ostype, arch: given.arch ?? detectArch(root, ostype, log) };
 }
 
-function detectType(root: string, log: (text: string) => void): string {
-  const release = guestText(root, '/etc/os-release');
-  const id = /^ID=["']?([^"'\n]+)["']?\s*$/m.exec(release ?? '')?.[1];
-  if (id !== undefined) {
+function detectType(root: string, release: ReadonlyMap<string, string>, log: (text: string) => void): string {
+  const id = release.get('ID') ?? '';
+  if (!/^0?$/.test(id)) {
     const type = KNOWN.has(id) ? id : ALIASES[id];
     if (type !== undefined) return type;
     log(`unknown ID '${id}' in /etc/os-release file, trying fallback detection\n`);
@@ -101,7 +104,7 @@ function detectType(root: string, log: (text: string) => void): string {
   const byFile = BY_FILE.find(([file]) => guestPath(root, `/etc/${file}`) !== undefined)?.[1];
   if (byFile !== undefined) return byFile;
   if (guestPath(root, '/nix/store') !== undefined) return 'nixos';
-  if (release !== undefined) throw new ToolError('unable to detect OS distribution\n');
+  if (guestText(root, '/etc/os-release') !== undefined) throw new ToolError('unable to detect OS distribution\n');
   log("/etc/os-release file not found and autodetection failed, falling back to 'unmanaged'\n");
   return 'unmanaged';
 }
@@ -111,14 +114,6 @@ export function setUpOs(root: string, ostype: string, log: (text: string) => voi
   if (ostype !== 'openeuler' || guestPath(root, '/etc/redhat-release') !== undefined) return;
   log("can't open '/etc/redhat-release' - No such file or directory\n");
   throw new ToolError('error in setup task PVE::LXC::Setup::post_create_hook\n');
-}
-
-function checkVersion(root: string, ostype: string, at: string): void {
-  if (ostype === 'debian' && !/^\s*\S/.test(guestText(root, '/etc/debian_version') ?? ''))
-    throw new ToolError('unable to read version info\n');
-  if (ostype === 'ubuntu' && guestPath(root, '/etc/lsb-release') === undefined) {
-    throw new ToolError(`can't open '${at}/etc/lsb-release' - No such file or directory\n`);
-  }
 }
 
 const FALLBACK = 'Falling back to amd64.\nUse `pct set VMID --arch ARCH` to change.\n';

@@ -87,7 +87,7 @@ export interface Place {
 /** Distribution and architecture as the new root file system shows them; returns the distribution. */
 export function takeOs(verb: Verb, task: Task, { config, root }: Place): string {
   const given = { ...optional('ostype', config), ...optional('arch', config) };
-  const os = detectOs(root, { ...given, mountedAt: `/var/lib/lxc/${verb.vmid}/rootfs` }, task.log);
+  const os = detectOs(root, { ...given, mountedAt: `/var/lib/lxc/${verb.vmid}/rootfs` }, task);
   config.values.set('ostype', os.ostype);
   config.values.set('arch', os.arch);
   return os.ostype;
