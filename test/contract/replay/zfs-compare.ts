@@ -60,10 +60,17 @@ export function isNear(recorded: string, made: string): boolean {
   const cut = CUT.exec(recorded);
   if (cut !== null) return isNearAtStart(recorded.slice(0, cut.index - 100), made);
   if (JSON.stringify(recorded.match(SET)) !== JSON.stringify(made.match(SET))) return false;
-  const [left, right] = [recorded, made].map((text) => text.replace(NUMBER, '#').replace(/ {2,}/g, ' '));
-  if (left !== right) return false;
+  if (skeletonOf(recorded) !== skeletonOf(made)) return false;
   const [wanted, got] = [recorded, made].map((text) => text.match(NUMBER) ?? []);
   return (wanted ?? []).every((one, i) => isNearNumber(one, got?.[i] ?? ''));
+}
+
+/** A number is as wide as it is; what stands in a line without any is where it stands, as the heads of columns do. */
+function skeletonOf(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => (/\d/.test(line) ? line.replace(NUMBER, '#').replace(/ {2,}/g, ' ') : line))
+    .join('\n');
 }
 
 /** Long outputs were recorded up to a length. */

@@ -26,6 +26,15 @@ export interface SendOptions {
   readonly from?: string;
   /** -I: every snapshot in between too. */
   readonly all?: boolean;
+  /** The start is named by its tag alone, as -I and -R do. */
+  readonly isShort?: boolean;
+  /** -s: what lacks the snapshot is left out with a warning. */
+  readonly skipsMissing?: boolean;
+  /** -X, each with what lies below. */
+  readonly excluded?: readonly string[];
+  /** Its size is told, which is where a bookmark is first looked for then. */
+  readonly isTold?: boolean;
+  readonly warn?: (text: string) => void;
   /** -R: everything below, with properties. */
   readonly replicate?: boolean;
   readonly withProperties?: boolean;
@@ -61,10 +70,45 @@ export function planSend(host: Host, name: string, options: SendOptions): SendSt
     refuse(`warning: cannot send '${name}': target is busy; if a filesystem, it must not be mounted`);
   const { dataset, snapshot } = findSnapshot(state, name) ?? refuse(openText(name, 'snapshot'));
   if (options.replicate !== true) return stepsOf(state, { dataset, snapshot }, options);
-  return subtree(state, dataset.name).flatMap((one) => {
-    const last = one.snapshots.find((entry) => entry.name === snapshot.name);
-    return last === undefined ? [] : stepsOf(state, { dataset: one, snapshot: last }, { ...options, all: true });
+  const wanted = subtree(state, dataset.name).filter((one) => !isExcluded(one.name, options.excluded ?? []));
+  return holdersOf(wanted, { dataset, snapshot }, options).flatMap((one) =>
+    stepsOf(state, one, fromOf(one.dataset, options)),
+  );
+}
+
+function isExcluded(name: string, excluded: readonly string[]): boolean {
+  return excluded.some((top) => name === top || name.startsWith(`${top}/`));
+}
+
+/** A dataset made after the snapshot is left out; an older one without it stops the whole (send_iterate_fs). */
+function holdersOf(datasets: readonly DatasetRecord[], top: Source, options: SendOptions): Source[] {
+  const whole = `${top.dataset.name}@${top.snapshot.name}`;
+  return datasets.flatMap((dataset) => {
+    const snapshot = dataset.snapshots.find((entry) => entry.name === top.snapshot.name);
+    if (snapshot !== undefined) return [{ dataset, snapshot }];
+    const { name } = dataset;
+    if (dataset.createtxg > top.snapshot.createtxg) {
+      if (options.isTold === true)
+        options.warn?.(`skipping dataset ${name}: snapshot ${top.snapshot.name} does not exist\n`);
+    } else if (options.skipsMissing === true)
+      options.warn?.(
+        `WARNING: skipping dataset ${name} and its children: snapshot ${top.snapshot.name} does not exist\n`,
+      );
+    else
+      refuse(
+        `cannot send ${whole} recursively: snapshot ${name}@${top.snapshot.name} does not exist\nwarning: cannot send '${whole}': backup failed`,
+      );
+    return [];
   });
+}
+
+/** What does not have the start is sent from its beginning. */
+function fromOf(dataset: DatasetRecord, options: SendOptions): SendOptions {
+  const tag = options.from?.split('@').at(-1);
+  if (tag === undefined || dataset.snapshots.some(({ name }) => name === tag))
+    return tag === undefined ? options : { ...options, from: `@${tag}` };
+  const { from: _, ...rest } = options;
+  return { ...rest, all: true };
 }
 
 interface Source {
@@ -73,7 +117,7 @@ interface Source {
 }
 
 function stepsOf(state: PoolState, { dataset, snapshot }: Source, options: SendOptions): SendStep[] {
-  const start = options.from === undefined ? undefined : startOf(state, { dataset, snapshot }, options.from);
+  const start = options.from === undefined ? undefined : startOf(state, { dataset, snapshot }, options);
   const last = dataset.snapshots.indexOf(snapshot);
   const isChain = options.all === true;
   const first = !isChain
@@ -84,9 +128,10 @@ function stepsOf(state: PoolState, { dataset, snapshot }: Source, options: SendO
   const steps: SendStep[] = [];
   let before = start;
   for (const entry of dataset.snapshots.slice(first, last + 1)) {
-    const fromName = before === undefined ? undefined : isChain ? before.name : before.fullName;
+    const fromName = before === undefined ? undefined : options.isShort === true ? before.name : before.fullName;
     const written = Math.max(0, entry.referencedBytes - (before?.referencedBytes ?? 0));
-    const bytes = before === undefined ? entry.referencedBytes - METADATA_BYTES : written + EMPTY_STEP_BYTES;
+    const bytes =
+      before === undefined ? Math.max(0, entry.referencedBytes - METADATA_BYTES) : written + EMPTY_STEP_BYTES;
     steps.push({
       dataset,
       snapshot: entry,
@@ -106,15 +151,23 @@ interface Start {
   readonly referencedBytes: number;
 }
 
-function startOf(state: PoolState, { dataset, snapshot }: Source, from: string): Start {
+function startOf(state: PoolState, { dataset, snapshot }: Source, options: SendOptions): Start {
+  const from = options.from ?? '';
   const fullName = /^[@#]/.test(from) ? `${dataset.name}${from}` : /[@#]/.test(from) ? from : `${dataset.name}@${from}`;
   const found = findSnapshot(state, fullName)?.snapshot ?? findBookmark(state, fullName);
-  if (found === undefined) return refuse(openText(fullName, 'any'));
+  const failed = (reason: string): never =>
+    refuse(`warning: cannot send '${dataset.name}@${snapshot.name}': ${reason}`);
+  if (found === undefined)
+    return fullName.includes('#') ? failed(noBookmark(fullName, options)) : refuse(openText(fullName, 'any'));
   const isOrigin = dataset.origin === fullName;
   const isSame = fullName.split(/[@#]/)[0] === dataset.name;
   if (!isOrigin && (!isSame || found.createtxg >= snapshot.createtxg))
-    refuse(`warning: cannot send '${dataset.name}@${snapshot.name}': not an earlier snapshot from the same fs`);
+    failed('not an earlier snapshot from the same fs');
   return { ...found, fullName };
+}
+
+function noBookmark(name: string, { isTold }: SendOptions): string {
+  return isTold === true ? 'No such file or directory' : `incremental source (${name}) does not exist`;
 }
 
 /** While it is sent, nobody may destroy it. */
@@ -208,11 +261,12 @@ export function resumePlan(host: Host, token: string): SendStep[] {
 }
 
 function guidOfToken(token: string): string {
-  const [version, , , body = ''] = token.split('-');
+  const failed = (reason: string): never => refuse(`cannot resume send: resume token is corrupt (${reason})`, 255);
+  const [, version] = /^(\d+)-[0-9a-f]+-[0-9a-f]+/i.exec(token) ?? failed('invalid format');
+  if (version !== '1') failed(`invalid version ${version}`);
+  const body = token.split('-')[3] ?? '';
   const guid = /^[0-9a-f]+$/.test(body) ? Buffer.from(body, 'hex').toString().split('\n')[0] : undefined;
-  if (version !== '1' || guid === undefined || !/^\d+$/.test(guid))
-    throw new ToolError('cannot resume send: resume token is corrupt (incorrect checksum)\n', 255);
-  return guid;
+  return guid !== undefined && /^\d+$/.test(guid) ? guid : failed('incorrect checksum');
 }
 
 export function tokenOf(at: { guid: string; name: string; bytes: number }): string {

@@ -4,6 +4,7 @@ import type { Host } from '../host/host.ts';
 import { createPool } from '../pool/pools.ts';
 import { callTool, scratchHost } from '../scratch-host.ts';
 import { zfs } from './zfs.ts';
+import { zpool } from './zpool.ts';
 
 let host: Host;
 const run = async (line: string): Promise<string> => (await callTool(zfs, host, line.split(' '))).stdout;
@@ -48,6 +49,23 @@ describe('columns', () => {
     const [first, second] = (await run(line)).split('\n');
     expect(first).toBe(head);
     expect(second).toEqual(typeof row === 'string' ? row : expect.stringMatching(row));
+  });
+
+  it('of zpool list and zpool get', async () => {
+    const pool = async (line: string): Promise<string[]> =>
+      (await callTool(zpool, host, line.split(' '))).stdout.trimEnd().split('\n');
+    expect((await pool('list'))[0]).toBe(
+      'NAME   SIZE  ALLOC   FREE  CKPOINT  EXPANDSZ   FRAG    CAP  DEDUP    HEALTH  ALTROOT',
+    );
+    expect((await pool('list -v'))[0]).toMatch(/^NAME {3,} {2} SIZE {2}ALLOC {3}FREE {2}CKPOINT/);
+    expect(await pool('get failmode,autotrim tank')).toEqual([
+      'NAME  PROPERTY  VALUE     SOURCE',
+      'tank  failmode  wait      default',
+      'tank  autotrim  off       default',
+    ]);
+    expect((await pool('get feature@lz4_compress tank'))[1]).toBe(
+      'tank  feature@lz4_compress  active                local',
+    );
   });
 
   it('has room for the widest of all properties', async () => {

@@ -1,54 +1,78 @@
-/** `zfs send` and `zfs receive`: options, estimates and progress as they are printed. */
+/** `zfs send`: estimates and progress as they are printed. */
 
 import { ToolError, type ToolIo } from '../call/tool.ts';
 import type { Host } from '../host/host.ts';
+import { findBookmark } from '../pool/clone-verbs.ts';
+import { openText } from '../pool/names.ts';
 import { humanSize } from '../pool/properties.ts';
-import { abandon, receive } from '../pool/receive.ts';
+import { refuse } from '../pool/refuse.ts';
 import { planSend, resumePlan, type SendOptions, type SendStep, sendSteps } from '../pool/send.ts';
+import { findDataset, readPools } from '../pool/state.ts';
 import { type Getopt, has, last } from './getopt.ts';
-import { missing, operands, pairsOf } from './zfs-arguments.ts';
+import { missing } from './zfs-arguments.ts';
+import { excludedOf, isPlanTold, requireUsable } from './zfs-send-options.ts';
 
 const NO_TYPE =
   "Warning: incremental source didn't specify type, assuming snapshot. Use '@' or '#' prefix to avoid ambiguity.\n";
 
-export const SEND_LONG = {
-  ...{ replicate: 'R', 'skip-missing': 's', redact: 'd', props: 'p', parsable: 'P', dedup: 'D', proctitle: 'V' },
-  ...{ verbose: 'v', dryrun: 'n', 'large-block': 'L', embed: 'e', resume: 't', compressed: 'c', raw: 'w' },
-  ...{ backup: 'b', holds: 'h', saved: 'S', exclude: 'X' },
-} as const;
-
 export async function send(host: Host, call: Getopt, io: ToolIo): Promise<void> {
   const token = last(call, 't');
   requireUsable(call, token !== undefined);
-  const name = token === undefined ? (call.operands[0] ?? missing('missing snapshot argument')) : '';
-  const options = optionsOf(call, io);
+  if (has(call, 'D')) io.err(NO_DEDUP);
+  const name = call.operands[0] ?? '';
+  if (has(call, 'S')) sendSaved(host, name);
+  requireRedaction(host, call, name);
+  const isTold = isPlanTold(call);
+  const isQuiet = has(call, 'n') && !isTold;
+  // Then nobody is asked about a file system that cannot be sent while it is mounted.
+  if (isQuiet && findDataset(readPools(host), name) !== undefined) return;
+  const options = optionsOf(call, io, isTold);
   const steps = token === undefined ? planSend(host, name, options) : resumePlan(host, token);
-  const isVerbose = has(call, 'v');
-  if (isVerbose || has(call, 'P')) (has(call, 'n') ? io.out : io.err)(planText(steps, has(call, 'P')));
+  if (isTold) (has(call, 'n') ? io.out : io.err)(planText(steps, has(call, 'P')));
   if (has(call, 'n')) return;
-  const write = isVerbose ? progressing(call, io, steps) : plain(io);
+  const write = has(call, 'v') ? progressing(call, io, steps) : plain(io);
   await sendSteps(host, steps, { options: { ...options, isResumed: token !== undefined }, write });
 }
 
-const NOT_WITH_TOKEN = ['R', 'I', 'i', 'X', 'p', 'b', 'h', 's'];
+const NO_DEDUP =
+  'WARNING: deduplicated send is no longer supported.  A regular,\nnon-deduplicated stream will be generated.\n\n';
 
-function requireUsable(call: Getopt, isResumed: boolean): void {
-  if (isResumed && NOT_WITH_TOKEN.some((letter) => has(call, letter))) missing('invalid flags combined with -t');
-  if (call.operands.length > (isResumed ? 0 : 1)) missing('too many arguments');
-  if (has(call, 'X') && !has(call, 'R'))
-    throw new ToolError('Cannot specify dataset exclusion (-X) on a non-recursive send.\n', 1);
+/** What a receive keeps of a cut stream; without it the program ends without a word. */
+function sendSaved(host: Host, name: string): never {
+  if (name.includes('@')) missing('saved send must specify the dataset with partially-received state');
+  const dataset = findDataset(readPools(host), name) ?? refuse(openText(name, 'dataset'));
+  if (dataset.partial === undefined) throw new ToolError('', 1);
+  throw new ToolError('zfs send --saved is not part of this stand-in\n', 255);
 }
 
-function optionsOf(call: Getopt, io: ToolIo): SendOptions {
+/** No bookmark of the stand-in is one of a redaction. */
+function requireRedaction(host: Host, call: Getopt, name: string): void {
+  const given = last(call, 'd');
+  if (given === undefined) return;
+  if (has(call, 'w')) refuse('Error: raw sends may not be redacted.');
+  const bookmark = `${name.split('@')[0] ?? ''}#${given.split('#').at(-1) ?? ''}`;
+  if (findBookmark(readPools(host), bookmark) === undefined)
+    refuse(`cannot open '${bookmark}': dataset does not exist`);
+  refuse(`warning: cannot send '${name}': not a redaction bookmark`);
+}
+
+function optionsOf(call: Getopt, io: ToolIo, isTold: boolean): SendOptions {
   const from = last(call, 'I') ?? last(call, 'i');
-  const isChain = has(call, 'I') || has(call, 'R');
-  if (from !== undefined && !has(call, 'I') && !/[@#]/.test(from)) io.err(NO_TYPE);
+  const isShort = has(call, 'I') || has(call, 'R');
+  if (from !== undefined && !isShort && !/[@#]/.test(from)) io.err(NO_TYPE);
   return {
     ...(from === undefined ? {} : { from }),
-    all: isChain,
+    all: has(call, 'I') || (has(call, 'R') && from === undefined),
+    isShort,
+    isTold,
     replicate: has(call, 'R'),
     withProperties: has(call, 'p') || has(call, 'R'),
     withHolds: has(call, 'h'),
+    skipsMissing: has(call, 's'),
+    excluded: excludedOf(call),
+    warn: (text) => {
+      io.err(text);
+    },
   };
 }
 
@@ -58,7 +82,8 @@ function planText(steps: readonly SendStep[], isForPrograms: boolean): string {
     const name = `${dataset.name}@${snapshot.name}`;
     if (isForPrograms)
       return fromName === undefined ? `full\t${name}\t${bytes}\n` : `incremental\t${fromName}\t${name}\t${bytes}\n`;
-    const what = fromName === undefined ? `full send of ${name}` : `send from ${fromName} to ${name}`;
+    const from = fromName === undefined || /[@#]/.test(fromName) ? fromName : `@${fromName}`;
+    const what = from === undefined ? `full send of ${name}` : `send from ${from} to ${name}`;
     return `${what} estimated size is ${humanSize(bytes)}\n`;
   };
   const end = isForPrograms ? `size\t${total}\n` : `total estimated size is ${humanSize(total)}\n`;
@@ -92,30 +117,4 @@ function progressing(call: Getopt, io: ToolIo, steps: readonly SendStep[]): (dat
     }
     sent += data.length;
   };
-}
-
-export async function receiveStream(host: Host, call: Getopt, io: ToolIo): Promise<void> {
-  const [target = ''] = operands(call, 'missing snapshot argument');
-  if (has(call, 'A')) {
-    abandon(host, target);
-    return;
-  }
-  if (has(call, 'd') && has(call, 'e')) missing('invalid option combination: -d and -e are mutually exclusive');
-  const append = has(call, 'd') ? 'd' : has(call, 'e') ? 'e' : undefined;
-  const properties = pairsOf(call.options.get('o') ?? [], 2).filter(([key]) => key !== 'origin');
-  await receive(host, target, {
-    stdin: io.stdin,
-    options: {
-      force: has(call, 'F'),
-      unmounted: has(call, 'u') || (io.uid ?? 0) !== 0,
-      dryRun: has(call, 'n'),
-      resumable: has(call, 's'),
-      properties,
-      excluded: call.options.get('x') ?? [],
-      ...(append === undefined ? {} : { append }),
-      log: (text) => {
-        if (has(call, 'v')) io.out(text);
-      },
-    },
-  });
 }

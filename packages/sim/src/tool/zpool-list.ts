@@ -8,6 +8,7 @@ import { changePools, type PoolRecord, readPools, type Vdev } from '../pool/stat
 import { usageOf } from '../pool/usage.ts';
 import { type Getopt, GetoptError, has, last } from './getopt.ts';
 import { pairsOf } from './zfs-arguments.ts';
+import { poolColumnWidth, poolTable } from './zpool-columns.ts';
 import { bare, chosenPools, jsonText } from './zpool-pools.ts';
 import { FEATURES, isPoolProperty, POOL_PROPERTIES, poolValueProblem, SETTABLE } from './zpool-properties.ts';
 
@@ -31,14 +32,6 @@ const ALIASES: Readonly<Record<string, string>> = {
   frag: 'fragmentation',
   cap: 'capacity',
   dedup: 'dedupratio',
-};
-const HEADS: Readonly<Record<string, string>> = {
-  allocated: 'ALLOC',
-  checkpoint: 'CKPOINT',
-  expandsize: 'EXPANDSZ',
-  fragmentation: 'FRAG',
-  capacity: 'CAP',
-  dedupratio: 'DEDUP',
 };
 interface Cell {
   readonly value: string;
@@ -110,7 +103,12 @@ export function list(host: Host, call: Getopt, io: ToolIo): void {
   ]);
   if (has(call, 'H')) io.out(rows.map((row) => `${row.join('\t')}\n`).join(''));
   else if (rows.length === 0) io.out('no pools available\n');
-  else io.out(table([columns.map((column) => HEADS[column] ?? column.toUpperCase()), ...rows]));
+  else io.out(poolTable(columns, rows, { isExact: exact, nameWidth: nameWidth(rows, has(call, 'v')) }));
+}
+
+/** With devices it is never very narrow (cmd/zpool/zpool_main.c get_namewidth_list). */
+function nameWidth(rows: readonly (readonly string[])[], hasDevices: boolean): number {
+  return Math.max(hasDevices ? 9 : 'NAME'.length, ...rows.map((row) => row[0]?.length ?? 0));
 }
 
 /** A top-level device has figures of its own, what lies in it only its size. */
@@ -153,14 +151,6 @@ function shareText(host: Host, pool: PoolRecord): string {
   return `${(permyriad / 100).toFixed(permyriad < 1000 ? 2 : permyriad < 10_000 ? 1 : 0)}%`;
 }
 
-function table(rows: readonly (readonly string[])[]): string {
-  const count = rows[0]?.length ?? 0;
-  const width = (i: number): number => Math.max(...rows.map((row) => row[i]?.length ?? 0));
-  const cell = (text: string, i: number): string =>
-    i === count - 1 ? text : i === 0 ? text.padEnd(width(i)) : text.padStart(width(i));
-  return rows.map((row) => `${row.map(cell).join('  ')}\n`).join('');
-}
-
 function poolObject(host: Host, pool: PoolRecord, at: { columns: readonly string[]; call: Getopt }): object {
   const asNumber = has(at.call, 'J');
   const number = (value: number | string): string => (asNumber ? bare(value) : String(value));
@@ -196,18 +186,24 @@ export function get(host: Host, call: Getopt, io: ToolIo): void {
     io.out(jsonText('zpool get', { pools, call }, (pool) => poolObject(host, pool, { columns, call })));
     return;
   }
-  const rows = pools.flatMap((pool) =>
-    columns.map((property) => {
-      const cells: Readonly<Record<string, string>> = {
-        name: pool.name,
-        property,
-        ...cellOf(host, pool, { property, exact: has(call, 'p') }),
-      };
-      return fields.map((field) => cells[field] ?? '-');
-    }),
+  const exact = has(call, 'p');
+  const found = pools.flatMap((pool) =>
+    columns.map((property) => ({ name: pool.name, property, ...cellOf(host, pool, { property, exact }) })),
   );
+  const rows = found.map((cells: Readonly<Record<string, string>>) => fields.map((field) => cells[field] ?? '-'));
   if (has(call, 'H')) io.out(rows.map((row) => `${row.join('\t')}\n`).join(''));
-  else io.out(leftTable([fields.map((field) => field.toUpperCase()), ...rows]));
+  else io.out(leftTable([fields.map((field) => field.toUpperCase()), ...rows], valueWidth(columns, found, exact)));
+}
+
+/** Every property that is asked for has room, at its own width. */
+function valueWidth(
+  columns: readonly string[],
+  found: readonly { readonly property: string; readonly value: string }[],
+  exact: boolean,
+): number {
+  const valuesOf = (property: string): string[] =>
+    found.flatMap((cell) => (cell.property === property ? cell.value : []));
+  return Math.max(...columns.map((column) => poolColumnWidth(column, valuesOf(column), exact)));
 }
 
 const FIELDS = ['name', 'property', 'value', 'source'];
@@ -229,8 +225,10 @@ function requirePools(host: Host, names: readonly string[]): void {
   throw new GetoptError(`Expected a list of vdevs in "${first}", but got:\n${odd.join('')}`);
 }
 
-function leftTable(rows: readonly (readonly string[])[]): string {
-  const width = (i: number): number => Math.max(...rows.map((row) => row[i]?.length ?? 0));
+function leftTable(rows: readonly (readonly string[])[], least: number): string {
+  const heads = rows[0] ?? [];
+  const width = (i: number): number =>
+    Math.max(heads[i] === 'VALUE' ? least : 0, ...rows.map((row) => row[i]?.length ?? 0));
   return rows
     .map((row) => `${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(width(i)))).join('  ')}\n`)
     .join('');
