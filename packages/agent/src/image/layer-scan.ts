@@ -103,7 +103,9 @@ export class LayerTree {
     // One look at what is below, not one for each path: some distributions have a hundred thousand links.
     const gone = new Set([...layer.whiteouts, ...layer.replaced, ...layer.links.keys()]);
     const isHidden = (path: string): boolean =>
-      gone.has(path) || ['', ...parentsOf(path)].some((folder) => gone.has(folder) || layer.opaque.has(folder));
+      layer.opaque.has('') ||
+      gone.has(path) ||
+      parentsOf(path).some((folder) => gone.has(folder) || layer.opaque.has(folder));
     for (const map of [this.#links, this.#entries]) for (const path of map.keys()) if (isHidden(path)) map.delete(path);
     for (const path of layer.whiteouts) this.removed.add(path);
     for (const path of layer.directories) this.#links.delete(path);

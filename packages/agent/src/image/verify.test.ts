@@ -68,6 +68,8 @@ describe('verifyImage accepts', () => {
     expect(opaque).toMatchObject({ value: { findings: { groups: { video: 5 }, osType: 'alpine' } } });
     const anew = await verify({ layers: [BASE_LAYER, [{ name: '.wh..wh..opq', body: '' }]] });
     expect(anew).toMatchObject({ value: { findings: { osType: 'unmanaged', hasShell: false } } });
+    const nameless = await verify({ layers: [BASE_LAYER, [{ name: '.wh.', body: '' }]] });
+    expect(nameless).toMatchObject({ value: { findings: { osType: 'alpine', hasShell: true } } });
   });
 
   it('an image without any distribution as unmanaged', async () => {
