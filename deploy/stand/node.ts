@@ -101,12 +101,15 @@ export class NodeProcess {
   /** Agent, guests and host down: really started guests would go on running without it. */
   async powerOff(): Promise<void> {
     await this.stop();
-    const running = (await this.tool('pct', 'list'))
-      .split('\n')
-      .flatMap((line) => /^(\d+)\s+running/.exec(line)?.[1] ?? []);
-    for (const vmid of running) await this.tool('pct', 'stop', vmid);
-    await this.watcher?.stop();
-    this.watcher = undefined;
+    try {
+      const running = (await this.tool('pct', 'list'))
+        .split('\n')
+        .flatMap((line) => /^(\d+)\s+running/.exec(line)?.[1] ?? []);
+      for (const vmid of running) await this.tool('pct', 'stop', vmid);
+    } finally {
+      await this.watcher?.stop();
+      this.watcher = undefined;
+    }
   }
 
   /** The token goes through standard input: it is a secret. */

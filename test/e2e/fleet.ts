@@ -71,7 +71,7 @@ export class TestFleet {
   readonly runtime: Runtime;
   readonly registry: Registry;
   readonly controller: ControllerProcess;
-  readonly nodes: readonly NodeProcess[];
+  readonly nodes: NodeProcess[];
   /** The tokens that the nodes joined with. */
   readonly joinTokens: string[] = [];
   private readonly preloads: ReadonlyMap<FaultyProgram, Preload>;
@@ -81,7 +81,7 @@ export class TestFleet {
     runtime: Runtime;
     registry: Registry;
     controller: ControllerProcess;
-    nodes: readonly NodeProcess[];
+    nodes: NodeProcess[];
     preloads: ReadonlyMap<FaultyProgram, Preload>;
   }) {
     this.dir = parts.dir;
@@ -92,7 +92,10 @@ export class TestFleet {
     this.preloads = parts.preloads;
   }
 
-  /** Everything up, every node joined and seen. Throws with what to do when the bundles are not built. */
+  /**
+   * Everything up, every node joined and seen. Throws with what to do when the bundles are not built; of a start that
+   * fails nothing runs on, and its logs stay.
+   */
   static async start(options: FleetOptions): Promise<TestFleet> {
     for (const name of ['pxmgr', 'pxmgr-agent', 'pxmgr-controller', 'pxmgr-sim'] as const) bundle(name);
     const dir = new StandDir(mkdtempSync(join(tmpdir(), 'pxmgr-e2e-')));
@@ -107,12 +110,16 @@ export class TestFleet {
     const preloads = new Map<FaultyProgram, Preload>();
     for (const program of options.faulty ?? []) preloads.set(program, await Preload.build(dir.root, program));
     const controller = await ControllerProcess.create(dir, {}, preloads.get('controller')?.module);
-    await controller.start();
-    const nodes: NodeProcess[] = [];
-    const fleet = new TestFleet({ dir, runtime, registry, controller, nodes, preloads });
-    for (const name of options.nodes) nodes.push(await fleet.addNode(name, options));
-    for (const node of nodes) await node.waitUp();
-    return fleet;
+    const fleet = new TestFleet({ dir, runtime, registry, controller, nodes: [], preloads });
+    try {
+      await controller.start();
+      for (const name of options.nodes) await fleet.addNode(name, options);
+      for (const node of fleet.nodes) await node.waitUp();
+      return fleet;
+    } catch (error) {
+      await fleet.halt();
+      throw error;
+    }
   }
 
   /** What the command line tool is. */
@@ -193,16 +200,21 @@ export class TestFleet {
 
   /** Everything down and away. */
   async stop(): Promise<void> {
+    await this.halt();
+    rmSync(this.dir.root, { recursive: true, force: true });
+  }
+
+  private async halt(): Promise<void> {
     const stops: (() => Promise<unknown>)[] = [
       ...this.nodes.map((node) => () => node.powerOff()),
       () => this.controller.stop(),
       () => this.registry.stop(),
     ];
+    // What one of them cannot stop must not keep the others.
     for (const stop of stops) await stop().catch(() => undefined);
-    rmSync(this.dir.root, { recursive: true, force: true });
   }
 
-  private async addNode(name: string, options: FleetOptions): Promise<NodeProcess> {
+  private async addNode(name: string, options: FleetOptions): Promise<void> {
     const hosts = options.hosts?.(this.dir) ?? HOSTS;
     const spec = hosts.find((host) => host.name === name);
     if (spec === undefined) throw new Error(`${name} is none of ${hosts.map((host) => host.name).join(', ')}`);
@@ -220,13 +232,13 @@ export class TestFleet {
       ...(preload === undefined ? {} : { preload }),
       ...(network === undefined ? {} : { network }),
     });
+    this.nodes.push(node);
     if (options.hosts === undefined) await furnish(node);
     await options.furnish?.(node);
     const token = (await this.cli.text(['node', 'token', 'create', '--node', name])).trim();
     this.joinTokens.push(token);
     await node.join(token);
     node.startOnly();
-    return node;
   }
 }
 
