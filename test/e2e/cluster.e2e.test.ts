@@ -168,25 +168,32 @@ describe('cut off while a container is changed', () => {
   it('a change that is stored at once or not at all fails, and nothing of it comes later', async () => {
     const guest = await makeStopped();
     const before = await fleet.container(guest);
-    for (const words of [
-      ['device', 'attach', guest, '--usb', '1-4'],
-      ['container', 'set', guest, '--memory', '1GiB'],
-    ]) {
-      const id = await scene.cutAt({ at: 'pct set', ...BEFORE_CONFIG }, 'cluster', ...words);
-      const end = await fleet.ended(id);
-      expect(end, words.join(' ')).toMatchObject({
+    const attach = ['device', 'attach', guest, '--usb', '1-4'];
+    const set = ['container', 'set', guest, '--memory', '1GiB'];
+    for (const [how, words] of [
+      ['all', attach],
+      ['all', set],
+      ['cluster', attach],
+      ['cluster', set],
+    ] as const) {
+      await trio.healAll();
+      const id = await scene.cutAt({ at: 'pct set', ...BEFORE_CONFIG }, how, ...words);
+      if (how === 'all') {
+        await trio.noticed(node);
+        trio.link(node).heal();
+      }
+      expect(await fleet.ended(id), `${how}: ${words.join(' ')}`).toMatchObject({
         state: 'failed',
         problem: { code: 'PXM_NO_QUORUM' },
         warnings: [],
       });
       expect(await fleet.activeReservations()).toEqual([]);
-      if (words[0] === 'device') await trio.healAll();
     }
     for (const words of [
       ['container', 'start', guest],
       ['container', 'destroy', guest, '--yes'],
       ['container', 'snapshot', 'create', guest, 's1'],
-      ['device', 'attach', guest, '--usb', '1-4'],
+      attach,
     ])
       expect(await fleet.refused(words), words.join(' ')).toMatchObject({ code: 'PXM_NO_QUORUM', exit: 4 });
     await trio.healAll();
