@@ -19,6 +19,8 @@ interface Pair {
 
 /** One way of a connection: what is sent arrives in order, later by the latency, and no faster than the line is. */
 interface Direction {
+  /** Timers of about the same time may ring in another order than they were set: each brings what is first. */
+  readonly underWay: Buffer[];
   freeAt: number;
   lastArrivesAt: number;
 }
@@ -69,7 +71,7 @@ export class Link {
   }
 
   #lead(from: Socket, to: Socket, pair: Pair): void {
-    const line: Direction = { freeAt: 0, lastArrivesAt: 0 };
+    const line: Direction = { underWay: [], freeAt: 0, lastArrivesAt: 0 };
     from.pause();
     from.on('data', (data: Buffer) => {
       this.#carry(data, to, line);
@@ -77,20 +79,25 @@ export class Link {
     from.on('error', () => undefined);
     // What ends beyond a cut is not heard of on this side.
     from.on('close', () => {
-      if (!this.#cut.has(pair.stretch)) this.#end(pair);
+      if (this.#cut.has(pair.stretch)) return;
+      // The end comes after what was sent before it.
+      const left = line.lastArrivesAt - performance.now();
+      if (left <= 0) this.#end(pair);
+      else setTimeout(() => this.#end(pair), left + 2);
     });
   }
 
   #carry(data: Buffer, to: Socket, line: Direction): void {
     const now = performance.now();
-    if (this.#slowness === undefined && line.lastArrivesAt <= now) {
+    if (this.#slowness === undefined && line.underWay.length === 0) {
       to.write(data);
       return;
     }
     const { latencyMs, bytesPerSecond } = this.#slowness ?? { latencyMs: 0, bytesPerSecond: Number.POSITIVE_INFINITY };
     line.freeAt = Math.max(line.freeAt, now) + (data.length / bytesPerSecond) * 1000;
     line.lastArrivesAt = Math.max(line.lastArrivesAt, line.freeAt + latencyMs);
-    setTimeout(() => to.write(data), line.lastArrivesAt - now);
+    line.underWay.push(data);
+    setTimeout(() => to.write(line.underWay.shift() ?? ''), line.lastArrivesAt - now);
   }
 
   #resume(pair: Pair): void {
@@ -101,7 +108,7 @@ export class Link {
 
   #end(pair: Pair): void {
     this.#pairs.delete(pair);
-    pair.near.destroy();
-    pair.far.destroy();
+    pair.near.destroySoon();
+    pair.far.destroySoon();
   }
 }
