@@ -64,6 +64,16 @@ describe('the controller and a node lose each other while a container is made th
     await scene.nothingIsLeft();
   });
 
+  it('what one says comes garbled to the other, and each of their connections breaks: it is made', async () => {
+    const { fleet, trio, node, image } = scene;
+    const id = await scene.beginUntil(UNPACKING, ['run', image, ...VICTIM]);
+    trio.link(node).garble();
+    scene.letGo();
+    expect(await fleet.ended(id)).toMatchObject({ state: 'done' });
+    expect(await scene.guests()).toEqual(['victim on pve3 running']);
+    await scene.nothingIsLeft();
+  });
+
   it('over a line of 64 kB/s with two seconds for a word and its answer it is made, from an image that is not there yet', async () => {
     const { fleet, trio, node } = scene;
     const fresh = await fleet.image('slow');

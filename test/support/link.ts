@@ -29,6 +29,7 @@ export class Link {
   readonly #servers: Server[] = [];
   readonly #pairs = new Set<Pair>();
   readonly #cut = new Set<Stretch>();
+  readonly #garbled = new Set<Pair>();
   #slowness: Slowness | undefined;
 
   /** The port of this machine that leads to the other one through the link. */
@@ -53,6 +54,11 @@ export class Link {
     this.#slowness = slowness;
   }
 
+  /** A bit falls over in what comes next on every connection that is there now: TLS gives it up. */
+  garble(): void {
+    for (const pair of this.#pairs) this.#garbled.add(pair);
+  }
+
   heal(): void {
     this.#cut.clear();
     for (const pair of [...this.#pairs]) this.#resume(pair);
@@ -74,6 +80,7 @@ export class Link {
     const line: Direction = { underWay: [], freeAt: 0, lastArrivesAt: 0 };
     from.pause();
     from.on('data', (data: Buffer) => {
+      if (this.#garbled.delete(pair)) data.writeUInt8(data.readUInt8(data.length - 1) ^ 1, data.length - 1);
       this.#carry(data, to, line);
     });
     from.on('error', () => undefined);
@@ -108,6 +115,7 @@ export class Link {
 
   #end(pair: Pair): void {
     this.#pairs.delete(pair);
+    this.#garbled.delete(pair);
     pair.near.destroySoon();
     pair.far.destroySoon();
   }

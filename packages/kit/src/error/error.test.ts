@@ -104,8 +104,31 @@ describe('fromServiceError', () => {
     [1, 'Cancelled on client', 'PXM_CANCELLED'],
     [12, 'The server does not implement the method', 'PXM_CAPABILITY_MISSING'],
     [2, 'boom', 'PXM_INTERNAL'],
+    [
+      13,
+      'Received RST_STREAM with code 2 triggered by internal client error: read EHOSTUNREACH',
+      'PXM_NODE_UNREACHABLE',
+    ],
+    [
+      13,
+      'Received RST_STREAM with code 2 triggered by internal client error: tlsv13 alert certificate required',
+      'PXM_AUTH_CERTIFICATE_REQUIRED',
+    ],
+    [13, 'Received RST_STREAM with code 0 (Call ended without gRPC status)', 'PXM_NODE_UNREACHABLE'],
+    [13, 'Received RST_STREAM with code 1', 'PXM_NODE_UNREACHABLE'],
+    [13, 'Write error: write after end', 'PXM_NODE_UNREACHABLE'],
+    [1, 'Call cancelled', 'PXM_NODE_UNREACHABLE'],
+    [8, 'Bandwidth exhausted or memory limit exceeded', 'PXM_NODE_UNREACHABLE'],
+    [8, 'Received message larger than max (4194305 vs 4194304)', 'PXM_INTERNAL'],
+    [13, 'Error deserializing request: index out of range', 'PXM_INTERNAL'],
   ])('status %i with "%s" is %s...', (code, details, expected) => {
     expect(fromServiceError(serviceError(code, details), { peer: 'pve1' }).code).toBe(expected);
+  });
+
+  it('tells a connection that broke by the reason alone', () => {
+    const details = 'Received RST_STREAM with code 2 triggered by internal client error: read EHOSTUNREACH';
+    const error = fromServiceError(serviceError(13, details), { peer: 'pve1' });
+    expect([error.message, ...causeMessages(error)].join('; ')).toMatch(/pve1.*; read EHOSTUNREACH$/);
   });
 
   it('says nothing about TLS when the text is about something else', () => {

@@ -56,10 +56,18 @@ function parseCauses(json: string): string[] {
   }
 }
 
+/**
+ * What grpc-js calls INTERNAL, CANCELLED or RESOURCE_EXHAUSTED when the connection under a call broke: no route any more, a
+ * record that TLS cannot read, a reset without a reason (grpc-js build/src/subchannel-call.js). Of the two connection
+ * errors that it knows by name it makes UNAVAILABLE. "Cancelled on client" is our own.
+ */
+const BROKEN = /^(?:\d+ [A-Z_]+: )?(?:Received RST_STREAM|Call cancelled$|Bandwidth exhausted|Write error: )/;
+
 function fromStatusCode(error: ServiceErrorLike, where: Where): PxmError {
   const { peer } = where;
   const text = plainDetails(error.details);
   const cause = text === '' ? undefined : new Error(text);
+  if (BROKEN.test(error.details)) return unavailable(error.details, where, cause);
   switch (error.code) {
     case GRPC.CANCELLED:
       return new PxmError('PXM_CANCELLED', { what: `the call to ${peer}` }, { cause });
@@ -91,6 +99,7 @@ export function plainDetails(details: string): string {
     .replace(/\.?\s*Resolution note:[\s\S]*$/, '')
     .replace(/^(?:\d+ [A-Z_]+: )?No connection established\.?\s*/, '')
     .replace(/^Last error: /, '')
+    .replace(/^Received RST_STREAM with code \d+ triggered by internal client error: /, '')
     .replace(/^Error: /, '')
     .replace(/\s*\(\d{4}-\d\d-\d\dT[\d:.]+Z\)/, '')
     .replace(/[0-9A-F]{8,}:error:[0-9A-F]+:SSL routines:[^:]*:([^:]+):[\s\S]*$/, 'TLS: $1')
