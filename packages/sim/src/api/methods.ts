@@ -6,7 +6,7 @@
 import { ToolError, type ToolIo } from '../call/tool.ts';
 import { requirePmxcfs } from '../cluster/pmxcfs.ts';
 import type { Host } from '../host/host.ts';
-import type { RightsCheck, Verb, VerbHandler } from '../pct/context.ts';
+import { type RightsCheck, text, type Verb, type VerbHandler } from '../pct/context.ts';
 import { CONTAINER_VERBS } from '../pct/verbs.ts';
 import { checkParameters } from '../schema/command.ts';
 import type { Parameters } from '../schema/property.ts';
@@ -18,12 +18,17 @@ export type HttpVerb = 'GET' | 'POST' | 'PUT' | 'DELETE';
 const CONTAINER = String.raw`nodes/(?<node>[^/]+)/lxc/(?<vmid>\d+)`;
 const STORAGE = String.raw`nodes/(?<node>[^/]+)/storage/(?<storage>[^/]+)`;
 /** Methods that no tool has as a sub-command. */
-const STORAGE_METHODS: Readonly<Record<string, () => Promise<VerbHandler>>> = {
+const OWN_METHODS: Readonly<Record<string, () => Promise<VerbHandler>>> = {
+  stop_task: async () => async (verb) => {
+    (await import('./tasks.ts')).stopTask(verb.host, decodeURIComponent(text(verb, 'upid') ?? ''));
+    return 0;
+  },
   'oci-registry-pull': async () => (await import('./registry.ts')).ociRegistryPull,
   'download-url': async () => (await import('./registry.ts')).downloadUrl,
 };
 const ROWS: readonly (readonly [verb: HttpVerb, path: string, command: string])[] = [
-  ...Object.keys(STORAGE_METHODS).map((name) => ['POST', `${STORAGE}/${name}`, name] as const),
+  ...['oci-registry-pull', 'download-url'].map((name) => ['POST', `${STORAGE}/${name}`, name] as const),
+  ['DELETE', 'nodes/(?<node>[^/]+)/tasks/(?<upid>[^/]+)', 'stop_task'],
   ['POST', String.raw`nodes/(?<node>[^/]+)/lxc`, 'create'],
   ['PUT', `${CONTAINER}/config`, 'set'],
   ['DELETE', CONTAINER, 'destroy'],
@@ -53,7 +58,7 @@ export function findMethod(verb: HttpVerb, path: string): ApiMethod | undefined 
   const clean = path.replace(/^\/+|\/+$/g, '');
   for (const { verb: wanted, pattern, command } of METHODS) {
     const match = wanted === verb ? pattern.exec(clean) : null;
-    const schema = toolSchema(Object.hasOwn(STORAGE_METHODS, command) ? 'storage' : 'pct')[command];
+    const schema = toolSchema(Object.hasOwn(OWN_METHODS, command) ? 'storage' : 'pct')[command];
     if (match !== null && schema !== undefined) return { command, schema, fixed: { ...match.groups } };
   }
   return undefined;
@@ -97,7 +102,7 @@ export async function callMethod(
 }
 
 async function handlerOf(command: string): Promise<VerbHandler> {
-  const load = STORAGE_METHODS[command] ?? CONTAINER_VERBS[command];
+  const load = OWN_METHODS[command] ?? CONTAINER_VERBS[command];
   if (load === undefined) throw new ToolError(`${command} is not part of this stand-in\n`);
   return load();
 }

@@ -1,8 +1,10 @@
 /** Tasks of this node as the API tells them (pve-manager PVE/API2/Tasks.pm). */
 import { parseUpid, taskLogPath, type Upid } from '@pxmgr/contract/upid';
+import { ToolError } from '../call/tool.ts';
 import { isRunning, readStatus } from '../cluster/task.ts';
 import { readText } from '../file/sim-file.ts';
 import type { Host } from '../host/host.ts';
+import { splitList } from '../schema/format.ts';
 import { FieldError } from '../schema/property.ts';
 
 function required(host: Host, upid: string): Upid {
@@ -34,6 +36,12 @@ export function taskStatus(host: Host, upid: string): Record<string, unknown> {
   const fields = fieldsOf(upid, required(host, upid));
   if (isRunning(host, upid)) return { ...fields, status: 'running' };
   return { ...fields, status: 'stopped', exitstatus: readStatus(host, upid) };
+}
+
+/** Nothing happens to a task that has ended. */
+export function stopTask(host: Host, upid: string): void {
+  required(host, upid);
+  if (isRunning(host, upid)) throw new ToolError('stopping tasks is not part of this stand-in\n');
 }
 
 export interface LogLine {
@@ -71,15 +79,30 @@ function linesOf(host: Host, name: 'active' | 'index'): string[] {
 function isWanted(row: Row, params: ReadonlyMap<string, string>): boolean {
   const start = Number(row['starttime']);
   const same = (name: string, key: string): boolean => !params.has(name) || params.get(name) === row[key];
-  const isFailed = !/^(?:OK|RUNNING|WARNINGS: \d+)$/.test(String(row['status']));
+  const user = String(row['user']).toLowerCase();
   return (
-    (params.get('errors') !== '1' || isFailed) &&
+    isOfStatus(row, params) &&
     same('vmid', 'id') &&
     same('typefilter', 'type') &&
-    String(row['user']).includes(params.get('userfilter') ?? '') &&
+    user.includes((params.get('userfilter') ?? '').toLowerCase()) &&
     start >= Number(params.get('since') ?? 0) &&
     start <= Number(params.get('until') ?? Number.POSITIVE_INFINITY)
   );
+}
+
+/** Errors alone means: all but those that ended well. */
+function isOfStatus(row: Row, params: ReadonlyMap<string, string>): boolean {
+  const type = statusType(row['status']);
+  if (params.get('errors') === '1') return type !== 'ok';
+  const wanted = params.get('statusfilter');
+  return wanted === undefined || splitList(wanted.toLowerCase()).includes(type);
+}
+
+/** pve-common src/PVE/Tools.pm upid_normalize_status_type. */
+function statusType(status: unknown): 'ok' | 'warning' | 'unknown' | 'error' {
+  if (status === 'OK') return 'ok';
+  if (typeof status !== 'string' || /^(?:RUNNING|unexpected status|)$/.test(status)) return 'unknown';
+  return /^WARNINGS: \d+$/.test(status) ? 'warning' : 'error';
 }
 
 function runningRow(host: Host, line: string): Row | undefined {

@@ -74,6 +74,7 @@ const FORMATS: Readonly<Record<string, Check>> = {
     (t) => `value does not look like a valid disk size: ${t}`,
   ),
   'pve-startup-order': unless(isStartupOrder, 'unable to parse startup options'),
+  'pve-task-status-type': matches(/^(?:ok|error|warning|unknown)$/i, (t) => `invalid status '${t}'`),
   'pve-tag': matches(/^[a-z0-9_][a-z0-9_\-+.]*$/i, 'invalid characters in tag'),
   // pve-storage src/PVE/Storage.pm
   'pve-volume-id': matches(/^[a-z][a-z0-9\-_.]*[a-z0-9]:.+$/i, (t) => `unable to parse volume ID '${t}'`),

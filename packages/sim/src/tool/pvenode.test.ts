@@ -43,6 +43,38 @@ describe('paths of the API', () => {
   });
 });
 
+describe('the list of tasks', () => {
+  it('is narrowed down by how they ended, and by whose they are', async () => {
+    await create();
+    await node.run('pct', 'start', '999');
+    const ask = async (...filter: string[]): Promise<string[]> => {
+      const { stdout } = await node.run('pvesh', 'get', '/nodes/pve1/tasks', '--output-format', 'json', ...filter);
+      return (JSON.parse(stdout) as { type: string }[]).map(({ type }) => type);
+    };
+    expect(await ask('--statusfilter', 'ok')).toEqual(['vzcreate']);
+    expect(await ask('--statusfilter', 'error,WARNING')).toEqual(['vzstart']);
+    expect(await ask('--statusfilter', 'ok', '--errors', '1')).toEqual(['vzstart']);
+    expect(await ask('--userfilter', 'ROOT')).toEqual(['vzstart', 'vzcreate']);
+    const refused = await node.run('pvenode', 'task', 'list', '--statusfilter', 'foo');
+    expect(refused.stderr).toMatch(
+      /^400 Parameter verification failed\.\nstatusfilter: invalid format - invalid status 'foo'\n/,
+    );
+  });
+
+  it('is left by no task that has ended, nor by one that never was', async () => {
+    await create();
+    const upid = /UPID\S+/.exec((await node.run('pvenode', 'task', 'list')).stdout)?.[0] ?? '';
+    expect(await node.run('pvesh', 'delete', `/nodes/pve1/tasks/${upid}`)).toEqual({
+      status: 0,
+      stdout: '',
+      stderr: '',
+    });
+    expect((await node.run('pvesh', 'delete', '/nodes/pve1/tasks/foo')).stderr).toBe(
+      '400 Parameter verification failed.\nupid: unable to parse worker upid\npvesh delete <api_path> [OPTIONS] [FORMAT_OPTIONS]\n',
+    );
+  });
+});
+
 describe('pvecm', () => {
   it('needs a cluster', async () => {
     const { status, stderr } = await node.run('pvecm', 'status');
