@@ -5,6 +5,10 @@
 import { isOnlyRead, NATIVE, type NativeProperty } from './property-table.ts';
 
 const MAX_USER_VALUE = 8191;
+
+/** The kernel finds it, not the program: `zfs set` says so, the others take it for an error of their own. */
+export class ValueTooLong extends Error {}
+
 const READ_AS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   xattr: { sa: 'on' },
   acltype: { posixacl: 'posix', noacl: 'off' },
@@ -77,7 +81,7 @@ function storedByKind(rule: NativeProperty, value: string, kind: DatasetKind): s
 function storedUserValue(name: string, value: string): string {
   if (name.length > 255) throw new Error(`property name '${name}' is too long`);
   if (!isKnownProperty(name)) throw new Error(`invalid property '${name}'`);
-  if (Buffer.byteLength(value) > MAX_USER_VALUE) throw new Error('property value too long');
+  if (Buffer.byteLength(value) > MAX_USER_VALUE) throw new ValueTooLong('property value too long');
   return value;
 }
 

@@ -24,7 +24,7 @@ import {
 } from './state.ts';
 import { mountDirectories } from './trees.ts';
 import { referencedBytes } from './usage.ts';
-import { requireParents, stored } from './verbs.ts';
+import { requireParents, requireShort, stored } from './verbs.ts';
 
 /** Several at once are one step: either all or none. */
 export async function takeSnapshots(
@@ -38,6 +38,7 @@ export async function takeSnapshots(
   requireNew(state, names, all);
   if ((options.properties ?? []).some(([name]) => !isUserProperty(name)))
     refuse('cannot create snapshots : this property can not be modified for snapshots');
+  requireShort(options.properties ?? [], 'cannot create snapshots ');
   const made: { name: string; guid: string; bytes: number }[] = [];
   for (const name of all) {
     const dataset = findDataset(state, name.split('@')[0] ?? '') as DatasetRecord;
@@ -168,6 +169,7 @@ export async function cloneSnapshot(
     if (options.properties.some(([key]) => KEY_PROPERTIES.has(key)))
       failed('Encryption properties must inherit from origin dataset.');
     options.permit?.();
+    requireShort(options.properties, `cannot create '${to}'`);
     if (poolOf(from) !== poolOf(to)) failed('source and target pools differ');
     if (findDataset(state, to) !== undefined) failed('dataset already exists');
     const { volsize, volblocksize } = source.dataset.properties;

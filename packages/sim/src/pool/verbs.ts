@@ -2,8 +2,8 @@
 import type { Host } from '../host/host.ts';
 import { attach, mountsItself } from './mounting.ts';
 import { nameProblem } from './names.ts';
-import { type DatasetKind, storedValue } from './properties.ts';
-import { type Pairs, refuse } from './refuse.ts';
+import { type DatasetKind, isUserProperty, storedValue, ValueTooLong } from './properties.ts';
+import { abortOn, type Pairs, refuse } from './refuse.ts';
 import {
   changePools,
   type DatasetRecord,
@@ -31,6 +31,17 @@ export interface CreateOptions {
   readonly permit?: () => void;
 }
 
+/** What only the kernel looks at (cmd/zfs does not know the answer, and aborts). */
+export function requireShort(properties: Pairs, action: string): void {
+  for (const [name, value] of properties) {
+    try {
+      if (isUserProperty(name)) storedValue(name, value, { kind: 'filesystem', isNew: true });
+    } catch (err) {
+      if (err instanceof ValueTooLong) abortOn(action, 'Argument list too long');
+    }
+  }
+}
+
 /** Given properties in their stored form. */
 export function stored(
   properties: Pairs,
@@ -41,7 +52,8 @@ export function stored(
     try {
       result[name] = storedValue(name, value, { kind: at.kind, isNew: true });
     } catch (err) {
-      at.failed((err as Error).message);
+      if (err instanceof ValueTooLong) result[name] = value;
+      else at.failed((err as Error).message);
     }
   }
   return result;
@@ -74,6 +86,7 @@ export function createDataset(host: Host, name: string, options: CreateOptions):
     if (options.volumeBytes !== undefined) sizeVolume(properties, options.volumeBytes, options.sparse === true);
     const key = keyOf(properties, options.passphrase, failed);
     options.permit?.();
+    requireShort(options.properties, `cannot create '${name}'`);
     requireSpace(host, state, { name, properties, failed });
     const made = record(host, state, { name, type: kind, properties });
     if (key !== undefined) made.key = key;

@@ -2,6 +2,8 @@
 
 import { ToolError, type ToolIo } from '../call/tool.ts';
 import type { Host } from '../host/host.ts';
+import { openText } from '../pool/names.ts';
+import { isOnlyRead, NATIVE, propertyName } from '../pool/property-table.ts';
 import { refuse } from '../pool/refuse.ts';
 import { changePools, findDataset, findSnapshot, type PoolState, parentOf, readPools } from '../pool/state.ts';
 import { type Getopt, GetoptError, has } from './getopt.ts';
@@ -156,18 +158,40 @@ const EVERYONE = -1;
 export function allow(host: Host, call: Getopt, io: ToolIo): void {
   const dataset = lastOf(call);
   if (call.operands.length === 0) throw new GetoptError('missing dataset argument');
-  if (findDataset(readPools(host), dataset) === undefined) refuse(`cannot open '${dataset}': dataset does not exist`);
+  requireOpen(host, dataset);
   if (call.operands.length === 1) {
     io.out(grantsText(readPools(host), dataset));
     return;
   }
   const { uid, permissions } = grantOf(call);
+  // A word that is no permission is the kernel's to refuse (lib/libzfs/libzfs_dataset.c zfs_set_fsacl).
+  if (!permissions.every(isPermission))
+    refuse(`cannot set permissions on '${dataset}': operation not applicable to datasets of this type`);
   changePools(host, (state) => {
     const others = (state.grants ?? []).filter((grant) => grant.dataset !== dataset || grant.uid !== uid);
     const before = (state.grants ?? []).find((grant) => grant.dataset === dataset && grant.uid === uid);
     const all = [...new Set([...(before?.permissions ?? []), ...permissions])].sort();
     state.grants = [...others, { dataset, uid, permissions: all }];
   });
+}
+
+function requireOpen(host: Host, dataset: string): void {
+  if (findDataset(readPools(host), dataset) === undefined)
+    refuse(`${openText(dataset, 'dataset')}\nFailed to open dataset: ${dataset}`, 255);
+}
+
+/** module/zcommon/zfs_deleg.c zfs_deleg_perm_tab; properties that may be set, and sets, are permissions too. */
+const PERMISSIONS = new Set([
+  ...['allow', 'bookmark', 'clone', 'create', 'destroy', 'diff', 'mount', 'promote', 'receive', 'receive:append'],
+  ...['rename', 'rollback', 'snapshot', 'share', 'send', 'userprop', 'hold', 'release', 'load-key', 'change-key'],
+  ...['user', 'group', 'project'].flatMap((whose) =>
+    ['quota', 'used', 'objquota', 'objused'].map((what) => `${whose}${what}`),
+  ),
+]);
+
+function isPermission(word: string): boolean {
+  const rule = NATIVE.get(propertyName(word));
+  return word.startsWith('@') || PERMISSIONS.has(word) || (rule !== undefined && !isOnlyRead(rule));
 }
 
 function grantOf(call: Getopt): { uid: number; permissions: string[] } {
@@ -180,7 +204,7 @@ function grantOf(call: Getopt): { uid: number; permissions: string[] } {
 export function unallow(host: Host, call: Getopt): void {
   const dataset = lastOf(call);
   if (call.operands.length < 1) throw new GetoptError('missing dataset argument');
-  if (findDataset(readPools(host), dataset) === undefined) refuse(`cannot open '${dataset}': dataset does not exist`);
+  requireOpen(host, dataset);
   const [who = '', list] = call.operands.slice(0, -1);
   const { uid } = grantOf({ ...call, operands: [who, ''] });
   const gone = list?.split(',');

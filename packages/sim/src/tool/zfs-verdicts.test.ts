@@ -122,6 +122,12 @@ const REFUSED: readonly Case[] = [
   ['diff tank/a@s1 tank/b', 1, 'Not an earlier snapshot from the same fs: invalid name'],
   ['diff tank/v@s1', 1, wrongKind('tank/v')],
   ['version x', 2, 'too many arguments'],
+  ['allow tank/no', 255, "cannot open 'tank/no': dataset does not exist", 'Failed to open dataset: tank/no'],
+  [
+    'allow nobody nosuch tank/a',
+    1,
+    "cannot set permissions on 'tank/a': operation not applicable to datasets of this type",
+  ],
   ['wait -t nosuch tank/a', 2, "invalid activity 'nosuch'"],
   [`hold ${'t'.repeat(257)} tank/a@s1`, 1, "cannot hold snapshot 'tank/a@s1': tag too long"],
 ];
@@ -185,6 +191,15 @@ describe('a call that changes nothing', () => {
   it.each(DENIED)('zfs %s of a plain user ends with %i', async (line, status, ...texts) => {
     const answer = await run(line, { uid: NOBODY });
     expect([answer.status, told(answer), answer.stdout]).toEqual([status, texts, '']);
+  });
+
+  it.each([
+    ['create -o a:b=* tank/x', 134, "internal error: cannot create 'tank/x': Argument list too long"],
+    ['snapshot -o a:b=* tank/b@x', 134, 'internal error: cannot create snapshots : Argument list too long'],
+    ['set a:b=* tank/b', 255, "cannot set property for 'tank/b': property value too long"],
+  ])('zfs %s with a value that is too long ends with %i', async (line, status, text) => {
+    const long = line.replace('*', 'v'.repeat(8192));
+    expect(await run(long)).toEqual({ status, stdout: '', stderr: `${text}\n` });
   });
 
   it('tells what a volume would get', async () => {
