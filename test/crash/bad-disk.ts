@@ -1,4 +1,4 @@
-/** A write of the agent that the disk refuses, once, at each place of an operation: what was ordered is done or undone, and nothing is claimed that does not last. */
+/** A write of the agent that the disk refuses, or that the agent does not live to end, at each place of an operation: what was ordered is done or undone, and nothing is claimed that does not last. */
 import { type Operation, OperationState, type Order } from '@pxmgr/contract/common';
 import { messageOf } from '@pxmgr/kit/error/chain';
 import { isPxmError } from '@pxmgr/kit/error/pxm-error';
@@ -76,7 +76,7 @@ export function oneOfEach(points: readonly DiskPoint[], random: () => number): D
 export async function refuseAt(
   bench: AgentBench,
   { scenario, effects }: StudiedDisk,
-  { point, how }: { point: DiskPoint; how: Extract<CallFault['do'], 'EIO' | 'ENOSPC'> },
+  { point, how }: { point: DiskPoint; how: CallFault['do'] },
 ): Promise<string[]> {
   const where = `${nameOf(scenario)}, ${how} at ${point.call} ${point.path} (${String(point.nth)})`;
   try {
