@@ -53,6 +53,6 @@ export const containerSyntax: ConfigSyntax = { checkValue, checkRawKey: rawKeyVe
 
 /** What the kernel takes depends on the version of cgroups (pve-common src/PVE/CGroup.pm clamp_cpu_shares). */
 export function clampCpuUnits(host: Host, value: string): string {
-  const [least, most] = isCgroupV2(host) ? [1, 10_000] : [2, 262_144];
-  return String(Math.min(Math.max(Number(value), least), most));
+  if (isCgroupV2(host)) return Number(value) >= 10_000 ? '10000' : value;
+  return Number(value) < 2 ? '2' : value;
 }

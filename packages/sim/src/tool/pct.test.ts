@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { setFaults, setSwitches } from '../call/fault.ts';
 import { makeHost, runTool, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
@@ -208,6 +208,19 @@ describe('volumes of another container', () => {
     expect(stored(140)).toContain('unused3: local:140/vm-140-disk-1.raw\n');
     expect((await pct('destroy', '141')).status).toBe(0);
     expect(readFileSync(node.host.path('/var/lib/vz/.volumes/140/vm-140-disk-1.raw/etc/motd'), 'utf8')).toBe('hello\n');
+  });
+});
+
+describe('cpu units', () => {
+  it('keep to what the kernel takes: cgroup v2 has a most, v1 a least', async () => {
+    await create(145);
+    const kept = async (value: string): Promise<string | undefined> => {
+      await pct('set', '145', '--cpuunits', value);
+      return /^cpuunits: (.*)$/m.exec(stored(145))?.[1];
+    };
+    expect([await kept('0'), await kept('1'), await kept('500000')]).toEqual(['0', '1', '10000']);
+    rmSync(node.host.path('/sys/fs/cgroup/cgroup.controllers'));
+    expect([await kept('0'), await kept('500000')]).toEqual(['2', '500000']);
   });
 });
 
