@@ -31,6 +31,8 @@ export class FieldError extends Error {
   readonly errors: FieldErrors;
   /** What a program ends with. */
   readonly status: number;
+  /** A call's parameters are wrong, not the parts of a property string. */
+  readonly isOfCall: boolean;
   constructor(message: string, errors: FieldErrors, status = 255) {
     const lines = Object.keys(errors)
       .sort()
@@ -39,6 +41,7 @@ export class FieldError extends Error {
     this.name = 'FieldError';
     this.errors = errors;
     this.status = status;
+    this.isOfCall = message.startsWith('400 ');
   }
 }
 

@@ -54,12 +54,12 @@ async function calledAs({ tool, host, argv, io, commands }: CommandRun): Promise
   return checkCall(await withSecrets(parseCall(tool, argv, rules), io.stdin));
 }
 
-/** Parameters that the method finds wrong are told with the usage, as those that the schema does. */
+/** Parameters that the method finds wrong are told with the usage, as those that the schema does; a broken stored value is not. */
 async function withUsage(call: Call, run: () => Promise<number>): Promise<number> {
   try {
     return await run();
   } catch (err) {
-    if (err instanceof FieldError) throw parameterError(call, err.errors, err.status);
+    if (err instanceof FieldError && err.isOfCall) throw parameterError(call, err.errors, err.status);
     throw err;
   }
 }

@@ -82,3 +82,15 @@ describe('the content of a storage for one guest', () => {
     expect((await node.run('pvesm', 'list', 'local')).stdout).toContain('vztmpl');
   });
 });
+
+describe('what a method finds wrong', () => {
+  it('is told with the usage where a parameter is wrong, and without where a stored value is', async () => {
+    await node.run('pct', 'create', '200', SMALL_TEMPLATE, '--rootfs', 'local:0.1', '--ostype', 'unmanaged');
+    expect((await node.run('pvenode', 'task', 'log', 'foo')).stderr).toBe(
+      '400 Parameter verification failed.\nupid: unable to parse worker upid\npvenode task log <upid> [OPTIONS]\n',
+    );
+    expect((await node.run('pct', 'resize', '200', 'mp0', '+1M')).stderr).toMatch(
+      /^format error\nmp: property is missing/,
+    );
+  });
+});
