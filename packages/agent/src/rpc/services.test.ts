@@ -109,19 +109,15 @@ it('carries an operation from the order to its last event, once per key', async 
     readiness: { kind: 'none', port: 0, path: '', timeoutSeconds: 0 },
   };
   const { operation } = await channel.call(guest, 'startContainer', request, {});
+  const id = operation?.id ?? '';
   const cases: string[] = [];
-  for await (const { event } of channel.callStream(
-    operations,
-    'watchOperation',
-    { id: operation?.id ?? '', afterSeq: 0n },
-    {},
-  )) {
+  for await (const { event } of channel.callStream(operations, 'watchOperation', { id, afterSeq: 0n }, {})) {
     cases.push(event?.event?.$case ?? '');
   }
   expect(cases.at(-1)).toBe('operation');
   expect(cases).toContain('log');
   const again = await channel.call(guest, 'startContainer', request, {});
-  expect(again.operation).toMatchObject({ id: operation?.id, state: OperationState.OPERATION_STATE_DONE });
+  expect(again.operation).toMatchObject({ id, state: OperationState.OPERATION_STATE_DONE });
   const found = await channel.call(
     operations,
     'getOperation',
