@@ -7,10 +7,11 @@ import {
   mkdirSync,
   readdirSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { ToolError } from '../call/tool.ts';
 import type { Host } from '../host/host.ts';
 import { isRoot, runProgram } from '../host/machine.ts';
@@ -32,13 +33,35 @@ export async function copyTree(from: string, to: string, without: ReadonlySet<st
   chmodSync(to, stat.mode & 0o7777);
 }
 
-/** Directories of other datasets, and what leads to them, stay. */
-export function emptyDirectory(directory: string, keep: ReadonlySet<string>): void {
-  if (!existsSync(directory)) return;
-  for (const child of readdirSync(directory).map((name) => join(directory, name))) {
-    const isKept = [...keep].some((other) => other === child || other.startsWith(`${child}/`));
-    if (!isKept) rmSync(child, { recursive: true, force: true });
+export interface Swap {
+  readonly directory: string;
+  /** Complete; takes the directory's place. Gone: it has taken it. */
+  readonly fresh: string;
+  /** Where the directory goes before it is deleted. */
+  readonly old: string;
+  /** Directories of other datasets, which stay where they are seen. */
+  readonly kept: Iterable<string>;
+}
+
+/** Can be killed between any two of its steps and called again. */
+export function swapFiles({ directory, fresh, old, kept }: Swap): void {
+  if (existsSync(fresh)) {
+    for (const path of [...kept].sort()) {
+      if (!path.startsWith(`${directory}/`) || !existsSync(path)) continue;
+      const target = join(fresh, relative(directory, path));
+      mkdirSync(dirname(target), { recursive: true });
+      rmSync(target, { recursive: true, force: true });
+      renameSync(path, target);
+    }
+    mkdirSync(dirname(old), { recursive: true });
+    if (existsSync(directory)) {
+      rmSync(old, { recursive: true, force: true });
+      renameSync(directory, old);
+    }
+    mkdirSync(dirname(directory), { recursive: true });
+    renameSync(fresh, directory);
   }
+  rmSync(old, { recursive: true, force: true });
 }
 
 /** Does a process of this machine work below that in-host path, by its working directory or root? Unreadable ones do not count. */

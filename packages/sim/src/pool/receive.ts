@@ -1,9 +1,10 @@
 /** Receiving streams: what is refused with which words, and what the target looks like afterwards. */
-import { rmSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { ToolError } from '../call/tool.ts';
 import type { Host } from '../host/host.ts';
 import { destroyDataset } from './destroy.ts';
-import { copyTree, emptyDirectory } from './files.ts';
+import { copyTree } from './files.ts';
 import { attach, mountsItself } from './mounting.ts';
 import { nameProblem } from './names.ts';
 import { type DatasetKind, storedValue } from './properties.ts';
@@ -12,9 +13,9 @@ import { tokenOf } from './send.ts';
 import { isChangedSince } from './snapshot-space.ts';
 import { rollback } from './snapshot-verbs.ts';
 import {
+  arrivingDirectory,
   changePools,
   type DatasetRecord,
-  directoryOf,
   findDataset,
   newDataset,
   type PoolState,
@@ -25,7 +26,6 @@ import {
   snapshotDirectory,
 } from './state.ts';
 import { BadStream, type StreamHead, StreamReader } from './stream.ts';
-import { mountDirectories } from './trees.ts';
 import { usageOf } from './usage.ts';
 
 export interface ReceiveOptions {
@@ -111,7 +111,7 @@ async function receivePart(host: Host, part: Part): Promise<void> {
     properties: { ...head.snapshotProperties },
     holds: head.holds.map((tag) => ({ tag, time: Math.floor(Date.now() / 1000) })),
   };
-  const arriving = host.simPath('arriving', head.guid);
+  const arriving = arrivingDirectory(host, head.guid);
   rmSync(arriving, { recursive: true, force: true });
   try {
     await reader.files(head.type === 'volume' ? undefined : arriving);
@@ -120,7 +120,7 @@ async function receivePart(host: Host, part: Part): Promise<void> {
     if (err instanceof BadStream) cut(host, part, failed);
     throw err;
   }
-  await settle(host, { ...part, name, snapshot, arriving });
+  await settle(host, { ...part, name, snapshot });
   options.log(`received ${humanStream(head.bytes)} stream in 0.10 seconds (${humanStream(head.bytes * 10)}/sec)\n`);
 }
 
@@ -208,35 +208,41 @@ function cut(host: Host, part: Part, failed: Failed): never {
   );
 }
 
-async function settle(
-  host: Host,
-  at: Part & { name: string; snapshot: SnapshotRecord; arriving: string },
-): Promise<void> {
-  const { head, options, name, snapshot, arriving } = at;
-  const made = changePools(host, (state) => {
+async function settle(host: Host, at: Part & { name: string; snapshot: SnapshotRecord }): Promise<void> {
+  const { head, options, name, snapshot } = at;
+  const isVolume = head.type === 'volume';
+  const [arriving, kept] = [arrivingDirectory(host, head.guid), arrivingDirectory(host, `${head.guid}.snapshot`)];
+  if (!isVolume) {
+    mkdirSync(arriving, { recursive: true });
+    rmSync(kept, { recursive: true, force: true });
+    await copyTree(arriving, kept, new Set());
+  }
+  changePools(host, (state) => {
     state.txg += 1;
     const dataset = findDataset(state, name) ?? newRecord(host, state, { head, options, name });
+    const store = storeOf(dataset, snapshot);
+    if (!isVolume) {
+      keepSnapshot(snapshotDirectory(host, { ...snapshot, store }), kept);
+      dataset.replacedBy = head.guid;
+    }
     delete dataset.partial;
-    dataset.snapshots.push({ ...snapshot, store: storeOf(dataset, snapshot) });
+    dataset.snapshots.push({ ...snapshot, store });
     if (head.volsize !== undefined) dataset.properties['volsize'] = head.volsize;
-    return dataset;
   });
-  if (head.type === 'volume') return;
-  const state = readPools(host);
-  const directory = directoryOf(host, made);
-  const store = storeOf(made, snapshot);
-  await copyTree(arriving, snapshotDirectory(host, { ...snapshot, store }), new Set());
-  if (directory !== undefined) {
-    emptyDirectory(directory, mountDirectories(host, state));
-    await copyTree(arriving, directory, new Set());
-  }
-  rmSync(arriving, { recursive: true, force: true });
+  if (isVolume) return;
   if (options.unmounted) return;
   changePools(host, (now) => {
     const dataset = findDataset(now, name);
     if (dataset !== undefined && dataset.mountedAt === undefined && mountsItself(now, dataset))
       attach(host, now, dataset);
   });
+}
+
+/** Before the record: of one that was killed in between nothing is known. */
+function keepSnapshot(store: string, files: string): void {
+  mkdirSync(dirname(store), { recursive: true });
+  rmSync(store, { recursive: true, force: true });
+  renameSync(files, store);
 }
 
 function storeOf(dataset: DatasetRecord, snapshot: SnapshotRecord): string {

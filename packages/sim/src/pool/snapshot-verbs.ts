@@ -2,12 +2,13 @@
 import { rmSync } from 'node:fs';
 import type { Host } from '../host/host.ts';
 import { cloneDependents, destroyBookmark, destroyDataset, destroySnapshots } from './destroy.ts';
-import { copyTree, emptyDirectory } from './files.ts';
+import { copyTree } from './files.ts';
 import { attach, mountsItself } from './mounting.ts';
 import { nameProblem, openText } from './names.ts';
 import { isUserProperty } from './properties.ts';
 import { type FromTo, type Pairs, refuse } from './refuse.ts';
 import {
+  arrivingDirectory,
   changePools,
   clonesOf,
   type DatasetRecord,
@@ -19,6 +20,7 @@ import {
   type PoolState,
   poolOf,
   readPools,
+  type SnapshotRecord,
   snapshotDirectory,
   subtree,
 } from './state.ts';
@@ -114,9 +116,23 @@ export async function rollback(
   for (const mark of marks) destroyBookmark(host, `${dataset.name}#${mark.name}`);
   const directory = directoryOf(host, dataset);
   if (directory === undefined) return;
-  emptyDirectory(directory, mountDirectories(host, state));
-  await copyTree(snapshotDirectory(host, snapshot), directory, new Set());
+  const replacedBy = await copyOf(host, snapshot);
+  changePools(host, (now) => {
+    const found = findDataset(now, dataset.name);
+    if (found !== undefined) found.replacedBy = replacedBy;
+  });
 }
+
+/** The files of a snapshot, on their way to a dataset. */
+async function copyOf(host: Host, snapshot: SnapshotRecord): Promise<string> {
+  copies += 1;
+  const name = `${snapshot.guid}.${process.pid}.${copies}`;
+  rmSync(arrivingDirectory(host, name), { recursive: true, force: true });
+  await copyTree(snapshotDirectory(host, snapshot), arrivingDirectory(host, name), new Set());
+  return name;
+}
+
+let copies = 0;
 
 function requireNewest(name: string, inTheWay: { newer: readonly string[]; clones: readonly string[] }): void {
   const failed = (reason: string, names: readonly string[]): never =>
@@ -163,7 +179,8 @@ export async function cloneSnapshot(
   const problem = nameProblem(to, 'dataset');
   if (problem !== undefined) failed(problem);
   if (options.parents && findDataset(readPools(host), to) !== undefined) return;
-  const made = changePools(host, (state) => {
+  const replacedBy = source.dataset.type === 'volume' ? undefined : await copyOf(host, source.snapshot);
+  const make = (state: PoolState): void => {
     requireParents(host, state, { name: to, make: options.parents });
     const properties = stored(options.properties, { kind: source.dataset.type, failed });
     if (options.properties.some(([key]) => KEY_PROPERTIES.has(key)))
@@ -183,11 +200,14 @@ export async function cloneSnapshot(
       },
       origin: from,
     });
-    state.datasets.push(dataset);
-    return dataset;
-  });
-  const directory = directoryOf(host, made);
-  if (directory !== undefined) await copyTree(snapshotDirectory(host, source.snapshot), directory, new Set());
+    state.datasets.push({ ...dataset, ...(replacedBy === undefined ? {} : { replacedBy }) });
+  };
+  try {
+    changePools(host, make);
+  } catch (err) {
+    if (replacedBy !== undefined) rmSync(arrivingDirectory(host, replacedBy), { recursive: true, force: true });
+    throw err;
+  }
   if (options.unmounted !== true)
     changePools(host, (state) => {
       const dataset = findDataset(state, to);

@@ -9,6 +9,8 @@ import { dirname, join } from 'node:path';
 import { readJson, writeFileAtomicSync } from '../file/sim-file.ts';
 import { withSimLock } from '../file/sim-lock.ts';
 import type { Host } from '../host/host.ts';
+import { swapFiles } from './files.ts';
+import { mountDirectories } from './trees.ts';
 
 export interface Vdev {
   readonly name: string;
@@ -65,6 +67,8 @@ export interface DatasetRecord {
   mountSerial?: number;
   /** Its files were taken aside when it was unmounted. */
   isAside?: true;
+  /** Name below `.sim/arriving` of its files from now on, which take the place of those that are there. */
+  replacedBy?: string;
   snapshots: SnapshotRecord[];
   bookmarks: BookmarkRecord[];
   /** Of the root of an encryption tree. */
@@ -127,6 +131,14 @@ export interface PoolState {
 }
 
 export function readPools(host: Host): PoolState {
+  const state = load(host);
+  if (!state.datasets.some(({ replacedBy }) => replacedBy !== undefined)) return state;
+  // Whoever is at it has the lock; who died at it has left it to us.
+  changePools(host, () => undefined);
+  return load(host);
+}
+
+function load(host: Host): PoolState {
   const state = readJson<PoolState>(host.simPath('pool.json')) ?? { txg: 1, pools: [], datasets: [] };
   for (const dataset of state.datasets) noticeMove(host, state, dataset);
   return state;
@@ -148,11 +160,25 @@ function noticeMove(host: Host, state: PoolState, dataset: DatasetRecord): void 
 /** The only way to change the records; what `change` throws leaves them as they were. No await inside. */
 export function changePools<T>(host: Host, change: (state: PoolState) => T): T {
   return withSimLock(host.simPath('pool.lock'), () => {
-    const state = readPools(host);
+    const state = load(host);
+    replaceFiles(host, state);
     const result = change(state);
     writePools(host, state);
+    replaceFiles(host, state);
     return result;
   });
+}
+
+/** All files of a dataset change in one step, that of the record before this. */
+function replaceFiles(host: Host, state: PoolState): void {
+  const replaced = state.datasets.filter(({ replacedBy }) => replacedBy !== undefined);
+  for (const dataset of replaced) {
+    const directory = directoryOf(host, dataset);
+    const [fresh, old] = [arrivingDirectory(host, dataset.replacedBy ?? ''), host.simPath('replaced', dataset.guid)];
+    if (directory !== undefined) swapFiles({ directory, fresh, old, kept: mountDirectories(host, state) });
+    delete dataset.replacedBy;
+  }
+  if (replaced.length > 0) writePools(host, state);
 }
 
 /** For a change that must be known before its last step, while `changePools` holds the lock. */
@@ -242,6 +268,11 @@ export function mountpointOf(state: PoolState, dataset: DatasetRecord): string |
 export function directoryOf(host: Host, dataset: DatasetRecord): string | undefined {
   if (dataset.type === 'volume') return undefined;
   return dataset.mountedAt === undefined ? host.simPath('unmounted', dataset.guid) : host.path(dataset.mountedAt);
+}
+
+/** Files on their way to a dataset: not its files before the record says so. */
+export function arrivingDirectory(host: Host, name: string): string {
+  return host.simPath('arriving', name);
 }
 
 /** Where the files of a snapshot are kept. */
