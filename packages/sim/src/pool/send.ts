@@ -102,11 +102,10 @@ function holdersOf(datasets: readonly DatasetRecord[], top: Source, options: Sen
   });
 }
 
-/** What does not have the start is sent from its beginning. */
+/** What does not have the start, or when none is named, is sent from its beginning (cmd/zfs/zfs_main.c zfs_do_send). */
 function fromOf(dataset: DatasetRecord, options: SendOptions): SendOptions {
   const tag = options.from?.split('@').at(-1);
-  if (tag === undefined || dataset.snapshots.some(({ name }) => name === tag))
-    return tag === undefined ? options : { ...options, from: `@${tag}` };
+  if (tag !== undefined && dataset.snapshots.some(({ name }) => name === tag)) return { ...options, from: `@${tag}` };
   const { from: _, ...rest } = options;
   return { ...rest, all: true };
 }
