@@ -2,8 +2,14 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host } from '../host/host.ts';
-import { type DatasetRecord, directoryOf, type PoolState, type SnapshotRecord, snapshotDirectory } from './state.ts';
-import { mountDirectories } from './trees.ts';
+import {
+  type DatasetRecord,
+  directoryOf,
+  mountDirectories,
+  type PoolState,
+  type SnapshotRecord,
+  snapshotDirectory,
+} from './state.ts';
 
 /** Path, size and time of every file, with the bytes it takes. */
 type Tree = ReadonlyMap<string, number>;

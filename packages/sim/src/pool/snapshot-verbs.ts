@@ -16,6 +16,7 @@ import {
   findDataset,
   findSnapshot,
   guidOf,
+  mountDirectories,
   newDataset,
   type PoolState,
   poolOf,
@@ -24,7 +25,6 @@ import {
   snapshotDirectory,
   subtree,
 } from './state.ts';
-import { mountDirectories } from './trees.ts';
 import { referencedBytes } from './usage.ts';
 import { requireParents, requireShort, stored } from './verbs.ts';
 

@@ -10,7 +10,6 @@ import { readJson, writeFileAtomicSync } from '../file/sim-file.ts';
 import { withSimLock } from '../file/sim-lock.ts';
 import type { Host } from '../host/host.ts';
 import { swapFiles } from './files.ts';
-import { mountDirectories } from './trees.ts';
 
 export interface Vdev {
   readonly name: string;
@@ -268,6 +267,11 @@ export function mountpointOf(state: PoolState, dataset: DatasetRecord): string |
 export function directoryOf(host: Host, dataset: DatasetRecord): string | undefined {
   if (dataset.type === 'volume') return undefined;
   return dataset.mountedAt === undefined ? host.simPath('unmounted', dataset.guid) : host.path(dataset.mountedAt);
+}
+
+/** Where file systems are mounted: they may lie inside another one's directory. */
+export function mountDirectories(host: Host, state: PoolState): Set<string> {
+  return new Set(state.datasets.flatMap(({ mountedAt }) => (mountedAt === undefined ? [] : host.path(mountedAt))));
 }
 
 /** Files on their way to a dataset: not its files before the record says so. */

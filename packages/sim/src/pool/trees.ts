@@ -1,15 +1,8 @@
-/** The real directories of file systems: which lie inside others, and what files take. */
+/** What the files of a directory take. */
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Host } from '../host/host.ts';
-import type { PoolState } from './state.ts';
 
 const BLOCK_BYTES = 512;
-
-/** Where file systems are mounted: they may lie inside another one's directory. */
-export function mountDirectories(host: Host, state: PoolState): Set<string> {
-  return new Set(state.datasets.flatMap(({ mountedAt }) => (mountedAt === undefined ? [] : host.path(mountedAt))));
-}
 
 /** What lies below the directory, other file systems left out. */
 export function treeBytes(directory: string, without: ReadonlySet<string>): number {

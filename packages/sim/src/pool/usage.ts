@@ -9,11 +9,12 @@ import {
   directoryOf,
   findDataset,
   findSnapshot,
+  mountDirectories,
   type PoolState,
   parentOf,
   sorted,
 } from './state.ts';
-import { mountDirectories, treeBytes } from './trees.ts';
+import { treeBytes } from './trees.ts';
 
 /** A file system without files. */
 const EMPTY_BYTES = 24_576;

@@ -5,8 +5,15 @@ import { ToolError } from '../call/tool.ts';
 import type { Host } from '../host/host.ts';
 import { nameProblem, openText } from '../pool/names.ts';
 import { refuse } from '../pool/refuse.ts';
-import { directoryOf, findDataset, findSnapshot, type PoolState, readPools, snapshotDirectory } from '../pool/state.ts';
-import { mountDirectories } from '../pool/trees.ts';
+import {
+  directoryOf,
+  findDataset,
+  findSnapshot,
+  mountDirectories,
+  type PoolState,
+  readPools,
+  snapshotDirectory,
+} from '../pool/state.ts';
 import { type Getopt, GetoptError, has } from './getopt.ts';
 import type { ZfsIo } from './zfs-permission.ts';
 
