@@ -45,6 +45,11 @@ export class GuestFiles {
     return text === undefined ? undefined : parseGuestConfig(text);
   }
 
+  /** What its tools keep off others with; undefined: nothing, or no container. Errors: as `text`. */
+  lock(vmid: number): string | undefined {
+    return this.config(vmid)?.entries.get('lock');
+  }
+
   /** PXM_GUEST_NOT_FOUND; PXM_GUEST_MOVED when another node of the cluster has it; PXM_GUEST_FOREIGN when a uid is named and another guest has the vmid now. */
   require(vmid: number, uid: string): GuestConfig {
     const config = this.config(vmid);

@@ -7,6 +7,7 @@ import { ContainerSpec, type ImageDocument, type ImageSource } from '@pxmgr/cont
 import { createIdSource, systemClock } from '@pxmgr/kit/clock';
 import type { Command } from '@pxmgr/kit/exec/command';
 import { ScriptedRunner } from '@pxmgr/kit/exec/scripted';
+import { onTestFinished } from 'vitest';
 import { Cluster } from '../host/cluster.ts';
 import { HostPaths } from '../host/paths.ts';
 import { TemplateStore } from '../image/template-store.ts';
@@ -40,6 +41,19 @@ export interface FixtureHost {
   putTask(type: string, vmid: number, end: string): void;
   newStore(rules?: ReadonlyMap<string, RecoveryRule>): OperationStore;
   remove(): void;
+}
+
+/** A container of ours, 101 in most tests. */
+export const WEB_CONFIG = `hostname: web\nrootfs: local:101/vm-101-disk-0.raw\nlxc.environment.hooks: PXMGR_GUEST=${UID}\n`;
+
+/** A host with container 101, which is gone with the test. */
+export async function hostWith(config: string): Promise<FixtureHost> {
+  const host = await makeHost();
+  onTestFinished(() => {
+    host.remove();
+  });
+  host.putGuest(101, config);
+  return host;
 }
 
 export async function makeHost(): Promise<FixtureHost> {

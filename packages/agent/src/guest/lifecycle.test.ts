@@ -1,20 +1,14 @@
 import type { Operation } from '@pxmgr/contract/common';
 import { OperationState } from '@pxmgr/contract/common';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { isDestroy } from './create/create.fixture.ts';
-import { type FixtureHost, makeHost, UID } from './host.fixture.ts';
+import { type FixtureHost, hostWith, UID, WEB_CONFIG } from './host.fixture.ts';
 import { carryOutVerb, previewVerb, type VerbRequest } from './lifecycle.ts';
 import { verbRecovery } from './verb-recovery.ts';
 
-const CONFIG = `hostname: web\nrootfs: local:101/vm-101-disk-0.raw\nlxc.environment.hooks: PXMGR_GUEST=${UID}\n`;
-
 let host: FixtureHost;
 beforeEach(async () => {
-  host = await makeHost();
-  host.putGuest(101, CONFIG);
-});
-afterEach(() => {
-  host.remove();
+  host = await hostWith(WEB_CONFIG);
 });
 
 async function run(request: Partial<VerbRequest> & Pick<VerbRequest, 'verb'>): Promise<Operation> {
@@ -111,13 +105,13 @@ describe('start', () => {
 });
 
 describe('refusals before any command', () => {
-  const foreign = CONFIG.replace(UID, 'f'.repeat(32));
+  const foreign = WEB_CONFIG.replace(UID, 'f'.repeat(32));
   it.each([
     { why: 'another guest has the id', verb: 'start', config: foreign, code: 'PXM_GUEST_FOREIGN' },
-    { why: 'it is locked', verb: 'start', config: `${CONFIG}lock: backup\n`, code: 'PXM_GUEST_LOCKED' },
-    { why: 'it is a template', verb: 'start', config: `${CONFIG}template: 1\n`, code: 'PXM_GUEST_TEMPLATE' },
-    { why: 'it is protected', verb: 'destroy', config: `${CONFIG}protection: 1\n`, code: 'PXM_GUEST_PROTECTED' },
-    { why: 'it does not run', verb: 'shutdown', config: CONFIG, code: 'PXM_GUEST_NOT_RUNNING' },
+    { why: 'it is locked', verb: 'start', config: `${WEB_CONFIG}lock: backup\n`, code: 'PXM_GUEST_LOCKED' },
+    { why: 'it is a template', verb: 'start', config: `${WEB_CONFIG}template: 1\n`, code: 'PXM_GUEST_TEMPLATE' },
+    { why: 'it is protected', verb: 'destroy', config: `${WEB_CONFIG}protection: 1\n`, code: 'PXM_GUEST_PROTECTED' },
+    { why: 'it does not run', verb: 'shutdown', config: WEB_CONFIG, code: 'PXM_GUEST_NOT_RUNNING' },
   ] as const)('$why', async ({ verb, config, code }) => {
     host.putGuest(101, config);
     expect((await run({ verb })).problem?.code).toBe(code);
@@ -205,7 +199,7 @@ describe('a destroy on a node that loses its cluster', () => {
         host.dropGuest(101);
         host.write('etc/pve/.members', '');
         setTimeout(() => {
-          host.putGuest(101, CONFIG);
+          host.putGuest(101, WEB_CONFIG);
           host.setQuorate(true);
         }, 1200);
       },

@@ -1,21 +1,16 @@
 import { OperationState, type Problem } from '@pxmgr/contract/common';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { recoverAll } from '../operation/recover.ts';
 import { isDestroy } from './create/create.fixture.ts';
-import { type FixtureHost, makeHost, UID } from './host.fixture.ts';
+import { type FixtureHost, hostWith, UID, WEB_CONFIG } from './host.fixture.ts';
 import { carryOutVerb, type Verb } from './lifecycle.ts';
 import { verbRecovery } from './verb-recovery.ts';
 
-const CONFIG = `hostname: web\nrootfs: local:101/vm-101-disk-0.raw\nlxc.environment.hooks: PXMGR_GUEST=${UID}\n`;
 const KEY = { vmid: 101, guestUid: UID };
 
 let host: FixtureHost;
 beforeEach(async () => {
-  host = await makeHost();
-  host.putGuest(101, CONFIG);
-});
-afterEach(() => {
-  host.remove();
+  host = await hostWith(WEB_CONFIG);
 });
 
 async function problemOf(verb: Verb): Promise<Problem | undefined> {
@@ -29,7 +24,7 @@ async function problemOf(verb: Verb): Promise<Problem | undefined> {
 
 describe('moved to another node meanwhile', () => {
   const NOT_THERE = { exit: 255, stderr: "Configuration file 'nodes/pve1/lxc/101.conf' does not exist\n" };
-  const move = (config = CONFIG): void => {
+  const move = (config = WEB_CONFIG): void => {
     host.dropGuest(101);
     host.setRunning();
     host.write('etc/pve/nodes/pve2/lxc/101.conf', config);
@@ -46,7 +41,7 @@ describe('moved to another node meanwhile', () => {
   });
 
   it('another guest that has its vmid there is not taken for it', async () => {
-    move(CONFIG.replace(UID, '00000000-0000-4000-8000-000000000000'));
+    move(WEB_CONFIG.replace(UID, '00000000-0000-4000-8000-000000000000'));
     expect(await problemOf('start')).toMatchObject({ code: 'PXM_GUEST_NOT_FOUND' });
   });
 

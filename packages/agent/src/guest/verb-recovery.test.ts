@@ -1,20 +1,15 @@
 import type { Operation } from '@pxmgr/contract/common';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { recoverAll } from '../operation/recover.ts';
-import { type FixtureHost, makeHost, UID } from './host.fixture.ts';
+import { type FixtureHost, hostWith, UID, WEB_CONFIG } from './host.fixture.ts';
 import { carryOutVerb, type VerbRequest } from './lifecycle.ts';
 import { type VerbParams, verbRecovery } from './verb-recovery.ts';
 
-const CONFIG = `hostname: web\nrootfs: local:101/vm-101-disk-0.raw\nlxc.environment.hooks: PXMGR_GUEST=${UID}\n`;
 const DESTROY = 'pct destroy 101 --destroy-unreferenced-disks 1 --purge 1';
 
 let host: FixtureHost;
 beforeEach(async () => {
-  host = await makeHost();
-  host.putGuest(101, CONFIG);
-});
-afterEach(() => {
-  host.remove();
+  host = await hostWith(WEB_CONFIG);
 });
 
 const dropIt = { effect: () => host.dropGuest(101) };
@@ -78,7 +73,7 @@ describe('start and stop after a crash', () => {
 
   it('another guest that runs under the id by now was not started by it', async () => {
     const operation = await recovered({ verb: 'start' }, 'pct start 101', () => {
-      host.putGuest(101, CONFIG.replace(UID, 'f'.repeat(32)));
+      host.putGuest(101, WEB_CONFIG.replace(UID, 'f'.repeat(32)));
       host.setRunning(101);
     });
     expect(operation.recovery).toBe('undone');

@@ -1,7 +1,7 @@
 import { type Operation, OperationState, SetOptions } from '@pxmgr/contract/common';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { parseGuestConfig } from '../config-file.ts';
-import { type FixtureHost, makeHost, UID } from '../host.fixture.ts';
+import { type FixtureHost, hostWith, UID } from '../host.fixture.ts';
 import { bindChange } from './change.ts';
 import { unmetOptions, waitingOptions, wantedOptions } from './option-values.ts';
 
@@ -9,11 +9,7 @@ const GUEST = `cores: 2\nhostname: web\nmemory: 1024\ntags: a;b\nlxc.environment
 
 let host: FixtureHost;
 beforeEach(async () => {
-  host = await makeHost();
-  host.putGuest(101, GUEST);
-});
-afterEach(() => {
-  host.remove();
+  host = await hostWith(GUEST);
 });
 
 type Wish = Parameters<typeof SetOptions.fromPartial>[0];

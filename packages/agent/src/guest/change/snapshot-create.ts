@@ -87,7 +87,7 @@ async function keepOrRemove(job: Job, work: Work): Promise<Recovery> {
   await work.effect(
     { name: 'container.snapshot.remove', data: { vmid: String(vmid), name: change.name } },
     async () => {
-      if (OUR_LOCKS.has(lockOf(job) ?? '')) await work.run(unlockCommand(vmid), { evenIfCancelled });
+      if (OUR_LOCKS.has(parts.files.lock(vmid) ?? '')) await work.run(unlockCommand(vmid), { evenIfCancelled });
       await runJudged(work, parts.tasks, {
         command: deleteSnapshotCommand(vmid, change.name, true),
         task: { type: 'vzdelsnapshot', vmid },
@@ -104,12 +104,8 @@ async function keepOrRemove(job: Job, work: Work): Promise<Recovery> {
 /** What `pct snapshot` and our own removal set while they work. */
 const OUR_LOCKS: ReadonlySet<string> = new Set(['snapshot', 'snapshot-delete']);
 
-function lockOf({ parts, vmid }: Job): string | undefined {
-  return parts.files.config(vmid)?.entries.get('lock');
-}
-
-function isLockedByOthers(job: Job): boolean {
-  const lock = lockOf(job);
+function isLockedByOthers({ parts, vmid }: Job): boolean {
+  const lock = parts.files.lock(vmid);
   return lock !== undefined && !OUR_LOCKS.has(lock);
 }
 

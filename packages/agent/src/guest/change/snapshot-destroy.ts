@@ -87,7 +87,7 @@ async function remove(job: Job, work: Work, force: boolean): Promise<void> {
 
 /** Takes away the lock that a failed or killed `pct delsnapshot` of this operation left; its check has seen none before. */
 async function unlock({ parts, vmid }: Job, work: Work): Promise<void> {
-  const isLocked = (): boolean => parts.files.config(vmid)?.entries.get('lock') === 'snapshot-delete';
+  const isLocked = (): boolean => parts.files.lock(vmid) === 'snapshot-delete';
   if (!isLocked()) return;
   await requireNoTask(parts, vmid);
   if (!isLocked()) return;

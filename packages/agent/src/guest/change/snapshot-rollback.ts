@@ -78,16 +78,12 @@ async function rollBack(job: Job, work: Work): Promise<void> {
         // Half of the volumes of then and half of now are of no use to anybody: it goes on to its end.
         run: { evenIfCancelled: true },
       }).catch((error: unknown) => {
-        if (lockOf(job) !== 'rollback') throw error;
+        if (parts.files.lock(vmid) !== 'rollback') throw error;
         const left = `container ${vmid} is locked (rollback), with volumes of two states`;
         throw new PxmError('PXM_UNDO_INCOMPLETE', { operation: work.id, left }, { cause: error });
       }),
     );
   });
-}
-
-function lockOf({ parts, vmid }: Job): string | undefined {
-  return parts.files.config(vmid)?.entries.get('lock');
 }
 
 function differenceOf({ parts, vmid, change }: Job): string | undefined {
@@ -112,7 +108,7 @@ async function recover(job: Job, work: Work, replay: JournalReplay): Promise<Rec
   const { parts, vmid } = job;
   const done = new Set(replay.effects.map((effect) => effect.name));
   // Whoever holds a lock now, it is not this operation, unless that had begun.
-  const isLocked = done.has(EFFECT) && lockOf(job) === 'rollback';
+  const isLocked = done.has(EFFECT) && parts.files.lock(vmid) === 'rollback';
   const task = done.has(EFFECT) ? await taskOf(job, replay) : 'none';
   if (!isLocked && task === 'succeeded') return { outcome: 'resumed' };
   if (isLocked || done.has(UNLOCK)) {

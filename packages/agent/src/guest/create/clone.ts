@@ -141,7 +141,7 @@ async function undoAfter(
 async function freeSource(parts: GuestParts, source: number, work: Work): Promise<void> {
   try {
     // Somebody else's lock: their task may take hours, and ours has found the source locked.
-    if ([undefined, 'disk'].includes(lockOf(parts, source))) await requireNoTask(parts, source);
+    if ([undefined, 'disk'].includes(parts.files.lock(source))) await requireNoTask(parts, source);
     if (!isLocked(parts, source)) return;
     parts.cluster.requireQuorum();
     await work.effect({ name: 'container.clone.unlock', data: { vmid: String(source) } }, async () => {
@@ -155,12 +155,8 @@ async function freeSource(parts: GuestParts, source: number, work: Work): Promis
   }
 }
 
-function isLocked(parts: GuestParts, source: number): boolean {
-  return lockOf(parts, source) === 'disk';
-}
-
-function lockOf({ files }: GuestParts, source: number): string | undefined {
-  return files.config(source)?.entries.get('lock');
+function isLocked({ files }: GuestParts, source: number): boolean {
+  return files.lock(source) === 'disk';
 }
 
 /** A clone that the agent did not live to end: whole when its last effect is known to be done, else gone; its source is free. */
