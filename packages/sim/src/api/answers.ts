@@ -2,7 +2,7 @@
 
 import { ToolError } from '../call/tool.ts';
 import { isQuorate, readCluster, syncCluster } from '../cluster/pmxcfs.ts';
-import { loadConfig } from '../guest/config-store.ts';
+import { loadConfig, requireSnapshot } from '../guest/config-store.ts';
 import { mergedView, pendingDeletes } from '../guest/pending.ts';
 import { configProperty } from '../guest/syntax.ts';
 import type { Host } from '../host/host.ts';
@@ -13,7 +13,7 @@ import { FieldError } from '../schema/property.ts';
 import { readMethods } from '../schema/schema-data.ts';
 import type { Asked } from './asked.ts';
 import { clusterOptions, haStatus, poolRows, resourceRow, resourceRows } from './cluster-reads.ts';
-import { contentAnswer, featureAnswer, haState, interfaces, snapshotOf, snapshotRows } from './guest-reads.ts';
+import { contentAnswer, featureAnswer, haState, interfaces, snapshotRows } from './guest-reads.ts';
 import { indexOf } from './indexes.ts';
 import { clusterLogRows, firewallOptions, nodeStatus, templateIndex } from './node-answers.ts';
 import { repositoryTags } from './registry.ts';
@@ -187,13 +187,13 @@ function guestConfig(host: Host, vmid: number, params: Asked['params']): Record<
     const reason = "cannot use 'snapshot' parameter with 'current'";
     throw new FieldError('400 Parameter verification failed.', { current: reason, snapshot: reason });
   }
-  const view = snapshot !== undefined ? snapshotOf(config, snapshot) : isCurrent ? config : mergedView(config);
+  const view = snapshot !== undefined ? requireSnapshot(config, snapshot) : isCurrent ? config : mergedView(config);
   return { ...typed(view.values), ...(view.raw.length > 0 ? { lxc: view.raw } : {}), digest: config.digest };
 }
 
 function snapshotConfig(host: Host, vmid: number, name: string): Record<string, unknown> {
   const config = loadConfig(host, vmid, () => undefined);
-  return typed(snapshotOf(config, name).values);
+  return typed(requireSnapshot(config, name).values);
 }
 
 /** Integers and booleans are JSON numbers, everything else text (a fractional cpulimit too). */

@@ -1,7 +1,6 @@
 /** A container's interfaces and snapshots and the content of a storage, as the API tells them. */
 import { statSync } from 'node:fs';
-import { ToolError } from '../call/tool.ts';
-import { loadConfig } from '../guest/config-store.ts';
+import { loadConfig, requireSnapshot } from '../guest/config-store.ts';
 import { isHaManaged } from '../guest/ha.ts';
 import { mountPoints } from '../guest/mount-point.ts';
 import type { Host } from '../host/host.ts';
@@ -9,7 +8,6 @@ import { runningGuest } from '../host/running.ts';
 import { parsePropertyString } from '../schema/value.ts';
 import { contentRows } from '../storage/content.ts';
 import { enabledStorage, findVolume, volumeBackend, volumePath } from '../storage/storages.ts';
-import type { GuestConfig, GuestSection } from '../text/guest-config.ts';
 import type { Asked } from './asked.ts';
 
 /** null for a guest that does not run; a played guest has no addresses to show. */
@@ -50,12 +48,6 @@ export async function contentAnswer(host: Host, id: string, params: Asked['param
   return found;
 }
 
-export function snapshotOf(config: GuestConfig, name: string): GuestSection {
-  const section = config.snapshots.get(name);
-  if (section === undefined) throw new ToolError(`snapshot '${name}' does not exist\n`);
-  return section;
-}
-
 /** No manager runs here, so nothing is known of the resource's state (pve-ha-manager src/PVE/HA/Config.pm get_service_status). */
 export function haState(host: Host, vmid: number): Record<string, unknown> {
   return isHaManaged(host, vmid) ? { managed: 1, state: null } : { managed: 0 };
@@ -65,7 +57,7 @@ export function haState(host: Host, vmid: number): Record<string, unknown> {
 export async function featureAnswer(host: Host, vmid: number, params: Asked['params']): Promise<unknown> {
   const config = loadConfig(host, vmid, () => undefined);
   const name = params.get('snapname');
-  const section = name === undefined ? config : snapshotOf(config, name);
+  const section = name === undefined ? config : requireSnapshot(config, name);
   const feature = params.get('feature') ?? '';
   const points = mountPoints(section);
   const able = await Promise.all(

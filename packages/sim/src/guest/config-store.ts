@@ -9,7 +9,7 @@ import { ToolError } from '../call/tool.ts';
 import { guestFile, readGuestFile, removePveFile, writePveFile } from '../cluster/pmxcfs.ts';
 import type { Host } from '../host/host.ts';
 import { perlBytes } from '../text/code.ts';
-import { type GuestConfig, parseConfig, printConfig } from '../text/guest-config.ts';
+import { type GuestConfig, type GuestSection, parseConfig, printConfig } from '../text/guest-config.ts';
 import { usedVolumes } from './mount-point.ts';
 import { containerSyntax } from './syntax.ts';
 
@@ -82,4 +82,10 @@ export function withGuestLock<T>(lock: GuestLock, section: () => Promise<T>): Pr
     { host, path, waitMs: lock.waitMs ?? 10_000, say, signal, death, timeoutStatus: lock.isInTask === true ? 255 : 4 },
     section,
   );
+}
+
+export function requireSnapshot(config: GuestConfig, name: string): GuestSection {
+  const section = config.snapshots.get(name);
+  if (section === undefined) throw new ToolError(`snapshot '${name}' does not exist\n`);
+  return section;
 }

@@ -1,8 +1,7 @@
 /** list, status, config, pending (pve-container src/PVE/CLI/pct.pm and the API methods behind it). */
 
-import { ToolError } from '../call/tool.ts';
 import { readCluster, readPveFile, syncCluster } from '../cluster/pmxcfs.ts';
-import { configPath, loadConfig, missingConfig } from '../guest/config-store.ts';
+import { configPath, loadConfig, missingConfig, requireSnapshot } from '../guest/config-store.ts';
 import { parseMountPoint } from '../guest/mount-point.ts';
 import { mergedView, pendingDeletes, pendingKeys } from '../guest/pending.ts';
 import { configProperty } from '../guest/syntax.ts';
@@ -137,9 +136,8 @@ export async function config(verb: Verb): Promise<number> {
     throw parameterError(call, { snapshot: reason, current: reason });
   }
   const loaded = loadConfig(host, vmid, io.err);
-  const section =
-    snapshot === undefined ? (flag(verb, 'current') ? loaded : mergedView(loaded)) : loaded.snapshots.get(snapshot);
-  if (section === undefined) throw new ToolError(`snapshot '${snapshot ?? ''}' does not exist\n`);
+  const now = flag(verb, 'current') ? loaded : mergedView(loaded);
+  const section = snapshot === undefined ? now : requireSnapshot(loaded, snapshot);
   verifyResult(section, call.usage);
   printSection(section, (line) => io.out(perlBytes(line)));
   return 0;

@@ -4,7 +4,7 @@ import { errorText, ToolError } from '../call/tool.ts';
 import { clusterLog } from '../cluster/pmxcfs.ts';
 import type { Task } from '../cluster/task.ts';
 import { hasTemplateMark } from '../guest/change.ts';
-import { loadConfig, requireUnlocked, storeConfig } from '../guest/config-store.ts';
+import { loadConfig, requireSnapshot, requireUnlocked, storeConfig } from '../guest/config-store.ts';
 import { addUnused, type MountPoint, mountPoints } from '../guest/mount-point.ts';
 import { enabledStorage, findVolume, requireNewestSnapshot, volumeBackend } from '../storage/storages.ts';
 import type { VolumeAt, VolumeBackend } from '../storage/volumes.ts';
@@ -112,12 +112,6 @@ async function prepare(verb: Verb, at: { config: GuestConfig; name: string; task
   if (description !== '') taken.values.set('description', description);
   config.snapshots.set(name, taken);
   config.values.set('lock', 'snapshot');
-}
-
-function requireSnapshot(config: GuestConfig, name: string): GuestSection {
-  const section = config.snapshots.get(name);
-  if (section === undefined) throw new ToolError(`snapshot '${name}' does not exist\n`);
-  return section;
 }
 
 export async function delsnapshot(verb: Verb): Promise<number> {

@@ -123,6 +123,8 @@ export async function rollback(
   });
 }
 
+let copies = 0;
+
 /** The files of a snapshot, on their way to a dataset. */
 async function copyOf(host: Host, snapshot: SnapshotRecord): Promise<string> {
   copies += 1;
@@ -131,8 +133,6 @@ async function copyOf(host: Host, snapshot: SnapshotRecord): Promise<string> {
   await copyTree(snapshotDirectory(host, snapshot), arrivingDirectory(host, name), new Set());
   return name;
 }
-
-let copies = 0;
 
 function requireNewest(name: string, inTheWay: { newer: readonly string[]; clones: readonly string[] }): void {
   const failed = (reason: string, names: readonly string[]): never =>
