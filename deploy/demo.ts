@@ -14,12 +14,14 @@ import { ControllerProcess } from './stand/controller.ts';
 import { StandDir } from './stand/stand-dir.ts';
 
 const keep = process.argv.includes('--keep');
-const narrator = new Narrator((text) => void process.stdout.write(text));
-const interrupted = new Promise<never>((_resolve, reject) => {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => reject(new Error(`stopped by ${signal}`)));
-});
-interrupted.catch(() => undefined);
+const write = (text: string): void => void process.stdout.write(text);
+const interruption = new AbortController();
+const narrator = new Narrator(write, () => interruption.signal.throwIfAborted());
+/** For the end, which is told in any case. */
+const closing = new Narrator(write);
+// Of one Ctrl-C the signal may come twice, from the terminal and from npm; everything has to be stopped all the same.
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => interruption.abort(new Error(`stopped by ${signal}`)));
 
 async function setUp(fleet: Partial<Fleet> & { dir: StandDir }): Promise<Fleet> {
   const runtime = await runtimeHere();
@@ -71,7 +73,7 @@ Ctrl-C here stops everything and removes it.`);
 }
 
 function next(): void {
-  narrator.say(`
+  closing.say(`
 What you saw ran the shipped programs: pxmgr, pxmgr-controller and three pxmgr-agent processes.
 Try next:
   npm run demo -- --keep     leave the fleet running and use the command line yourself
@@ -79,23 +81,34 @@ Try next:
   docs/install.md            install it on real Proxmox hosts`);
 }
 
+/** Rejects with the reason. */
+function interrupted(): Promise<never> {
+  const { signal } = interruption;
+  return new Promise((_resolve, reject) => {
+    const end = (): void => reject(signal.reason as Error);
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end);
+  });
+}
+
 async function main(): Promise<number> {
   const dir = new StandDir(mkdtempSync(join(tmpdir(), 'pxmgr-demo-')));
   const fleet: Partial<Fleet> & { dir: StandDir } = { dir };
   let failure: unknown;
   try {
-    const whole = await Promise.race([setUp(fleet), interrupted]);
-    await Promise.race([tell(whole), interrupted]);
+    // Never left alone: a step that goes on beside the stopping would start what nobody stops any more.
+    const whole = await setUp(fleet);
+    await tell(whole);
     if (keep) {
       farewell(whole);
-      await interrupted;
-    } else await Promise.race([tidyUp(whole, narrator), interrupted]);
+      await interrupted();
+    } else await tidyUp(whole, narrator);
   } catch (error) {
     failure = error;
   }
-  narrator.chapter('Stopping');
+  closing.chapter('Stopping');
   const problems = await stopFleet(fleet);
-  for (const problem of problems) narrator.say(problem);
+  for (const problem of problems) closing.say(problem);
   const isUserStop = keep && failure instanceof Error && failure.message.startsWith('stopped by');
   if (failure !== undefined && !isUserStop) {
     process.stderr.write(
@@ -104,7 +117,7 @@ async function main(): Promise<number> {
     return 1;
   }
   rmSync(dir.root, { recursive: true, force: true });
-  narrator.say('Everything is stopped and removed.');
+  closing.say('Everything is stopped and removed.');
   if (!keep) next();
   return problems.length === 0 ? 0 : 1;
 }
