@@ -133,7 +133,7 @@ export class NodeProcess {
     writeFileSync(file, JSON.stringify({ ...membership, natsUrl: url.toString() }), { mode: 0o600 });
   }
 
-  /** Starts the agent; returns when the controller sees it up. */
+  /** Starts the agent; returns when it takes orders and the controller sees it up. */
   async start(): Promise<void> {
     this.startOnly();
     await this.waitUp();
@@ -167,6 +167,8 @@ export class NodeProcess {
   }
 
   async waitUp(): Promise<void> {
+    // The controller sees an agent that was killed as up for a while.
+    await this.daemon?.line(/serving the controller/, START_LIMIT_MS);
     await waitFor(`${this.name} is up`, START_LIMIT_MS, async () => {
       if (this.daemon?.ended !== undefined)
         throw new Error(`the agent on ${this.name} ended; see ${this.daemon.logFile}`);

@@ -189,18 +189,24 @@ describe('the outward half of the agent on a real bus', () => {
     );
   });
 
-  it('beats', async () => {
+  it('beats, and names its address as soon as it takes orders', async () => {
     const connection = await nats.connect();
-    const beats = connection.subscribe(heartbeatSubject(nodeUid), { max: 1 });
+    const beats = connection.subscribe(heartbeatSubject(nodeUid), { max: 50 });
     await connection.flush();
-    await startStack(new NodeTree());
+    const stack = await startStack(new NodeTree());
+    const heard: HeartbeatMessage[] = [];
     for await (const message of beats) {
-      expect(HeartbeatMessage.decode(message.data)).toMatchObject({
-        generation: 7n,
-        nodeName: 'pve1',
-        uptimeSeconds: 3600n,
-        activeOperations: 3,
-      });
+      heard.push(HeartbeatMessage.decode(message.data));
+      if (heard.length === 1) stack.tellServing();
+      if (heard.at(-1)?.agentAddress !== '') break;
     }
+    expect(heard[0]).toMatchObject({
+      generation: 7n,
+      nodeName: 'pve1',
+      uptimeSeconds: 3600n,
+      activeOperations: 3,
+      agentAddress: '',
+    });
+    expect(heard.at(-1)?.agentAddress).toBe('192.0.2.1:7450');
   });
 });

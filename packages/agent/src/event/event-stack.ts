@@ -36,6 +36,8 @@ export interface EventStack {
   readonly bus: BusConnection;
   /** Publishes kinds anew (all when none is named), then a manifest; gives the number of objects. */
   resync(kinds: readonly InventoryKind[]): number;
+  /** Orders are taken from now on: heartbeats name the address, the first of them at once. */
+  tellServing(): void;
   /** Works until the signal; never rejects. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -89,13 +91,14 @@ export function createEventStack(parts: EventStackParts): EventStack {
     clock,
     logger,
   });
+  let isServing = false;
   const heartbeat = new Heartbeat({
     bus,
     paths,
     nodeUid,
     nodeName,
     agentVersion,
-    agentAddress,
+    agentAddress: () => (isServing ? agentAddress : ''),
     position: () => publisher.position,
     activeOperations: parts.activeOperations,
     runningContainers: () => watcher.runningContainers(),
@@ -119,8 +122,12 @@ export function createEventStack(parts: EventStackParts): EventStack {
     heartbeat.beat();
     publisher.resume();
   });
+  const tellServing = (): void => {
+    isServing = true;
+    heartbeat.beat();
+  };
   const run = async (signal: AbortSignal): Promise<void> => {
     await Promise.all([watcher, publisher, heartbeat, bus].map((part) => part.run(signal)));
   };
-  return { feed, watcher, publisher, bus, resync, run };
+  return { feed, watcher, publisher, bus, resync, tellServing, run };
 }

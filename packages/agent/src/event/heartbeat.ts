@@ -18,7 +18,8 @@ export interface HeartbeatParts {
   readonly nodeUid: string;
   readonly nodeName: string;
   readonly agentVersion: string;
-  readonly agentAddress: string;
+  /** Where orders are taken; empty until they are. */
+  readonly agentAddress: () => string;
   readonly position: () => Position;
   readonly activeOperations: () => number;
   readonly runningContainers: () => Iterable<number>;
@@ -61,7 +62,7 @@ export class Heartbeat {
       nodeName,
       uptimeSeconds: readUptimeSeconds(paths),
       agentVersion,
-      agentAddress,
+      agentAddress: agentAddress(),
       activeOperations: this.#parts.activeOperations(),
     };
     bus.current?.connection.publish(heartbeatSubject(nodeUid), HeartbeatMessage.encode(message).finish());

@@ -29,7 +29,7 @@ async function tlsOf(uri: string): Promise<TlsMaterial> {
 }
 
 /** An agent whose GetNode tells its uid. */
-async function agent(uid: string): Promise<string> {
+async function agent(uid: string, port = 0): Promise<string> {
   const server = createRpcServer({ logger: silentLogger(), program: 'pxmgr-agent' });
   const absent = (): Promise<never> => Promise.reject(new PxmError('PXM_GUEST_NOT_FOUND', { guest: '1', where: '' }));
   server.addService(NodeServiceService, {
@@ -38,7 +38,7 @@ async function agent(uid: string): Promise<string> {
     resyncInventory: absent,
   });
   servers.push(server);
-  return `127.0.0.1:${String(await server.listen({ address: '127.0.0.1:0', tls: await tlsOf(`pxmgr:agent:${uid}`) }))}`;
+  return `127.0.0.1:${String(await server.listen({ address: `127.0.0.1:${String(port)}`, tls: await tlsOf(`pxmgr:agent:${uid}`) }))}`;
 }
 
 function record(uid: string, name: string, address: string): NodeRecord {
@@ -87,6 +87,32 @@ describe('Dialer', () => {
     registry.hear('n-a', { generation: 2n, address: await agent('n-a'), agentVersion: '' });
     await servers.shift()?.stop(0);
     expect(await ask(dialer, 'pve1')).toBe('n-a');
+  });
+
+  it('calls an agent that was started anew as soon as it takes orders, however often the one before it failed', async () => {
+    const { registry, dialer } = await fleetOf();
+    const address = await agent('n-a');
+    registry.add(record('n-a', 'pve1', address));
+    registry.hear('n-a', { generation: 1n, address, agentVersion: '' });
+    expect(await ask(dialer, 'pve1')).toBe('n-a');
+    await servers.shift()?.stop(0);
+    for (let call = 0; call < 10; call += 1)
+      await expect(ask(dialer, 'pve1')).rejects.toMatchObject({ code: 'PXM_NODE_UNREACHABLE' });
+    await agent('n-a', Number(address.split(':')[1]));
+    registry.hear('n-a', { generation: 1n, address, agentVersion: '' });
+    registry.hear('n-a', { generation: 2n, address: '', agentVersion: '' });
+    await expect(ask(dialer, 'pve1')).rejects.toMatchObject({ code: 'PXM_NODE_UNREACHABLE' });
+    registry.hear('n-a', { generation: 2n, address, agentVersion: '' });
+    expect(await ask(dialer, 'pve1')).toBe('n-a');
+  });
+
+  it('leaves calls under way alone when an agent is heard of that takes orders', async () => {
+    const { registry, dialer } = await fleetOf();
+    const address = await agent('n-a');
+    registry.add(record('n-a', 'pve1', address));
+    const asked = ask(dialer, 'pve1');
+    registry.hear('n-a', { generation: 2n, address, agentVersion: '' });
+    expect(await asked).toBe('n-a');
   });
 
   it('does not talk to another agent at the address of a node', async () => {

@@ -30,6 +30,11 @@ export class Dialer {
     options.registry.onPresence((node, before) => {
       if (node.presence === 'up' && before !== 'up') this.#breakers.reset(node.uid);
     });
+    // What failed until now was said to the agent before it, or to this one while it started.
+    options.registry.onServing(({ uid }) => {
+      this.#breakers.reset(uid);
+      this.#lines.get(uid)?.channel.resetBackoff();
+    });
   }
 
   /**

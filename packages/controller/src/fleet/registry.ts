@@ -21,6 +21,7 @@ export interface NodeRecords {
 /** The parts of a heartbeat that matter here. */
 export interface SignOfLife {
   readonly generation: bigint;
+  /** Empty while the agent takes no orders yet. */
   readonly address: string;
   readonly agentVersion: string;
 }
@@ -31,11 +32,14 @@ export interface KnownNode extends NodeRecord {
 }
 
 export type PresenceListener = (node: KnownNode, before: Presence) => void;
+export type ServingListener = (node: KnownNode) => void;
 
 interface Entry {
   record: NodeRecord;
   /** Last sign of life on the scale of `Attention.listenedMs`: before the start of this process it is negative. */
   heardMs: number | undefined;
+  /** Of the last agent that was heard of with an address. */
+  servingGeneration: bigint;
   /** Presence last told to listeners. */
   told: Presence;
   unsaved: boolean;
@@ -49,6 +53,7 @@ export class Registry {
   readonly #entries = new Map<string, Entry>();
   #revision = 0;
   readonly #listeners = new Set<PresenceListener>();
+  readonly #servingListeners = new Set<ServingListener>();
   readonly #attention: Attention;
 
   constructor(records: NodeRecords, clock: Clock, logger: Logger) {
@@ -155,6 +160,7 @@ export class Registry {
     // Otherwise a controller killed soon would take it for a node that never came.
     if (isFirst) this.save();
     this.#tell(entry);
+    if (address !== '') this.#noteServing(entry, generation);
     return true;
   }
 
@@ -183,8 +189,20 @@ export class Registry {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Called once for each agent that was started anew, when it takes orders. Returns the way out. */
+  onServing(listener: ServingListener): () => void {
+    this.#servingListeners.add(listener);
+    return () => this.#servingListeners.delete(listener);
+  }
+
+  #noteServing(entry: Entry, generation: bigint): void {
+    if (generation <= entry.servingGeneration) return;
+    entry.servingGeneration = generation;
+    for (const listener of this.#servingListeners) listener(this.#known(entry));
+  }
+
   #remember(record: NodeRecord, heardMs?: number): void {
-    const entry: Entry = { record, heardMs, told: 'joined', unsaved: false };
+    const entry: Entry = { record, heardMs, servingGeneration: -1n, told: 'joined', unsaved: false };
     entry.told = this.#presenceOf(entry);
     this.#entries.set(record.uid, entry);
     this.#revision += 1;

@@ -1,4 +1,11 @@
-import { type ChannelCredentials, type Client, type ClientOptions, credentials, experimental } from '@grpc/grpc-js';
+import {
+  type ChannelCredentials,
+  type Client,
+  type ClientOptions,
+  connectivityState,
+  credentials,
+  experimental,
+} from '@grpc/grpc-js';
 import { limits } from '@pxmgr/contract';
 import { fromServiceError, type Where } from '../error/from-status.ts';
 import { PxmError } from '../error/pxm-error.ts';
@@ -43,6 +50,11 @@ export interface Channel {
   readonly callBidi: typeof callBidi;
   /** Renewed certificates, for the next handshake. */
   reloadTls(tls: TlsMaterial): void;
+  /**
+   * The peer is known to be there again: the next call connects at once. Until the wait between two attempts is over
+   * (up to 5 s) it would fail with what the last attempt met. Calls that are under way are not touched.
+   */
+  resetBackoff(): void;
   close(): void;
 }
 
@@ -57,6 +69,8 @@ const OPTIONS: ClientOptions = {
   // Neither a proxy from the environment nor retry rules from DNS have a say inside a fleet.
   'grpc.enable_http_proxy': 0,
   'grpc.service_config_disable_resolution': 1,
+  // Otherwise a new channel to the same address goes on with the connection, and the wait, of the one before it.
+  'grpc.use_local_subchannel_pool': 1,
 };
 
 /** Connects on the first call. Calls fail with PxmError only. */
@@ -72,6 +86,10 @@ export function createChannel(options: ChannelOptions): Channel {
   const clientOptions = {
     ...OPTIONS,
     ...(isUnix ? {} : { 'grpc.ssl_target_name_override': options.tls?.serverName ?? nameFor(options) }),
+  };
+  const close = (): void => {
+    shared?.close();
+    clients.clear();
   };
   return {
     address,
@@ -95,10 +113,12 @@ export function createChannel(options: ChannelOptions): Channel {
     reloadTls: (tls) => {
       source?.replace(tls);
     },
-    close: () => {
-      shared?.close();
-      clients.clear();
+    resetBackoff: () => {
+      if (shared?.getConnectivityState(false) !== connectivityState.TRANSIENT_FAILURE) return;
+      close();
+      shared = undefined;
     },
+    close,
   };
 }
 

@@ -71,6 +71,7 @@ export interface HeartbeatMessage {
   nodeName: string;
   uptimeSeconds: bigint;
   agentVersion: string;
+  /** Where the agent takes orders; empty until it does. */
   agentAddress: string;
   activeOperations: number;
 }
