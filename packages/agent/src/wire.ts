@@ -189,7 +189,7 @@ class RunningAgent {
     this.#server = createServer(this.#core, this.#parts);
     await this.#serveMetrics(this.#parts);
     const port = await this.#server.listen({ address: config.listen, tls: tlsOf(identity) });
-    this.#parts.events.tellServing();
+    this.#parts.events.heartbeat.tellServing();
     logger.info({ address: config.listen, port, uid: identity.nodeUid }, 'serving the controller');
     this.#renewing = this.#renew(this.#parts);
   }

@@ -193,11 +193,11 @@ describe('the outward half of the agent on a real bus', () => {
     const connection = await nats.connect();
     const beats = connection.subscribe(heartbeatSubject(nodeUid), { max: 50 });
     await connection.flush();
-    const stack = await startStack(new NodeTree());
+    const { heartbeat } = await startStack(new NodeTree());
     const heard: HeartbeatMessage[] = [];
     for await (const message of beats) {
       heard.push(HeartbeatMessage.decode(message.data));
-      if (heard.length === 1) stack.tellServing();
+      if (heard.length === 1) heartbeat.tellServing();
       if (heard.at(-1)?.agentAddress !== '') break;
     }
     expect(heard[0]).toMatchObject({

@@ -34,10 +34,9 @@ export interface EventStack {
   readonly watcher: HostWatcher;
   readonly publisher: Publisher;
   readonly bus: BusConnection;
+  readonly heartbeat: Heartbeat;
   /** Publishes kinds anew (all when none is named), then a manifest; gives the number of objects. */
   resync(kinds: readonly InventoryKind[]): number;
-  /** Orders are taken from now on: heartbeats name the address, the first of them at once. */
-  tellServing(): void;
   /** Works until the signal; never rejects. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -91,14 +90,13 @@ export function createEventStack(parts: EventStackParts): EventStack {
     clock,
     logger,
   });
-  let isServing = false;
   const heartbeat = new Heartbeat({
     bus,
     paths,
     nodeUid,
     nodeName,
     agentVersion,
-    agentAddress: () => (isServing ? agentAddress : ''),
+    agentAddress,
     position: () => publisher.position,
     activeOperations: parts.activeOperations,
     runningContainers: () => watcher.runningContainers(),
@@ -122,12 +120,8 @@ export function createEventStack(parts: EventStackParts): EventStack {
     heartbeat.beat();
     publisher.resume();
   });
-  const tellServing = (): void => {
-    isServing = true;
-    heartbeat.beat();
-  };
   const run = async (signal: AbortSignal): Promise<void> => {
     await Promise.all([watcher, publisher, heartbeat, bus].map((part) => part.run(signal)));
   };
-  return { feed, watcher, publisher, bus, resync, tellServing, run };
+  return { feed, watcher, publisher, bus, heartbeat, resync, run };
 }

@@ -18,8 +18,7 @@ export interface HeartbeatParts {
   readonly nodeUid: string;
   readonly nodeName: string;
   readonly agentVersion: string;
-  /** Where orders are taken; empty until they are. */
-  readonly agentAddress: () => string;
+  readonly agentAddress: string;
   readonly position: () => Position;
   readonly activeOperations: () => number;
   readonly runningContainers: () => Iterable<number>;
@@ -34,6 +33,7 @@ const BEATS_PER_METRICS = 2;
 export class Heartbeat {
   readonly #parts: HeartbeatParts;
   #cpu: CpuTimes | undefined;
+  #isServing = false;
 
   constructor(parts: HeartbeatParts) {
     this.#parts = parts;
@@ -53,6 +53,12 @@ export class Heartbeat {
     }
   }
 
+  /** Orders are taken from now on: beats name the address, the first of them at once. */
+  tellServing(): void {
+    this.#isServing = true;
+    this.beat();
+  }
+
   /** Nothing is sent while there is no connection: an old sign of life is none. */
   beat(): void {
     const { bus, paths, nodeUid, nodeName, agentVersion, agentAddress, clock } = this.#parts;
@@ -62,7 +68,7 @@ export class Heartbeat {
       nodeName,
       uptimeSeconds: readUptimeSeconds(paths),
       agentVersion,
-      agentAddress: agentAddress(),
+      agentAddress: this.#isServing ? agentAddress : '',
       activeOperations: this.#parts.activeOperations(),
     };
     bus.current?.connection.publish(heartbeatSubject(nodeUid), HeartbeatMessage.encode(message).finish());
