@@ -97,10 +97,15 @@ export class AgentBench {
     await this.#channel.call(client, 'cloneContainer', request, LIMIT);
   }
 
-  async verb(order: OrderType, { vmid, guestUid }: Subject, verb: 'start' | 'shutdown' | 'stop' | 'destroy') {
+  async verb(
+    order: OrderType,
+    { vmid, guestUid }: Subject,
+    verb: 'start' | 'shutdown' | 'stop' | 'destroy',
+    timeoutSeconds = 2,
+  ) {
     const client = this.#channel.client(GuestServiceClient);
     const readiness = { kind: 'none', port: 0, path: '', timeoutSeconds: 0 };
-    const request = { order, vmid, guestUid, readiness, timeoutSeconds: 20, force: verb === 'destroy' };
+    const request = { order, vmid, guestUid, readiness, timeoutSeconds, force: verb === 'destroy' };
     await this.#channel.call(client, `${verb}Container`, request, LIMIT);
   }
 

@@ -2,8 +2,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OperationState, Order } from '@pxmgr/contract/common';
+import { faultsOf, setFaults } from '@pxmgr/sim/call/fault';
+import { publishStopped } from '@pxmgr/sim/host/running';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { differences } from '../e2e/traces.ts';
+import { waitFor } from '../../deploy/stand/wait.ts';
+import { WAIT_LIMIT_MS } from '../e2e/fleet.ts';
+import { differences, processesOf } from '../e2e/traces.ts';
 import type { CallFault } from '../support/fault.ts';
 import { AgentBench } from './agent-bench.ts';
 import { SCENARIOS } from './kinds.ts';
@@ -89,4 +93,32 @@ it('a journal of a kind that only a newer agent knows is told, and everything el
   await bench.restart();
   const ended = await bench.operation(Order.fromPartial({ idempotencyKey: 'newer' }));
   expect(ended?.problem).toMatchObject({ code: 'PXM_UNDO_INCOMPLETE', fields: { left: 'container.teleport' } });
+});
+
+it('a guest that goes down after the agent and pct have died over its shutdown has been shut down', async () => {
+  const scenario = SCENARIOS.find(({ kind }) => kind === 'container.shutdown');
+  if (scenario === undefined) throw new Error('no scenario of a shutdown');
+  const { node } = bench;
+  const subject = subjectOf(scenario);
+  await scenario.prepare(bench, subject);
+  setFaults(node.host, [{ at: 'pct shutdown', point: 'before-halt', do: 'delay', delayMs: 600_000 }]);
+  const order = bench.newOrder();
+  await bench.verb(order, subject, 'shutdown', 120);
+  const pct = await waitFor('pct is about to send the signal', WAIT_LIMIT_MS, () =>
+    faultsOf(node.host).some(({ done = 0 }) => done > 0)
+      ? processesOf(node.host.root).filter(({ argv }) => argv.includes('pct'))
+      : undefined,
+  );
+  await node.kill();
+  for (const { pid } of pct) process.kill(pid, 'SIGKILL');
+  node.startOnly();
+  await waitFor('the agent looks at the guest', WAIT_LIMIT_MS, async () => {
+    const operation = await bench.operation(order).catch(() => undefined);
+    return operation?.steps.some(({ name }) => name === 'recover') === true ? true : undefined;
+  });
+  publishStopped(node.host, subject.vmid);
+  const operation = await bench.ended(order);
+  setFaults(node.host, []);
+  expect(operation).toMatchObject({ state: OperationState.OPERATION_STATE_DONE, recovery: 'resumed' });
+  await scenario.cleanUp(bench, subject, true);
 });

@@ -1,6 +1,6 @@
 /** Learns the points of one scenario and of the recovery after one, and kills the agent at one of them, or at several in turn. */
 import { randomBytes } from 'node:crypto';
-import { type Operation, OperationState, type Problem } from '@pxmgr/contract/common';
+import { type Operation, OperationState } from '@pxmgr/contract/common';
 import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/call/fault';
 import { FAULT_POINTS, type FaultPointName } from '@pxmgr/sim/call/fault-points';
 import { waitFor } from '../../deploy/stand/wait.ts';
@@ -225,12 +225,12 @@ function record(operation: Operation | undefined, deaths: readonly Point[]): str
     const mayBeUnknown = deaths.some(({ journal }) => journal?.entry === 'begin' && journal.when === 'before');
     return mayBeUnknown ? [] : ['the agent does not know the operation'];
   }
-  const { state, recovery, problem, endedAt, steps } = operation;
+  const { state, recovery, endedAt, steps } = operation;
   const open = steps.filter((step) => step.state < OperationState.OPERATION_STATE_DONE).map((step) => step.name);
   return [
     ...(open.length === 0 ? [] : [`steps that never ended: ${open.join(', ')}`]),
     ...(endedAt === undefined ? ['it has no end'] : []),
-    ...(state === OperationState.OPERATION_STATE_DONE ? asDone(recovery, deaths) : asUndone(recovery, problem)),
+    ...(state === OperationState.OPERATION_STATE_DONE ? asDone(recovery, deaths) : asFailed(operation, deaths)),
   ];
 }
 
@@ -241,7 +241,10 @@ function asDone(recovery: string, deaths: readonly Point[]): string[] {
   return recovery === (wasOver ? '' : 'resumed') ? [] : [`it is done, with recovery "${recovery}"`];
 }
 
-function asUndone(recovery: string, problem: Problem | undefined): string[] {
+/** A guest that may have been told to go down, and does not, is one that takes too long for it. */
+function asFailed({ kind, recovery, problem }: Operation, deaths: readonly Point[]): string[] {
+  const mayBeTold = kind === 'container.shutdown' && deaths.some(({ killsTool }) => killsTool === true);
+  if (mayBeTold && recovery === 'resumed' && problem?.code === 'PXM_SHUTDOWN_TIMEOUT') return [];
   const why = [problem?.message ?? 'no problem', ...(problem?.causes ?? [])].join(': ');
   if (recovery !== 'undone') return [`it failed with recovery "${recovery}": ${why}`];
   return problem?.code === 'PXM_INTERRUPTED' ? [] : [`it was undone, with ${problem?.code ?? 'no problem'}`];

@@ -77,7 +77,7 @@ export const FLEET_ROWS = {
   PXM_SHUTDOWN_TIMEOUT: row(
     STATE,
     'container {vmid} on {node} did not stop within {seconds} s',
-    'use --force, or "pxmgr container stop"',
+    'it was told to and may still do so; to end it at once use --force, or "pxmgr container stop"',
   ),
   PXM_NO_QUORUM: row(
     STATE,

@@ -37,7 +37,7 @@ export interface FixtureHost {
   setRunning(...vmids: number[]): void;
   /** The node is one of a cluster from now on, with quorum or without. */
   setQuorate(isQuorate: boolean): void;
-  /** A finished task of the newest kind; its log ends with `end`. */
+  /** A task that has begun now and is no more; its log ends with `end`, or without a verdict when that is empty. */
   putTask(type: string, vmid: number, end: string): void;
   newStore(rules?: ReadonlyMap<string, RecoveryRule>): OperationStore;
   remove(): void;
@@ -123,9 +123,10 @@ export async function makeHost(): Promise<FixtureHost> {
     },
     putTask: (type, vmid, end) => {
       tasks += 1;
-      const upid = `UPID:${NODE}:0000000${tasks}:0000AAAA:6B00218${tasks}:${type}:${vmid}:root@pam:`;
-      active.push(`${upid} 1 6B002190 ${end.replace(/^TASK (?:ERROR: )?/, '')}`);
-      write(`var/log/pve/tasks/${tasks}/${upid}`, `some output\n${end}\n`);
+      const start = (Math.floor(Date.now() / 1000) + tasks).toString(16).toUpperCase();
+      const upid = `UPID:${NODE}:0000000${tasks}:0000AAAA:${start}:${type}:${vmid}:root@pam:`;
+      active.push(`${upid} ${end === '' ? '0' : `1 ${start} ${end.replace(/^TASK (?:ERROR: )?/, '')}`}`);
+      write(`var/log/pve/tasks/${start.at(-1) ?? ''}/${upid}`, `some output\n${end}\n`);
       write('var/log/pve/tasks/active', `${active.join('\n')}\n`);
     },
     newStore: (rules) =>

@@ -142,6 +142,59 @@ describe('ending', () => {
     });
   });
 
+  describe('a pct that is killed over a shutdown', () => {
+    const killed = (more: () => void): void => {
+      host.setRunning(101);
+      host.runner.expect('pct shutdown 101 --timeout 1 --forceStop 0', {
+        exit: null,
+        signal: 'SIGKILL',
+        effect: () => {
+          host.putTask('vzshutdown', 101, '');
+          more();
+        },
+      });
+    };
+
+    it('has not failed when the guest goes down by itself', async () => {
+      killed(() => setTimeout(() => host.setRunning(), 200));
+      expect(await run({ verb: 'shutdown', timeoutSeconds: 1 })).toMatchObject({
+        state: OperationState.OPERATION_STATE_DONE,
+        warnings: ['pct did not live to see it, but container 101 is down'],
+      });
+    });
+
+    it('has failed when it does not, and says that it still may', async () => {
+      killed(() => undefined);
+      expect(await run({ verb: 'shutdown', timeoutSeconds: 1 })).toMatchObject({
+        state: OperationState.OPERATION_STATE_FAILED,
+        warnings: ['container 101 was told to shut down and may still do so'],
+      });
+    });
+  });
+
+  it('a shutdown that somebody cancels says that the guest may go down all the same', async () => {
+    host.setRunning(101);
+    const store = host.newStore();
+    const begun = new Promise<void>((reached) => {
+      host.runner.expect('pct shutdown 101 --timeout 30 --forceStop 0', {
+        effect: () => {
+          host.putTask('vzshutdown', 101, 'TASK ERROR: received interrupt');
+          reached();
+        },
+        wait: new Promise(() => undefined),
+      });
+    });
+    const key = { vmid: 101, guestUid: UID };
+    const order = { kind: 'container.shutdown', title: '', vmid: 101, keys: ['vmid:101'], params: key };
+    const { id } = await store.start(order, (work) => carryOutVerb(host.parts, { ...key, verb: 'shutdown' }, work));
+    await begun;
+    store.cancel(id, 'operator:night');
+    expect(await store.settled(id)).toMatchObject({
+      state: OperationState.OPERATION_STATE_CANCELLED,
+      warnings: ['container 101 was told to shut down and may still do so'],
+    });
+  });
+
   it('shows how a guest that is still to be made will be started', () => {
     expect(
       previewVerb(host.parts, { verb: 'start', vmid: 777, guestUid: '' }).map((one) => one.argv.join(' ')),

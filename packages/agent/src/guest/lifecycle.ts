@@ -1,4 +1,4 @@
-/** Start, shut down, stop, destroy: what must hold before, the command, and what must hold after. */
+/** Start, shut down, stop (halt.ts), destroy: what must hold before, the command, and what must hold after. */
 import type { HostCommand, Readiness } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { type Command, toHostCommand } from '@pxmgr/kit/exec/command';
@@ -6,8 +6,9 @@ import { runJudged } from '../operation/judge.ts';
 import type { Work } from '../operation/work.ts';
 import type { GuestConfig } from './config-file.ts';
 import type { GuestKey } from './guest-file.ts';
+import { halt, haltCommand } from './halt.ts';
 import type { GuestParts } from './parts.ts';
-import { destroyCommand, shutdownCommand, startCommand, stopCommand } from './pct-args.ts';
+import { destroyCommand, startCommand, stopCommand } from './pct-args.ts';
 import { waitReady } from './readiness.ts';
 import { runDestroy } from './run-destroy.ts';
 
@@ -16,9 +17,6 @@ export type Verb = 'start' | 'shutdown' | 'stop' | 'destroy';
 const START_TIMEOUT_MS = 90_000;
 /** A host-managed network waits for a DHCP answer inside the task, 85 s when nobody answers. */
 const START_DHCP_TIMEOUT_MS = 150_000;
-/** More would hold the guest's lock for minutes: a guest that does not react fails after twice the time. */
-const SHUTDOWN_DEFAULT_SECONDS = 30;
-const SHUTDOWN_MAX_SECONDS = 300;
 /** `mounted` is left behind by pct mount; starting and stopping do not mind it. */
 const START_LOCKS = ['mounted'];
 
@@ -86,7 +84,7 @@ export async function carryOutVerb(parts: GuestParts, request: VerbRequest, work
   await parts.files.whileHere(request, async () => {
     if (request.verb === 'start') await start(parts, request, work);
     else if (request.verb === 'destroy') await destroy(parts, request, work);
-    else await halt(parts, request, work);
+    else await halt(parts, { ...request, verb: request.verb }, work);
   });
 }
 
@@ -96,17 +94,11 @@ function commandFor(parts: GuestParts, request: VerbRequest): Command {
     case 'start':
       return startCommand(vmid, usesDhcp(parts.files.config(vmid)) ? START_DHCP_TIMEOUT_MS : START_TIMEOUT_MS);
     case 'shutdown':
-      return shutdownCommand(vmid, shutdownSeconds(request), request.force === true);
     case 'stop':
-      return stopCommand(vmid);
+      return haltCommand({ ...request, verb: request.verb });
     case 'destroy':
       return destroyCommand(vmid);
   }
-}
-
-function shutdownSeconds(request: VerbRequest): number {
-  const seconds = request.timeoutSeconds ?? 0;
-  return Math.min(seconds === 0 ? SHUTDOWN_DEFAULT_SECONDS : seconds, SHUTDOWN_MAX_SECONDS);
 }
 
 function usesDhcp(config: GuestConfig | undefined): boolean {
@@ -136,31 +128,6 @@ async function start(parts: GuestParts, request: VerbRequest, work: Work): Promi
   await work.step('ready', 'wait until it is ready', () =>
     waitReady(parts, vmid, { readiness: request.readiness, work }),
   );
-}
-
-async function halt(parts: GuestParts, request: VerbRequest, work: Work): Promise<void> {
-  const { vmid, verb } = request;
-  const fields = { vmid: String(vmid), node: parts.files.node, seconds: String(shutdownSeconds(request)) };
-  await work.step(verb, verb === 'stop' ? `stop container ${vmid}` : `shut down container ${vmid}`, async () => {
-    await work.effect({ name: `container.${verb}`, data: { vmid: String(vmid) } }, () =>
-      runJudged(work, parts.tasks, {
-        command: commandFor(parts, request),
-        task: { type: verb === 'stop' ? 'vzstop' : 'vzshutdown', vmid },
-        context: fields,
-        postCondition: () => {
-          parts.files.requireNotMoved(request);
-          return parts.runState.isRunning(vmid) ? 'it still runs' : undefined;
-        },
-        unmet: () => new PxmError('PXM_SHUTDOWN_TIMEOUT', fields),
-      }),
-    );
-    if (!(await parts.runState.waitDown(vmid, work.signal))) work.warn('its service unit has not ended yet');
-  });
-}
-
-/** Stops a running container as a step of another operation. */
-export async function stopContainer(parts: GuestParts, vmid: number, work: Work): Promise<void> {
-  await halt(parts, { vmid, guestUid: '', verb: 'stop' }, work);
 }
 
 async function destroy(parts: GuestParts, request: VerbRequest, work: Work): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Operation } from '@pxmgr/contract/common';
+import { type Operation, OperationState } from '@pxmgr/contract/common';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { recoverAll } from '../operation/recover.ts';
 import { type FixtureHost, hostWith, UID, WEB_CONFIG } from './host.fixture.ts';
@@ -14,7 +14,7 @@ beforeEach(async () => {
 
 const dropIt = { effect: () => host.dropGuest(101) };
 
-type Order = Pick<VerbRequest, 'verb' | 'force'> & Pick<VerbParams, 'readiness'>;
+type Order = Pick<VerbRequest, 'verb' | 'force'> & Pick<VerbParams, 'readiness' | 'timeoutSeconds'>;
 
 /** The agent dies while that command works, and the next one finds the host as `found` makes it. */
 async function recovered({ readiness, ...order }: Order, command: string, found: () => void): Promise<Operation> {
@@ -24,7 +24,8 @@ async function recovered({ readiness, ...order }: Order, command: string, found:
   const begun = new Promise<void>((reached) => {
     host.runner.expect(command, { effect: () => reached(), wait: new Promise(() => undefined) });
   });
-  const params: VerbParams = { ...key, ...(readiness === undefined ? {} : { readiness }) };
+  const { timeoutSeconds = 0 } = order;
+  const params: VerbParams = { ...key, timeoutSeconds, ...(readiness === undefined ? {} : { readiness }) };
   await host
     .newStore()
     .start({ kind, title: verb, vmid: 101, keys: ['vmid:101'], params }, (work) =>
@@ -75,6 +76,52 @@ describe('start and stop after a crash', () => {
     const operation = await recovered({ verb: 'start' }, 'pct start 101', () => {
       host.putGuest(101, WEB_CONFIG.replace(UID, 'f'.repeat(32)));
       host.setRunning(101);
+    });
+    expect(operation.recovery).toBe('undone');
+  });
+});
+
+describe('a guest that was told to go down before the crash', () => {
+  const shutdown = { verb: 'shutdown', timeoutSeconds: 1 } as const;
+  const SHUTDOWN = 'pct shutdown 101 --timeout 1 --forceStop 0';
+  beforeEach(() => host.setRunning(101));
+
+  it.each(['shutdown', 'stop'] as const)('is waited for, and a %s is done when it is down', async (verb) => {
+    const command = verb === 'stop' ? 'pct stop 101' : SHUTDOWN;
+    const operation = await recovered({ ...shutdown, verb }, command, () => {
+      host.putTask(`vz${verb}`, 101, '');
+      setTimeout(() => host.setRunning(), 200);
+    });
+    expect(operation).toMatchObject({ state: OperationState.OPERATION_STATE_DONE, recovery: 'resumed' });
+  });
+
+  it.each(['', 'TASK ERROR: container did not stop', 'TASK ERROR: received interrupt'])(
+    'and still runs has not stopped in time, which is no undone shutdown: task "%s"',
+    async (end) => {
+      const operation = await recovered(shutdown, SHUTDOWN, () => host.putTask('vzshutdown', 101, end));
+      expect(operation).toMatchObject({
+        state: OperationState.OPERATION_STATE_FAILED,
+        recovery: 'resumed',
+        problem: { code: 'PXM_SHUTDOWN_TIMEOUT', hint: expect.stringContaining('may still do so') as unknown },
+      });
+    },
+  );
+
+  it.each([
+    ['before there was a task', () => undefined],
+    [
+      'waiting for the lock',
+      () => host.putTask('vzshutdown', 101, "TASK ERROR: can't lock file '/run/lock/x' - got timeout"),
+    ],
+  ])('was not when pct died %s: undone', async (_when, leave) => {
+    expect((await recovered(shutdown, SHUTDOWN, leave)).recovery).toBe('undone');
+  });
+
+  it('and whose id is another guest by now is none of ours', async () => {
+    const operation = await recovered(shutdown, SHUTDOWN, () => {
+      host.putTask('vzshutdown', 101, '');
+      host.putGuest(101, WEB_CONFIG.replace(UID, 'f'.repeat(32)));
+      host.setRunning();
     });
     expect(operation.recovery).toBe('undone');
   });

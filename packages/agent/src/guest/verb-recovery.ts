@@ -1,9 +1,11 @@
 import { Readiness } from '@pxmgr/contract/common';
 import { isPxmError } from '@pxmgr/kit/error/pxm-error';
+import { beganAt } from '../operation/journal.ts';
 import type { Recovery, RecoveryRule } from '../operation/settle.ts';
 import type { Work } from '../operation/work.ts';
 import { type GuestConfig, guestUidOf, isStub } from './config-file.ts';
 import type { GuestKey } from './guest-file.ts';
+import { endOfHalt, type Halting, stillRuns, waitForUnit } from './halt.ts';
 import { carryOutVerb, type Verb, type VerbRequest } from './lifecycle.ts';
 import type { GuestParts } from './parts.ts';
 import { destroyCommand, unlockCommand } from './pct-args.ts';
@@ -17,15 +19,18 @@ export interface VerbParams {
   readonly guestUid: string;
   /** Of a start: as JSON. Absent in the journals of older agents. */
   readonly readiness?: unknown;
+  /** Of a shutdown. Absent in the journals of older agents. */
+  readonly timeoutSeconds?: number;
 }
 
 /**
- * A verb that the agent did not live to end: its goal decides. A killed start may have started the guest all the same;
- * a destroy that was under way is finished, because half of its volumes may be gone.
+ * A verb that the agent did not live to end: its goal decides. A killed start may have started the guest all the same, a
+ * guest that was told to go down may still do so; a destroy that was under way is finished, because half of its volumes may be gone.
  */
 export function verbRecovery(parts: GuestParts, verb: Verb): RecoveryRule {
   return async (replay, work) => {
-    const { vmid, guestUid, readiness } = replay.params as VerbParams;
+    const params = replay.params as VerbParams;
+    const { vmid, guestUid, readiness } = params;
     if (replay.effects.length === 0) return { outcome: 'undone' };
     await waitForTasks(parts, vmid, work.signal);
     if (verb === 'destroy') {
@@ -33,13 +38,26 @@ export function verbRecovery(parts: GuestParts, verb: Verb): RecoveryRule {
       const force = replay.effects.some(({ name }) => name === 'container.stop');
       return await finishDestroy(parts, { vmid, guestUid, verb, force }, work);
     }
-    const config = parts.files.config(vmid);
-    const isThere = config !== undefined && isMeant(config, guestUid);
+    if (verb !== 'start') return await finishHalt(parts, { ...params, verb, since: beganAt(replay.operation) }, work);
+    const isThere = isMeant(parts.files.config(vmid), guestUid);
     // A start whose pct is gone goes on as a unit of systemd.
-    if (verb === 'start') await parts.runState.waitSettled(vmid, work.signal);
-    if (!isThere || parts.runState.isRunning(vmid) !== (verb === 'start')) return { outcome: 'undone' };
-    return verb === 'start' ? await finishStart(parts, { vmid, readiness }, work) : { outcome: 'resumed' };
+    await parts.runState.waitSettled(vmid, work.signal);
+    if (!isThere || !parts.runState.isRunning(vmid)) return { outcome: 'undone' };
+    return await finishStart(parts, { vmid, readiness }, work);
   };
+}
+
+async function finishHalt(parts: GuestParts, halting: Halting, work: Work): Promise<Recovery> {
+  const { vmid, guestUid, verb } = halting;
+  const end = await endOfHalt(parts, halting, work);
+  if (!isMeant(parts.files.config(vmid), guestUid)) return { outcome: 'undone' };
+  if (end === 'down') {
+    await waitForUnit(parts, vmid, work);
+    return { outcome: 'resumed' };
+  }
+  // Nobody can take it back, and nobody may give the guest up for running: it ends as a shutdown that takes too long.
+  if (end === 'told' && verb === 'shutdown') return { outcome: 'resumed', error: stillRuns(parts, halting) };
+  return { outcome: 'undone' };
 }
 
 /** A guest that runs is no guest that is ready. */
@@ -59,8 +77,8 @@ async function finishStart(
   }
 }
 
-function isMeant(config: GuestConfig, guestUid: string): boolean {
-  return guestUid === '' || guestUidOf(config) === guestUid;
+function isMeant(config: GuestConfig | undefined, guestUid: string): boolean {
+  return config !== undefined && (guestUid === '' || guestUidOf(config) === guestUid);
 }
 
 async function finishDestroy(parts: GuestParts, request: VerbRequest, work: Work): Promise<Recovery> {

@@ -38,6 +38,11 @@ export interface JournalReplay {
   readonly events: readonly OperationEvent[];
 }
 
+/** No task of it is older. */
+export function beganAt({ startedAt, createdAt }: Operation): Date {
+  return startedAt ?? createdAt ?? new Date(0);
+}
+
 export interface Begin {
   readonly operation: unknown;
   readonly keys: readonly string[];

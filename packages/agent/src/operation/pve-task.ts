@@ -12,6 +12,16 @@ export interface TaskKey {
   readonly vmid: number;
 }
 
+export type TaskFate =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'succeeded' }
+  | { readonly kind: 'failed'; readonly text: string }
+  /** It has not ended, or has died without a verdict. */
+  | { readonly kind: 'open' };
+
+/** What the next task, or a pct that has lost its worker, says of a task that ended without a word (proxmox/pve-common src/PVE/RESTEnvironment.pm). */
+const NO_VERDICT = /^(?:unexpected status|got unexpected control message)/;
+
 const TASKS = '/var/log/pve/tasks';
 const TAIL_BYTES = 8192;
 /** Newer part of `index`: it is rotated by size, and our tasks are always at its end. */
@@ -47,6 +57,16 @@ export class PveTasks {
   async newestSince(key: TaskKey, since: Date): Promise<string | undefined> {
     const known = [...(await this.list(key))].filter((upid) => startOf(upid) >= Math.floor(since.getTime() / 1000));
     return known.sort((a, b) => startOf(a) - startOf(b)).at(-1);
+  }
+
+  /** What became of the newest task of the kind that began at that time or later. */
+  async fateSince(key: TaskKey, since: Date): Promise<TaskFate> {
+    const upid = await this.newestSince(key, since);
+    if (upid === undefined) return { kind: 'none' };
+    const verdict = await this.verdict(upid);
+    if (verdict?.kind === 'ok' || verdict?.kind === 'warnings') return { kind: 'succeeded' };
+    if (verdict === undefined || NO_VERDICT.test(verdict.text)) return { kind: 'open' };
+    return { kind: 'failed', text: verdict.text };
   }
 
   /** undefined while it runs, or when it died without a last line. */

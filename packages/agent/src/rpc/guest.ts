@@ -128,7 +128,7 @@ function cloneJob({ guests }: GuestServiceParts, { source, ...rest }: CloneOrder
 }
 
 function verbJob({ guests }: GuestServiceParts, request: VerbRequest): GuestJob {
-  const { vmid, guestUid, verb, readiness } = request;
+  const { vmid, guestUid, verb, readiness, timeoutSeconds } = request;
   return {
     kind: `container.${verb}`,
     title: `${TITLES[verb]} container ${vmid}`,
@@ -137,6 +137,7 @@ function verbJob({ guests }: GuestServiceParts, request: VerbRequest): GuestJob 
       vmid,
       guestUid,
       ...(readiness === undefined ? {} : { readiness: Readiness.toJSON(readiness) }),
+      ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
     } satisfies VerbParams,
     preview: () => previewVerb(guests, request),
     check: () => {

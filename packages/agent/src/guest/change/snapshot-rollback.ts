@@ -1,10 +1,10 @@
 import type { RollbackSnapshot } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
-import type { JournalReplay } from '../../operation/journal.ts';
+import { beganAt, type JournalReplay } from '../../operation/journal.ts';
 import { runJudged } from '../../operation/judge.ts';
 import type { Recovery } from '../../operation/settle.ts';
 import type { Work } from '../../operation/work.ts';
-import { stopContainer } from '../lifecycle.ts';
+import { stopContainer } from '../halt.ts';
 import { stopCommand, unlockCommand } from '../pct-args.ts';
 import { requireNoTask } from '../task-wait.ts';
 import { type ChangeJob, type ChangeKind, subjectOf } from './kind.ts';
@@ -128,19 +128,13 @@ async function recover(job: Job, work: Work, replay: JournalReplay): Promise<Rec
   return { outcome: 'resumed' };
 }
 
-/** What the next task, or a pct that has lost its worker, says of a task that ended without a word (proxmox/pve-common src/PVE/RESTEnvironment.pm). */
-const NO_VERDICT = /^(?:unexpected status|got unexpected control message)/;
-
 /** `died`: without a verdict, and nobody has started the guest since. */
 async function taskOf(
   { parts: { tasks }, vmid }: Job,
   { operation }: JournalReplay,
 ): Promise<'none' | 'succeeded' | 'failed' | 'died'> {
-  const since = operation.startedAt ?? operation.createdAt ?? new Date(0);
-  const upid = await tasks.newestSince({ type: 'vzrollback', vmid }, since);
-  if (upid === undefined) return 'none';
-  const verdict = await tasks.verdict(upid);
-  if (verdict?.kind === 'ok' || verdict?.kind === 'warnings') return 'succeeded';
-  if (verdict !== undefined && !NO_VERDICT.test(verdict.text)) return 'failed';
+  const since = beganAt(operation);
+  const { kind } = await tasks.fateSince({ type: 'vzrollback', vmid }, since);
+  if (kind !== 'open') return kind;
   return (await tasks.newestSince({ type: 'vzstart', vmid }, since)) === undefined ? 'died' : 'none';
 }
