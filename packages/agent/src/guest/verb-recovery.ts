@@ -32,6 +32,7 @@ export function verbRecovery(parts: GuestParts, verb: Verb): RecoveryRule {
     const params = replay.params as VerbParams;
     const { vmid, guestUid, readiness } = params;
     if (replay.effects.length === 0) return { outcome: 'undone' };
+    work.result('vmid', String(vmid));
     await waitForTasks(parts, vmid, work.signal);
     if (verb === 'destroy') {
       // Whoever ordered it without force found it stopped.

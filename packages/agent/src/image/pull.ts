@@ -96,7 +96,7 @@ export async function pullImage(parts: PullParts, request: PullRequest, work: Pu
   if (known !== undefined && known.document.volumeId.startsWith(`${target.storage.id}:`)) {
     const record = withReference(known, resolved.source.reference);
     if (record !== known) await parts.store.put(record);
-    return finish(record, work);
+    return tellPulled(record, work);
   }
   await parts.cache.prepare();
   try {
@@ -106,7 +106,7 @@ export async function pullImage(parts: PullParts, request: PullRequest, work: Pu
     const record = await work.step('publish', `write the archive into storage ${target.storage.id}`, () =>
       publish(parts, { resolved, verified, target }, work),
     );
-    return finish(record, work);
+    return tellPulled(record, work);
   } catch (error) {
     await parts.cache.dropLayout(digest);
     throw error;
@@ -125,7 +125,8 @@ export function previewPull(parts: PullParts, request: PullRequest): HostCommand
   ];
 }
 
-function finish(record: ImageRecord, work: PullWork): ImageRecord {
+/** What its operation says of it at the end. */
+export function tellPulled(record: ImageRecord, work: Pick<PullWork, 'warn' | 'result'>): ImageRecord {
   const { osProblem } = record.findings;
   if (osProblem !== undefined) work.warn(`${osProblem}: a container of it has to be unmanaged`);
   work.result('volid', record.document.volumeId);

@@ -44,7 +44,20 @@ function readLine(reading: Reading, line: Line): void {
   if (line.event === undefined) return;
   const event = OperationEvent.fromJSON(line.event);
   reading.events.push(event);
-  if (event.event?.$case === 'operation') reading.operation = event.event.value;
+  // The events stay as they were told; the operation goes on.
+  const { event: own } = structuredClone(event);
+  if (own?.$case === 'operation') reading.operation = own.value;
+  else if (reading.operation !== undefined) addTo(reading.operation, own);
+}
+
+/** Not every event carries the whole operation. */
+function addTo({ steps, warnings }: Operation, event: OperationEvent['event']): void {
+  if (event?.$case === 'stepChanged') {
+    const at = steps.findIndex(({ index }) => index === event.value.index);
+    steps.splice(at < 0 ? steps.length : at, 1, event.value);
+  }
+  if (event?.$case === 'log' && event.value.stream === 'warning' && !warnings.includes(event.value.text))
+    warnings.push(event.value.text);
 }
 
 function settle(effects: Map<number, RecordedEffect>, outcome: { n: number; done: boolean }): void {

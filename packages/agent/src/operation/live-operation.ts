@@ -121,6 +121,8 @@ export class LiveOperation {
   }
 
   warning(text: string): void {
+    // Told before a crash, and once more by what goes on after it.
+    if (this.#snapshot.warnings.includes(text)) return;
     this.#snapshot.warnings.push(text);
     this.emit({ $case: 'log', value: { stream: 'warning', text } });
   }

@@ -44,6 +44,22 @@ describe('the journal', () => {
     expect((await readJournal(directory, id))?.effects[0]?.outcome).toBe('done');
   });
 
+  it('gives the steps and warnings back that came after the last whole snapshot', async () => {
+    const { begun, body } = gate();
+    await newStore().start(request(), async (work) => {
+      await work.step('first', 'the first', () => Promise.resolve());
+      work.warn('deserves a look');
+      await work.step('second', 'the second', () => body(work));
+    });
+    await begun;
+    const [replay] = await newStore().load();
+    expect(replay?.operation.warnings).toEqual(['deserves a look']);
+    expect(replay?.operation.steps.map(({ name, state }) => [name, state])).toEqual([
+      ['first', OperationState.OPERATION_STATE_DONE],
+      ['second', OperationState.OPERATION_STATE_RUNNING],
+    ]);
+  });
+
   it('bears a torn last line and drops one without a whole first line', async () => {
     const store = newStore();
     const { begun, body } = gate();

@@ -12,7 +12,7 @@ import type { GuestParts } from '../guest/parts.ts';
 import { verbRecovery } from '../guest/verb-recovery.ts';
 import { readStorages, templateDir } from '../host/storage-cfg.ts';
 import { removeStaleArchives } from '../image/archive.ts';
-import type { PullParts } from '../image/pull.ts';
+import { type PullParts, tellPulled } from '../image/pull.ts';
 import { recoverPull } from '../image/recover-pull.ts';
 import type { JournalReplay } from '../operation/journal.ts';
 import type { OperationStore } from '../operation/operation-store.ts';
@@ -35,7 +35,7 @@ export function recoveryRules(guests: GuestParts, pull: PullParts): Map<string, 
         const record = await recoverPull(pull, { operationId: operation.id, effects });
         if (record === undefined) return { outcome: 'undone' };
         work.result('digest', record.document.digest);
-        work.result('volid', record.document.volumeId);
+        tellPulled(record, work);
         return { outcome: 'resumed' };
       },
     ],

@@ -100,6 +100,7 @@ function recoveryOf(parts: GuestParts, name: ChangeCase): RecoveryRule {
     // Destroyed or replaced meanwhile: nothing of the change can be left.
     if (config === undefined || (guestUid !== '' && guestUidOf(config) !== guestUid)) return { outcome: 'undone' };
     const change = ContainerChange.fromJSON(stored).change?.value;
+    work.result('vmid', String(vmid));
     return await kindOf(name).recover({ parts, vmid, guestUid, change, run: runIn(work) }, work, replay);
   };
 }

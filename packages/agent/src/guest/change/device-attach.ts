@@ -11,7 +11,7 @@ import { accountsOf } from '../guest-accounts.ts';
 import { deviceValue } from '../pct-args.ts';
 import { setDevicesCommand } from './device-args.ts';
 import { deviceSlots, freeSlots, mapsGid } from './device-slots.ts';
-import { type ChangeJob, type ChangeKind, requireChangeable, subjectOf } from './kind.ts';
+import { type ChangeJob, type ChangeKind, requireChangeable, subjectOf, tellRestart } from './kind.ts';
 
 type Job = ChangeJob<AttachDevices>;
 
@@ -45,7 +45,7 @@ export const attachDevices: ChangeKind<AttachDevices> = {
         throw error;
       }
     });
-    tellRestart(job, work);
+    tellLate(job, work);
   },
   recover: async (job, work) => {
     const { devices } = job.change;
@@ -54,6 +54,7 @@ export const attachDevices: ChangeKind<AttachDevices> = {
     if (!devices.every(({ path }) => ['now', 'attach'].includes(given.get(path) ?? ''))) return { outcome: 'undone' };
     const isByPath = needsAutodevHook(devices);
     await addLines(job, work, { needsHook: isByPath, needsGroups: isNotRoot(job.parts.files.config(job.vmid)) });
+    tellLate(job, work);
     return { outcome: 'resumed' };
   },
 };
@@ -189,12 +190,11 @@ async function takeBack(job: Job, work: Work, { add, revert }: AttachPlan): Prom
   });
 }
 
-function tellRestart(job: Job, work: Work): void {
+function tellLate(job: Job, work: Work): void {
   const wanted = new Set(job.change.devices.map(({ path }) => path));
   const waiting = slotsOf(job).filter(({ path, state }) => state === 'attach' && wanted.has(path));
-  if (waiting.length === 0) return;
-  work.result('restart', 'needed');
-  work.warn(`${waiting.map(({ path }) => path).join(', ')}: the container gets it at its next start`);
+  const paths = waiting.map(({ path }) => path);
+  tellRestart(work, paths, 'the container gets it at its next start');
 }
 
 function invalid(problem: string): PxmError {

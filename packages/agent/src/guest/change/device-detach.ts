@@ -1,9 +1,10 @@
 import type { DetachDevices } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import { runJudged } from '../../operation/judge.ts';
+import type { Work } from '../../operation/work.ts';
 import { setDevicesCommand } from './device-args.ts';
 import { type DeviceSlot, deviceSlots } from './device-slots.ts';
-import { type ChangeJob, type ChangeKind, requireChangeable, subjectOf } from './kind.ts';
+import { type ChangeJob, type ChangeKind, requireChangeable, subjectOf, tellRestart } from './kind.ts';
 
 type Job = ChangeJob<DetachDevices>;
 
@@ -36,13 +37,20 @@ export const detachDevices: ChangeKind<DetachDevices> = {
         }),
       ),
     );
-    const waiting = slotsOf(job).filter(({ state }) => state === 'detach');
-    if (waiting.length === 0) return;
-    work.result('restart', 'needed');
-    work.warn(`${waiting.map(({ path }) => path).join(', ')}: the container keeps it until its next start`);
+    tellLate(job, work);
   },
-  recover: (job) => Promise.resolve({ outcome: stillGiven(job).length === 0 ? 'resumed' : 'undone' }),
+  recover: (job, work) => {
+    if (stillGiven(job).length > 0) return Promise.resolve({ outcome: 'undone' });
+    tellLate(job, work);
+    return Promise.resolve({ outcome: 'resumed' });
+  },
 };
+
+function tellLate(job: Job, work: Work): void {
+  const waiting = slotsOf(job).filter(({ state }) => state === 'detach');
+  const paths = waiting.map(({ path }) => path);
+  tellRestart(work, paths, 'the container keeps it until its next start');
+}
 
 function pathsOf({ devices }: DetachDevices): string {
   return devices.map(({ path }) => path).join(', ');

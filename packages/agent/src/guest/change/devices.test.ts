@@ -2,6 +2,7 @@ import type { AnyChange } from '@pxmgr/contract';
 import { Device, type Operation, OperationState } from '@pxmgr/contract/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AUTODEV_HOOK, installAutodevHook } from '../../device/autodev.ts';
+import { recoverAll } from '../../operation/recover.ts';
 import { parseGuestConfig } from '../config-file.ts';
 import { type FixtureHost, makeHost, UID } from '../host.fixture.ts';
 import { bindChange, changeRecoveries } from './change.ts';
@@ -172,6 +173,35 @@ describe('detach', () => {
   it('believes the configuration, not the exit status', async () => {
     host.runner.expect('pct set 101 --delete dev0', { exit: 0 });
     expect((await run(detach('/dev/ttyUSB0'))).problem?.code).toBe('PXM_VERIFY_FAILED');
+  });
+});
+
+describe('after a crash', () => {
+  it.each([
+    ['attach', attach('/dev/kfd'), { file: 'pct' }, 'dev1: /dev/kfd,gid=993\n', 'gets it at'],
+    ['detach', detach('/dev/ttyUSB0'), 'pct set 101 --delete dev0', 'delete: dev0\n', 'keeps it until'],
+  ] as const)('%s says what waits for a restart, as without one', async (_kind, change, command, pending, words) => {
+    host.setRunning(101);
+    const begun = new Promise<void>((reached) => {
+      host.runner.expect(command, {
+        effect: () => {
+          host.putGuest(101, `${GUEST}\n[pve:pending]\n${pending}`);
+          reached();
+        },
+        wait: new Promise(() => undefined),
+      });
+    });
+    void run(change);
+    await begun;
+    const store = host.newStore();
+    await recoverAll(store, await store.load(), new Map(changeRecoveries(host.parts)));
+    expect(store.list({ activeOnly: false, limit: 0 })).toMatchObject([
+      {
+        state: OperationState.OPERATION_STATE_DONE,
+        results: { vmid: '101', restart: 'needed' },
+        warnings: [expect.stringContaining(words)],
+      },
+    ]);
   });
 });
 

@@ -44,3 +44,10 @@ export function requireChangeable({ parts, vmid, guestUid }: ChangeJob<unknown>)
   parts.files.requireUnlocked(vmid, config);
   return config;
 }
+
+/** What a restart brings. After a crash the same is told as without one. */
+export function tellRestart(work: Work, names: readonly string[], when: string): void {
+  if (names.length === 0) return;
+  work.result('restart', 'needed');
+  work.warn(`${[...new Set(names)].join(', ')}: ${when}`);
+}

@@ -1,8 +1,9 @@
 import { type Operation, OperationState, SetOptions } from '@pxmgr/contract/common';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { recoverAll } from '../../operation/recover.ts';
 import { parseGuestConfig } from '../config-file.ts';
 import { type FixtureHost, hostWith, UID } from '../host.fixture.ts';
-import { bindChange } from './change.ts';
+import { bindChange, changeRecoveries } from './change.ts';
 import { unmetOptions, waitingOptions, wantedOptions } from './option-values.ts';
 
 const GUEST = `cores: 2\nhostname: web\nmemory: 1024\ntags: a;b\nlxc.environment.hooks: PXMGR_GUEST=${UID}\n`;
@@ -77,6 +78,33 @@ describe('set', () => {
     const operation = await run({ memoryBytes: 2n ** 28n, name: 'shop' });
     expect(operation.results).toMatchObject({ restart: 'needed' });
     expect(operation.warnings).toEqual(['memory, hostname: the running container gets it at its next start']);
+  });
+
+  it('names it after a crash as without one, and what had been so before is not named', async () => {
+    host.setRunning(101);
+    const wish = { memoryBytes: 2n ** 28n, name: 'shop', cores: 2 };
+    const stored = `${GUEST.replace('web', 'shop')}\n[pve:pending]\nmemory: 256\n`;
+    const begun = new Promise<void>((reached) => {
+      host.runner.expect('pct set 101 --memory 256 --hostname shop', {
+        effect: () => {
+          host.putGuest(101, stored);
+          reached();
+        },
+        wait: new Promise(() => undefined),
+      });
+    });
+    void run(wish);
+    await begun;
+    const store = host.newStore();
+    await recoverAll(store, await store.load(), new Map(changeRecoveries(host.parts)));
+    expect(store.list({ activeOnly: false, limit: 0 })).toMatchObject([
+      {
+        state: OperationState.OPERATION_STATE_DONE,
+        recovery: 'resumed',
+        results: { vmid: '101', restart: 'needed' },
+        warnings: ['memory, hostname: the running container gets it at its next start'],
+      },
+    ]);
   });
 
   it('is refused without an option, and on a locked guest', async () => {

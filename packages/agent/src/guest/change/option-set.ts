@@ -2,13 +2,15 @@ import type { SetOptions } from '@pxmgr/contract/common';
 import { PxmError } from '@pxmgr/kit/error/pxm-error';
 import type { Command } from '@pxmgr/kit/exec/command';
 import { runJudged } from '../../operation/judge.ts';
+import type { Work } from '../../operation/work.ts';
 import type { GuestConfig } from '../config-file.ts';
-import { type ChangeJob, type ChangeKind, requireChangeable, subjectOf } from './kind.ts';
+import { type ChangeJob, type ChangeKind, requireChangeable, subjectOf, tellRestart } from './kind.ts';
 import { type OptionValue, unmetOptions, waitingOptions, wantedOptions } from './option-values.ts';
 
 type Job = ChangeJob<SetOptions>;
 
 const SET_TIMEOUT_MS = 60_000;
+const EFFECT = 'container.set';
 
 export const setOptions: ChangeKind<SetOptions> = {
   title: (vmid, change) => `set ${keysOf(wantedOptions(change))} of container ${vmid}`,
@@ -26,7 +28,7 @@ export const setOptions: ChangeKind<SetOptions> = {
     }
     const context = subjectOf(job);
     await work.step('set', `set ${keysOf(unmet)}`, () =>
-      work.effect({ name: 'container.set', data: { vmid: String(vmid), keys: keysOf(unmet) } }, () =>
+      work.effect({ name: EFFECT, data: { vmid: String(vmid), keys: keysOf(unmet) } }, () =>
         runJudged(work, parts.tasks, {
           command,
           context,
@@ -35,20 +37,29 @@ export const setOptions: ChangeKind<SetOptions> = {
         }),
       ),
     );
-    if (!parts.runState.isRunning(vmid)) return;
-    // Proxmox stores a new host name at once; the running system keeps its own.
-    const now = parts.files.config(vmid);
-    const late = [
-      ...(now === undefined ? [] : waitingOptions(now, unmet)),
-      ...(unmet.some(({ key }) => key === 'hostname') ? ['hostname'] : []),
-    ];
-    if (late.length === 0) return;
-    work.result('restart', 'needed');
-    work.warn(`${[...new Set(late)].join(', ')}: the running container gets it at its next start`);
+    tellLate(job, unmet, work);
   },
   // `pct set` stores all of its values or none.
-  recover: (job) => Promise.resolve({ outcome: differenceOf(job) === undefined ? 'resumed' : 'undone' }),
+  recover: (job, work, { effects }) => {
+    if (differenceOf(job) !== undefined) return Promise.resolve({ outcome: 'undone' });
+    const keys = effects.find(({ name }) => name === EFFECT)?.data['keys']?.split(', ') ?? [];
+    tellLate(
+      job,
+      wantedOptions(job.change).filter(({ key }) => keys.includes(key)),
+      work,
+    );
+    return Promise.resolve({ outcome: 'resumed' });
+  },
 };
+
+/** Of what was set just now: what the running guest does not have yet. */
+function tellLate({ parts, vmid }: Job, set: readonly OptionValue[], work: Work): void {
+  const config = parts.files.config(vmid);
+  if (config === undefined || !parts.runState.isRunning(vmid)) return;
+  // Proxmox stores a new host name at once; the running system keeps its own.
+  const hostname = set.filter(({ key }) => key === 'hostname').map(({ key }) => key);
+  tellRestart(work, [...waitingOptions(config, set), ...hostname], 'the running container gets it at its next start');
+}
 
 function keysOf(options: readonly OptionValue[]): string {
   return options.map(({ key }) => key).join(', ');
