@@ -136,7 +136,7 @@ export class AgentBench {
   }
 
   /** Orders it and waits; throws when it does not end well. */
-  async succeed(send: (order: OrderType) => Promise<void>): Promise<void> {
+  async succeed(send: (order: OrderType) => Promise<void>): Promise<Operation> {
     const order = this.newOrder();
     await send(order);
     const operation = await this.ended(order);
@@ -144,6 +144,7 @@ export class AgentBench {
       throw new Error(
         `${operation?.title ?? 'an order'} did not end well: ${operation?.problem?.message ?? 'unknown'}`,
       );
+    return operation;
   }
 
   async died(): Promise<void> {

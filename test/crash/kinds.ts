@@ -130,7 +130,9 @@ export const SCENARIOS: readonly Scenario[] = [
     kind: 'container.create',
     variant: 'from an image',
     vmid: 201,
-    prepare: (bench) => bench.succeed((order) => bench.pull(order)),
+    prepare: async (bench) => {
+      await bench.succeed((order) => bench.pull(order));
+    },
     order: (bench, subject, order) =>
       bench.create(
         order,
@@ -241,6 +243,15 @@ export const SCENARIOS: readonly Scenario[] = [
     prepare: make,
     order: (bench, subject, order) =>
       bench.change(order, subject, { $case: 'setOptions', value: SetOptions.fromPartial({ cores: 2, onBoot: true }) }),
+    cleanUp: destroy,
+  },
+  {
+    kind: 'container.set',
+    variant: 'of a running container',
+    vmid: 217,
+    prepare: run,
+    order: (bench, subject, order) =>
+      bench.change(order, subject, { $case: 'setOptions', value: SetOptions.fromPartial({ name: 'renamed' }) }),
     cleanUp: destroy,
   },
 ];

@@ -43,9 +43,9 @@ export function representative(studied: readonly Studied[], random: () => number
 }
 
 /** What went wrong, by kind and point; empty when nothing did. */
-export async function strikeAll(bench: AgentBench, { scenario, points, effects }: Studied): Promise<string[]> {
+export async function strikeAll(bench: AgentBench, { scenario, points, effects, told }: Studied): Promise<string[]> {
   const wrong: string[] = [];
-  for (const point of points) wrong.push(...(await strikeOne(bench, scenario, { deaths: [point], effects })));
+  for (const point of points) wrong.push(...(await strikeOne(bench, scenario, { deaths: [point], effects, told })));
   return wrong;
 }
 

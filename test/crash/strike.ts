@@ -26,6 +26,8 @@ export interface Learned {
   readonly points: readonly Point[];
   /** What the operation changes when nothing disturbs it. */
   readonly effects: readonly string[];
+  /** What it tells then: its warnings, and the names of its results. */
+  readonly told: readonly string[];
 }
 
 const FAULT_PLACES = Object.keys(FAULT_POINTS) as FaultPointName[];
@@ -53,11 +55,15 @@ export async function learn(bench: AgentBench, scenario: Scenario): Promise<Lear
   await scenario.prepare(bench, subject);
   const before = bench.world(subject);
   watchAll(bench);
-  await bench.succeed((order) => scenario.order(bench, subject, order));
+  const told = toldBy(await bench.succeed((order) => scenario.order(bench, subject, order)));
   const points = watched(bench, scenario);
   const effects = await settled(bench, subject, before);
   await scenario.cleanUp(bench, subject, true);
-  return { points, effects };
+  return { points, effects, told };
+}
+
+function toldBy({ results, warnings }: Operation): string[] {
+  return [...warnings, ...Object.keys(results)];
 }
 
 /** From now on every point that is passed is noted. */
@@ -140,6 +146,8 @@ export interface Strike {
   /** The first in the work, each of the others in the recovery that follows the one before. */
   readonly deaths: readonly Point[];
   readonly effects: readonly string[];
+  /** See Learned; default: whatever it tells. */
+  readonly told?: readonly string[];
   /** The last start of the agent; what it was told to fail at is over. */
   readonly recover?: () => Promise<void>;
 }
@@ -164,7 +172,11 @@ export async function strike(bench: AgentBench, scenario: Scenario, plan: Strike
   const operation = await bench.ended(order);
   const isDone = operation?.state === OperationState.OPERATION_STATE_DONE;
   const expected = isDone ? plan.effects : [];
-  const problems = [...record(operation, plan.deaths), ...(await unexpected(bench, { subject, before, expected }))];
+  const problems = [
+    ...record(operation, plan.deaths),
+    ...(isDone ? untold(operation, plan) : []),
+    ...(await unexpected(bench, { subject, before, expected })),
+  ];
   try {
     await scenario.cleanUp(bench, subject, isDone);
     const rest = await unexpected(bench, { subject, before: first, expected: [] });
@@ -232,6 +244,11 @@ function record(operation: Operation | undefined, deaths: readonly Point[]): str
     ...(endedAt === undefined ? ['it has no end'] : []),
     ...(state === OperationState.OPERATION_STATE_DONE ? asDone(recovery, deaths) : asFailed(operation, deaths)),
   ];
+}
+
+function untold(operation: Operation, { told = [] }: Strike): string[] {
+  const found = toldBy(operation);
+  return told.filter((text) => !found.includes(text)).map((text) => `it does not tell: ${text}`);
 }
 
 function asDone(recovery: string, deaths: readonly Point[]): string[] {
