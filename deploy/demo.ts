@@ -13,6 +13,8 @@ import { explainPlacement, lookInside, refuse, runGuest, showFleet, showHistory,
 import { ControllerProcess } from './stand/controller.ts';
 import { StandDir } from './stand/stand-dir.ts';
 
+/** As shells tell a program that Ctrl-C ended. */
+const INTERRUPTED = 130;
 const keep = process.argv.includes('--keep');
 const write = (text: string): void => void process.stdout.write(text);
 const interruption = new AbortController();
@@ -109,8 +111,9 @@ async function main(): Promise<number> {
   closing.chapter('Stopping');
   const problems = await stopFleet(fleet);
   for (const problem of problems) closing.say(problem);
-  const isUserStop = keep && failure instanceof Error && failure.message.startsWith('stopped by');
-  if (failure !== undefined && !isUserStop) {
+  // What was under way may end with an error of its own then.
+  const isStopped = interruption.signal.aborted;
+  if (failure !== undefined && !isStopped) {
     process.stderr.write(
       `\nthe demo failed: ${failure instanceof Error ? failure.message : 'for no known reason'}\nlogs are kept in ${dir.logs}\n`,
     );
@@ -118,8 +121,12 @@ async function main(): Promise<number> {
   }
   rmSync(dir.root, { recursive: true, force: true });
   closing.say('Everything is stopped and removed.');
-  if (!keep) next();
-  return problems.length === 0 ? 0 : 1;
+  if (problems.length > 0) return 1;
+  // With --keep there is no other end.
+  if (keep) return 0;
+  if (isStopped) return INTERRUPTED;
+  next();
+  return 0;
 }
 
 process.exit(await main());
