@@ -1,6 +1,6 @@
 /** pxmgr: the one file of this program that touches the process itself. */
 import { start } from './start.ts';
-import { ProcessInput, processStreams, terminalQuestion } from './terminal.ts';
+import { allSaid, processStreams, terminalQuestion } from './terminal.ts';
 
 const interrupt = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -14,15 +14,15 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(error.code === 'EPIPE' ? 0 : 1);
 });
 
-const input = new ProcessInput();
 // Not awaited at the top: the program is shipped as CommonJS, which V8 can keep compiled.
 void start({
   argv: process.argv.slice(2),
   env: process.env,
-  streams: processStreams(input),
+  streams: processStreams(),
   interrupted: interrupt.signal,
   ask: terminalQuestion(interrupt.signal),
-}).then((exitCode) => {
-  process.exitCode = exitCode;
-  input.close();
+}).then(async (exitCode) => {
+  await allSaid();
+  // At once: closing the connection and taking Node apart would be a tenth of a short command.
+  process.exit(exitCode);
 });

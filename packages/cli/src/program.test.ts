@@ -46,6 +46,15 @@ describe('argv', () => {
     expect(refusal('container', 'exec', 'web', 'ls', '-la')).toMatch(/unknown option "-la"/);
   });
 
+  it('is the command at its place, whatever other commands its words would make', () => {
+    expect(parse('container', 'get', 'list')).toMatchObject({ command: { path: 'container get' } });
+    expect(parse('container', 'exec', 'run', '--', 'node', 'list')).toMatchObject({
+      command: { path: 'container exec' },
+    });
+    expect(refusal('image', 'container', 'list')).toMatch(/container/);
+    expect(refusal('pause', 'container', 'list')).toMatch(/pause/);
+  });
+
   it('knows an option whose value may be missing', () => {
     expect(parse('run', 'nginx', '--gpu')).toMatchObject({ input: { args: ['nginx'], options: { gpu: true } } });
     expect(parse('run', 'nginx', '--gpu', 'amd')).toMatchObject({ input: { options: { gpu: 'amd' } } });

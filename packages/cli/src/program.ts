@@ -84,15 +84,22 @@ class Tree {
     for (const command of definition.commands) this.add(command);
   }
 
-  parse(argv: readonly string[]): Invocation {
+  /** Leaves the command in `chosen`, or gives what commander has against it. */
+  walk(argv: readonly string[]): CommanderError | undefined {
     try {
       this.root.parse([...argv], { from: 'user' });
+      return undefined;
     } catch (error) {
-      if (!(error instanceof CommanderError)) throw error;
-      if (error.exitCode === 0 || error.code === 'commander.help') return { kind: 'help', text: this.written.join('') };
-      throw usageError(error, this.definition, argv);
+      if (error instanceof CommanderError) return error;
+      throw error;
     }
-    return this.chosen ?? { kind: 'help', text: this.root.helpInformation() };
+  }
+
+  parse(argv: readonly string[]): Invocation {
+    const error = this.walk(argv);
+    if (error === undefined) return this.chosen ?? { kind: 'help', text: this.root.helpInformation() };
+    if (error.exitCode === 0 || error.code === 'commander.help') return { kind: 'help', text: this.written.join('') };
+    throw usageError(error, this.definition, argv);
   }
 
   private configure(branch: Branch): Branch {
@@ -163,7 +170,17 @@ class Tree {
   }
 }
 
+/**
+ * The command that argv asks for, found in a tree of those whose words all occur in it: that of all commands takes longer
+ * to make than a list to fetch. What fits in it fits in the other as well; help and errors need the other.
+ */
+function commandOf(definition: ProgramDefinition, argv: readonly string[]): Invocation | undefined {
+  const commands = definition.commands.filter(({ path }) => path.split(' ').every((word) => argv.includes(word)));
+  const tree = new Tree({ ...definition, commands });
+  return tree.walk(argv) === undefined ? tree.chosen : undefined;
+}
+
 /** Throws PXM_USAGE with the nearest known word when argv does not fit. */
 export function parseInvocation(definition: ProgramDefinition, argv: readonly string[]): Invocation {
-  return new Tree(definition).parse(argv);
+  return commandOf(definition, argv) ?? new Tree(definition).parse(argv);
 }

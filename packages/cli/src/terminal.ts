@@ -10,21 +10,7 @@ function write(stream: NodeJS.WriteStream, data: string | Uint8Array): Promise<v
   });
 }
 
-/** Standard input is opened only when a command reads it: an open one keeps the process alive. */
-export class ProcessInput {
-  private opened = false;
-
-  get stream(): NodeJS.ReadStream {
-    this.opened = true;
-    return process.stdin;
-  }
-
-  close(): void {
-    if (this.opened) process.stdin.destroy();
-  }
-}
-
-export function processStreams(input: ProcessInput): Streams {
+export function processStreams(): Streams {
   const { stdout, stderr } = process;
   return {
     out: (text) => void stdout.write(text),
@@ -32,7 +18,7 @@ export function processStreams(input: ProcessInput): Streams {
     outBytes: async (bytes) => await write(stdout, bytes),
     errBytes: async (bytes) => await write(stderr, bytes),
     get stdin() {
-      return input.stream;
+      return process.stdin; // opened only when a command reads it
     },
     outIsTty: stdout.isTTY,
     errIsTty: stderr.isTTY,
@@ -40,6 +26,12 @@ export function processStreams(input: ProcessInput): Streams {
     outWidth: stdout.isTTY ? stdout.columns : undefined,
     errWidth: stderr.isTTY ? stderr.columns : undefined,
   };
+}
+
+/** What was written is with the reader, who may be slow. */
+export async function allSaid(): Promise<void> {
+  const { stdout, stderr } = process;
+  await Promise.all([write(stdout, ''), write(stderr, '')]);
 }
 
 /** Asks on the terminal; undefined when input or output is none. */
