@@ -37,6 +37,12 @@ describe('a compiled program', () => {
     expect([runCompiled(program), said()]).toEqual(['cached', `one ${program}`]);
   });
 
+  it('says words beyond ASCII as they were written', () => {
+    write('größer 中');
+    writeCache();
+    expect([runCompiled(program), said()]).toEqual(['cached', `größer 中 ${program}`]);
+  });
+
   it('runs without a cache', () => {
     write('one');
     expect([runCompiled(program), said()]).toEqual(['compiled', `one ${program}`]);

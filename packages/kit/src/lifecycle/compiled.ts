@@ -3,6 +3,7 @@
  * the time in which a short command starts. The cache counts only for the text, the Node and the kind of processor it was
  * made with. V8 itself looks at its version and flags, and of the text at the length alone (src/snapshot/code-serializer.cc).
  */
+import { isAscii } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -29,7 +30,7 @@ export function cacheFile(program: string): string {
  */
 export function runAndCache(program: string): void {
   const text = textOf(program);
-  const script = new Script(text, { filename: program });
+  const script = new Script(sourceOf(text), { filename: program });
   process.once('exit', () => {
     const code = script.createCachedData();
     writeFileSync(cacheFile(program), Buffer.concat([digestOf(text, code), code]));
@@ -53,16 +54,25 @@ function run(script: Script, program: string): void {
 function compile(program: string): Compiled {
   const text = textOf(program);
   const cachedData = cachedCode(program, text);
-  const script = new Script(text, { filename: program, ...(cachedData === undefined ? {} : { cachedData }) });
+  const script = new Script(sourceOf(text), { filename: program, ...(cachedData === undefined ? {} : { cachedData }) });
   return { script, by: script.cachedDataRejected === false ? 'cached' : 'compiled' };
 }
 
 /** On the first line, so that lines and columns of stack traces stay those of the file, but for its first line. */
-function textOf(program: string): string {
-  return `(function (exports, require, module, __filename, __dirname) { ${readFileSync(program, 'utf8')}\n})`;
+const HEAD = Buffer.from('(function (exports, require, module, __filename, __dirname) { ');
+const TAIL = Buffer.from('\n})');
+
+/** Bytes as long as possible: Node reads a file as text in small pieces, and a digest would make them bytes again. */
+function textOf(program: string): Buffer {
+  return Buffer.concat([HEAD, readFileSync(program), TAIL]);
 }
 
-function cachedCode(program: string, text: string): Buffer | undefined {
+/** Of plain ASCII, which the build writes, V8 uses the bytes as they are. */
+function sourceOf(text: Buffer): string {
+  return text.toString(isAscii(text) ? 'latin1' : 'utf8');
+}
+
+function cachedCode(program: string, text: Buffer): Buffer | undefined {
   let cache: Buffer;
   try {
     cache = readFileSync(cacheFile(program));
@@ -73,6 +83,6 @@ function cachedCode(program: string, text: string): Buffer | undefined {
   return digestOf(text, code).equals(cache.subarray(0, DIGEST_BYTES)) ? code : undefined;
 }
 
-function digestOf(text: string, code: Buffer): Buffer {
+function digestOf(text: Buffer, code: Buffer): Buffer {
   return createHash('sha256').update(`${process.version} ${process.arch}\n`).update(text).update(code).digest();
 }
