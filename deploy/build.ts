@@ -86,17 +86,6 @@ const NATIVE = ['better-sqlite3', 'bindings', 'file-uri-to-path'];
 /** Files of those packages that are needed to run; sources and build leftovers stay behind. */
 const NATIVE_PARTS = ['package.json', 'LICENSE', 'lib', 'build/Release/better_sqlite3.node', 'bindings.js', 'index.js'];
 
-/** CommonJS dependencies inside an ESM bundle still call require, and modules inside a CommonJS bundle ask where they are. */
-const ESM_BANNER =
-  "import { createRequire as pxmgrCreateRequire } from 'node:module'; const require = pxmgrCreateRequire(import.meta.url);";
-
-const ESM = { format: 'esm', banner: { js: ESM_BANNER } } as const;
-const COMMONJS = {
-  format: 'cjs',
-  banner: { js: "const pxmgrUrl = require('node:url').pathToFileURL(__filename).href;" },
-  define: { 'import.meta.url': 'pxmgrUrl' },
-} as const;
-
 function say(line: string): void {
   process.stdout.write(`build: ${line}\n`);
 }
@@ -111,11 +100,15 @@ function writeLauncher({ name, nodeOptions = [], releaseOptions = [], env = [] }
   chmodSync(file, 0o755);
 }
 
+/** CommonJS starts a little sooner than ES modules, and V8 can keep it compiled. Modules in it ask where they are. */
 const SHARED_OPTIONS = {
   absWorkingDir: ROOT,
   bundle: true,
   platform: 'node',
   target: 'node20.19',
+  format: 'cjs',
+  banner: { js: "const pxmgrUrl = require('node:url').pathToFileURL(__filename).href;" },
+  define: { 'import.meta.url': 'pxmgrUrl' },
   logLevel: 'warning',
 } as const satisfies BuildOptions;
 
@@ -126,7 +119,6 @@ async function bundle(program: Program): Promise<void> {
     ...SHARED_OPTIONS,
     entryPoints: [program.entry],
     outfile: join(DIST, file),
-    ...(compiledFor === undefined ? ESM : COMMONJS),
     // grpc-js asks for its loader of .proto files only to serve channelz, which we do not.
     external: ['better-sqlite3', '@grpc/proto-loader'],
     minifyWhitespace: isCompact,
@@ -146,12 +138,11 @@ async function bundle(program: Program): Promise<void> {
 async function compileAhead(name: string, runs: readonly (readonly string[])[]): Promise<void> {
   const make = async (file: string, call: 'runCompiled' | 'runAndCache'): Promise<void> => {
     const contents = [
-      "import { fileURLToPath } from 'node:url';",
       `import { ${call} } from '@pxmgr/kit/lifecycle/compiled';`,
-      `${call}(fileURLToPath(new URL('${name}.cjs', import.meta.url)));`,
+      `${call}(require('node:path').join(__dirname, '${name}.cjs'));`,
     ].join('\n');
     const stdin = { contents, resolveDir: ROOT, sourcefile: `${file}.ts`, loader: 'ts' } as const;
-    await build({ ...SHARED_OPTIONS, stdin, outfile: join(DIST, `${file}.js`), format: 'esm' });
+    await build({ ...SHARED_OPTIONS, stdin, outfile: join(DIST, `${file}.js`) });
   };
   await make(`${name}-cache`, 'runAndCache');
   rmSync(join(DIST, `${name}.cache`), { force: true });
@@ -186,10 +177,10 @@ function copyNative(): void {
 
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
 mkdirSync(DIST, { recursive: true });
-// Says to Node that the .js files here are ES modules wherever the folder is copied to.
+// Says to Node that the .js files here are CommonJS wherever the folder is copied to.
 writeFileSync(
   join(DIST, 'package.json'),
-  `${JSON.stringify({ name: 'pxmgr', version, type: 'module', license: 'AGPL-3.0-or-later' })}\n`,
+  `${JSON.stringify({ name: 'pxmgr', version, type: 'commonjs', license: 'AGPL-3.0-or-later' })}\n`,
 );
 cpSync(join(ROOT, 'LICENSE'), join(DIST, 'LICENSE'));
 

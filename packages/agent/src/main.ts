@@ -53,4 +53,7 @@ function explain(error: unknown): number {
 }
 
 // What was given up at the end of the time for stopping must not keep the process.
-process.exit(await main(process.argv.slice(2)).catch(explain));
+// Not awaited at the top: the program is shipped as CommonJS.
+void main(process.argv.slice(2))
+  .catch(explain)
+  .then((exitCode) => process.exit(exitCode));
