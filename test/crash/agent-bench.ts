@@ -97,16 +97,22 @@ export class AgentBench {
     await this.#channel.call(client, 'cloneContainer', request, LIMIT);
   }
 
-  async verb(
-    order: OrderType,
-    { vmid, guestUid }: Subject,
-    verb: 'start' | 'shutdown' | 'stop' | 'destroy',
-    timeoutSeconds = 2,
-  ) {
+  async verb(order: OrderType, subject: Subject, verb: 'start' | 'shutdown' | 'stop' | 'destroy'): Promise<void> {
+    if (verb === 'shutdown') {
+      await this.shutdown(order, subject, 2);
+      return;
+    }
+    const { vmid, guestUid } = subject;
     const client = this.#channel.client(GuestServiceClient);
     const readiness = { kind: 'none', port: 0, path: '', timeoutSeconds: 0 };
-    const request = { order, vmid, guestUid, readiness, timeoutSeconds, force: verb === 'destroy' };
+    const request = { order, vmid, guestUid, readiness, force: verb === 'destroy' };
     await this.#channel.call(client, `${verb}Container`, request, LIMIT);
+  }
+
+  async shutdown(order: OrderType, { vmid, guestUid }: Subject, timeoutSeconds: number): Promise<void> {
+    const client = this.#channel.client(GuestServiceClient);
+    const request = { order, vmid, guestUid, timeoutSeconds, force: false };
+    await this.#channel.call(client, 'shutdownContainer', request, LIMIT);
   }
 
   async change(order: OrderType, { vmid, guestUid }: Subject, change: ContainerChange['change']): Promise<void> {

@@ -103,7 +103,7 @@ it('a guest that goes down after the agent and pct have died over its shutdown h
   await scenario.prepare(bench, subject);
   setFaults(node.host, [{ at: 'pct shutdown', point: 'before-halt', do: 'delay', delayMs: 600_000 }]);
   const order = bench.newOrder();
-  await bench.verb(order, subject, 'shutdown', 120);
+  await bench.shutdown(order, subject, 120);
   const pct = await waitFor('pct is about to send the signal', WAIT_LIMIT_MS, () =>
     faultsOf(node.host).some(({ done = 0 }) => done > 0)
       ? processesOf(node.host.root).filter(({ argv }) => argv.includes('pct'))

@@ -259,9 +259,14 @@ function asDone(recovery: string, deaths: readonly Point[]): string[] {
 }
 
 /** A guest that may have been told to go down, and does not, is one that takes too long for it. */
-function asFailed({ kind, recovery, problem }: Operation, deaths: readonly Point[]): string[] {
+function asFailed(operation: Operation, deaths: readonly Point[]): string[] {
+  const { kind, recovery, problem } = operation;
   const mayBeTold = kind === 'container.shutdown' && deaths.some(({ killsTool }) => killsTool === true);
-  if (mayBeTold && recovery === 'resumed' && problem?.code === 'PXM_SHUTDOWN_TIMEOUT') return [];
+  const isTooLong = recovery === 'resumed' && problem?.code === 'PXM_SHUTDOWN_TIMEOUT';
+  return mayBeTold && isTooLong ? [] : asUndone(operation);
+}
+
+function asUndone({ recovery, problem }: Operation): string[] {
   const why = [problem?.message ?? 'no problem', ...(problem?.causes ?? [])].join(': ');
   if (recovery !== 'undone') return [`it failed with recovery "${recovery}": ${why}`];
   return problem?.code === 'PXM_INTERRUPTED' ? [] : [`it was undone, with ${problem?.code ?? 'no problem'}`];

@@ -107,6 +107,18 @@ function pendingKeys(config: GuestConfig): string[] {
   return [...new Set([...set, ...env, ...pendingDeletes(config)])].sort();
 }
 
+function memoryOf(text: string | undefined): bigint {
+  return BigInt(wholeNumber(text, { unknown: DEFAULT_MEMORY_MIB })) * MIB;
+}
+
+/** The sizes that a restart brings: what is promised to the guest, though it runs without it. */
+function pendingSizes({ pending }: GuestConfig, waiting: readonly string[]) {
+  return {
+    pendingMemoryBytes: waiting.includes('memory') ? memoryOf(pending.entries.get('memory')) : 0n,
+    pendingCores: wholeNumber(pending.entries.get('cores')),
+  };
+}
+
 /** Where a guest came from, as the agent recorded it. */
 export interface GuestOrigin {
   readonly imageReference: string;
@@ -123,6 +135,7 @@ export function containerDocument(guest: GuestRecord, context: ContainerContext)
   const { config } = guest;
   const value = (key: string): string => config.entries.get(key) ?? '';
   const guestUid = guestUidOf(config) ?? '';
+  const waiting = pendingKeys(config);
   const origin = guestUid === '' ? undefined : context.originOf(guestUid);
   return {
     vmid: guest.vmid,
@@ -131,8 +144,8 @@ export function containerDocument(guest: GuestRecord, context: ContainerContext)
     status: guest.isRunning ? 'running' : 'stopped',
     guestUid,
     cores: wholeNumber(value('cores')),
-    memoryBytes: BigInt(wholeNumber(value('memory'), { unknown: DEFAULT_MEMORY_MIB })) * MIB,
-    swapBytes: BigInt(wholeNumber(value('swap'), { unknown: DEFAULT_MEMORY_MIB })) * MIB,
+    memoryBytes: memoryOf(value('memory')),
+    swapBytes: memoryOf(value('swap')),
     osType: value('ostype'),
     lock: value('lock'),
     template: value('template') === '1',
@@ -145,7 +158,8 @@ export function containerDocument(guest: GuestRecord, context: ContainerContext)
     devices: devices(config),
     addresses: [...guest.addresses].sort(),
     config: storedConfig(config, context.mask),
-    pending: pendingKeys(config),
+    pending: waiting,
+    ...pendingSizes(config, waiting),
     snapshots: [...config.snapshots.keys()].sort(),
     imageReference: origin?.imageReference ?? '',
     imageDigest: origin?.imageDigest ?? '',

@@ -45,6 +45,8 @@ describe('containerDocument', () => {
       template: false,
       tags: ['edge', 'prod'],
       pending: ['memory', 'onboot'],
+      pendingMemoryBytes: 2n * GIB,
+      pendingCores: 0,
       snapshots: ['before-upgrade'],
       addresses: ['192.0.2.11/24', '2001:db8::1/64'],
       description: 'Reverse proxy\nOwner: ops',
@@ -118,6 +120,11 @@ describe('containerDocument', () => {
     });
   });
 
+  it('tells the default that comes back with the next start', () => {
+    const document = containerDocument(guest('memory: 256\n\n[pve:pending]\ncores: 4\ndelete: memory\n'), context);
+    expect(document).toMatchObject({ pendingMemoryBytes: GIB / 2n, pendingCores: 4 });
+  });
+
   it.each(['memory', 'swap', 'cores'])('is there although somebody wrote no number for %s', (key) => {
     for (const value of ['much', '-1', '1.5', '99999999999']) {
       const config = `${key}: ${value}\ndev0: /dev/null,gid=${value}\nnet0: name=eth0,tag=${value}\n[old]\nsnaptime: ${value}\n`;
@@ -163,6 +170,13 @@ describe('vmDocument', () => {
       tags: ['a', 'b'],
     });
     expect(document.config['cipassword']).toMatch(/^hmac:/);
+  });
+
+  it('tells the sizes that wait for a restart', () => {
+    const config = 'memory: 4096\ncores: 2\nsockets: 2\n\n[PENDING]\nmemory: current=8192\nsockets: 4\n';
+    const document = vmDocument(guest(config, { kind: 'vm', vmid: 200, isRunning: true }), context.mask);
+    const sizes = { cores: 4, memoryBytes: 4n * GIB, pendingCores: 8, pendingMemoryBytes: 8n * GIB };
+    expect(document).toMatchObject(sizes);
   });
 
   it.each(['many', '99999999', '1.5'])('is there although it has %s cores', (value) => {

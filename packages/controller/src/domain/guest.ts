@@ -7,8 +7,9 @@ export interface GuestView {
   readonly status: string;
   /** pxmgr's uid of the guest; empty for a guest that pxmgr did not make. */
   readonly guestUid: string;
-  /** 0 = all cores of the node. */
+  /** What it may come to without a further order: the larger of what it has and what it gets at its next start. 0 = all cores of the node. */
   readonly cores: number;
+  /** In the same sense. */
   readonly memoryBytes: number;
   readonly template: boolean;
   readonly protection: boolean;

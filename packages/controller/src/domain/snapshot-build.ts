@@ -138,8 +138,7 @@ function containerView(doc: ContainerDocument, shared: Shared): GuestView {
     name: doc.name,
     status: shared(doc.status),
     guestUid: doc.guestUid,
-    cores: doc.cores,
-    memoryBytes: Number(doc.memoryBytes),
+    ...sizesOf(doc),
     template: doc.template,
     protection: doc.protection,
     lock: shared(doc.lock),
@@ -149,20 +148,29 @@ function containerView(doc: ContainerDocument, shared: Shared): GuestView {
 }
 
 function vmView(doc: VmDocument, shared: Shared): GuestView {
-  const { vmid, name, cores, template } = doc;
+  const { vmid, name, template } = doc;
   return {
     kind: 'vm',
     vmid,
     name,
     status: shared(doc.status),
     guestUid: '',
-    cores,
-    memoryBytes: Number(doc.memoryBytes),
+    ...sizesOf(doc),
     template,
     protection: false,
     lock: shared(doc.lock),
     imageDigest: '',
     devicePaths: NO_PATHS,
+  };
+}
+
+type Sized = Pick<ContainerDocument & VmDocument, 'cores' | 'memoryBytes' | 'pendingCores' | 'pendingMemoryBytes'>;
+
+/** What waits for a restart has been granted: nobody else gets that room. What becomes less is in use until then. */
+function sizesOf(doc: Sized): Pick<GuestView, 'cores' | 'memoryBytes'> {
+  return {
+    cores: doc.pendingCores > countedCores(doc.cores) ? doc.pendingCores : doc.cores,
+    memoryBytes: Math.max(Number(doc.memoryBytes), Number(doc.pendingMemoryBytes)),
   };
 }
 

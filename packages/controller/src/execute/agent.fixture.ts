@@ -27,7 +27,7 @@ import { silentLogger } from '@pxmgr/kit/log/logger';
 import type { Implementation } from '@pxmgr/kit/rpc/handlers';
 import { createRpcServer, type RpcServer } from '@pxmgr/kit/rpc/server';
 import { inventoryObject, type SketchedFleet, uidOf } from '../domain/fleet.fixture.ts';
-import { changed, deviceAt } from './changed-guest.fixture.ts';
+import { changed, changedLater, deviceAt } from './changed-guest.fixture.ts';
 
 /** What becomes of the next operation of a kind. */
 export type Fate =
@@ -68,6 +68,8 @@ export class PlayedAgent {
   volumes: string[] = [];
   /** Whether the inventory hears of what is done. */
   publishes = true;
+  /** What is set of a guest comes with its next start. */
+  letsWait = false;
   readonly #fleet: SketchedFleet;
   readonly #ids = createSequentialIds();
   readonly #kept = new Map<string, Kept>();
@@ -267,7 +269,7 @@ export class PlayedAgent {
         const change = request.change?.change;
         if (change === undefined) throw new Error('a change is needed');
         return on(CHANGE_KINDS[change.$case], (vmid) => {
-          this.#set(vmid, changed(this.#guest(vmid), change));
+          this.#set(vmid, (this.letsWait ? changedLater : changed)(this.#guest(vmid), change));
         })(request);
       },
       execContainer: () => Promise.resolve(),

@@ -28,3 +28,12 @@ export function changed(guest: ContainerDocument, change: AnyChange): Partial<Co
 export function deviceAt(path: string): GuestDevice {
   return GuestDevice.fromPartial({ key: 'dev0', path });
 }
+
+/** The same where a running guest gets its sizes at its next start. */
+export function changedLater(guest: ContainerDocument, change: AnyChange): Partial<ContainerDocument> {
+  if (change.$case !== 'setOptions') return changed(guest, change);
+  const { memoryBytes: pendingMemoryBytes = 0n, cores: pendingCores = 0, ...now } = change.value;
+  const pending = [...(pendingMemoryBytes > 0n ? ['memory'] : []), ...(pendingCores > 0 ? ['cores'] : [])];
+  const value = { ...now, memoryBytes: undefined, cores: undefined };
+  return { ...changed(guest, { ...change, value }), pending, pendingMemoryBytes, pendingCores };
+}

@@ -170,6 +170,20 @@ describe('actions on guests', () => {
     expect(await refusal(set({ memoryBytes: gib(10) }, 'db'))).toBe('planned');
   });
 
+  it('give nobody the room of a size that waits for a restart, whose reservation has ended', async () => {
+    shop.agent('pve1').letsWait = true;
+    expect(await carryOut(set({ memoryBytes: gib(20), cores: 6 }, 'db'))).toBeUndefined();
+    expect(work.records.reservations.active()).toEqual([]);
+    expect(shop.agent('pve1').guests.get(102)).toMatchObject({ memoryBytes: gib(1), pending: ['memory', 'cores'] });
+    expect(await refusal(set({ memoryBytes: gib(20) }))).toBe('PXM_SIZE_UNAVAILABLE');
+    const spec = webSpec({ memoryBytes: gib(20) });
+    await expect(work.planner.planContainer(request({ spec }))).rejects.toMatchObject({
+      code: 'PXM_PLACEMENT_INFEASIBLE',
+    });
+    // What it has been granted it may ask for again.
+    expect(await refusal(set({ memoryBytes: gib(21) }, 'db'))).toBe('planned');
+  });
+
   it('are no plan where the agent would refuse the change', async () => {
     const no = new PxmError('PXM_SNAPSHOT_UNSUPPORTED', { vmid: '101', node: 'pve1', reasons: 'mp0 is a bind mount' });
     shop.agent('pve1').answerDryRuns(no);

@@ -178,14 +178,24 @@ describe('detach', () => {
 
 describe('after a crash', () => {
   it.each([
-    ['attach', attach('/dev/kfd'), { file: 'pct' }, 'dev1: /dev/kfd,gid=993\n', 'gets it at'],
-    ['detach', detach('/dev/ttyUSB0'), 'pct set 101 --delete dev0', 'delete: dev0\n', 'keeps it until'],
-  ] as const)('%s says what waits for a restart, as without one', async (_kind, change, command, pending, words) => {
+    {
+      change: attach('/dev/kfd'),
+      command: 'pct set 101 --dev1 path=/dev/kfd,gid=993,mode=0660',
+      pending: 'dev1: /dev/kfd,gid=993',
+      words: 'gets it at',
+    },
+    {
+      change: detach('/dev/ttyUSB0'),
+      command: 'pct set 101 --delete dev0',
+      pending: 'delete: dev0',
+      words: 'keeps it until',
+    },
+  ])('"$command" says what waits for a restart, as without one', async ({ change, command, pending, words }) => {
     host.setRunning(101);
     const begun = new Promise<void>((reached) => {
       host.runner.expect(command, {
         effect: () => {
-          host.putGuest(101, `${GUEST}\n[pve:pending]\n${pending}`);
+          host.putGuest(101, `${GUEST}\n[pve:pending]\n${pending}\n`);
           reached();
         },
         wait: new Promise(() => undefined),

@@ -111,6 +111,9 @@ export interface ContainerDocument {
   entrypoint: string;
   /** The same snapshots as above, in full, oldest first. */
   snapshotDetails: GuestSnapshot[];
+  /** What it gets at its next start instead of memory_bytes and cores; 0 = nothing waits, or all cores. */
+  pendingMemoryBytes: bigint;
+  pendingCores: number;
 }
 
 export interface ContainerDocument_ConfigEntry {
@@ -170,6 +173,9 @@ export interface VmDocument {
   onBoot: boolean;
   tags: string[];
   config: { [key: string]: string };
+  /** As for a container. */
+  pendingMemoryBytes: bigint;
+  pendingCores: number;
 }
 
 export interface VmDocument_ConfigEntry {
@@ -1354,6 +1360,8 @@ function createBaseContainerDocument(): ContainerDocument {
     description: "",
     entrypoint: "",
     snapshotDetails: [],
+    pendingMemoryBytes: 0n,
+    pendingCores: 0,
   };
 }
 
@@ -1442,6 +1450,15 @@ export const ContainerDocument: MessageFns<ContainerDocument> = {
     }
     for (const v of message.snapshotDetails) {
       GuestSnapshot.encode(v!, writer.uint32(210).fork()).join();
+    }
+    if (message.pendingMemoryBytes !== 0n) {
+      if (BigInt.asUintN(64, message.pendingMemoryBytes) !== message.pendingMemoryBytes) {
+        throw new globalThis.Error("value provided for field message.pendingMemoryBytes of type uint64 too large");
+      }
+      writer.uint32(216).uint64(message.pendingMemoryBytes);
+    }
+    if (message.pendingCores !== 0) {
+      writer.uint32(224).uint32(message.pendingCores);
     }
     return writer;
   },
@@ -1670,6 +1687,22 @@ export const ContainerDocument: MessageFns<ContainerDocument> = {
             message.snapshotDetails.push(GuestSnapshot.decode(reader, reader.uint32()));
             continue;
           }
+          case 27: {
+            if (tag !== 216) {
+              break;
+            }
+
+            message.pendingMemoryBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 28: {
+            if (tag !== 224) {
+              break;
+            }
+
+            message.pendingCores = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1771,6 +1804,16 @@ export const ContainerDocument: MessageFns<ContainerDocument> = {
         : globalThis.Array.isArray(object?.snapshot_details)
         ? object.snapshot_details.map((e: any) => GuestSnapshot.fromJSON(e))
         : [],
+      pendingMemoryBytes: isSet(object.pendingMemoryBytes)
+        ? BigInt(object.pendingMemoryBytes)
+        : isSet(object.pending_memory_bytes)
+        ? BigInt(object.pending_memory_bytes)
+        : 0n,
+      pendingCores: isSet(object.pendingCores)
+        ? globalThis.Number(object.pendingCores)
+        : isSet(object.pending_cores)
+        ? globalThis.Number(object.pending_cores)
+        : 0,
     };
   },
 
@@ -1860,6 +1903,12 @@ export const ContainerDocument: MessageFns<ContainerDocument> = {
     if (message.snapshotDetails?.length) {
       obj.snapshotDetails = message.snapshotDetails.map((e) => GuestSnapshot.toJSON(e));
     }
+    if (message.pendingMemoryBytes !== 0n) {
+      obj.pendingMemoryBytes = message.pendingMemoryBytes.toString();
+    }
+    if (message.pendingCores !== 0) {
+      obj.pendingCores = Math.round(message.pendingCores);
+    }
     return obj;
   },
 
@@ -1904,6 +1953,10 @@ export const ContainerDocument: MessageFns<ContainerDocument> = {
     message.description = object.description ?? "";
     message.entrypoint = object.entrypoint ?? "";
     message.snapshotDetails = object.snapshotDetails?.map((e) => GuestSnapshot.fromPartial(e)) || [];
+    message.pendingMemoryBytes = (object.pendingMemoryBytes !== undefined && object.pendingMemoryBytes !== null)
+      ? BigInt(object.pendingMemoryBytes)
+      : 0n;
+    message.pendingCores = object.pendingCores ?? 0;
     return message;
   },
 };
@@ -2600,6 +2653,8 @@ function createBaseVmDocument(): VmDocument {
     onBoot: false,
     tags: [],
     config: {},
+    pendingMemoryBytes: 0n,
+    pendingCores: 0,
   };
 }
 
@@ -2638,6 +2693,15 @@ export const VmDocument: MessageFns<VmDocument> = {
     globalThis.Object.entries(message.config).forEach(([key, value]: [string, string]) => {
       VmDocument_ConfigEntry.encode({ key: key as any, value }, writer.uint32(82).fork()).join();
     });
+    if (message.pendingMemoryBytes !== 0n) {
+      if (BigInt.asUintN(64, message.pendingMemoryBytes) !== message.pendingMemoryBytes) {
+        throw new globalThis.Error("value provided for field message.pendingMemoryBytes of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.pendingMemoryBytes);
+    }
+    if (message.pendingCores !== 0) {
+      writer.uint32(96).uint32(message.pendingCores);
+    }
     return writer;
   },
 
@@ -2737,6 +2801,22 @@ export const VmDocument: MessageFns<VmDocument> = {
             }
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.pendingMemoryBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.pendingCores = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2784,6 +2864,16 @@ export const VmDocument: MessageFns<VmDocument> = {
           {},
         )
         : {},
+      pendingMemoryBytes: isSet(object.pendingMemoryBytes)
+        ? BigInt(object.pendingMemoryBytes)
+        : isSet(object.pending_memory_bytes)
+        ? BigInt(object.pending_memory_bytes)
+        : 0n,
+      pendingCores: isSet(object.pendingCores)
+        ? globalThis.Number(object.pendingCores)
+        : isSet(object.pending_cores)
+        ? globalThis.Number(object.pending_cores)
+        : 0,
     };
   },
 
@@ -2825,6 +2915,12 @@ export const VmDocument: MessageFns<VmDocument> = {
         });
       }
     }
+    if (message.pendingMemoryBytes !== 0n) {
+      obj.pendingMemoryBytes = message.pendingMemoryBytes.toString();
+    }
+    if (message.pendingCores !== 0) {
+      obj.pendingCores = Math.round(message.pendingCores);
+    }
     return obj;
   },
 
@@ -2853,6 +2949,10 @@ export const VmDocument: MessageFns<VmDocument> = {
       },
       {},
     );
+    message.pendingMemoryBytes = (object.pendingMemoryBytes !== undefined && object.pendingMemoryBytes !== null)
+      ? BigInt(object.pendingMemoryBytes)
+      : 0n;
+    message.pendingCores = object.pendingCores ?? 0;
     return message;
   },
 };
