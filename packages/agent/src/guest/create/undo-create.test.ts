@@ -204,6 +204,30 @@ describe('recovery of a create that the agent did not live to end', () => {
     });
   });
 
+  describe.each([
+    ['container', 'lxc', 'rootfs: local:101/vm-101-disk-1.raw,size=4G\n'],
+    ['VM', 'qemu', 'scsi0: local:101/vm-101-disk-1.raw,size=4G\n'],
+  ])('somebody gave its id to a %s on this node', (what, type, config) => {
+    it('its volumes are no matter, and the one that it does not name is told and kept', async () => {
+      const operation = await dieIn(() => {
+        for (const volume of ['vm-101-disk-0.raw', 'vm-101-disk-1.raw', 'vm-101-disk-10.raw']) putVolume(host, volume);
+        host.write('etc/pve/.vmlist', `{"version":9,"ids":{"101":{"node":"pve1","type":"${type}","version":9}}}`);
+        const folder = type === 'lxc' ? 'lxc' : 'qemu-server';
+        host.write(
+          `etc/pve/nodes/pve1/${folder}/101.conf`,
+          `name: theirs\n${config}unused0: local:101/vm-101-disk-10.raw\n`,
+        );
+      });
+      expect(operation).toMatchObject({
+        recovery: 'undone',
+        warnings: [
+          `volume local:101/vm-101-disk-0.raw on pve1 may be left of what was interrupted: ${what} 101 is on pve1 by now, and does not name it; if nothing uses it there, remove it with "pvesm free local:101/vm-101-disk-0.raw"`,
+        ],
+      });
+      expect(host.runner.calls.filter((call) => call.file === 'pvesm')).toEqual([]);
+    });
+  });
+
   const theirsElsewhere = (): void => {
     host.write('etc/pve/.vmlist', '{"version":9,"ids":{"101":{"node":"pve2","type":"lxc","version":9}}}');
     host.write('etc/pve/nodes/pve2/lxc/101.conf', 'hostname: theirs\n');

@@ -33,9 +33,9 @@ export async function undoCreate(parts: GuestParts, made: HalfMade, work: Work):
 async function removeWhatIsOurs(parts: GuestParts, made: HalfMade, work: Work): Promise<void> {
   const found = identify(parts.files.config(made.vmid), made);
   if (found === 'absent') parts.files.requireNotMoved(made);
-  // Somebody else has the id by now, here or on another node: its volumes are not ours to free.
+  // Somebody else has the id by now, here or on another node: its volumes are not ours to free, ours may be beside them.
   if (found === 'foreign' || (found === 'absent' && readVmlist(parts.paths).guests.has(made.vmid))) {
-    if (found === 'absent') await endLeftVolumes(parts, made, work);
+    await endLeftVolumes(parts, made, work);
     return;
   }
   if (found !== 'absent') {
@@ -98,7 +98,10 @@ async function freeVolumes(parts: GuestParts, made: HalfMade, work: Work): Promi
   const { vmid } = made;
   for (const storage of made.storages) {
     for (const volumeId of await listVolumes(parts, { storage, vmid }, work)) {
-      if (parts.files.text(vmid) !== undefined || readVmlist(parts.paths).guests.has(vmid)) return;
+      if (parts.files.text(vmid) !== undefined || readVmlist(parts.paths).guests.has(vmid)) {
+        await endLeftVolumes(parts, made, work);
+        return;
+      }
       await freeVolume(parts, { storage, vmid, volumeId }, work);
     }
   }
