@@ -8,7 +8,8 @@ import { freePorts } from './ports.ts';
 import { bundle, type StandDir } from './stand-dir.ts';
 import { waitFor } from './wait.ts';
 
-const START_LIMIT_MS = 30_000;
+/** Only a stuck one reaches it, however slow the machine is. */
+const START_LIMIT_MS = 60_000;
 
 export class ControllerProcess {
   readonly configFile: string;

@@ -1,5 +1,5 @@
 /** One stand-in Proxmox host with a real agent process on it. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { installTools } from '@pxmgr/sim/door/exec';
 import { createHost } from '@pxmgr/sim/fleet/new-host';
@@ -11,7 +11,8 @@ import { freePorts } from './ports.ts';
 import { bundle, launcher, type StandDir, SYSTEM_PATH } from './stand-dir.ts';
 import { waitFor } from './wait.ts';
 
-const START_LIMIT_MS = 30_000;
+/** A start takes as long as the machine, or the line to it, is slow; only a stuck one reaches it. */
+const START_LIMIT_MS = 60_000;
 
 export interface NodeOptions {
   readonly dir: StandDir;
@@ -25,12 +26,19 @@ export interface NodeOptions {
   readonly network?: Network;
 }
 
-/** From the controller to the agent, and from the agent to the bus. */
-export type Stretch = 'agent' | 'bus';
+/** From the controller to the agent, from the agent to the bus, and from everybody to the registry. */
+export type Stretch = 'agent' | 'bus' | 'registry';
 
 /** Gives the port that leads to another one. */
 export interface Network {
   forward(port: number, stretch: Stretch): Promise<number>;
+}
+
+interface NodeView {
+  readonly name: string;
+  readonly presence: string;
+  readonly generation: number;
+  readonly cpuCores?: number;
 }
 
 export class NodeProcess {
@@ -40,6 +48,8 @@ export class NodeProcess {
   readonly commandLog: string;
   private readonly options: NodeOptions;
   private daemon: Daemon | undefined;
+  /** The start counter of the agent before its last start. */
+  private generationBefore = 0n;
   /** The part of the cluster file system that notices writes to /etc/pve and keeps counters and figures. */
   private watcher: Daemon | undefined;
 
@@ -133,13 +143,14 @@ export class NodeProcess {
     writeFileSync(file, JSON.stringify({ ...membership, natsUrl: url.toString() }), { mode: 0o600 });
   }
 
-  /** Starts the agent; returns when it takes orders and the controller sees it up. */
+  /** Starts the agent; returns when it takes orders and the controller has heard of this start. */
   async start(): Promise<void> {
     this.startOnly();
     await this.waitUp();
   }
 
   startOnly(): void {
+    this.generationBefore = this.generation();
     const { preload } = this.options;
     // Its launcher holds settings of Node that are part of how it is shipped.
     const program =
@@ -166,20 +177,24 @@ export class NodeProcess {
     return result.stderr;
   }
 
+  /** An agent that was killed counts as up for a while: what the controller knows has to come from the one that runs. */
   async waitUp(): Promise<void> {
-    // The controller sees an agent that was killed as up for a while.
     await this.daemon?.line(/serving the controller/, START_LIMIT_MS);
     await waitFor(`${this.name} is up`, START_LIMIT_MS, async () => {
       if (this.daemon?.ended !== undefined)
         throw new Error(`the agent on ${this.name} ended; see ${this.daemon.logFile}`);
-      const nodes = await this.options.controller.cli.json<{ name: string; presence: string; cpuCores?: number }[]>([
-        'node',
-        'list',
-      ]);
-      return nodes.some((node) => node.name === this.name && node.presence === 'up' && (node.cpuCores ?? 0) > 0)
-        ? true
-        : undefined;
+      const nodes = await this.options.controller.cli.json<NodeView[]>(['node', 'list']);
+      const node = nodes.find(({ name }) => name === this.name);
+      if (node === undefined || BigInt(node.generation) <= this.generationBefore) return undefined;
+      return node.presence === 'up' && (node.cpuCores ?? 0) > 0 ? true : undefined;
     });
+  }
+
+  /** What the agent counts its starts with; 0 before the first, and where the file was damaged. */
+  private generation(): bigint {
+    const file = join(this.stateDir, 'generation');
+    const text = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
+    return /^\d+$/.test(text) ? BigInt(text) : 0n;
   }
 
   /** A command of the host itself, as an administrator would type it there. */

@@ -10,7 +10,7 @@ import type { Trio } from '../support/trio.ts';
 import { TEST_LIMIT_MS, type TestFleet, WAIT_LIMIT_MS } from './fleet.ts';
 import { type Cut, Scene, STANDS_STILL, UNPACKING, VICTIM } from './scene.ts';
 
-vi.setConfig({ testTimeout: TEST_LIMIT_MS, hookTimeout: 2 * TEST_LIMIT_MS });
+vi.setConfig({ testTimeout: 2 * TEST_LIMIT_MS, hookTimeout: 2 * TEST_LIMIT_MS });
 
 let scene: Scene;
 let trio: Trio;

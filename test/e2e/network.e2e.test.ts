@@ -8,7 +8,7 @@ import { TEMPLATE } from '../support/small-template.ts';
 import { TEST_LIMIT_MS, WAIT_LIMIT_MS } from './fleet.ts';
 import { Scene, UNPACKING, VICTIM } from './scene.ts';
 
-vi.setConfig({ testTimeout: TEST_LIMIT_MS, hookTimeout: 2 * TEST_LIMIT_MS });
+vi.setConfig({ testTimeout: 2 * TEST_LIMIT_MS, hookTimeout: 2 * TEST_LIMIT_MS });
 
 let scene: Scene;
 

@@ -23,6 +23,8 @@ export interface Bus {
   readonly jetstream: JetStreamClient;
 }
 
+/** Greeting, TLS and proof of identity take five times the line's delay, and what a busy machine adds. */
+const CONNECT_MS = 20_000;
 const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 15_000;
 
@@ -45,7 +47,7 @@ function optionsOf(settings: BusSettings, credentials: Credentials): ConnectionO
     reconnectJitterTLS: 2_000,
     pingInterval: 10_000,
     maxPingOut: 2,
-    timeout: 5_000,
+    timeout: CONNECT_MS,
     ignoreAuthErrorAbort: true,
   };
 }

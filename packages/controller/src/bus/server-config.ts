@@ -30,7 +30,8 @@ tls {
   cert_file: ${quote(tls.certFile)}
   key_file: ${quote(tls.keyFile)}
   ca_file: ${quote(tls.caFile)}
-  timeout: 5
+  # It runs from the greeting on: over a line of a second each way four are gone before the handshake ends.
+  timeout: 15
 }
 jetstream {
   store_dir: ${quote(settings.storeDir)}
