@@ -153,8 +153,6 @@ function isClear(code: string): boolean {
   return ['PXM_DISK_FAILED', 'PXM_DISK_FULL', 'PXM_STORAGE_FULL', 'PXM_INTERRUPTED'].includes(code);
 }
 
-const SETTLE_MS = 10_000;
-
 /** A record of a guest that is gone stays until the next one is written. */
 const MAY_STAY = /^gone: agent: record of it$/;
 
@@ -172,5 +170,5 @@ async function unexpected(
     ];
   };
   const isClean = (): true | undefined => (look().length === 0 ? true : undefined);
-  return await waitFor('the host is as it should be', SETTLE_MS, isClean).then(() => [], look);
+  return await waitFor('the host is as it should be', WAIT_LIMIT_MS, isClean).then(() => [], look);
 }

@@ -67,7 +67,7 @@ describe('a journal whose unsynced end a power cut took', () => {
     const point = {
       name: 'pct create dies, and the end of the journal is lost',
       sort: '',
-      tool: { at: 'pct create', point: 'before-config', do: 'delay', delayMs: 60_000 } as const,
+      tool: { at: 'pct create', point: 'before-config', do: 'hang' } as const,
       killsTool: true,
     };
     const recover = async (): Promise<void> => {

@@ -94,7 +94,11 @@ describe('a start whose command is killed after the fork', () => {
 
 /** Takes the rules away after a while, from a thread of its own: the tool's stands still. */
 const RELEASE = `const { workerData } = require('node:worker_threads');
-setTimeout(() => require('node:fs').writeFileSync(workerData.file, '[]'), workerData.ms * 10);`;
+const { renameSync, writeFileSync } = require('node:fs');
+setTimeout(() => {
+  writeFileSync(workerData.file + '.new', '[]');
+  renameSync(workerData.file + '.new', workerData.file);
+}, workerData.ms * 10);`;
 
 describe('a death in the middle of a write', () => {
   it('leaves half a file under its temporary name and the config as it was', async () => {

@@ -29,6 +29,7 @@ export interface FaultRule {
   /** How often it applies; default 1, 0 = for ever. */
   readonly times?: number;
   readonly do: FaultAction;
+  /** Of `delay`; and how long a tool that hung stands on when it is let go. */
   readonly delayMs?: number;
   /** Text of the failure, for `fail`. */
   readonly message?: string;
@@ -72,7 +73,8 @@ export async function reach(host: Host, point: FaultPointName): Promise<void> {
     case 'delay':
       return wait(rule.delayMs ?? DELAY_MS, signal);
     case 'hang':
-      return waitForRelease(host, point, signal);
+      await waitForRelease(host, point, signal);
+      return wait(rule.delayMs ?? 0, signal);
     case 'die-worker':
       currentCall()?.worker?.death.abort();
       return never();
@@ -102,8 +104,10 @@ export function reachNow(host: Host, point: FaultPointName): void {
   const rule = take(host, point);
   if (rule === undefined) return;
   if (rule.do === 'delay') pause(rule.delayMs ?? DELAY_MS);
-  else if (rule.do === 'hang') while (isHeld(host, point)) pause(RELEASE_LOOK_MS);
-  else act(rule, point);
+  else if (rule.do === 'hang') {
+    while (isHeld(host, point)) pause(RELEASE_LOOK_MS);
+    pause(rule.delayMs ?? 0);
+  } else act(rule, point);
 }
 
 function pause(ms: number): void {

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { setFaults, setSwitches } from '../call/fault.ts';
+import { faultsOf, setFaults, setSwitches } from '../call/fault.ts';
 import { makeHost, runTool, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
 
 let node: TestHost;
@@ -65,7 +65,8 @@ describe('create', () => {
     const made = runTool(node.host, ['pct', 'create', '103', SMALL_TEMPLATE, '--rootfs', 'local:0.05'], {
       signal: stop.signal,
     });
-    await expect.poll(() => readdirSync(node.host.path('/var/lib/vz/images'))).toEqual(['103']);
+    await expect.poll(() => faultsOf(node.host)[0]?.done).toBe(1);
+    expect(readdirSync(node.host.path('/var/lib/vz/images'))).toEqual(['103']);
     stop.abort();
     const { status, stderr } = await made;
     expect(status).toBe(255);
