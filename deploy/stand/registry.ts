@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Runner } from '@pxmgr/kit/exec/command';
 import { registerSecret } from '@pxmgr/kit/log/redact';
 import { Daemon } from './daemon.ts';
+import type { Network } from './node.ts';
 
 const START_LIMIT_MS = 20_000;
 
@@ -12,6 +13,8 @@ export interface RegistryOptions {
   readonly runner: Runner;
   readonly user: string;
   readonly password: string;
+  /** What lies between it and everybody; nothing: the machine itself. */
+  readonly network?: Network;
 }
 
 export class Registry {
@@ -43,7 +46,8 @@ export class Registry {
       logFile: join(dir, 'registry.log'),
     });
     const line = await daemon.line(/listening on 127\.0\.0\.1:\d+/, START_LIMIT_MS);
-    const address = /127\.0\.0\.1:\d+/.exec(line)?.[0] ?? '';
+    const port = Number(/127\.0\.0\.1:(\d+)/.exec(line)?.[1]);
+    const address = `127.0.0.1:${(await options.network?.forward(port, 'registry')) ?? port}`;
     const registry = new Registry(daemon, dir, address);
     writeAuthFile(registry.authFile, { ...options, address });
     return registry;
@@ -54,17 +58,7 @@ export class Registry {
     return join(this.dir, 'data');
   }
 
-  /** Connections are taken by the kernel and nobody answers, as with an overloaded registry. */
-  pause(): void {
-    process.kill(this.daemon.pid, 'SIGSTOP');
-  }
-
-  resume(): void {
-    process.kill(this.daemon.pid, 'SIGCONT');
-  }
-
   async stop(): Promise<void> {
-    if (this.daemon.ended === undefined) this.resume();
     await this.daemon.stop();
   }
 }

@@ -30,6 +30,7 @@ export interface FleetOptions {
   readonly runtime: 'played' | 'here';
   readonly agent?: Readonly<Record<string, unknown>>;
   readonly registryPassword?: string;
+  readonly registryNetwork?: Network;
   /** What else a host has from the beginning. */
   readonly furnish?: (node: NodeProcess) => Promise<void>;
   /** Programs that faults are to strike. */
@@ -106,6 +107,7 @@ export class TestFleet {
       runner: dir.runner,
       user: 'tester',
       password: options.registryPassword ?? randomBytes(12).toString('hex'),
+      ...(options.registryNetwork === undefined ? {} : { network: options.registryNetwork }),
     });
     const preloads = new Map<FaultyProgram, Preload>();
     for (const program of options.faulty ?? []) preloads.set(program, await Preload.build(dir.root, program));

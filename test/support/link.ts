@@ -42,7 +42,7 @@ export class Link {
     return (server.address() as AddressInfo).port;
   }
 
-  /** Both stretches, or one alone. */
+  /** Both stretches between a node and the controller, or those that are named. */
   cut(...stretches: readonly Stretch[]): void {
     for (const stretch of stretches.length === 0 ? (['agent', 'bus'] as const) : stretches) this.#cut.add(stretch);
     for (const { stretch, near, far } of this.#pairs)
