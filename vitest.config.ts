@@ -43,6 +43,8 @@ export default defineConfig(({ mode }) => ({
   test: {
     projects: mode === 'soak' ? [soak] : [...unit, ...tree, integration],
     environment: 'node',
+    // A second, which is the default, is less than a loaded machine may stand still.
+    expect: { poll: { timeout: 20_000 } },
     // Much of the time is spent waiting for real processes: every core works, none is kept back.
     maxWorkers: '100%',
     clearMocks: true,

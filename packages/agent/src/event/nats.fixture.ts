@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { INVENTORY_FILTER, INVENTORY_STREAM, MANIFEST_FILTER } from '@pxmgr/contract';
 import { InventoryMessage } from '@pxmgr/contract/event';
+import { systemClock } from '@pxmgr/kit/clock';
 import type { RunningCommand } from '@pxmgr/kit/exec/command';
 import { createRunner } from '@pxmgr/kit/exec/run';
 import { silentLogger } from '@pxmgr/kit/log/logger';
@@ -92,12 +93,16 @@ export class TestNats {
   }
 }
 
-/** Waits for a state with a limit of ten seconds; `what` is for the failure. */
+/** Only what never happens reaches it, however slow the machine is. */
+const UNTIL_MS = 20_000;
+
+/** Waits for a state; `what` is for the failure. */
 export async function until<T>(what: string, probe: () => T | undefined | Promise<T | undefined>): Promise<T> {
-  for (let tries = 0; tries < 500; tries += 1) {
+  const end = systemClock.monotonicMs() + UNTIL_MS;
+  for (;;) {
     const value = await probe();
     if (value !== undefined && value !== false) return value;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    if (systemClock.monotonicMs() > end) throw new Error(`did not happen: ${what}`);
+    await systemClock.sleep(20);
   }
-  throw new Error(`did not happen: ${what}`);
 }

@@ -7,7 +7,7 @@ import { ContainerSpec, type ImageDocument, type ImageSource } from '@pxmgr/cont
 import { createIdSource, systemClock } from '@pxmgr/kit/clock';
 import type { Command } from '@pxmgr/kit/exec/command';
 import { ScriptedRunner } from '@pxmgr/kit/exec/scripted';
-import { onTestFinished } from 'vitest';
+import { onTestFinished, vi } from 'vitest';
 import { Cluster } from '../host/cluster.ts';
 import { HostPaths } from '../host/paths.ts';
 import { TemplateStore } from '../image/template-store.ts';
@@ -25,6 +25,8 @@ import { RunState } from './run-state.ts';
 export const DIGEST = `sha256:${'ab'.repeat(32)}`;
 export const UID = '0123456789abcdef0123456789abcdef';
 const NODE = 'pve1';
+/** Who does not wait for quorum is done by then. */
+const UNTIL_QUORUM_MS = 200;
 
 export interface FixtureHost {
   readonly root: string;
@@ -37,6 +39,8 @@ export interface FixtureHost {
   setRunning(...vmids: number[]): void;
   /** The node is one of a cluster from now on, with quorum or without. */
   setQuorate(isQuorate: boolean): void;
+  /** It has lost quorum, and has it again a moment after somebody has found that. */
+  loseQuorum(): void;
   /** A task that has begun now and is no more; its log ends with `end`, or without a verdict when that is empty. */
   putTask(type: string, vmid: number, end: string): void;
   newStore(rules?: ReadonlyMap<string, RecoveryRule>): OperationStore;
@@ -94,6 +98,10 @@ export async function makeHost(): Promise<FixtureHost> {
     clock: systemClock,
     gpus: () => Promise.resolve([]),
   };
+  const setQuorate = (isQuorate: boolean): void => {
+    const members = { nodename: NODE, cluster: { name: 'c', quorate: isQuorate ? 1 : 0 } };
+    write('etc/pve/.members', JSON.stringify(members));
+  };
   let tasks = 0;
   const active: string[] = [];
   return {
@@ -117,9 +125,14 @@ export async function makeHost(): Promise<FixtureHost> {
         vmids.map((vmid) => `0: 00000002 00000000 00010000 0001 01 1 @/var/lib/lxc/${vmid}/command\n`).join(''),
       );
     },
-    setQuorate: (isQuorate) => {
-      const cluster = { name: 'c', quorate: isQuorate ? 1 : 0 };
-      write('etc/pve/.members', JSON.stringify({ nodename: NODE, cluster }));
+    setQuorate,
+    loseQuorum: () => {
+      setQuorate(false);
+      const asked = vi.spyOn(cluster, 'quorate').mockImplementation(() => {
+        asked.mockRestore();
+        setTimeout(setQuorate, UNTIL_QUORUM_MS, true);
+        return cluster.quorate();
+      });
     },
     putTask: (type, vmid, end) => {
       tasks += 1;

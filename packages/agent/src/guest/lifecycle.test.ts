@@ -278,10 +278,7 @@ describe('a destroy on a node that loses its cluster', () => {
       effect: () => {
         note();
         host.putGuest(101, 'lock: destroyed\n');
-        host.setQuorate(false);
-        setTimeout(() => {
-          host.setQuorate(true);
-        }, 1200);
+        host.loseQuorum();
       },
     });
     host.runner.expect('pct unlock 101', { effect: note });

@@ -149,7 +149,8 @@ export function failure(code: string): Problem {
   return { code, message: `it failed with ${code}`, hint: '', fields: {}, causes: [] };
 }
 
-const PATIENCE_MS = 10_000;
+/** Only what never happens reaches it, however slow the machine is. */
+const PATIENCE_MS = 20_000;
 
 /** Follows the operation to its end and returns it with all its events. */
 export async function finish(work: Work, id: string): Promise<{ record: OperationRecord; events: OperationEvent[] }> {

@@ -7,6 +7,8 @@ import type { Command, Runner } from './command.ts';
 import { commandFailed, expectSuccess } from './failure.ts';
 import { createRunner } from './run.ts';
 
+/** By then a script has set its trap, also where the machine is slow. */
+const READY_MS = 2000;
 const PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
 let folder = '';
 let runner: Runner;
@@ -119,14 +121,14 @@ describe('run', () => {
 describe('ending a process', () => {
   it('sends SIGTERM at the deadline and lets the program clean up', async () => {
     const tool = await script(`trap 'echo cleaned; exit 9' TERM\nwhile :; do sleep 0.05; done`);
-    const result = await runner.run(command(tool, [], { timeoutMs: 300 }));
+    const result = await runner.run(command(tool, [], { timeoutMs: READY_MS }));
     expect(result).toMatchObject({ timedOut: true, cancelled: false, exitCode: 9, stdout: 'cleaned\n' });
     expect(commandFailed(result).code).toBe('PXM_COMMAND_TIMEOUT');
   });
 
   it('sends SIGKILL when SIGTERM is ignored', async () => {
     const tool = await script(`trap '' TERM\necho ready\nwhile :; do sleep 0.05; done`);
-    const result = await runner.run(command(tool, [], { timeoutMs: 300, killGraceMs: 200 }));
+    const result = await runner.run(command(tool, [], { timeoutMs: READY_MS, killGraceMs: 200 }));
     expect(result).toMatchObject({ timedOut: true, signal: 'SIGKILL', exitCode: null });
   });
 

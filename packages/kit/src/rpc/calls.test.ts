@@ -73,11 +73,11 @@ describe('errors and limits', () => {
     });
     const abort = new AbortController();
     const call = getNode(channel, { signal: abort.signal });
-    await expect.poll(() => started, { timeout: 5000 }).toBe(2);
+    await expect.poll(() => started).toBe(2);
     abort.abort();
     await expect(call).rejects.toMatchObject({ code: 'PXM_CANCELLED' });
-    await expect.poll(() => reasons.length, { timeout: 5000 }).toBe(2);
-    await expect.poll(() => server.activeCalls, { timeout: 5000 }).toBe(0);
+    await expect.poll(() => reasons.length).toBe(2);
+    await expect.poll(() => server.activeCalls).toBe(0);
   });
 
   it('streams both ways with back-pressure and reports a failure after the messages', async () => {
@@ -148,7 +148,7 @@ describe('errors and limits', () => {
       expect(message).toEqual({ event: undefined });
       break;
     }
-    await expect.poll(() => ended, { timeout: 5000 }).toBe(1);
+    await expect.poll(() => ended).toBe(1);
     const second = (async () => {
       let stopped = false;
       for await (const _message of channel.callStream(client, 'watchOperation', { id: 'x', afterSeq: 0n })) {

@@ -106,10 +106,7 @@ describe('attach', () => {
     host.runner.expect(`pct set 101 --dev1 path=${RENDER},gid=993,mode=0660`, {
       effect: () => {
         host.putGuest(101, GUEST.replace('hostname', `dev1: ${RENDER},gid=993,mode=0660\nhostname`));
-        host.setQuorate(false);
-        setTimeout(() => {
-          host.setQuorate(true);
-        }, 100);
+        host.loseQuorum();
       },
     });
     expect(await run(attach(RENDER))).toMatchObject({

@@ -70,10 +70,7 @@ describe('recovery of a create that the agent did not live to end', () => {
       stderr: "unable to open file '/etc/pve/nodes/pve1/lxc/101.conf.tmp.1' - Permission denied\n",
       effect: () => {
         note();
-        host.setQuorate(false);
-        setTimeout(() => {
-          host.setQuorate(true);
-        }, 1200);
+        host.loseQuorum();
       },
     });
     host.runner.expect('pct unlock 101', { effect: note });
@@ -85,10 +82,7 @@ describe('recovery of a create that the agent did not live to end', () => {
     });
     const operation = await dieIn(() => {
       host.putGuest(101, 'lock: create\n');
-      host.setQuorate(false);
-      setTimeout(() => {
-        host.setQuorate(true);
-      }, 1200);
+      host.loseQuorum();
     });
     expect(operation).toMatchObject({ state: OperationState.OPERATION_STATE_FAILED, recovery: 'undone' });
     expect(operation.warnings).toContainEqual(expect.stringContaining('no quorum'));
@@ -243,10 +237,7 @@ describe('recovery of a create that the agent did not live to end', () => {
         effect: () => {
           dropVolume(host, volume);
           runWithQuorum.push(host.parts.cluster.quorate());
-          host.setQuorate(false);
-          setTimeout(() => {
-            host.setQuorate(true);
-          }, 100);
+          host.loseQuorum();
         },
       });
     const operation = await dieIn(() => {
