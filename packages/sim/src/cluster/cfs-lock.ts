@@ -24,7 +24,7 @@ export interface CfsLock {
   readonly say: (text: string) => void;
 }
 
-export async function withCfsLock<T>(lock: CfsLock, section: () => T): Promise<T> {
+export async function withCfsLock<T>(lock: CfsLock, section: () => T | Promise<T>): Promise<T> {
   const folder = lock.host.clusterPath('priv/lock', lock.id);
   for (let tries = 0; !take(lock.host, folder); tries++) {
     if (tries === TRIES) throw refusal(lock);
@@ -32,7 +32,7 @@ export async function withCfsLock<T>(lock: CfsLock, section: () => T): Promise<T
     await sleep(scaledWait(lock.host, 1000));
   }
   try {
-    return section();
+    return await section();
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

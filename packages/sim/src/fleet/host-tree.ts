@@ -5,6 +5,7 @@ import { registerMember } from '../cluster/pmxcfs.ts';
 import { linkPve, SHARED_FOLDERS } from '../cluster/pve-links.ts';
 import { writeFileAtomicSync } from '../file/sim-file.ts';
 import type { Host } from '../host/host.ts';
+import { requiredOptions } from '../schema/schema-data.ts';
 import { formatStorageCfg, type Storage } from '../text/storage-cfg.ts';
 
 const DIRECTORIES = [
@@ -57,7 +58,7 @@ function buildPve(host: Host, storages: readonly Storage[] | undefined): void {
     mkdirSync(join(shared, 'nodes', host.name, kind), { recursive: true });
   writeFileAtomicSync(join(shared, 'nodes', host.name, 'pve-ssl.pem'), certificate(host), 0o640);
   if (storages !== undefined && !existsSync(join(shared, 'storage.cfg'))) {
-    writeFileAtomicSync(join(shared, 'storage.cfg'), formatStorageCfg(storages), 0o640);
+    writeFileAtomicSync(join(shared, 'storage.cfg'), formatStorageCfg(storages, requiredOptions), 0o640);
   }
   linkPve(host);
   registerMember(host);

@@ -1,7 +1,7 @@
 /** move-volume to another container: a rename on the storage and two configs (pve-container src/PVE/API2/LXC.pm move_volume). */
 import { deathSignal } from '../call/call.ts';
 import { ToolError } from '../call/tool.ts';
-import { findGuest } from '../cluster/pmxcfs.ts';
+import { findGuest, syncCluster } from '../cluster/pmxcfs.ts';
 import { runTask, type Task } from '../cluster/task.ts';
 import { applyChange, hasTemplateMark } from '../guest/change.ts';
 import { loadConfig, requireUnlocked, storeConfig, withGuestLock } from '../guest/config-store.ts';
@@ -69,6 +69,7 @@ function refuse(reason: string): never {
 function checkedMove(verb: Verb, from: string, to: Target): Move {
   const { host, vmid, io } = verb;
   checkKeys(from, to.key);
+  syncCluster(host);
   const nodes = [vmid, to.vmid].map((id) => findGuest(host, id)?.node ?? refuse(`could not find CT ${id}`));
   if (nodes[0] !== nodes[1])
     refuse(`Both containers need to be on the same node (${nodes[0] ?? ''} != ${nodes[1] ?? ''})`);

@@ -2,7 +2,7 @@
  * Snapshots, copies, templates and moves beside what the recordings show (pve-guest-common src/PVE/AbstractConfig.pm,
  * pve-container src/PVE/API2/LXC.pm and src/PVE/LXC/Config.pm).
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeHost, type Ran, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
 import { createPool } from '../pool/pools.ts';
@@ -172,6 +172,24 @@ describe('a template', () => {
 });
 
 describe('a move', () => {
+  it.each([
+    [
+      'local',
+      '/var/lib/vz/images/110/vm-110-disk-1.raw',
+      "rename '/var/lib/vz/images/110/vm-110-disk-1.raw' to '/var/lib/vz/images/101/vm-101-disk-0.raw' failed - No such file or directory\n",
+    ],
+    ['tank', undefined, "zfs error: cannot open 'tank/subvol-110-disk-1': dataset does not exist\n"],
+  ])('to another container of a volume that is gone from %s changes no config', async (storage, file, text) => {
+    await create(110, storage);
+    writeFileSync(node.host.clusterPath('nodes/pve1/lxc/101.conf'), 'arch: amd64\nmemory: 64\nostype: unmanaged\n');
+    if (file === undefined) await node.run('zfs', 'destroy', 'tank/subvol-110-disk-1');
+    else rmSync(node.host.path(file));
+    const before = [stored(110), stored(101)];
+    const moved = await pct('move-volume', '110', 'mp0', '--target-vmid', '101');
+    expect(moved.stderr.trim()).toBe(text.trim());
+    expect([stored(110), stored(101)]).toEqual(before);
+  });
+
   beforeEach(() => create(100, 'tank'));
 
   it.each([

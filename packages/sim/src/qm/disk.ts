@@ -1,21 +1,29 @@
-/** create, resize, template, clone: what makes or changes a VM's volumes. */
-import { createHash } from 'node:crypto';
+/** create, resize, template: what makes or changes a VM's volumes. */
 import { errorText, ToolError } from '../call/tool.ts';
-import { findGuest, removePveFile, requireQuorum, syncCluster } from '../cluster/pmxcfs.ts';
+import { removePveFile, requireQuorum, syncCluster } from '../cluster/pmxcfs.ts';
 import type { Task } from '../cluster/task.ts';
 import { uniqueTags } from '../guest/change.ts';
 import { destroyDisks } from '../guest/disks.ts';
 import { addToPool, requirePool } from '../guest/pools.ts';
 import { atPoint, exit, flag, isRunning, taskOf, text, type Verb } from '../pct/context.ts';
-import { copyTree } from '../pool/files.ts';
-import { allocVolume, enabledStorage, findVolume } from '../storage/storages.ts';
-import type { VolumeFormat } from '../storage/volumes.ts';
 import { formatSize, parseSize } from '../text/size.ts';
-import { disksOf, isDriveKey, printDisk, type VmConfig, type VmDisk } from '../text/vm-config.ts';
+import { disksOf, isDriveKey, printDisk, type VmConfig } from '../text/vm-config.ts';
 import { checkDrives, driveOf, isCdrom, resolveCdrom, settleDrive } from './drive.ts';
-import { isNetKey, withAddress, withNewAddress } from './net.ts';
+import { isNetKey, withAddress } from './net.ts';
 import { startWithin } from './power.ts';
-import { backed, editVm, isTemplate, loadVm, lockedVm, requireUnlocked, storeVm, tell, vmPath } from './vm.ts';
+import {
+  backed,
+  editVm,
+  isTemplate,
+  loadVm,
+  lockedVm,
+  requireUnlocked,
+  storeVm,
+  tell,
+  usable,
+  uuid,
+  vmPath,
+} from './vm.ts';
 
 const CALL_ONLY = new Set([
   'vmid',
@@ -101,13 +109,6 @@ function defaultBoot(values: ReadonlyMap<string, string>): string {
   return devices.length === 0 ? '' : `order=${devices.join(';')}`;
 }
 
-function uuid(verb: Verb, what: string): string {
-  const hex = createHash('sha256')
-    .update(verb.host.draw(`${what} ${verb.vmid}`, 16))
-    .digest('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
-}
-
 /** Exits 0 although its task failed. */
 export async function resize(verb: Verb): Promise<number> {
   loadVm(verb.host, verb.vmid);
@@ -120,7 +121,7 @@ async function grow(verb: Verb, task: Task, config: VmConfig): Promise<void> {
   const key = text(verb, 'disk') ?? '';
   const disk = disksOf(config.values).find((one) => one.key === key);
   if (disk === undefined) throw new ToolError(`disk '${key}' does not exist\n`);
-  const { backend, ...at } = await backed(verb.host, disk.volume);
+  const { backend, ...at } = await usable(verb.host, disk.volume);
   const given = text(verb, 'size') ?? '';
   const now = await backend.sizeBytes(at);
   const asked = parseSize(given.replace(/^\+/, '')) ?? 0;
@@ -144,101 +145,15 @@ export async function template(verb: Verb): Promise<number> {
   if (isRunning(verb)) throw new ToolError("you can't convert a VM to template if VM is running\n");
   await taskOf(verb, 'qmtemplate', (task) =>
     editVm(verb, task, async (now) => {
+      now.values.set('template', '1');
+      storeVm(verb.host, verb, now);
       for (const disk of disksOf(now.values)) {
         const { backend, ...at } = await backed(verb.host, disk.volume);
-        const base = await backend.makeBase(at);
+        const base = await backend.makeBase(at, task.log);
         now.values.set(disk.key, printDisk({ ...disk, volume: `${at.storage.id}:${base}` }));
         await atPoint(verb, 'after-volume');
       }
-      now.values.set('template', '1');
     }),
   );
   return 0;
-}
-
-export async function clone(verb: Verb): Promise<number> {
-  const { host, vmid } = verb;
-  requireQuorum(host);
-  const newId = Number(text(verb, 'newid') ?? 0);
-  const source = loadVm(host, vmid);
-  requireUnlocked(source);
-  const name = text(verb, 'snapname');
-  const section = name === undefined ? source.values : source.snapshots.get(name);
-  if (section === undefined) throw new ToolError(`snapshot '${name ?? ''}' does not exist\n`);
-  syncCluster(host);
-  const taken = findGuest(host, newId);
-  if (taken?.node === host.name && taken.type === 'qemu')
-    throw new ToolError(`unable to create VM ${newId}: config file already exists\n`);
-  const isFull = flag(verb, 'full') || !isTemplate(source);
-  for (const disk of disksOf(section)) await requireFeature(verb, disk, isFull);
-  await atPoint(verb, 'before-lock');
-  storeVm(host, { vmid: newId, isNew: true }, { ...STUB, values: new Map([['lock', 'clone']]) });
-  const end = await taskOf(verb, 'qmclone', (task) => copy(verb, task, { section, newId, isFull }));
-  return exit(end);
-}
-
-async function requireFeature(verb: Verb, disk: VmDisk, isFull: boolean): Promise<void> {
-  const { storage } = findVolume(verb.host, disk.volume);
-  if (!isFull && storage.type !== 'zfspool')
-    throw new ToolError(`Linked clone feature is not supported for drive '${disk.key}'\n`);
-  const wanted = text(verb, 'storage');
-  if (wanted !== undefined) enabledStorage(verb.host, wanted);
-}
-
-interface Copying {
-  readonly section: ReadonlyMap<string, string>;
-  readonly newId: number;
-  readonly isFull: boolean;
-}
-
-async function copy(verb: Verb, task: Task, { section, newId, isFull }: Copying): Promise<void> {
-  const { host } = verb;
-  const values = cloned(verb, section);
-  const made: string[] = [];
-  try {
-    for (const disk of disksOf(section)) {
-      task.log(`create ${isFull ? 'full' : 'linked'} clone of drive ${disk.key} (${disk.volume})\n`);
-      const volume = isFull ? await fullCopy(verb, task, { disk, newId }) : await linked(verb, disk, newId);
-      made.push(volume);
-      values.set(disk.key, printDisk({ ...disk, volume }));
-      await atPoint(verb, 'after-volume');
-    }
-    await atPoint(verb, 'before-config');
-    storeVm(host, { vmid: newId }, { values, pending: new Map(), snapshots: new Map() });
-  } catch (err) {
-    await destroyDisks({ host, vmid: newId, log: task.log }, made);
-    removePveFile(host, vmPath(host, newId));
-    throw new ToolError(`clone failed: ${errorText(err)}\n`);
-  }
-}
-
-async function fullCopy(verb: Verb, task: Task, { disk, newId }: { disk: VmDisk; newId: number }): Promise<string> {
-  const { host } = verb;
-  const { backend, ...from } = await backed(host, disk.volume);
-  const storage = enabledStorage(host, text(verb, 'storage') ?? from.storage.id);
-  const sizeBytes = await backend.sizeBytes(from);
-  const format = findVolume(host, disk.volume).parsed.format as VolumeFormat;
-  const volume = await allocVolume(host, storage, { vmid: newId, format, sizeBytes, log: task.log });
-  const { backend: target, ...to } = await backed(host, volume);
-  if (from.storage.type === 'dir' && to.storage.type === 'dir')
-    await copyTree(await backend.directory(from), await target.directory(to), new Set());
-  return volume;
-}
-
-async function linked(verb: Verb, disk: VmDisk, newId: number): Promise<string> {
-  const { backend, ...at } = await backed(verb.host, disk.volume);
-  return `${at.storage.id}:${await backend.linkedClone(at, newId)}`;
-}
-
-/** The clone has its own identity: name, MAC addresses, generation. */
-function cloned(verb: Verb, section: ReadonlyMap<string, string>): Map<string, string> {
-  const dropped = /^(?:unused\d+|parent|template|lock|snaptime|snapstate|vmstate|protection)$/;
-  const values = new Map([...section].filter(([key]) => !dropped.test(key)));
-  for (const [key, value] of values) if (isNetKey(key)) values.set(key, withNewAddress(verb, key, value));
-  values.set('name', text(verb, 'name') ?? `Copy-of-VM-${section.get('name') ?? verb.vmid}`);
-  const description = text(verb, 'description');
-  if (description !== undefined) values.set('description', description);
-  values.set('smbios1', `uuid=${uuid(verb, 'smbios')}`);
-  values.set('vmgenid', uuid(verb, 'vmgenid'));
-  return values;
 }

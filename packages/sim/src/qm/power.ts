@@ -1,14 +1,13 @@
 /** start, stop, shutdown, reboot: played, since no VM really runs. What is off already is no error for stop and shutdown. */
 
 import { ToolError } from '../call/tool.ts';
-import { requireQuorum } from '../cluster/pmxcfs.ts';
+import { readPveFile, requireQuorum } from '../cluster/pmxcfs.ts';
 import type { Task } from '../cluster/task.ts';
 import { publishStopped } from '../host/running.ts';
 import { exit, flag, isRunning, taskOf, type Verb } from '../pct/context.ts';
 import { playGuests } from '../runtime/played.ts';
-import { enabledStorage, findVolume } from '../storage/storages.ts';
 import { disksOf, type VmConfig } from '../text/vm-config.ts';
-import { backed, isTemplate, loadVm, lockedVm, requireUnlocked, storeVm } from './vm.ts';
+import { isTemplate, loadVm, lockedVm, requireUnlocked, storeVm, usable, vmPath } from './vm.ts';
 
 export async function start(verb: Verb): Promise<number> {
   requireQuorum(verb.host);
@@ -36,11 +35,7 @@ async function powerOn(verb: Verb, config: VmConfig): Promise<void> {
     applyPending(config);
     storeVm(host, verb, config);
   }
-  for (const { volume } of disksOf(config.values)) {
-    enabledStorage(host, findVolume(host, volume).storage.id);
-    const { backend, ...at } = await backed(host, volume);
-    if (!(await backend.exists(at))) throw new ToolError(`volume '${volume}' does not exist\n`);
-  }
+  for (const { volume } of disksOf(config.values)) await usable(host, volume);
   playGuests(host, [{ vmid, kind: 'qemu', values: config.values, since: Math.floor(Date.now() / 1000) }]);
 }
 
@@ -54,6 +49,7 @@ export function applyPending(config: VmConfig): void {
 
 async function halt(verb: Verb, task: Task): Promise<void> {
   await lockedVm(verb, task, async () => {
+    requireConfig(verb);
     if (!isRunning(verb)) return;
     if (!flag(verb, 'skiplock')) requireUnlocked(loadVm(verb.host, verb.vmid));
     publishStopped(verb.host, verb.vmid);
@@ -65,17 +61,24 @@ export async function stop(verb: Verb): Promise<number> {
 }
 
 export async function shutdown(verb: Verb): Promise<number> {
-  if (!isRunning(verb)) verb.io.err(`VM ${verb.vmid} not running\n\n`);
+  askWhetherPaused(verb);
   return exit(await taskOf(verb, 'qmshutdown', (task) => halt(verb, task)));
 }
 
 export async function reboot(verb: Verb): Promise<number> {
-  if (!isRunning(verb)) throw new ToolError(`VM ${verb.vmid} not running\n`);
+  askWhetherPaused(verb);
+  requireRunning(verb);
   const end = await taskOf(verb, 'qmreboot', async (task) => {
     await halt(verb, task);
     await lockedVm(verb, task, () => powerOn(verb, loadVm(verb.host, verb.vmid)));
   });
   return exit(end);
+}
+
+/** Asked first; a VM that cannot answer is told of, and taken for one that is not paused (qemu-server src/PVE/QemuServer.pm vm_is_paused). */
+function askWhetherPaused(verb: Verb): void {
+  const why = missingConfig(verb) ?? (isRunning(verb) ? undefined : notRunning(verb));
+  if (why !== undefined) verb.io.err(`${why}\n`);
 }
 
 export async function reset(verb: Verb): Promise<number> {
@@ -95,8 +98,27 @@ export async function resume(verb: Verb): Promise<number> {
   return exit(await taskOf(verb, 'qmresume', (task) => whileUp(verb, task)));
 }
 
+/** The last system call before either text found no file: of a config, of a process id. */
+const NO_FILE = 2;
+
 function requireRunning(verb: Verb): void {
-  if (!isRunning(verb)) throw new ToolError(`VM ${verb.vmid} not running\n`);
+  requireConfig(verb);
+  if (!isRunning(verb)) throw new ToolError(notRunning(verb), NO_FILE);
+}
+
+/** qemu-server src/PVE/QemuConfig.pm assert_config_exists_on_node. */
+function requireConfig(verb: Verb): void {
+  const missing = missingConfig(verb);
+  if (missing !== undefined) throw new ToolError(missing, NO_FILE);
+}
+
+function missingConfig({ host, vmid }: Verb): string | undefined {
+  if (readPveFile(host, vmPath(host, vmid)) !== undefined) return undefined;
+  return `unable to find configuration file for VM ${vmid} on node '${host.name}'\n`;
+}
+
+function notRunning({ vmid }: Verb): string {
+  return `VM ${vmid} not running\n`;
 }
 
 function whileUp(verb: Verb, task: Task): Promise<void> {

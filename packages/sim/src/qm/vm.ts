@@ -2,6 +2,7 @@
  * qm/: one file per group of `qm`'s sub-commands (qemu-server src/PVE/API2/Qemu.pm). VMs are config files with volumes
  * and a running mark; none really runs.
  */
+import { createHash } from 'node:crypto';
 import { deathSignal } from '../call/call.ts';
 import { withFileLock } from '../call/file-lock.ts';
 import { ToolError } from '../call/tool.ts';
@@ -9,7 +10,7 @@ import { clusterLog, guestFile, readPveFile, writePveFile } from '../cluster/pmx
 import type { Task } from '../cluster/task.ts';
 import type { Host } from '../host/host.ts';
 import type { Verb } from '../pct/context.ts';
-import { findVolume, volumeBackend } from '../storage/storages.ts';
+import { enabledStorage, findVolume, volumeBackend } from '../storage/storages.ts';
 import type { VolumeAt, VolumeBackend } from '../storage/volumes.ts';
 import { disksOf, parseVmConfig, printVmConfig, type VmConfig } from '../text/vm-config.ts';
 
@@ -82,4 +83,21 @@ export function tell(verb: Verb, msg: string): void {
 export async function backed(host: Host, volid: string): Promise<VolumeAt & { backend: VolumeBackend }> {
   const { storage, volname } = findVolume(host, volid);
   return { host, storage, volname, backend: await volumeBackend(storage) };
+}
+
+/** The same, for use: it is there, on a storage that is on. */
+export async function usable(host: Host, volid: string): Promise<VolumeAt & { backend: VolumeBackend }> {
+  const found = await backed(host, volid);
+  enabledStorage(host, found.storage.id);
+  if (!(await found.backend.exists(found)))
+    throw new ToolError(found.backend.missingText?.(found) ?? `volume '${volid}' does not exist\n`);
+  return found;
+}
+
+/** As the host draws it: the same for the same use of the same VM. */
+export function uuid(verb: Verb, what: string): string {
+  const hex = createHash('sha256')
+    .update(verb.host.draw(`${what} ${verb.vmid}`, 16))
+    .digest('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }

@@ -59,6 +59,23 @@ export function toolSchema(tool: string): ToolSchema {
   return (load(tool) as { commands: ToolSchema }).commands;
 }
 
+/** What a section of storage.cfg may hold, by its type (options and content of each plugin in pve-storage src/PVE/Storage). */
+export interface StorageType {
+  readonly required: readonly string[];
+  /** Given once for all. */
+  readonly fixed: readonly string[];
+  readonly optional: readonly string[];
+  readonly content: readonly string[];
+}
+
+export function storageTypes(): Readonly<Record<string, StorageType>> {
+  return (load('storage-types') as { types: Record<string, StorageType> }).types;
+}
+
+export function requiredOptions(type: string): readonly string[] {
+  return storageTypes()[type]?.required ?? [];
+}
+
 /** Path of the API -> its HTTP verbs. */
 export function apiPaths(): Readonly<Record<string, string>> {
   return (load('api') as { paths: Record<string, string> }).paths;

@@ -38,7 +38,7 @@ function answering(backend: VolumeBackend): VolumeBackend {
     resize: after((at, bytes: number, log?: (text: string) => void) => backend.resize(at, bytes, log)),
     destroy: after((at) => backend.destroy(at)),
     rename: after((at, vmid: number) => backend.rename(at, vmid)),
-    makeBase: after((at) => backend.makeBase(at)),
+    makeBase: after((at, log?: (text: string) => void) => backend.makeBase(at, log)),
     linkedClone: after((at, vmid: number) => backend.linkedClone(at, vmid)),
     snapshot: after((at, name: string) => backend.snapshot(at, name)),
     newerSnapshots: after((at, name: string) => backend.newerSnapshots(at, name)),

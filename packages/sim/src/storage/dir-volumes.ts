@@ -63,17 +63,17 @@ function freeName(host: Host, storage: Storage, request: VolumeRequest): string 
 
 async function alloc(host: Host, storage: Storage, request: VolumeRequest): Promise<string> {
   activate(host, storage);
+  const folder = host.path(join(storageRoot(storage), 'images', String(request.vmid)));
+  const isNew = !existsSync(folder);
+  mkdirSync(folder, { recursive: true });
   const name = request.name ?? freeName(host, storage, request);
-  const given = /\.(raw|qcow2|vmdk|subvol)$/.exec(name)?.[1] ?? '';
-  if (given !== request.format)
-    throw new ToolError(`illegal name '${name}' - wrong extension for format ('${given} != '${request.format}')\n`);
+  requireName(name, { format: request.format, status: isNew ? 2 : 25 });
   const volname = `${request.vmid}/${name}`;
   const inHost = imagePath(storage, volname);
   const real = host.path(inHost);
-  mkdirSync(dirname(real), { recursive: true });
   if (existsSync(real)) throw new ToolError(`disk image '${inHost}' already exists\n`, 25);
   if (request.format === 'subvol') {
-    if (request.sizeBytes !== 0) throw new ToolError('storage does not support subvol quotas\n');
+    if (request.sizeBytes !== 0) throw new ToolError('storage does not support subvol quotas\n', 2);
     mkdirSync(real, { mode: 0o755 });
   } else {
     writeFileSync(real, '', { mode: 0o640, flag: 'wx' });
@@ -84,6 +84,15 @@ async function alloc(host: Host, storage: Storage, request: VolumeRequest): Prom
   }
   giveTo(filesPath(host, storage, volname), request.ownerId);
   return volname;
+}
+
+/** pve-storage src/PVE/Storage/Plugin.pm parse_name_dir and alloc_image. */
+function requireName(name: string, { format, status }: { format: string; status: number }): void {
+  if (/^snap-.*\.qcow2$/.test(name)) throw new ToolError(`'${name}' is a snapshot filename, not a volume!\n`, status);
+  const given = /^[^/\s]+\.(raw|qcow2|vmdk|subvol)$/.exec(name)?.[1];
+  if (given === undefined) throw new ToolError(`unable to parse volume filename '${name}'\n`, status);
+  if (given !== format)
+    throw new ToolError(`illegal name '${name}' - wrong extension for format ('${given} != '${format}')\n`, status);
 }
 
 /** The rest of qemu-img's line. */
@@ -149,14 +158,22 @@ async function rename({ host, storage, volname }: VolumeAt, targetVmid: number):
     mkdirSync(dirname(b), { recursive: true });
     renameSync(a, b);
   };
-  move(host.path(imagePath(storage, volname)), host.path(imagePath(storage, to)));
+  const [before, after] = [imagePath(storage, volname), imagePath(storage, to)] as const;
+  if (!existsSync(host.path(before)))
+    throw new ToolError(`rename '${before}' to '${after}' failed - No such file or directory\n`, 2);
+  move(host.path(before), host.path(after));
   if (format !== 'subvol') move(filesPath(host, storage, volname), filesPath(host, storage, to));
   return to;
 }
 
 /** A raw file is renamed and made read-only; a directory keeps its name, and only its mode changes. */
-async function makeBase({ host, storage, volname }: VolumeAt): Promise<string> {
-  const real = host.path(imagePath(storage, volname));
+async function makeBase({ host, storage, volname }: VolumeAt, log?: (text: string) => void): Promise<string> {
+  const inHost = imagePath(storage, volname);
+  const real = host.path(inHost);
+  if (!existsSync(real)) {
+    log?.(`failed to stat '${inHost}'\n`);
+    throw new ToolError(`file_size_info on '${volname}' failed\n`, 2);
+  }
   chmodSync(real, 0o444);
   if (parse(volname).format === 'subvol') return volname;
   const base = volname.replace(/\/vm-/, '/base-');
@@ -181,7 +198,19 @@ function activate(host: Host, storage: Storage): void {
   const stat = statSync(host.path(path), { throwIfNoEntry: false });
   if (stat?.isFile() === true)
     throw new ToolError(`mkdir ${path}: File exists at /usr/share/perl5/PVE/Storage/Plugin.pm line 2662.\n`, 17);
-  mkdirSync(join(host.path(path), 'images'), { recursive: true });
+  if (makesItself(storage, 'create-base-path')) mkdirSync(host.path(path), { recursive: true });
+  else if (stat === undefined) {
+    throw new ToolError(
+      `unable to activate storage '${storage.id}' - directory '${path}' does not exist or is unreachable\n`,
+      2,
+    );
+  }
+  if (makesItself(storage, 'create-subdirs')) mkdirSync(join(host.path(path), 'images'), { recursive: true });
+}
+
+/** `mkdir` is the older name of both. */
+function makesItself({ options }: Storage, option: 'create-base-path' | 'create-subdirs'): boolean {
+  return !/^(?:0|no|off|false)$/.test(options[option] ?? options['mkdir'] ?? '1');
 }
 
 async function space(host: Host, storage: Storage): Promise<SpaceRow> {

@@ -64,7 +64,7 @@ export interface VolumeBackend {
   /** A new volname carrying the other owner's vmid. */
   rename(at: VolumeAt, targetVmid: number): Promise<string>;
   /** The volume becomes the base of linked clones; its new volname. */
-  makeBase(at: VolumeAt): Promise<string>;
+  makeBase(at: VolumeAt, log?: (text: string) => void): Promise<string>;
   linkedClone(base: VolumeAt, targetVmid: number): Promise<string>;
   canSnapshot(storage: Storage, volname: string): boolean;
   snapshot(at: VolumeAt, name: string): Promise<void>;

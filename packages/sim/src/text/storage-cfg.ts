@@ -44,18 +44,15 @@ export function parseStorageCfg(text: string | undefined): Storage[] {
   return found.some((s) => s.id === 'local') ? found : [IMPLICIT_LOCAL, ...found];
 }
 
-export function formatStorageCfg(storages: readonly Storage[]): string {
-  const order = (options: Readonly<Record<string, string>>): string[] =>
-    Object.keys(options).sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
-  const section = (s: Storage): string =>
-    `${s.type}: ${s.id}\n${order(s.options)
-      .map((key) => `\t${key}${flagless(key, s.options[key] ?? '')}\n`)
-      .join('')}`;
+/** `required`: the options that sections of a type cannot be without; they come first, the others follow by name (pve-common src/PVE/SectionConfig.pm write_config). */
+export function formatStorageCfg(storages: readonly Storage[], required: (type: string) => readonly string[]): string {
+  const section = ({ type, id, options }: Storage): string => {
+    const leading = ['disable', ...required(type)].filter((key) => options[key] !== undefined);
+    const others = Object.keys(options).filter((key) => !leading.includes(key));
+    const line = (key: string): string => `\t${key}${flagless(key, options[key] ?? '')}\n`;
+    return `${type}: ${id}\n${[...leading, ...others.sort()].map(line).join('')}`;
+  };
   return `${storages.map(section).join('\n')}\n`;
-}
-
-function rank(key: string): number {
-  return key === 'path' || key === 'pool' ? 0 : key === 'content' ? 1 : 2;
 }
 
 function flagless(key: string, value: string): string {

@@ -89,7 +89,11 @@ const alloc: VerbHandler = async (verb) => {
   const { host, io } = verb;
   const storage = enabledStorage(host, text(verb, 'storage') ?? '');
   const name = text(verb, 'filename') ?? '';
-  const format = (text(verb, 'format') ?? /\.(raw|qcow2|vmdk|subvol)$/.exec(name)?.[1] ?? 'raw') as VolumeFormat;
+  const named = /\.(raw|qcow2|vmdk)$/.exec(name)?.[1];
+  const asked = text(verb, 'format');
+  if (named !== undefined && asked !== undefined && asked !== named)
+    throw parameterError(verb.call, { format: `different storage formats (${asked} != ${named})` });
+  const format = (asked ?? named ?? 'raw') as VolumeFormat;
   const lock = {
     host,
     path: `/var/lock/pve-manager/pve-storage-${storage.id}`,

@@ -43,8 +43,25 @@ describe('power', () => {
     expect((await qm('shutdown', '300')).status).toBe(0);
     expect(await qm('stop', '300')).toMatchObject({ status: 0, stderr: '' });
     expect(await qm('shutdown', '300')).toMatchObject({ status: 0, stderr: 'VM 300 not running\n\n' });
-    expect(await qm('reboot', '300')).toMatchObject({ status: 255, stderr: 'VM 300 not running\n' });
+    const off = 'VM 300 not running\n';
+    expect(await qm('reboot', '300')).toMatchObject({ status: 2, stderr: `${off}\n${off}` });
+    expect(await qm('reset', '300')).toMatchObject({ status: 2, stderr: off });
     expect(await qm('destroy', '300')).toMatchObject({ status: 0 });
+  });
+
+  it.each([
+    ['stop', 255, ''],
+    ['shutdown', 255, 'MISSING\n'],
+    ['reboot', 2, 'MISSING\n'],
+    ['reset', 2, ''],
+    ['suspend', 2, ''],
+    ['resume', 2, ''],
+  ])('%s of a VM that is not there is refused', async (word, status, before) => {
+    const missing = "unable to find configuration file for VM 999 on node 'pve1'\n";
+    expect(await qm(word, '999')).toMatchObject({
+      status,
+      stderr: before.replace('MISSING', missing.trim()) + (before === '' ? missing : `\n${missing}`),
+    });
   });
 
   it('takes over at the next start what a running VM could not take', async () => {
@@ -92,6 +109,32 @@ describe('clone and template', () => {
     expect(config(301)).toContain('name: Copy-of-VM-one\n');
     expect(config(301)).toContain('scsi0: zfs:vm-301-disk-0,');
     expect((await qm('clone', '300', '301')).stderr).toBe('unable to create VM 301: config file already exists\n');
+  });
+
+  it.each([
+    [['--snapname', 'none'], "snapshot 'none' does not exist"],
+    [['--full', '0', '--storage', 'zfs'], "parameter 'storage' not allowed for linked clones"],
+    [['--target', 'nowhere'], "no such cluster node 'nowhere'"],
+    [['--pool', 'none'], "403 Permission check failed (pool 'none' does not exist)"],
+    [['--storage', 'none'], "storage 'none' does not exist"],
+  ])('refuses %j and takes no id', async (argv, text) => {
+    expect((await qm('clone', '300', '301', ...argv)).stderr).toBe(`${text}\n`);
+    expect(() => config(301)).toThrow('ENOENT');
+  });
+
+  it('tells of a disk that is gone, and leaves nothing of the copy', async () => {
+    await qm('set', '300', '--delete', 'scsi0');
+    await qm('set', '300', '--scsi0', 'local:0.01');
+    await node.run('pvesm', 'free', 'local:300/vm-300-disk-0.raw');
+    const gone = "volume 'local:300/vm-300-disk-0.raw' does not exist\n";
+    expect(await qm('clone', '300', '301')).toMatchObject({ status: 255, stderr: `clone failed: ${gone}` });
+    expect(() => config(301)).toThrow('ENOENT');
+    expect(await qm('resize', '300', 'scsi0', '+1M')).toMatchObject({ status: 0, stderr: gone });
+    expect(await qm('template', '300')).toMatchObject({
+      status: 0,
+      stderr: "file_size_info on '300/vm-300-disk-0.raw' failed\n",
+    });
+    expect(config(300)).toContain('template: 1\n');
   });
 
   it('links to the base of a template, which never starts', async () => {
@@ -188,7 +231,7 @@ describe('what a call may ask', () => {
 
   it('needs a running VM to reset, pause or go on', async () => {
     for (const verb of ['reset', 'suspend', 'resume'])
-      expect(await qm(verb, '300')).toMatchObject({ status: 255, stderr: 'VM 300 not running\n' });
+      expect(await qm(verb, '300')).toMatchObject({ status: 2, stderr: 'VM 300 not running\n' });
     await qm('start', '300');
     for (const verb of ['reset', 'suspend', 'resume']) expect(await qm(verb, '300')).toMatchObject({ status: 0 });
   });

@@ -61,7 +61,7 @@ const VERBS: Readonly<Record<string, () => Promise<VerbHandler>>> = {
   status: async () => status,
   config: async () => config,
   create: async () => (await import('../qm/disk.ts')).create,
-  clone: async () => (await import('../qm/disk.ts')).clone,
+  clone: async () => (await import('../qm/clone.ts')).clone,
   template: async () => (await import('../qm/disk.ts')).template,
   'disk resize': async () => (await import('../qm/disk.ts')).resize,
   set: async () => (await import('../qm/set.ts')).set,

@@ -1,5 +1,6 @@
 /** `pvesm add|set|remove`: sections of storage.cfg (pve-storage src/PVE/API2/Storage/Config.pm), checked as far as this stand-in uses them. */
-import { mkdirSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { normalize } from 'node:path';
 import { switchesOf } from '../call/switches.ts';
 import { ToolError } from '../call/tool.ts';
 import { withCfsLock } from '../cluster/cfs-lock.ts';
@@ -7,38 +8,10 @@ import { readPveFile, writePveFile } from '../cluster/pmxcfs.ts';
 import { text, type Verb, type VerbHandler } from '../pct/context.ts';
 import { readPools } from '../pool/state.ts';
 import { splitList } from '../schema/format.ts';
-import { propertyOf, toolSchema } from '../schema/schema-data.ts';
-import { formatStorageCfg, parseStorageCfg, type Storage } from '../text/storage-cfg.ts';
+import { propertyOf, requiredOptions, type StorageType, storageTypes, toolSchema } from '../schema/schema-data.ts';
+import { backendOf } from '../storage/backend.ts';
+import { formatStorageCfg, isDisabled, isOnNode, parseStorageCfg, type Storage } from '../text/storage-cfg.ts';
 
-/** Option that a storage of the type cannot be without. */
-const REQUIRED: Readonly<Record<string, string>> = {
-  dir: 'path',
-  zfspool: 'pool',
-  nfs: 'server',
-  cifs: 'server',
-  lvm: 'vgname',
-  lvmthin: 'vgname',
-};
-/** Options by type: those given once for all, the others, and what the type can hold (its plugin in pve-storage src/PVE/Storage). */
-const OPTIONS: Readonly<
-  Record<string, { fixed: ReadonlySet<string>; free: ReadonlySet<string>; content: ReadonlySet<string> }>
-> = {
-  dir: {
-    fixed: new Set(['path']),
-    free: new Set(
-      'content-dirs nodes shared disable prune-backups max-protected-backups content format mkdir create-base-path create-subdirs is_mountpoint bwlimit preallocation snapshot-as-volume-chain'.split(
-        ' ',
-      ),
-    ),
-    content: new Set('images rootdir vztmpl iso backup snippets none import'.split(' ')),
-  },
-  zfspool: {
-    fixed: new Set(['pool']),
-    free: new Set('blocksize sparse nodes disable content bwlimit mountpoint'.split(' ')),
-    content: new Set(['images', 'rootdir']),
-  },
-};
-const FIXED_IF_SET = new Set(['snapshot-as-volume-chain']);
 const NOT_OPTIONS = new Set(['storage', 'type', 'delete', 'digest']);
 
 /** What failed, in the words of each sub-command. */
@@ -49,29 +22,61 @@ const FAILURE: Readonly<Record<string, string>> = {
 };
 
 export const changeStorage: VerbHandler = async (verb) => {
-  const prefix = FAILURE[verb.call.command] ?? '';
+  const { command } = verb.call;
+  const prefix = FAILURE[command] ?? '';
   const lock = { host: verb.host, id: 'file-storage_cfg', prefix, say: verb.io.err };
-  await withCfsLock(lock, () => change(verb, prefix));
+  // A new section is looked at before anybody waits for the lock.
+  const wanted = command === 'add' ? checkedSection(verb, text(verb, 'storage') ?? '') : undefined;
+  await withCfsLock(lock, async () => {
+    try {
+      await change(verb, wanted);
+    } catch (err) {
+      if (!(err instanceof ToolError)) throw err;
+      throw new ToolError(`${prefix}${err.message}`, err.status);
+    }
+  });
   return 0;
 };
 
-function change(verb: Verb, prefix: string): void {
+async function change(verb: Verb, wanted: Storage | undefined): Promise<void> {
   const id = text(verb, 'storage') ?? '';
-  const sections = parseStorageCfg(readPveFile(verb.host, 'storage.cfg'));
+  const stored = readPveFile(verb.host, 'storage.cfg');
+  const sections = parseStorageCfg(stored);
   const known = sections.find((s) => s.id === id);
-  if (verb.call.command === 'add') {
-    if (known !== undefined) throw new ToolError(`${prefix}storage ID '${id}' already defined\n`);
-    store(verb, [...sections, added(verb, id)]);
+  if (wanted !== undefined) {
+    if (known !== undefined) throw new ToolError(`storage ID '${id}' already defined\n`);
+    tellOfMkdir(verb, wanted);
+    await activate(verb, wanted);
+    store(verb, [...sections, wanted]);
     return;
   }
-  if (known === undefined) throw new ToolError(`${prefix}storage '${id}' does not exist\n`);
-  const others = sections.filter((s) => s !== known);
-  if (verb.call.command === 'remove') store(verb, others);
-  else
+  if (verb.call.command === 'set') requireDigest(stored ?? '', text(verb, 'digest'));
+  if (known === undefined) throw new ToolError(`storage '${id}' does not exist\n`);
+  if (verb.call.command === 'remove') {
     store(
       verb,
-      sections.map((s) => (s === known ? { ...s, options: changed(verb, s, prefix) } : s)),
+      sections.filter((s) => s !== known),
     );
+    return;
+  }
+  const next = { ...known, options: changed(verb, known) };
+  tellOfMkdir(verb, next);
+  store(
+    verb,
+    sections.map((s) => (s === known ? next : s)),
+  );
+}
+
+function requireDigest(stored: string, given: string | undefined): void {
+  if (given === undefined || given === '' || given === createHash('sha1').update(stored).digest('hex')) return;
+  throw new ToolError('detected modified configuration - file changed by other user? Try again.\n');
+}
+
+function tellOfMkdir({ io }: Verb, { id, options }: Storage): void {
+  if (options['mkdir'] === undefined) return;
+  io.err(
+    `NOTE: The 'mkdir' option set for '${id}' is deprecated and will be removed in Proxmox VE 9. Use 'create-base-path' or 'create-subdirs' instead.\n`,
+  );
 }
 
 function given(verb: Verb): Record<string, string> {
@@ -86,19 +91,36 @@ function given(verb: Verb): Record<string, string> {
   );
 }
 
-function added(verb: Verb, id: string): Storage {
+/** Storages of a server are mounted below this folder when they name none. */
+const MOUNTED = new Set(['nfs', 'cifs', 'cephfs']);
+
+function checkedSection(verb: Verb, id: string): Storage {
   const type = text(verb, 'type') ?? '';
   const options = given(verb);
-  const needed = REQUIRED[type];
-  if (needed !== undefined && options[needed] === undefined)
-    throw new ToolError(`missing value for required option '${needed}'\n`);
-  const refuse = (reason: string): never => {
-    throw new ToolError(`${reason}\n`);
-  };
-  checkOptions(verb, { type, values: options, refuse });
-  if (type === 'zfspool') requirePool(verb, { id, pool: (options['pool'] ?? '').replace(/\/.*$/s, '') });
-  if (type === 'dir') mkdirSync(verb.host.path(options['path'] ?? '/'), { recursive: true });
+  if (MOUNTED.has(type)) options['path'] ??= `/mnt/pve/${id}`;
+  if (options['nodes'] === '') delete options['nodes'];
+  const rules = storageTypes()[type];
+  if (rules !== undefined) checkOptions(verb, rules, options);
+  for (const key of rules?.required ?? [])
+    if (options[key] === undefined) throw new ToolError(`missing value for required option '${key}'\n`);
+  if (type === 'dir') options['path'] = directoryPath(options['path'] ?? '');
   return { id, type, options };
+}
+
+function directoryPath(path: string): string {
+  if (!/^\/[-/a-zA-Z0-9_.@]+$/.test(path)) throw new ToolError(`illegal path for directory storage: ${path}\n`);
+  return normalize(path).replace(/(?<=.)\/$/, '');
+}
+
+/** A storage that this node would use, but cannot, is not added. */
+async function activate(verb: Verb, storage: Storage): Promise<void> {
+  const { host } = verb;
+  if (isDisabled(storage) || !isOnNode(storage, host.name)) return;
+  const { type, id, options } = storage;
+  // Nothing answers there.
+  if (type === 'nfs' || type === 'cifs') throw new ToolError(`storage '${id}' is not online\n`);
+  if (type === 'zfspool') requirePool(verb, { id, pool: (options['pool'] ?? '').replace(/\/.*$/s, '') });
+  await (await backendOf(type))?.activate?.(host, storage);
 }
 
 /**
@@ -115,57 +137,55 @@ function requirePool(verb: Verb, { id, pool }: { id: string; pool: string }): vo
   const notFound = `${before}${before}${last(`cannot open '${pool}': no such pool`)}`;
   const reason = last(`cannot import '${pool}': no such pool available`);
   verb.io.err(`${notFound}${notFound}`);
-  throw new ToolError(`create storage failed: could not activate storage '${id}', ${reason}`, 1);
+  throw new ToolError(`could not activate storage '${id}', ${reason}`, 1);
 }
 
-function changed(verb: Verb, storage: Storage, prefix: string): Record<string, string> {
+function changed(verb: Verb, storage: Storage): Record<string, string> {
   const values = given(verb);
-  const refuse = (text: string): never => {
-    throw new ToolError(`${prefix}${text}\n`);
-  };
-  checkOptions(verb, { type: storage.type, values, refuse });
+  const rules = storageTypes()[storage.type];
+  for (const key of Object.keys(values))
+    if (rules?.fixed.includes(key) === true) throw new ToolError(`can't change value of fixed parameter '${key}'\n`);
+  if (rules !== undefined) checkOptions(verb, rules, values);
   const removed = splitList(text(verb, 'delete') ?? '');
-  const { fixed, free } = OPTIONS[storage.type] ?? {};
-  for (const key of removed) {
-    const isRequired = fixed?.has(key) === true;
-    if (free?.has(key) === false && !isRequired) refuse(`no such option '${key}'`);
-    if (isRequired) refuse(`unable to delete required option '${key}'`);
-    if (FIXED_IF_SET.has(key)) refuse(`unable to delete fixed option '${key}'`);
-    if (verb.call.params[key] !== undefined) refuse(`cannot set and delete property '${key}' at the same time!`);
-  }
+  for (const key of removed) if (rules !== undefined) requireDeletable(verb, rules, key);
   const kept = Object.entries(storage.options).filter(
     ([key]) => !removed.includes(key) && !(key === 'disable' && text(verb, 'disable') === '0'),
   );
   return { ...Object.fromEntries(kept), ...values };
 }
 
-interface OptionCheck {
-  readonly type: string;
-  readonly values: Record<string, string>;
-  readonly refuse: (text: string) => never;
+function requireDeletable(verb: Verb, { required, fixed, optional }: StorageType, key: string): void {
+  const refuse = (reason: string): never => {
+    throw new ToolError(`${reason}\n`);
+  };
+  if (required.includes(key)) refuse(`unable to delete required option '${key}'`);
+  if (!optional.includes(key)) refuse(`no such option '${key}'`);
+  if (fixed.includes(key)) refuse(`unable to delete fixed option '${key}'`);
+  if (verb.call.params[key] !== undefined) refuse(`cannot set and delete property '${key}' at the same time!`);
 }
 
 /**
  * What the type does not know is refused, content that it cannot hold is left out with a word (pve-common
  * src/PVE/SectionConfig.pm check_value, pve-storage src/PVE/Storage/Plugin.pm decode_value).
  */
-function checkOptions(verb: Verb, { type, values, refuse }: OptionCheck): void {
-  const known = OPTIONS[type];
-  if (known === undefined) return;
+function checkOptions(verb: Verb, rules: StorageType, values: Record<string, string>): void {
+  const refuse = (reason: string): never => {
+    throw new ToolError(`${reason}\n`);
+  };
   for (const key of Object.keys(values))
-    if (!known.fixed.has(key) && !known.free.has(key)) refuse(`unexpected property '${key}'`);
+    if (!rules.required.includes(key) && !rules.optional.includes(key)) refuse(`unexpected property '${key}'`);
   const asked = values['content'];
   if (asked === undefined) return;
   const words = splitList(asked);
-  const held = words.filter((word) => known.content.has(word));
+  const held = words.filter((word) => rules.content.includes(word));
   for (const word of words.filter((one) => !held.includes(one)))
     verb.io.err(`storage does not support content type '${word}'\n`);
   if (held.includes('none') && held.length > 1) refuse("unable to combine 'none' with other content types");
   if (held.length > 0) values['content'] = held.join(',');
-  else if (known.content.has('none')) values['content'] = 'none';
+  else if (rules.content.includes('none')) values['content'] = 'none';
   else refuse("storage does not support content type 'none'");
 }
 
 function store(verb: Verb, sections: readonly Storage[]): void {
-  writePveFile(verb.host, { path: 'storage.cfg', text: formatStorageCfg(sections) });
+  writePveFile(verb.host, { path: 'storage.cfg', text: formatStorageCfg(sections, requiredOptions) });
 }
