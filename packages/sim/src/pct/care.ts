@@ -1,5 +1,5 @@
 /** fstrim, df, fsck, cpusets, console, suspend, resume (pve-container src/PVE/CLI/pct.pm). No block device is behind a volume, so counts are played. */
-import { lstatSync, readdirSync } from 'node:fs';
+import { lstatSync, readdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ToolError } from '../call/tool.ts';
 import { findGuest } from '../cluster/pmxcfs.ts';
@@ -9,6 +9,7 @@ import type { Host } from '../host/host.ts';
 import { runningGuests } from '../host/running.ts';
 import { ext4Space } from '../storage/ext4.ts';
 import { findVolume, volumeBackend, volumeDirectory, volumePath } from '../storage/storages.ts';
+import type { SpaceRow } from '../storage/volumes.ts';
 import { parseSize } from '../text/size.ts';
 import { exit, flag, isRunning, locked, lockedInTask, taskOf, text, type Verb } from './context.ts';
 
@@ -57,25 +58,43 @@ export async function df(verb: Verb): Promise<number> {
 }
 
 async function spaceRow(host: Host, point: MountPoint): Promise<string[]> {
-  const { storage, volname, parsed } = findVolume(host, point.volume);
-  const backend = await volumeBackend(storage);
-  const bytes = await backend.sizeBytes({ host, storage, volname });
-  const { totalBytes, keptBytes } = parsed.format === 'raw' ? ext4Space(bytes) : { totalBytes: bytes, keptBytes: 0 };
-  const used = usedBytes(await backend.directory({ host, storage, volname }));
-  const sizes = [totalBytes, used, totalBytes - used - keptBytes].map(shortSize);
-  return [point.key, point.volume, ...sizes, ((100 * used) / totalBytes).toFixed(1), point.target];
+  const { totalBytes, usedBytes, availableBytes } =
+    point.kind === 'volume' ? await volumeSpace(host, point.volume) : pathSpace(host.path(point.volume));
+  const sizes = [totalBytes, usedBytes, availableBytes].map(shortSize);
+  return [point.key, point.volume, ...sizes, ((100 * usedBytes) / totalBytes).toFixed(1), point.target];
 }
 
-const UNITS = ['B', 'K', 'M', 'G', 'T'] as const;
+/** A volume without a limit has the space of what it lies on. */
+async function volumeSpace(host: Host, volid: string): Promise<SpaceRow> {
+  const { storage, volname, parsed } = findVolume(host, volid);
+  const backend = await volumeBackend(storage);
+  const bytes = await backend.sizeBytes({ host, storage, volname });
+  const used = sizeOfTree(await backend.directory({ host, storage, volname }));
+  if (bytes === 0) {
+    const space = await backend.space(host, storage);
+    if (storage.type === 'dir') return space;
+    return { totalBytes: space.availableBytes + used, usedBytes: used, availableBytes: space.availableBytes };
+  }
+  const { totalBytes, keptBytes } = parsed.format === 'raw' ? ext4Space(bytes) : { totalBytes: bytes, keptBytes: 0 };
+  return { totalBytes, usedBytes: used, availableBytes: totalBytes - used - keptBytes };
+}
+
+function pathSpace(path: string): SpaceRow {
+  const { blocks, bfree, bavail, bsize } = statfsSync(path);
+  return { totalBytes: blocks * bsize, usedBytes: (blocks - bfree) * bsize, availableBytes: bavail * bsize };
+}
+
+const UNITS = ['', 'K', 'M', 'G', 'T'] as const;
 
 function shortSize(bytes: number): string {
-  const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), UNITS.length - 1);
+  if (bytes < 1024) return String(bytes);
+  const power = Math.min(Math.floor(Math.log2(bytes) / 10), UNITS.length - 1);
   return `${(bytes / 1024 ** power).toFixed(1)}${UNITS[power] ?? ''}`;
 }
 
-function usedBytes(path: string): number {
+function sizeOfTree(path: string): number {
   const stat = lstatSync(path);
-  const inner = stat.isDirectory() ? readdirSync(path).map((name) => usedBytes(join(path, name))) : [];
+  const inner = stat.isDirectory() ? readdirSync(path).map((name) => sizeOfTree(join(path, name))) : [];
   return inner.reduce((sum, bytes) => sum + bytes, stat.blocks * 512);
 }
 

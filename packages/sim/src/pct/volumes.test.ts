@@ -212,6 +212,18 @@ describe('a move', () => {
 });
 
 describe('care', () => {
+  it('shows the space of what lies below volumes without a limit and bind mounts', async () => {
+    mkdirSync(node.host.path('/srv'), { recursive: true });
+    await pct('create', '120', SMALL_TEMPLATE, '--ostype', 'unmanaged', '--rootfs', 'local:0', '--mp0', '/srv,mp=/s');
+    await pct('set', '120', '--mp1', 'tank:0,mp=/t');
+    const { status, stdout } = await pct('df', '120');
+    expect(status).toBe(0);
+    const row = String.raw` +[\d.]+[GT] +[\d.]+[KMGT]? +[\d.]+[MGT] +[\d.]+ `;
+    expect(stdout).toMatch(new RegExp(`^rootfs local:120/subvol-120-disk-0.subvol${row}/$`, 'm'));
+    expect(stdout).toMatch(new RegExp(`^mp0 +/srv${row}/s$`, 'm'));
+    expect(stdout).toMatch(/^mp1 +tank:subvol-120-disk-0 +3\d\d\.\dM +[\d.]+K? +3\d\d\.\dM +0\.0 \/t$/m);
+  });
+
   it('checks a volume of a stopped guest only', async () => {
     await create(100, 'local');
     await pct('set', '100', '--mp1', '/etc,mp=/e');

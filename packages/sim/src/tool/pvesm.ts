@@ -2,9 +2,11 @@
 import { existsSync, rmSync } from 'node:fs';
 import { deathSignal } from '../call/call.ts';
 import { withFileLock } from '../call/file-lock.ts';
+import { switchesOf } from '../call/switches.ts';
 import { errorText, type Tool, ToolError } from '../call/tool.ts';
 import { runTask } from '../cluster/task.ts';
 import { flag, text, type Verb, type VerbHandler } from '../pct/context.ts';
+import { readPools } from '../pool/state.ts';
 import { parameterError } from '../schema/command.ts';
 import { type ContentRow, contentRows } from '../storage/content.ts';
 import { allocVolume, enabledStorage, findVolume, volumeBackend, volumePath } from '../storage/storages.ts';
@@ -165,12 +167,16 @@ const apiinfo: VerbHandler = async (verb) => {
   return 0;
 };
 
-const scanZfs: VerbHandler = async (verb) => {
-  const pools = verb.host
-    .storages()
-    .filter((s) => s.type === 'zfspool')
-    .map((s) => s.options['pool'] ?? s.id);
-  for (const pool of [...new Set(pools)].sort()) verb.io.out(`${pool}\n`);
+/** Every file system but those that are volumes of containers. */
+const scanZfs: VerbHandler = async ({ host, io }) => {
+  if (switchesOf(host).noZfs === true) {
+    const { MODULES_HINT, MODULES_MISSING } = await import('./storage-change.ts');
+    io.err(`${MODULES_MISSING}${MODULES_HINT}\n`);
+    throw new ToolError("command 'zfs list -t filesystem -Hp -o name,avail,used' failed: exit code 1\n", 1);
+  }
+  const systems = readPools(host).datasets.filter(({ type }) => type === 'filesystem');
+  const names = systems.map(({ name }) => name).filter((name) => !/\/(?:subvol|basevol)-\d+-[^/]+$/.test(name));
+  for (const name of names.sort()) io.out(`${name}\n`);
   return 0;
 };
 

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { makeHost, type TestHost } from '../host.fixture.ts';
+import { createPool } from '../pool/pools.ts';
 
 let node: TestHost;
 beforeEach(async () => {
@@ -55,6 +56,18 @@ it('adds what is off, or on other nodes only, without a look at it', async () =>
   expect(await node.run('pvesm', ...off)).toMatchObject({ status: 0, stderr: '' });
   expect(stored()).toContain('dir: d2\n\tpath /mnt/d2\n\tis_mountpoint yes\n\tnodes pve9\n');
   expect(stored()).toContain('dir: d3\n\tdisable\n\tpath /mnt/d3\n\tbwlimit clone=10\n\tcontent iso\n');
+});
+
+it('keeps where the dataset of a new storage is mounted, and tells when that is elsewhere', async () => {
+  createPool(node.host, { name: 'tank', sizeBytes: 2 ** 30 });
+  await node.run('zfs', 'create', 'tank/data');
+  await node.run('zfs', 'create', 'tank/data/subvol-100-disk-0');
+  expect((await node.run('pvesm', 'add', 'zfspool', 'z1', '--pool', 'tank/data')).stderr).toBe('');
+  expect(stored()).toContain('zfspool: z1\n\tpool tank/data\n\tmountpoint /tank/data\n');
+  expect((await node.run('pvesm', 'add', 'zfspool', 'z2', '--pool', 'tank', '--mountpoint', '/x')).stderr).toBe(
+    'warning for z2 - mountpoint: /x does not match current mount point: /tank\n',
+  );
+  expect((await node.run('pvesm', 'scan', 'zfs')).stdout).toBe('tank\ntank/data\n');
 });
 
 it('compares the digest of the file', async () => {

@@ -6,13 +6,17 @@ import { ToolError } from '../call/tool.ts';
 import { withCfsLock } from '../cluster/cfs-lock.ts';
 import { readPveFile, writePveFile } from '../cluster/pmxcfs.ts';
 import { text, type Verb, type VerbHandler } from '../pct/context.ts';
-import { readPools } from '../pool/state.ts';
+import { findDataset, mountpointOf, readPools } from '../pool/state.ts';
 import { splitList } from '../schema/format.ts';
 import { propertyOf, requiredOptions, type StorageType, storageTypes, toolSchema } from '../schema/schema-data.ts';
 import { backendOf } from '../storage/backend.ts';
 import { formatStorageCfg, isDisabled, isOnNode, parseStorageCfg, type Storage } from '../text/storage-cfg.ts';
 
 const NOT_OPTIONS = new Set(['storage', 'type', 'delete', 'digest']);
+
+/** What the tools of ZFS say where its kernel modules are not loaded. */
+export const MODULES_MISSING = 'The ZFS modules cannot be auto-loaded.\n';
+export const MODULES_HINT = "Try running 'modprobe zfs' as root to manually load them.";
 
 /** What failed, in the words of each sub-command. */
 const FAILURE: Readonly<Record<string, string>> = {
@@ -45,9 +49,10 @@ async function change(verb: Verb, wanted: Storage | undefined): Promise<void> {
   const known = sections.find((s) => s.id === id);
   if (wanted !== undefined) {
     if (known !== undefined) throw new ToolError(`storage ID '${id}' already defined\n`);
-    tellOfMkdir(verb, wanted);
-    await activate(verb, wanted);
-    store(verb, [...sections, wanted]);
+    const settled = withMountpoint(verb, wanted);
+    tellOfMkdir(verb, settled);
+    await activate(verb, settled);
+    store(verb, [...sections, settled]);
     return;
   }
   if (verb.call.command === 'set') requireDigest(stored ?? '', text(verb, 'digest'));
@@ -65,6 +70,21 @@ async function change(verb: Verb, wanted: Storage | undefined): Promise<void> {
     verb,
     sections.map((s) => (s === known ? next : s)),
   );
+}
+
+/** A storage of a dataset that is there remembers where it is mounted (pve-storage src/PVE/Storage/ZFSPoolPlugin.pm on_add_hook). */
+function withMountpoint({ host, io }: Verb, storage: Storage): Storage {
+  const { id, type, options } = storage;
+  if (type !== 'zfspool' || switchesOf(host).noZfs === true) return storage;
+  const state = readPools(host);
+  const dataset = findDataset(state, options['pool'] ?? '');
+  const current = dataset === undefined ? undefined : mountpointOf(state, dataset);
+  if (current?.startsWith('/') !== true) return storage;
+  const wanted = options['mountpoint'];
+  if (wanted === undefined) return { ...storage, options: { ...options, mountpoint: current } };
+  if (wanted.replace(/\/$/, '') !== current)
+    io.err(`warning for ${id} - mountpoint: ${wanted} does not match current mount point: ${current}\n`);
+  return storage;
 }
 
 function requireDigest(stored: string, given: string | undefined): void {
@@ -131,9 +151,8 @@ async function activate(verb: Verb, storage: Storage): Promise<void> {
 function requirePool(verb: Verb, { id, pool }: { id: string; pool: string }): void {
   const isLoaded = switchesOf(verb.host).noZfs !== true;
   if (isLoaded && readPools(verb.host).pools.some(({ name }) => name === pool)) return;
-  const before = isLoaded ? '' : 'The ZFS modules cannot be auto-loaded.\n';
-  const last = (text: string): string =>
-    `zfs error: ${isLoaded ? text : "Try running 'modprobe zfs' as root to manually load them."}\n\n`;
+  const before = isLoaded ? '' : MODULES_MISSING;
+  const last = (text: string): string => `zfs error: ${isLoaded ? text : MODULES_HINT}\n\n`;
   const notFound = `${before}${before}${last(`cannot open '${pool}': no such pool`)}`;
   const reason = last(`cannot import '${pool}': no such pool available`);
   verb.io.err(`${notFound}${notFound}`);
