@@ -2,13 +2,14 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OperationState, Order } from '@pxmgr/contract/common';
-import { faultsOf, setFaults } from '@pxmgr/sim/call/fault';
+import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/call/fault';
 import { publishStopped } from '@pxmgr/sim/host/running';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { waitFor } from '../../deploy/stand/wait.ts';
 import { WAIT_LIMIT_MS } from '../e2e/fleet.ts';
 import { differences, processesOf } from '../e2e/traces.ts';
 import type { CallFault } from '../support/fault.ts';
+import { TEMPLATE } from '../support/small-template.ts';
 import { AgentBench } from './agent-bench.ts';
 import { SCENARIOS } from './kinds.ts';
 import { subjectOf } from './strike.ts';
@@ -95,22 +96,57 @@ it('a journal of a kind that only a newer agent knows is told, and everything el
   expect(ended?.problem).toMatchObject({ code: 'PXM_UNDO_INCOMPLETE', fields: { left: 'container.teleport' } });
 });
 
-it('a guest that goes down after the agent and pct have died over its shutdown has been shut down', async () => {
-  const scenario = SCENARIOS.find(({ kind }) => kind === 'container.shutdown');
-  if (scenario === undefined) throw new Error('no scenario of a shutdown');
+/** The agent and its pct die where the tool stands still. */
+async function dieAt(fault: FaultRule, send: () => Promise<void>): Promise<void> {
   const { node } = bench;
-  const subject = subjectOf(scenario);
-  await scenario.prepare(bench, subject);
-  setFaults(node.host, [{ at: 'pct shutdown', point: 'before-halt', do: 'delay', delayMs: 600_000 }]);
-  const order = bench.newOrder();
-  await bench.shutdown(order, subject, 120);
-  const pct = await waitFor('pct is about to send the signal', WAIT_LIMIT_MS, () =>
+  setFaults(node.host, [fault]);
+  await send();
+  const pct = await waitFor('pct is at the point', WAIT_LIMIT_MS, () =>
     faultsOf(node.host).some(({ done = 0 }) => done > 0)
       ? processesOf(node.host.root).filter(({ argv }) => argv.includes('pct'))
       : undefined,
   );
   await node.kill();
   for (const { pid } of pct) process.kill(pid, 'SIGKILL');
+  setFaults(node.host, []);
+}
+
+it('a volume of a half-made container whose id somebody took meanwhile is told and kept', async () => {
+  const scenario = SCENARIOS.find(({ variant }) => variant === 'from a template');
+  if (scenario === undefined) throw new Error('no scenario of a create');
+  const { node } = bench;
+  const subject = subjectOf(scenario);
+  const vmid = String(subject.vmid);
+  const order = bench.newOrder();
+  await dieAt({ at: 'pct create', point: 'after-volume', do: 'delay', delayMs: 600_000 }, () =>
+    scenario.order(bench, subject, order),
+  );
+  await node.tool('pct', 'unlock', vmid);
+  await node.tool('pct', 'destroy', vmid);
+  await node.tool('pct', 'create', vmid, TEMPLATE, '--storage', 'local', '--hostname', 'theirs');
+  const theirs = await node.tool('pct', 'config', vmid);
+  await bench.restart();
+  const left = [0, 1].map((disk) => `local:${vmid}/vm-${vmid}-disk-${disk}.raw`);
+  expect(await bench.ended(order)).toMatchObject({
+    recovery: 'undone',
+    warnings: left.map((volumeId): unknown => expect.stringContaining(`"pvesm free ${volumeId}"`)),
+  });
+  expect(await node.tool('pct', 'config', vmid)).toBe(theirs);
+  for (const volumeId of left) await node.tool('pvesm', 'free', volumeId);
+  await node.tool('pct', 'destroy', vmid);
+  expect(bench.leftovers()).toEqual([]);
+});
+
+it('a guest that goes down after the agent and pct have died over its shutdown has been shut down', async () => {
+  const scenario = SCENARIOS.find(({ kind }) => kind === 'container.shutdown');
+  if (scenario === undefined) throw new Error('no scenario of a shutdown');
+  const { node } = bench;
+  const subject = subjectOf(scenario);
+  await scenario.prepare(bench, subject);
+  const order = bench.newOrder();
+  await dieAt({ at: 'pct shutdown', point: 'before-halt', do: 'delay', delayMs: 600_000 }, () =>
+    bench.shutdown(order, subject, 120),
+  );
   node.startOnly();
   await waitFor('the agent looks at the guest', WAIT_LIMIT_MS, async () => {
     const operation = await bench.operation(order).catch(() => undefined);
@@ -118,7 +154,6 @@ it('a guest that goes down after the agent and pct have died over its shutdown h
   });
   publishStopped(node.host, subject.vmid);
   const operation = await bench.ended(order);
-  setFaults(node.host, []);
   expect(operation).toMatchObject({ state: OperationState.OPERATION_STATE_DONE, recovery: 'resumed' });
   await scenario.cleanUp(bench, subject, true);
 });
