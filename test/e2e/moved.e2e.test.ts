@@ -1,6 +1,7 @@
 /** A guest is moved to another node by hand while an order for it is under way: nothing is done to it, and the error says where it is. */
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { addUsb } from '@pxmgr/sim/host/devices';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { waitFor } from '../../deploy/stand/wait.ts';
 import { TEMPLATE } from '../support/small-template.ts';
@@ -13,9 +14,22 @@ let scene: Scene;
 let fleet: TestFleet;
 let guest: ContainerView;
 
+const USB = ['--usb', '1-4'] as const;
+
 beforeAll(async () => {
   scene = await Scene.open();
   fleet = scene.fleet;
+  await addUsb(scene.node.host, {
+    id: '1-4',
+    vendorId: '1a6e',
+    productId: '089a',
+    manufacturer: 'Global Unichip',
+    product: 'Coral',
+    serial: '0001',
+  });
+  await waitFor('the device is known', WAIT_LIMIT_MS, async () =>
+    (await fleet.cli.text(['device', 'list'])).includes('1-4') ? true : undefined,
+  );
 });
 afterAll(async () => {
   await scene.close();
@@ -45,6 +59,7 @@ async function isWholeOn(node: string): Promise<void> {
 const ORDERS: readonly [at: string, words: (vmid: string) => readonly string[]][] = [
   ['pct start', (vmid) => ['container', 'start', vmid]],
   ['pct set', (vmid) => ['container', 'set', vmid, '--memory', '1GiB']],
+  ['pct set', (vmid) => ['device', 'attach', vmid, ...USB]],
   ['pct snapshot', (vmid) => ['container', 'snapshot', 'create', vmid, 's1']],
   ['pct destroy', (vmid) => ['container', 'destroy', vmid, '--yes']],
 ];
@@ -70,6 +85,45 @@ describe('moved while an order for it is under way', () => {
     await move('pve3', 'pve2');
     trio.heal(node);
     await saysWhereItIs(id);
+    await isWholeOn('pve2');
+    await scene.nothingIsLeft();
+  });
+});
+
+describe('moved while its devices are changed', () => {
+  it('with a device that is being taken from it: it keeps the device, and its old node has it to give', async () => {
+    const vmid = String(guest.vmid);
+    await fleet.cli.text(['device', 'attach', vmid, ...USB]);
+    guest = await fleet.container('victim');
+    const fault = { at: 'pct set', point: 'begin', do: 'hang' } as const;
+    const id = await scene.beginUntil(fault, ['device', 'detach', vmid, ...USB]);
+    await move('pve3', 'pve2');
+    scene.letGo();
+    await saysWhereItIs(id);
+    await isWholeOn('pve2');
+    expect((await fleet.ended(id)).warnings).toEqual([]);
+    const other = ['--storage', 'local-zfs', '--node', 'pve3', '--name', 'other'];
+    await fleet.cli.text(['container', 'create', TEMPLATE, ...other]);
+    await fleet.cli.text(['device', 'attach', 'other', ...USB]);
+    await scene.nothingIsLeft();
+  });
+
+  it('with a device that it has just got: it takes it along, and that is told', async () => {
+    const vmid = String(guest.vmid);
+    const fault = { at: 'pct set', point: 'end', do: 'hang' } as const;
+    const id = await scene.beginUntil(fault, ['device', 'attach', vmid, ...USB]);
+    await move('pve3', 'pve2');
+    scene.letGo();
+    await saysWhereItIs(id);
+    const [warning = ''] = (await fleet.ended(id)).warnings;
+    expect(warning).toMatch(
+      new RegExp(`container ${vmid} has taken /dev/bus/usb/\\S+ along to pve2.*pxmgr device detach ${vmid} --path`),
+    );
+    const path = /--path (\S+)"/.exec(warning)?.[1] ?? '';
+    await waitFor('the guest is known on pve2', WAIT_LIMIT_MS, async () =>
+      (await scene.guests()).join() === 'victim on pve2 stopped' ? true : undefined,
+    );
+    await fleet.cli.text(['device', 'detach', vmid, '--path', path]);
     await isWholeOn('pve2');
     await scene.nothingIsLeft();
   });

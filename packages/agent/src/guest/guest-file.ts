@@ -68,13 +68,18 @@ export class GuestFiles {
     return config;
   }
 
-  /** The other node of the cluster that has the guest now. Without a uid, whatever container has its vmid is taken for it. */
-  movedTo({ vmid, guestUid }: GuestKey): string | undefined {
+  /** The other node of the cluster that has the guest now, and the guest as it is there. Without a uid, whatever container has its vmid is taken for it. */
+  moved({ vmid, guestUid }: GuestKey): { readonly node: string; readonly config: GuestConfig } | undefined {
     const entry = readVmlist(this.#paths).guests.get(vmid);
     if (entry === undefined || entry.kind !== 'container' || entry.node === this.node) return undefined;
     const text = this.#paths.readIfThere(guestConfigPath(entry.node, 'container', vmid));
     if (text === undefined) return undefined;
-    return guestUid === '' || guestUidOf(parseGuestConfig(text)) === guestUid ? entry.node : undefined;
+    const config = parseGuestConfig(text);
+    return guestUid === '' || guestUidOf(config) === guestUid ? { node: entry.node, config } : undefined;
+  }
+
+  movedTo(guest: GuestKey): string | undefined {
+    return this.moved(guest)?.node;
   }
 
   /** PXM_GUEST_MOVED. That the guest is not here is no proof that it is destroyed, or stopped. */

@@ -4,7 +4,7 @@
  */
 import { CHANGE_KINDS, type ChangeCase, type ChangeValue } from '@pxmgr/contract';
 import { ContainerChange, type HostCommand } from '@pxmgr/contract/common';
-import { PxmError } from '@pxmgr/kit/error/pxm-error';
+import { isPxmError, PxmError } from '@pxmgr/kit/error/pxm-error';
 import { toHostCommand } from '@pxmgr/kit/exec/command';
 import type { RecoveryRule } from '../../operation/settle.ts';
 import type { Work } from '../../operation/work.ts';
@@ -81,7 +81,12 @@ export function bindChange(parts: GuestParts, request: ChangeRequest): BoundChan
       const own = { ...job, run: runIn(work) };
       await kind.check(own);
       work.result('vmid', String(vmid));
-      await parts.files.whileHere({ vmid, guestUid }, () => kind.carryOut(own, work));
+      await parts.files
+        .whileHere({ vmid, guestUid }, () => kind.carryOut(own, work))
+        .catch((error: unknown) => {
+          if (isPxmError(error, 'PXM_GUEST_MOVED')) tellIfMoved(kind, own, work);
+          throw error;
+        });
     },
   };
 }
@@ -97,12 +102,21 @@ function recoveryOf(parts: GuestParts, name: ChangeCase): RecoveryRule {
     if (replay.effects.length === 0) return { outcome: 'undone' };
     await waitForTasks(parts, vmid, work.signal);
     const config = parts.files.config(vmid);
-    // Destroyed or replaced meanwhile: nothing of the change can be left.
-    if (config === undefined || (guestUid !== '' && guestUidOf(config) !== guestUid)) return { outcome: 'undone' };
     const change = ContainerChange.fromJSON(stored).change?.value;
+    const job = { parts, vmid, guestUid, change, run: runIn(work) };
+    // Destroyed or replaced meanwhile: nothing of the change can be left.
+    if (config === undefined || (guestUid !== '' && guestUidOf(config) !== guestUid)) {
+      tellIfMoved(kindOf(name), job, work);
+      return { outcome: 'undone' };
+    }
     work.result('vmid', String(vmid));
-    return await kindOf(name).recover({ parts, vmid, guestUid, change, run: runIn(work) }, work, replay);
+    return await kindOf(name).recover(job, work, replay);
   };
+}
+
+function tellIfMoved(kind: ChangeKind<unknown>, job: ChangeJob<unknown>, work: Work): void {
+  const moved = job.parts.files.moved(job);
+  if (moved !== undefined) kind.tellMoved?.(job, work, moved);
 }
 
 function runIn(work: Work): ChangeJob<unknown>['run'] {

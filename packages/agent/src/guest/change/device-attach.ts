@@ -57,6 +57,16 @@ export const attachDevices: ChangeKind<AttachDevices> = {
     tellLate(job, work);
     return { outcome: 'resumed' };
   },
+  // There is no such device there, or it is another one: the guest may not start with it.
+  tellMoved: ({ vmid, change }, work, { node, config }) => {
+    const slots = deviceSlots(config);
+    const paths = change.devices.map(({ path }) => path).filter((path) => slots.some((slot) => slot.path === path));
+    if (paths.length === 0) return;
+    const flags = paths.map((path) => `--path ${path}`).join(' ');
+    work.warn(
+      `container ${vmid} has taken ${paths.join(', ')} along to ${node}, and may not start there with it: take it away with "pxmgr device detach ${vmid} ${flags}"`,
+    );
+  },
 };
 
 function pathsOf({ devices }: AttachDevices): string {

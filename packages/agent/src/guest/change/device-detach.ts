@@ -30,6 +30,8 @@ export const detachDevices: ChangeKind<DetachDevices> = {
           command: setDevicesCommand(vmid, plan),
           context,
           postCondition: () => {
+            // A guest that is not here any more still has what it had.
+            if (parts.files.config(vmid) === undefined) return 'its configuration is gone';
             const [left] = stillGiven(job);
             return left === undefined ? undefined : `${left.path} is still given to it`;
           },

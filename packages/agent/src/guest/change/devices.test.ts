@@ -212,6 +212,46 @@ describe('after a crash', () => {
   });
 });
 
+describe('moved to another node meanwhile', () => {
+  const GIVEN = `dev1: /dev/kfd,gid=993,mode=0660\n${GUEST}`;
+  const move = (config: string): void => {
+    host.dropGuest(101);
+    host.write('etc/pve/nodes/pve2/lxc/101.conf', config);
+    host.write('etc/pve/.vmlist', '{"version":2,"ids":{"101":{"node":"pve2","type":"lxc","version":2}}}');
+  };
+  const TAKEN =
+    'container 101 has taken /dev/kfd along to pve2, and may not start there with it: take it away with "pxmgr device detach 101 --path /dev/kfd"';
+
+  it.each([
+    ['with what it was given', GIVEN, [TAKEN]],
+    ['before it was given anything', GUEST, []],
+  ])('%s, which is told', async (_when, config, warnings) => {
+    host.runner.expect({ file: 'pct' }, { exit: 255, effect: () => move(config) });
+    expect(await run(attach('/dev/kfd'))).toMatchObject({ problem: { code: 'PXM_GUEST_MOVED' }, warnings });
+  });
+
+  it('with a device that was to be taken from it: not done, though it is given nothing here', async () => {
+    host.runner.expect('pct set 101 --delete dev0', { exit: 255, effect: () => move(GUEST) });
+    expect(await run(detach('/dev/ttyUSB0'))).toMatchObject({
+      state: OperationState.OPERATION_STATE_FAILED,
+      problem: { code: 'PXM_GUEST_MOVED' },
+      warnings: [],
+    });
+  });
+
+  it('and the agent died over it: told all the same', async () => {
+    const begun = new Promise<void>((reached) => {
+      host.runner.expect({ file: 'pct' }, { effect: () => reached(), wait: new Promise(() => undefined) });
+    });
+    void run(attach('/dev/kfd'));
+    await begun;
+    move(GIVEN);
+    const store = host.newStore();
+    await recoverAll(store, await store.load(), new Map(changeRecoveries(host.parts)));
+    expect(store.list({ activeOnly: false, limit: 0 })).toMatchObject([{ recovery: 'undone', warnings: [TAKEN] }]);
+  });
+});
+
 it('a number that waits is taken, a removal that waits keeps its number', () => {
   const config = parseGuestConfig('dev0: /dev/a\ndev2: /dev/c\n\n[pve:pending]\ndelete: dev0\ndev1: /dev/b\n');
   expect(deviceSlots(config).map(({ key, state }) => `${key} ${state}`)).toEqual([

@@ -30,6 +30,8 @@ export interface ChangeKind<Value> {
    * the one meant. Decides by what it finds, so that it can be repeated.
    */
   readonly recover: (job: ChangeJob<Value>, work: Work, replay: JournalReplay) => Promise<Recovery>;
+  /** The guest was moved while it was changed: tells what it has taken along; left out = nothing that troubles it there. */
+  readonly tellMoved?: (job: ChangeJob<Value>, work: Work, moved: { node: string; config: GuestConfig }) => void;
 }
 
 /** Fields of most messages about the guest. */

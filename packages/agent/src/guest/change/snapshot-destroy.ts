@@ -79,7 +79,11 @@ async function remove(job: Job, work: Work, force: boolean): Promise<void> {
       command: deleteSnapshotCommand(vmid, change.name, force),
       task: { type: 'vzdelsnapshot', vmid },
       context,
-      postCondition: () => (sectionOf(job) === undefined ? undefined : 'the snapshot is still there'),
+      postCondition: () => {
+        // A guest that is not here any more still has what it had.
+        if (parts.files.config(vmid) === undefined) return 'its configuration is gone';
+        return sectionOf(job) === undefined ? undefined : 'the snapshot is still there';
+      },
       unmet: (difference) => new PxmError('PXM_VERIFY_FAILED', { ...context, difference }),
     }),
   );

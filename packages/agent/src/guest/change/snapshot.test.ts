@@ -153,6 +153,19 @@ describe('destroy', () => {
     host.putGuest(101, WITH_S1);
   });
 
+  it('is not done because the guest was moved to another node meanwhile', async () => {
+    snapshotsAre('@s1\t0\t-');
+    host.runner.expect('pct delsnapshot 101 s1', {
+      exit: 255,
+      effect: () => {
+        host.dropGuest(101);
+        host.write('etc/pve/nodes/pve2/lxc/101.conf', WITH_S1);
+        host.write('etc/pve/.vmlist', '{"version":2,"ids":{"101":{"node":"pve2","type":"lxc","version":2}}}');
+      },
+    });
+    expect((await run(destroy)).problem?.code).toBe('PXM_GUEST_MOVED');
+  });
+
   it('goes on where a part is gone already', async () => {
     snapshotsAre();
     host.runner.expect('pct delsnapshot 101 s1 --force 1', { effect: () => host.putGuest(101, GUEST) });
