@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { Command, Runner } from '@pxmgr/kit/exec/command';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { setFaults } from '../call/fault.ts';
+import { faultsOf, setFaults } from '../call/fault.ts';
 import { machineRunner } from '../host/machine.ts';
 import { makeHost, SMALL_TEMPLATE, type TestHost } from '../host.fixture.ts';
 import { createInProcessRunner } from './in-process.ts';
@@ -54,7 +54,8 @@ describe('in-process door', () => {
 
   it('stops a tool at its time limit and lets it clean up', async () => {
     setFaults(node.host, [{ at: 'pct create', point: 'after-volume', do: 'hang' }]);
-    const made = await runner.run(command('pct', CREATE, { timeoutMs: 300 }));
+    const made = await runner.run(command('pct', CREATE, { timeoutMs: 2000 }));
+    expect(faultsOf(node.host)).toMatchObject([{ done: 1 }]);
     expect(made).toMatchObject({ exitCode: 255, timedOut: true });
     expect(existsSync(node.host.path('/etc/pve/lxc/100.conf'))).toBe(false);
   });
