@@ -11,8 +11,8 @@ const unit = PACKAGES.map((name) => ({
     name,
     include: [`packages/${name}/src/**/*.test.ts`],
     exclude: [`packages/${name}/src/gen/**`],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 }));
 
@@ -28,8 +28,8 @@ const integration = {
     name: 'integration',
     include: ['test/**/*.test.ts'],
     exclude: [...TREE.map((name) => `test/${name}/**`), 'test/bench/**', 'test/soak/**'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 };
 
