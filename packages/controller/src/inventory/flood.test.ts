@@ -10,6 +10,7 @@ import { ensureStreams } from '../bus/streams.ts';
 import type { Ingest } from './ingest.ts';
 import { containerDocument, createTestInventory, type FakeAgent } from './inventory.fixture.ts';
 
+const LIMIT_MS = 240_000;
 const OBJECTS = 5_000;
 /** Tries again at once, whatever the pause should be. */
 const IMPATIENT: Clock = { ...systemClock, sleep: (_ms, signal) => systemClock.sleep(20, signal) };
@@ -53,7 +54,7 @@ async function publish(connection: NatsConnection, messages: readonly BusMessage
   await Promise.all(messages.map(async ({ subject, data }) => await stream.publish(subject, data)));
 }
 
-it('ten thousand changes at once wait in the bus, not in memory, and all arrive', async () => {
+it('ten thousand changes at once wait in the bus, not in memory, and all arrive', { timeout: LIMIT_MS }, async () => {
   const bus = await startTestBus();
   onTestFinished(() => bus.close());
   const connection = await bus.controller();

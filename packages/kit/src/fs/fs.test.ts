@@ -65,8 +65,32 @@ describe('acquireLockFile', () => {
     await expect(acquireLockFile(path(), 'x')).rejects.toMatchObject({ code: 'PXM_ALREADY_RUNNING' });
     gone.terminate();
     await gone.done;
-    const results = await Promise.allSettled(Array.from({ length: 8 }, () => acquireLockFile(path(), 'x')));
-    expect(results.filter((one) => one.status === 'fulfilled')).toHaveLength(1);
+    for (let round = 0; round < 20; round += 1) {
+      const results = await Promise.allSettled(Array.from({ length: 8 }, () => acquireLockFile(path(), 'x')));
+      const holders = results.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+      expect(holders).toHaveLength(1);
+      await holders[0]?.release();
+      await writeFile(path(), owner);
+    }
+  });
+
+  it('has one holder at a time, whenever the others began to look', async () => {
+    let holders = 0;
+    const contend = async (): Promise<void> => {
+      for (let turn = 0; turn < 50; turn += 1) {
+        const lock = await acquireLockFile(path(), 'x').catch((error: unknown) => {
+          expect(error).toMatchObject({ code: 'PXM_ALREADY_RUNNING' });
+        });
+        if (lock === undefined) continue;
+        holders += 1;
+        expect(holders).toBe(1);
+        await readdir(folder);
+        holders -= 1;
+        await lock.release();
+      }
+    };
+    await writeFile(path(), 'of nobody');
+    await Promise.all(Array.from({ length: 8 }, contend));
   });
 
   it.each(['', 'garbage', '{"pid":1}', JSON.stringify({ pid: process.pid, startTime: '1', bootId: 'another' })])(
