@@ -53,7 +53,7 @@ export async function carryOut(context: RunContext, work: AgentWork): Promise<Op
       trace.attempt >= ATTEMPTS_MAX ||
       (work.way === 'forward' && context.cancel.aborted)
     ) {
-      log.trace({ ...trace, state: ended.state === OperationState.OPERATION_STATE_DONE ? 'done' : 'failed' });
+      log.heard({ ...trace, state: ended.state === OperationState.OPERATION_STATE_DONE ? 'done' : 'failed' });
       return ended;
     }
     log.note(work.step, `${undoneBecause(ended)}; the order is given once more`, 'warning');
@@ -81,7 +81,7 @@ async function ensureSent(context: RunContext, work: AgentWork, { trace, isFirst
   const accepted = await send(context, work, { trace, isFirst });
   if (accepted.operation === undefined) throw new Error('the agent named no operation');
   const sent = { ...trace, agentOperationId: accepted.operation.id };
-  log.trace(sent);
+  log.heard(sent);
   if (work.way === 'forward') log.moveStep(work.step, 'running', { agentOperationId: sent.agentOperationId });
   return sent;
 }
@@ -209,12 +209,12 @@ class EventReader {
         return;
       case 'stepChanged':
         if (this.#trace.way === 'forward' && event.value.state === OperationState.OPERATION_STATE_RUNNING) {
-          log.trace(this.#trace);
+          log.heard(this.#trace);
           log.moveStep(this.#trace.step, 'running', { detail: event.value.title });
         }
         return;
       default:
-        log.trace(this.#trace);
+        log.heard(this.#trace);
     }
   }
 }

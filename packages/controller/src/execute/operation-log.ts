@@ -1,4 +1,8 @@
-/** One operation's snapshot and events: each change is a row, an event and a wake-up, in one transaction. */
+/**
+ * One operation's snapshot and events: each change is a row, an event and a wake-up, in one transaction. Only what nobody
+ * could find out again is durable at once: that an order is about to be sent, and, in a transaction of the caller, how it
+ * all ended. What an agent has done it tells again, and what was not sent yet is begun again.
+ */
 import { mayMove, OPERATION_MOVES, type OperationStateName } from '@pxmgr/contract';
 import {
   type HostCommand,
@@ -146,6 +150,14 @@ export class OperationLog {
     this.#write(trace.step, body, trace);
   }
 
+  /** What became of an order, and how far it was followed: whoever asks the agent again, by its key, hears the same. */
+  heard(trace: StepTrace): void {
+    const { records } = this.#parts;
+    records.database.unsynced(() => {
+      records.operations.putStep(this.#operation.id, trace);
+    });
+  }
+
   /** What the agent's operation brought: UPIDs, results, warnings. Saved with the next change. */
   absorb(agent: Operation): void {
     const { upids, warnings, results } = this.#operation;
@@ -157,14 +169,18 @@ export class OperationLog {
     };
   }
 
+  /** Durable when it returns: the order is about to be sent, or was refused. */
   trace(trace: StepTrace): void {
-    this.#parts.records.operations.putStep(this.#operation.id, trace);
+    const { records } = this.#parts;
+    records.database.transaction(() => {
+      records.operations.putStep(this.#operation.id, trace);
+    });
   }
 
   #write(step: number, body: Body, trace?: StepTrace): void {
     const { records, hub, clock } = this.#parts;
     const { id } = this.#operation;
-    records.database.transaction(() => {
+    records.database.unsynced(() => {
       if (trace !== undefined) records.operations.putStep(id, trace);
       if (body.$case === 'operation' || body.$case === 'stepChanged')
         records.operations.save(this.#operation, this.#state);

@@ -49,7 +49,9 @@ export class Run {
     const { log, records, clock, limits, plan } = this.#context;
     for (const step of plan.steps) {
       if (log.step(step.index).state === OperationState.OPERATION_STATE_DONE) continue;
-      records.reservations.extend(plan.reservationId, clock.now().getTime() + limits.holdMs);
+      records.database.unsynced(() => {
+        records.reservations.extend(plan.reservationId, clock.now().getTime() + limits.holdMs);
+      });
       try {
         this.#requireWanted();
         log.moveStep(step.index, 'running');

@@ -58,6 +58,22 @@ describe('openDatabase', () => {
     expect(() => openDatabase(path)).toThrow(/newer release/);
   });
 
+  it('leaves a sync out where it is told to, and nowhere else', () => {
+    const path = join(folder, 'controller.db');
+    const database = openDatabase(path);
+    const mode = (): unknown => database.sql.pragma('synchronous', { simple: true });
+    const [normal, full] = [1, 2];
+    expect(database.unsynced(mode)).toBe(normal);
+    expect(database.transaction(() => database.unsynced(mode))).toBe(full);
+    expect(() =>
+      database.unsynced(() => {
+        throw new Error('no');
+      }),
+    ).toThrow('no');
+    expect(database.transaction(mode)).toBe(full);
+    database.close();
+  });
+
   it('joins nested transactions and rolls all of it back', () => {
     const database = openDatabase(':memory:');
     const insert = database.sql.prepare("INSERT INTO cursor VALUES (?, 'b', 1)");

@@ -19,6 +19,12 @@ export interface Database {
    * PXM_DISK_FULL, PXM_DISK_FAILED, besides those of `work`.
    */
   transaction<T>(work: () => T): T;
+  /**
+   * A transaction that a power cut may take back: for what can be found out or done once more. Nothing later stays without
+   * it: the next `transaction` makes it durable too. The death of this process takes nothing back. Inside a transaction
+   * it is part of that one.
+   */
+  unsynced<T>(work: () => T): T;
   /** Inside a transaction: what `work` wrote is taken back when it throws; the rest of the transaction stays. */
   part<T>(work: () => T): T;
   /** Differs from an earlier answer when memory may be ahead of the rows or behind: a rollback here, a commit elsewhere. */
@@ -173,19 +179,30 @@ function wrap(sql: BetterSqlite.Database, path: string): Database {
       throw error;
     }
   };
+  const transaction = <T>(work: () => T): T => {
+    if (sql.inTransaction) return work();
+    const inside = sql.transaction(() => {
+      versionInside = version.get();
+      return work();
+    });
+    try {
+      return disk.watch(() => counted(() => inside.immediate()));
+    } finally {
+      versionInside = undefined;
+    }
+  };
   return {
     sql,
     path,
-    transaction: (work) => {
+    transaction,
+    // With a write-ahead log NORMAL only leaves out the sync of the commit; that of a later one is of the whole log.
+    unsynced: (work) => {
       if (sql.inTransaction) return work();
-      const inside = sql.transaction(() => {
-        versionInside = version.get();
-        return work();
-      });
+      sql.pragma('synchronous = NORMAL');
       try {
-        return disk.watch(() => counted(() => inside.immediate()));
+        return transaction(work);
       } finally {
-        versionInside = undefined;
+        sql.pragma('synchronous = FULL');
       }
     },
     part: (work) => {
