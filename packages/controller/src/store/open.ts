@@ -161,6 +161,16 @@ class Disk {
   }
 }
 
+/** With a write-ahead log NORMAL only leaves out the sync of the commit; that of a later one is of the whole log. */
+function withoutSync<T>(sql: BetterSqlite.Database, work: () => T): T {
+  sql.pragma('synchronous = NORMAL');
+  try {
+    return work();
+  } finally {
+    sql.pragma('synchronous = FULL');
+  }
+}
+
 function wrap(sql: BetterSqlite.Database, path: string): Database {
   const begin = sql.prepare('SAVEPOINT part');
   const release = sql.prepare('RELEASE part');
@@ -195,16 +205,7 @@ function wrap(sql: BetterSqlite.Database, path: string): Database {
     sql,
     path,
     transaction,
-    // With a write-ahead log NORMAL only leaves out the sync of the commit; that of a later one is of the whole log.
-    unsynced: (work) => {
-      if (sql.inTransaction) return work();
-      sql.pragma('synchronous = NORMAL');
-      try {
-        return transaction(work);
-      } finally {
-        sql.pragma('synchronous = FULL');
-      }
-    },
+    unsynced: (work) => (sql.inTransaction ? work() : withoutSync(sql, () => transaction(work))),
     part: (work) => {
       begin.run();
       const undo = (): void => {
