@@ -247,5 +247,5 @@ function iec(bytes: number): string {
     value /= 1024;
     unit += 1;
   }
-  return `${unit === 0 ? value : value >= 10 ? Math.round(value) : value.toFixed(1)}${units[unit] ?? ''}`;
+  return `${unit === 0 || value >= 10 ? Math.round(value) : value.toFixed(1)}${units[unit] ?? ''}`;
 }

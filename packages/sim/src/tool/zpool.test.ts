@@ -140,6 +140,16 @@ describe('properties', () => {
   });
 });
 
+it.each([
+  ['iostat nopool', 'Unable to parse pools/vdevs list.\n'],
+  ['split nopool x', "cannot open 'nopool': no such pool"],
+  ['split mir 1x', 'Unable to split mir: name must begin with a letter'],
+  ['split single x', 'Unable to split single: Source pool must be composed only of mirrors\n'],
+])('%s is refused: %s', async (line, text) => {
+  await ok('create single /m3');
+  expect(await run(line)).toEqual({ status: 1, stdout: '', stderr: `${text}\n` });
+});
+
 describe('users other than root', () => {
   it.each([
     ['scrub mir', 'cannot scrub mir: permission denied'],

@@ -13,6 +13,7 @@ import { denyPool } from './zpool-denied.ts';
 import * as device from './zpool-devices.ts';
 import { get, list, set } from './zpool-list.ts';
 import { chosenPools } from './zpool-pools.ts';
+import { iostat, split } from './zpool-refused.ts';
 import { status } from './zpool-status.ts';
 import { zpoolUsage } from './zpool-usage.ts';
 
@@ -59,6 +60,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   wait: { letters: 'HpT:t:', run: change.wait },
   checkpoint: { letters: 'dw', run: change.checkpoint },
   history: { letters: 'il', run: history },
+  iostat: { letters: 'c:gLPT:vyhplqrwnH', run: iostat, isForAll: true },
+  split: { letters: ':gLR:lno:P', run: split },
   sync: { letters: 'f', run: checkNames },
   upgrade: { letters: ':aV:v', run: upgrade },
   reopen: { letters: 'n', run: checkNames },
