@@ -53,32 +53,47 @@ function requireStorage(verb: Verb, target: string | undefined): void {
   if (!isShared(storage)) throw new ToolError(`can't clone to non-shared storage '${id}'\n`);
 }
 
+function refuse(reason: string): never {
+  throw new ToolError(`${reason}\n`);
+}
+
 function checkedPlan(verb: Verb, target: string | undefined): Plan {
   const { host, vmid } = verb;
-  const refuse = (reason: string): never => {
-    throw new ToolError(`${reason}\n`);
-  };
-  const newId = Number(text(verb, 'newid') ?? 0);
   const source = loadVm(host, vmid);
   requireUnlocked(source);
-  const name = text(verb, 'snapname');
-  const section =
-    name === undefined ? source.values : (source.snapshots.get(name) ?? refuse(`snapshot '${name}' does not exist`));
+  const section = chosenSection(verb, source);
   const isFull = text(verb, 'full') === undefined ? !isTemplate(source) : flag(verb, 'full');
   for (const key of ['storage', 'format'])
     if (text(verb, key) !== undefined && !isFull) refuse(`parameter '${key}' not allowed for linked clones`);
   const disks = disksOf(section);
   if (target !== undefined && disks.some(({ volume }) => !isShared(findVolume(host, volume).storage)))
     refuse(`can't clone VM to node '${target}' (VM uses local storage)`);
+  const newId = freeId(verb);
+  if (!isFull) requireLinkable(verb, disks);
+  return { section, newId, isFull, target };
+}
+
+function chosenSection(verb: Verb, source: VmConfig): ReadonlyMap<string, string> {
+  const name = text(verb, 'snapname');
+  if (name === undefined) return source.values;
+  return source.snapshots.get(name) ?? refuse(`snapshot '${name}' does not exist`);
+}
+
+function freeId(verb: Verb): number {
+  const { host } = verb;
+  const newId = Number(text(verb, 'newid') ?? 0);
   syncCluster(host);
   const taken = findGuest(host, newId);
   if (taken?.node === host.name && taken.type === 'qemu')
     refuse(`unable to create VM ${newId}: config file already exists`);
-  const of = name === undefined ? '' : ' a snapshot of';
+  return newId;
+}
+
+function requireLinkable(verb: Verb, disks: readonly VmDisk[]): void {
+  const of = text(verb, 'snapname') === undefined ? '' : ' a snapshot of';
   for (const { key, volume } of disks)
-    if (!isFull && findVolume(host, volume).storage.type !== 'zfspool')
+    if (findVolume(verb.host, volume).storage.type !== 'zfspool')
       refuse(`Linked clone feature is not supported for${of} '${volume}' (${key})`);
-  return { section, newId, isFull, target };
 }
 
 async function copy(verb: Verb, task: Task, { section, newId, isFull, target }: Plan): Promise<void> {
