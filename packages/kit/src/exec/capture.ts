@@ -1,4 +1,5 @@
 import { PassThrough, type Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { BoundedOutput, LineSplitter } from './output.ts';
 
 /** After the exit, silence of this length means that only a stranger can still hold the pipe. */
@@ -101,6 +102,8 @@ export async function readOut(captures: readonly Capture[], isHurried: () => boo
     const { promise, cancel } = tick();
     const outcome = await Promise.race([ended, promise]);
     cancel();
+    // After a standstill of our own the timers come before the pipes: what waits in them is no silence.
+    await setImmediate();
     if (outcome === 'ended' || isHurried()) return;
     if (captures.some((capture) => capture.isHeld)) continue;
     if (captures.every((capture) => capture.quietMs() >= QUIET_MS)) return;

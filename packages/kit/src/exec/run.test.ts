@@ -99,6 +99,17 @@ describe('run', () => {
     expect(result.stdout).toMatch(/\[\d+ bytes left out\]/);
   });
 
+  it('loses nothing that was written while this process stood still', async () => {
+    const standStill = (): void => {
+      const end = performance.now() + 800;
+      while (performance.now() < end);
+    };
+    const tool = await script('echo early; (sleep 0.15; echo late) &');
+    // Timers come first after it.
+    const onLine = (): void => void setTimeout(() => setImmediate(standStill), 100);
+    expect((await runner.run(command(tool), { onLine })).stdout).toBe('early\nlate\n');
+  });
+
   it('does not wait for a background child that holds the pipe', async () => {
     const tool = await script('sleep 30 & echo $!; exit 3');
     const result = await runner.run(command(tool));
