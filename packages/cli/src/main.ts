@@ -13,6 +13,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(error.code === 'EPIPE' ? 0 : 1);
 });
+// Nobody hears what went wrong then; the exit status tells it all the same.
+process.stderr.on('error', () => undefined);
 
 // Not awaited at the top: the program is shipped as CommonJS, which V8 can keep compiled.
 void start({
