@@ -215,7 +215,7 @@ const PROBE = { deadlineMs: 1000 };
 const AGENT_LIVING = [
   /^\/operations\/op-[0-9a-z]+\.jsonl$/,
   /^\/operations\/reserve$/,
-  /^\/(?:outbox|generation|lock|fence\.json|guests\.json)$/,
+  /^\/(?:outbox|generation|lock(?:\.\d+)?|fence\.json|guests\.json)$/,
   /^\/images\/blobs\/sha256(?:\/[0-9a-f]{64})?$/,
   /^\/identity(?:\/|$)/,
 ];

@@ -1,5 +1,5 @@
 /** The state of an agent as a bad disk, a person or a second agent leaves it: it starts and works, or refuses and says why. */
-import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { treeOf } from '../e2e/traces.ts';
@@ -53,7 +53,9 @@ describe('a second agent on a host', () => {
     const subject = subjectOf(scenario);
     const order = bench.newOrder();
     expect(await bench.node.startAnother()).toMatch(/PXM_ALREADY_RUNNING/);
-    rmSync(join(bench.node.stateDir, 'lock'));
+    const locks = readdirSync(bench.node.stateDir).filter((name) => /^lock(?:\.\d+)?$/.test(name));
+    expect(locks).toHaveLength(1);
+    for (const name of locks) rmSync(join(bench.node.stateDir, name));
     await scenario.order(bench, subject, order);
     expect(await bench.node.startAnother()).toMatch(/PXM_LISTEN_FAILED/);
     expect(await bench.ended(order)).toMatchObject({ recovery: '', problem: undefined });
