@@ -14,6 +14,9 @@ beforeAll(async () => {
   image = await fleet.image('web');
   const args = ['container', 'create', image, '--name', 'web', '--node', 'pve1', '--quiet'];
   await fleet.cli.text(args);
+  await waitFor('the archive that was made for it is listed', WAIT_LIMIT_MS, async () =>
+    (await fleet.cli.text(['image', 'list', '--templates', '-o', 'name'])) === '' ? undefined : true,
+  );
 }, TEST_LIMIT_MS);
 afterAll(async () => await fleet.stop(), TEST_LIMIT_MS);
 
