@@ -3,6 +3,7 @@ import { deleteSnapshotCommand, rollbackCommand, snapshotCommand } from '@pxmgr/
 import { checkCreateRequest, withPlainPaths } from '@pxmgr/agent/guest/create/check-spec';
 import { planCreate } from '@pxmgr/agent/guest/create/create-plan';
 import { execCommand } from '@pxmgr/agent/guest/exec';
+import { haltCommand } from '@pxmgr/agent/guest/halt';
 import * as pct from '@pxmgr/agent/guest/pct-args';
 import { copyToLayout, formatPlatform, inspectConfig, inspectRaw, parsePlatform } from '@pxmgr/agent/image/skopeo';
 import { listDatasetsCommand, listPoolsCommand, listSnapshotsCommand } from '@pxmgr/agent/zfs/zfs-args';
@@ -204,6 +205,7 @@ export const WORK_ROWS: readonly Row[] = [
       'startCommand',
       'stopCommand',
       'shutdownCommand',
+      'haltCommand',
       'destroyCommand',
       'undoCreateCommand',
       'unlockCommand',
@@ -215,6 +217,8 @@ export const WORK_ROWS: readonly Row[] = [
         pct.startCommand(vmid, 1000),
         pct.stopCommand(vmid),
         pct.shutdownCommand(vmid, seconds, force),
+        haltCommand({ verb: 'shutdown', vmid, guestUid: '', timeoutSeconds: seconds, force }),
+        haltCommand({ verb: 'stop', vmid, guestUid: '' }),
         pct.destroyCommand(vmid),
         pct.undoCreateCommand(vmid),
         pct.unlockCommand(vmid),
