@@ -218,7 +218,6 @@ export const WORK_ROWS: readonly Row[] = [
         pct.stopCommand(vmid),
         pct.shutdownCommand(vmid, seconds, force),
         haltCommand({ verb: 'shutdown', vmid, guestUid: '', timeoutSeconds: seconds, force }),
-        haltCommand({ verb: 'stop', vmid, guestUid: '' }),
         pct.destroyCommand(vmid),
         pct.undoCreateCommand(vmid),
         pct.unlockCommand(vmid),

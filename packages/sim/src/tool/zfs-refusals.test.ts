@@ -71,7 +71,7 @@ const REFUSED: readonly (readonly [line: string, status: number, text: string])[
   ['zfs set atime=on atime=off tank/n', 255, "property 'atime' specified multiple times"],
   ['zfs redact tank/a@s1 b', 255, 'zfs redact is not part of this stand-in'],
   ['zfs upgrad', 2, "unrecognized command 'upgrad'"],
-  ['zpool split tank x', 255, 'zpool split is not part of this stand-in'],
+  ['zpool split tank x', 1, 'Unable to split tank: Source pool must be composed only of mirrors'],
   ['zfs set', 2, 'missing arguments'],
   ['zfs set atime=on tank/n devices=on', 2, 'invalid argument order'],
   ['zfs inherit used tank/n', 1, 'used property is read-only'],
