@@ -206,6 +206,15 @@ export class AgentBench {
         .map(({ argv }) => `process: ${argv.join(' ')}`),
     ];
   }
+
+  /** Those that stay: an agent that looks at its host runs programs, too, and they end. */
+  async lastingLeftovers(): Promise<string[]> {
+    const isClean = (): true | undefined => (this.leftovers().length === 0 ? true : undefined);
+    return await waitFor('nothing is left', WAIT_LIMIT_MS, isClean).then(
+      () => [],
+      () => this.leftovers(),
+    );
+  }
 }
 
 const LIMIT = { deadlineMs: 60_000 };

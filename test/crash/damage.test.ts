@@ -43,7 +43,7 @@ describe('an agent whose files are all', () => {
     await scenario.prepare(bench, subject);
     await bench.succeed((order) => scenario.order(bench, subject, { ...order, fencingToken: 1n }));
     await scenario.cleanUp(bench, subject, true);
-    expect(bench.leftovers()).toEqual([]);
+    expect(await bench.lastingLeftovers()).toEqual([]);
   });
 });
 

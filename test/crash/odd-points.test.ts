@@ -69,7 +69,7 @@ describe('an agent killed', () => {
     const isDone = operation?.state === OperationState.OPERATION_STATE_DONE;
     expect(['resumed', 'undone', '']).toContain(operation?.recovery);
     if (!isDone) expect(differences(before, bench.world(subject))).toEqual([]);
-    expect(bench.leftovers()).toEqual([]);
+    expect(await bench.lastingLeftovers()).toEqual([]);
     await scenario.cleanUp(bench, subject, isDone);
   });
 });
@@ -134,7 +134,7 @@ it('a volume of a half-made container whose id somebody took meanwhile is told a
   expect(await node.tool('pct', 'config', vmid)).toBe(theirs);
   for (const volumeId of left) await node.tool('pvesm', 'free', volumeId);
   await node.tool('pct', 'destroy', vmid);
-  expect(bench.leftovers()).toEqual([]);
+  expect(await bench.lastingLeftovers()).toEqual([]);
 });
 
 it('a guest that goes down after the agent and pct have died over its shutdown has been shut down', async () => {
