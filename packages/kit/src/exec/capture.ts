@@ -102,9 +102,9 @@ export async function readOut(captures: readonly Capture[], isHurried: () => boo
     const { promise, cancel } = tick();
     const outcome = await Promise.race([ended, promise]);
     cancel();
+    if (outcome === 'ended' || isHurried()) return;
     // After a standstill of our own the timers come before the pipes: what waits in them is no silence.
     await setImmediate();
-    if (outcome === 'ended' || isHurried()) return;
     if (captures.some((capture) => capture.isHeld)) continue;
     if (captures.every((capture) => capture.quietMs() >= QUIET_MS)) return;
     if (performance.now() - exitedAt > MAX_AFTER_EXIT_MS) return;
