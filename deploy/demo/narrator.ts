@@ -10,7 +10,6 @@ const WIDTH = 78;
 export class Narrator {
   private readonly started = performance.now();
   private readonly write: (text: string) => void;
-
   private readonly requireWanted: () => void;
 
   /** `requireWanted` is asked before each new piece and throws when no more is to be told. */

@@ -35,8 +35,9 @@ export async function clone(verb: Verb): Promise<number> {
   return exit(await taskOf(verb, 'qmclone', (task) => copy(verb, task, plan)));
 }
 
-function targetNode({ host, ...verb }: Verb): string | undefined {
-  const target = text({ host, ...verb }, 'target');
+function targetNode(verb: Verb): string | undefined {
+  const { host } = verb;
+  const target = text(verb, 'target');
   if (target === undefined || target === host.name || target === 'localhost') return undefined;
   if (readCluster(host).members[target] === undefined) throw new ToolError(`no such cluster node '${target}'\n`);
   return target;
