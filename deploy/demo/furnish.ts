@@ -1,7 +1,7 @@
 /** What the three hosts have: storages, pools, datasets, cards. The difference between them is what placement is about. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { LOCAL_ZFS } from '@pxmgr/sim/fleet/plan';
-import { addGpu, addUsb } from '@pxmgr/sim/host/devices';
+import { addGpu, addUsb, CORAL } from '@pxmgr/sim/host/devices';
 import type { HostSpec, RuntimeKind } from '@pxmgr/sim/host/host';
 import { canRunLxc } from '@pxmgr/sim/lxc/can-run';
 import { createPool } from '@pxmgr/sim/pool/pools';
@@ -55,13 +55,6 @@ export async function furnish(node: NodeProcess): Promise<void> {
       break;
     default:
       await addGpu(host, { kind: 'intel', address: '0000:00:02.0' });
-      await addUsb(host, {
-        id: '1-4',
-        vendorId: '1a6e',
-        productId: '089a',
-        manufacturer: 'Global Unichip',
-        product: 'Coral',
-        serial: '0001',
-      });
+      await addUsb(host, CORAL);
   }
 }

@@ -9,11 +9,22 @@ export async function waitFor<T>(
   limitMs: number,
   look: () => Promise<T | undefined> | T | undefined,
 ): Promise<T> {
+  const value = await lookUntil(limitMs, look, (found) => found !== undefined);
+  if (value === undefined) throw new Error(`${what}: not within ${limitMs} ms`);
+  return value;
+}
+
+/** What `look` still finds at the limit; nothing as soon as it finds nothing. */
+export async function lasting(limitMs: number, look: () => Promise<string[]> | string[]): Promise<string[]> {
+  return await lookUntil(limitMs, look, (found) => found.length === 0);
+}
+
+/** The first that is enough, or what there is at the limit. */
+async function lookUntil<T>(limitMs: number, look: () => Promise<T> | T, isEnough: (found: T) => boolean): Promise<T> {
   const end = systemClock.monotonicMs() + limitMs;
   for (;;) {
-    const value = await look();
-    if (value !== undefined) return value;
-    if (systemClock.monotonicMs() > end) throw new Error(`${what}: not within ${limitMs} ms`);
+    const found = await look();
+    if (isEnough(found) || systemClock.monotonicMs() > end) return found;
     await systemClock.sleep(POLL_MS);
   }
 }

@@ -18,7 +18,7 @@ import { type Channel, createChannel } from '@pxmgr/kit/rpc/channel';
 import { readPools } from '@pxmgr/sim/pool/state';
 import { parse } from 'yaml';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
-import { waitFor } from '../../deploy/stand/wait.ts';
+import { lasting, waitFor } from '../../deploy/stand/wait.ts';
 import { TestFleet, WAIT_LIMIT_MS } from '../e2e/fleet.ts';
 import { agentScratch, guestLocks, hostTree, mountsBelow, processesOf, runningTasks, treeOf } from '../e2e/traces.ts';
 import type { Preload } from '../support/preload.ts';
@@ -209,11 +209,7 @@ export class AgentBench {
 
   /** Those that stay: an agent that looks at its host runs programs, too, and they end. */
   async lastingLeftovers(): Promise<string[]> {
-    const isClean = (): true | undefined => (this.leftovers().length === 0 ? true : undefined);
-    return await waitFor('nothing is left', WAIT_LIMIT_MS, isClean).then(
-      () => [],
-      () => this.leftovers(),
-    );
+    return await lasting(WAIT_LIMIT_MS, () => this.leftovers());
   }
 }
 

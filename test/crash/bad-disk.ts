@@ -2,7 +2,7 @@
 import { type Operation, OperationState, type Order } from '@pxmgr/contract/common';
 import { messageOf } from '@pxmgr/kit/error/chain';
 import { isPxmError } from '@pxmgr/kit/error/pxm-error';
-import { waitFor } from '../../deploy/stand/wait.ts';
+import { lasting, waitFor } from '../../deploy/stand/wait.ts';
 import { WAIT_LIMIT_MS } from '../e2e/fleet.ts';
 import { differences } from '../e2e/traces.ts';
 import type { CallFault, CallName } from '../support/fault.ts';
@@ -169,6 +169,5 @@ async function unexpected(
       ...bench.leftovers(),
     ];
   };
-  const isClean = (): true | undefined => (look().length === 0 ? true : undefined);
-  return await waitFor('the host is as it should be', WAIT_LIMIT_MS, isClean).then(() => [], look);
+  return await lasting(WAIT_LIMIT_MS, look);
 }

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { type Operation, OperationState } from '@pxmgr/contract/common';
 import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/call/fault';
 import { FAULT_POINTS, type FaultPointName } from '@pxmgr/sim/call/fault-points';
-import { waitFor } from '../../deploy/stand/wait.ts';
+import { lasting, waitFor } from '../../deploy/stand/wait.ts';
 import { WAIT_LIMIT_MS } from '../e2e/fleet.ts';
 import { differences, processesOf } from '../e2e/traces.ts';
 import type { JournalFault, TraceEntry } from '../support/fault.ts';
@@ -301,8 +301,7 @@ async function unexpected(
       ...bench.leftovers(),
     ];
   };
-  const isClean = (): true | undefined => (look().length === 0 ? true : undefined);
-  return await waitFor('the host is as it should be', WAIT_LIMIT_MS, isClean).then(() => [], look);
+  return await lasting(WAIT_LIMIT_MS, look);
 }
 
 async function settled(bench: AgentBench, subject: Subject, before: ReadonlyMap<string, string>): Promise<string[]> {

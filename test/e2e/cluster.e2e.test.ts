@@ -1,7 +1,6 @@
 /** One of three nodes is cut off from its cluster, or from everybody, while something is done on it; then the network is back. */
 
 import type { FaultRule } from '@pxmgr/sim/call/fault';
-import { addUsb } from '@pxmgr/sim/host/devices';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
 import { waitFor } from '../../deploy/stand/wait.ts';
@@ -21,17 +20,7 @@ let image: string;
 beforeAll(async () => {
   scene = await Scene.open();
   ({ trio, fleet, node, image } = scene);
-  await addUsb(node.host, {
-    id: '1-4',
-    vendorId: '1a6e',
-    productId: '089a',
-    manufacturer: 'Global Unichip',
-    product: 'Coral',
-    serial: '0001',
-  });
-  await waitFor('the device is known', WAIT_LIMIT_MS, async () =>
-    (await fleet.cli.text(['device', 'list'])).includes('1-4') ? true : undefined,
-  );
+  await scene.plugIn();
 });
 afterAll(async () => {
   await scene.close();

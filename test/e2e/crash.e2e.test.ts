@@ -5,7 +5,7 @@ import { demoSpec } from '@pxmgr/sim/image.fixture';
 import { writeOciArchive } from '@pxmgr/sim/oci/image-writer';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
-import { waitFor } from '../../deploy/stand/wait.ts';
+import { lasting, waitFor } from '../../deploy/stand/wait.ts';
 import { Link } from '../support/link.ts';
 import { type OperationView, TEST_LIMIT_MS, TestFleet, WAIT_LIMIT_MS } from './fleet.ts';
 import { agentScratch, differences, guestLocks, hostTree, mountsBelow, processesOf, runningTasks } from './traces.ts';
@@ -79,11 +79,7 @@ async function wholeOrGone(operation: OperationView, status: 'running' | 'stoppe
 }
 
 async function nothingIsLeft(when: string): Promise<void> {
-  const left = await waitFor('the host is as before', WAIT_LIMIT_MS, async () => {
-    const now = await leftovers();
-    return now.length === 0 ? now : undefined;
-  }).catch(async () => await leftovers());
-  expect(left, when).toEqual([]);
+  expect(await lasting(WAIT_LIMIT_MS, leftovers), when).toEqual([]);
 }
 
 /** Begins it and comes back as soon as it is accepted. */

@@ -6,7 +6,7 @@ import { createRunner } from '@pxmgr/kit/exec/run';
 import { silentLogger } from '@pxmgr/kit/log/logger';
 import { expect, it } from 'vitest';
 import { CHECKOUT, SYSTEM_PATH } from '../../deploy/stand/stand-dir.ts';
-import { waitFor } from '../../deploy/stand/wait.ts';
+import { lasting } from '../../deploy/stand/wait.ts';
 import { WAIT_LIMIT_MS } from './fleet.ts';
 import { processesOf } from './traces.ts';
 
@@ -24,11 +24,7 @@ function traces(marks: readonly string[]): string[] {
 
 /** Those that stay: what an agent had begun to ask its host when it was stopped ends by itself. */
 async function lastingTraces(marks: readonly string[]): Promise<string[]> {
-  const isClean = (): true | undefined => (traces(marks).length === 0 ? true : undefined);
-  return await waitFor('nothing is left', WAIT_LIMIT_MS, isClean).then(
-    () => [],
-    () => traces(marks),
-  );
+  return await lasting(WAIT_LIMIT_MS, () => traces(marks));
 }
 
 /** Runs it, until the end or until it says the words, and finds the folder that it made. */

@@ -1,7 +1,6 @@
 /** A guest is moved to another node by hand while an order for it is under way: nothing is done to it, and the error says where it is. */
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { addUsb } from '@pxmgr/sim/host/devices';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { waitFor } from '../../deploy/stand/wait.ts';
 import { TEMPLATE } from '../support/small-template.ts';
@@ -19,17 +18,7 @@ const USB = ['--usb', '1-4'] as const;
 beforeAll(async () => {
   scene = await Scene.open();
   fleet = scene.fleet;
-  await addUsb(scene.node.host, {
-    id: '1-4',
-    vendorId: '1a6e',
-    productId: '089a',
-    manufacturer: 'Global Unichip',
-    product: 'Coral',
-    serial: '0001',
-  });
-  await waitFor('the device is known', WAIT_LIMIT_MS, async () =>
-    (await fleet.cli.text(['device', 'list'])).includes('1-4') ? true : undefined,
-  );
+  await scene.plugIn();
 });
 afterAll(async () => {
   await scene.close();

@@ -1,9 +1,10 @@
 /** Three nodes, one of which is cut off in the middle of some work, and what may be left of that work: nothing. */
 import { type FaultRule, faultsOf, setFaults } from '@pxmgr/sim/call/fault';
+import { addUsb, CORAL } from '@pxmgr/sim/host/devices';
 import { readPools } from '@pxmgr/sim/pool/state';
 import { expect } from 'vitest';
 import type { NodeProcess } from '../../deploy/stand/node.ts';
-import { waitFor } from '../../deploy/stand/wait.ts';
+import { lasting, waitFor } from '../../deploy/stand/wait.ts';
 import { Trio } from '../support/trio.ts';
 import { type TestFleet, WAIT_LIMIT_MS } from './fleet.ts';
 import { agentScratch, differences, guestLocks, hostTree, processesOf, runningTasks, treeOf } from './traces.ts';
@@ -34,6 +35,14 @@ export class Scene {
 
   get fleet(): TestFleet {
     return this.trio.fleet;
+  }
+
+  /** The node gets a USB device, which the controller knows when this returns. */
+  async plugIn(): Promise<void> {
+    await addUsb(this.node.host, CORAL);
+    await waitFor('the device is known', WAIT_LIMIT_MS, async () =>
+      (await this.fleet.cli.text(['device', 'list'])).includes(CORAL.id) ? true : undefined,
+    );
   }
 
   /** Before each test. */
@@ -91,13 +100,10 @@ export class Scene {
   /** Every guest is taken away first: what stays then was left by what the test did. */
   async nothingIsLeft(): Promise<void> {
     await this.#destroyAll();
-    const left = await waitFor('all is as before', WAIT_LIMIT_MS, async () => {
-      const now = [
-        ...this.#traces(),
-        ...(await this.fleet.activeReservations()).map((one) => `reservation: ${JSON.stringify(one)}`),
-      ];
-      return now.length === 0 ? now : undefined;
-    }).catch(() => this.#traces());
+    const left = await lasting(WAIT_LIMIT_MS, async () => [
+      ...this.#traces(),
+      ...(await this.fleet.activeReservations()).map((one) => `reservation: ${JSON.stringify(one)}`),
+    ]);
     expect(left).toEqual([]);
   }
 

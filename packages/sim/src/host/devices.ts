@@ -43,6 +43,16 @@ export interface UsbSpec {
   readonly port?: 'ttyUSB' | 'ttyACM';
 }
 
+/** A plug-in accelerator that many have at home. */
+export const CORAL: UsbSpec = {
+  id: '1-4',
+  vendorId: '1a6e',
+  productId: '089a',
+  manufacturer: 'Global Unichip',
+  product: 'Coral',
+  serial: '0001',
+};
+
 interface Model {
   readonly vendor: string;
   readonly vendorName: string;
