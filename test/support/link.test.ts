@@ -24,11 +24,11 @@ async function connectedTo(port: number): Promise<Socket> {
 const portOf = (server: Server): number => (server.address() as AddressInfo).port;
 
 /** Keeps the process for some milliseconds at each word: what else came in that turn of the loop is looked at late. */
-async function busyNeighbour(): Promise<Socket> {
+async function busyNeighbour(busyMs: number): Promise<Socket> {
   const server = await listening();
   server.on('connection', (socket) =>
     socket.on('data', () => {
-      const end = performance.now() + 4;
+      const end = performance.now() + busyMs;
       while (performance.now() < end);
     }),
   );
@@ -52,7 +52,7 @@ describe('a slow line', () => {
   it('brings everything in the order in which it was sent, also what was under way when the sender closed', async () => {
     const link = new Link();
     link.slow({ latencyMs: 20, bytesPerSecond: 4000 });
-    const neighbour = await busyNeighbour();
+    const neighbour = await busyNeighbour(4);
     const { near, arrived } = await connected(link);
     const sent = Array.from({ length: 200 }, (_, i) => `${i};`);
     for (const [i, word] of sent.entries()) {
@@ -62,5 +62,17 @@ describe('a slow line', () => {
     }
     near.end();
     expect(await arrived).toBe(sent.join(''));
+  });
+
+  it('brings what is late already when the sender closes', async () => {
+    const link = new Link();
+    link.slow({ latencyMs: 30, bytesPerSecond: 1_000_000 });
+    const neighbour = await busyNeighbour(100);
+    const { near, arrived } = await connected(link);
+    near.write('all of it');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    neighbour.write('.');
+    near.end();
+    expect(await arrived).toBe('all of it');
   });
 });

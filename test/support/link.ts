@@ -23,6 +23,8 @@ interface Direction {
   readonly underWay: Buffer[];
   freeAt: number;
   lastArrivesAt: number;
+  /** The end comes after what was sent before it, however late the timers ring. */
+  whenEmpty: () => void;
 }
 
 export class Link {
@@ -77,7 +79,7 @@ export class Link {
   }
 
   #lead(from: Socket, to: Socket, pair: Pair): void {
-    const line: Direction = { underWay: [], freeAt: 0, lastArrivesAt: 0 };
+    const line: Direction = { underWay: [], freeAt: 0, lastArrivesAt: 0, whenEmpty: () => undefined };
     from.pause();
     from.on('data', (data: Buffer) => {
       if (this.#garbled.delete(pair)) data.writeUInt8(data.readUInt8(data.length - 1) ^ 1, data.length - 1);
@@ -87,10 +89,8 @@ export class Link {
     // What ends beyond a cut is not heard of on this side.
     from.on('close', () => {
       if (this.#cut.has(pair.stretch)) return;
-      // The end comes after what was sent before it.
-      const left = line.lastArrivesAt - performance.now();
-      if (left <= 0) this.#end(pair);
-      else setTimeout(() => this.#end(pair), left + 2);
+      line.whenEmpty = () => this.#end(pair);
+      if (line.underWay.length === 0) line.whenEmpty();
     });
   }
 
@@ -104,7 +104,10 @@ export class Link {
     line.freeAt = Math.max(line.freeAt, now) + (data.length / bytesPerSecond) * 1000;
     line.lastArrivesAt = Math.max(line.lastArrivesAt, line.freeAt + latencyMs);
     line.underWay.push(data);
-    setTimeout(() => to.write(line.underWay.shift() ?? ''), line.lastArrivesAt - now);
+    setTimeout(() => {
+      to.write(line.underWay.shift() ?? '');
+      if (line.underWay.length === 0) line.whenEmpty();
+    }, line.lastArrivesAt - now);
   }
 
   #resume(pair: Pair): void {
