@@ -107,6 +107,10 @@ export function createEventStack(parts: EventStackParts): EventStack {
   images.onChange(() => {
     feed.touch(['image', 'template']);
   });
+  // Otherwise a storage whose server is back would be told as silent until the next timer, minutes later.
+  paths.onAnswer(() => {
+    feed.touch(['storage', 'template']);
+  });
   const resync = (kinds: readonly InventoryKind[]): number => {
     const published = feed.resync(kinds);
     publisher.requestManifest();

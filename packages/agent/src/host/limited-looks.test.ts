@@ -26,8 +26,13 @@ describe('a look at what lies on a server', () => {
     const body = vi.fn(never);
     await expect(looks.look('storage nas', { isElsewhere: true }, body)).rejects.toMatchObject(SILENT);
     expect(body).not.toHaveBeenCalled();
+    const heard = vi.fn();
+    looks.onAnswer(heard);
+    await expect(looks.look('storage local', { isElsewhere: true }, () => Promise.resolve(1))).resolves.toBe(1);
+    expect(heard).not.toHaveBeenCalled();
     answer();
     await vi.advanceTimersByTimeAsync(0);
+    expect(heard).toHaveBeenCalledOnce();
     await expect(looks.look('storage nas', { isElsewhere: true }, () => Promise.resolve(1))).resolves.toBe(1);
   });
 

@@ -19,6 +19,12 @@ export class LimitedLooks {
   #held = 0;
   #late = 0;
   readonly #waiting: (() => void)[] = [];
+  readonly #onAnswer = new Set<() => void>();
+
+  /** Called when something that did not answer in time has answered, or is given up by the kernel: it can be asked again. */
+  onAnswer(listener: () => void): void {
+    this.#onAnswer.add(listener);
+  }
 
   /** `of`: "storage nas", for people and as the key. Errors: PXM_STORAGE_SILENT, those of `body`. */
   async look<T>(of: string, { isElsewhere }: { isElsewhere: boolean }, body: () => Promise<T>): Promise<T> {
@@ -41,6 +47,7 @@ export class LimitedLooks {
       if (isLate) this.#late -= weight;
       if (isLate) this.#count(of, -1);
       this.#tell();
+      if (isLate) for (const listener of this.#onAnswer) listener();
     });
     const limit = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => {

@@ -83,6 +83,11 @@ export class HostPaths {
     return await this.#looks.look(of, { isElsewhere: this.liesElsewhere(path) }, () => body(this.at(path)));
   }
 
+  /** Called when what did not answer a `look` can be asked again. */
+  onAnswer(listener: () => void): void {
+    this.#looks.onAnswer(listener);
+  }
+
   /**
    * On a file system that may stop to answer: nothing there may be read, or watched, in a synchronous call. Always this
    * machine's own mounts: those are what a call of this process meets.
